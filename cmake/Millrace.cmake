@@ -1,0 +1,36 @@
+# The few verbs that every CMakeLists.txt of the project uses.
+
+find_program(CCACHE ccache)
+if(CCACHE)
+  set(CMAKE_C_COMPILER_LAUNCHER ${CCACHE})
+  set(CMAKE_CXX_COMPILER_LAUNCHER ${CCACHE})
+endif()
+
+add_library(millrace_flags INTERFACE)
+target_compile_options(millrace_flags INTERFACE -Wall -Wextra $<$<BOOL:${MILLRACE_WERROR}>:-Werror>)
+target_include_directories(millrace_flags INTERFACE ${PROJECT_SOURCE_DIR})
+# Asio: one thread runs a loop, and nothing of its deprecated names is used.
+target_compile_definitions(millrace_flags INTERFACE BOOST_ASIO_NO_DEPRECATED BOOST_ALL_NO_LIB)
+if(MILLRACE_SANITIZE)
+  add_compile_options(-fsanitize=${MILLRACE_SANITIZE} -fno-omit-frame-pointer -g1)
+  add_link_options(-fsanitize=${MILLRACE_SANITIZE})
+endif()
+
+# millrace_library(NAME SOURCES a.cc … DEPS lib …): a static library with the project's flags.
+function(millrace_library name)
+  cmake_parse_arguments(ARG "" "" "SOURCES;DEPS" ${ARGN})
+  add_library(${name} STATIC ${ARG_SOURCES})
+  target_link_libraries(${name} PUBLIC millrace_flags ${ARG_DEPS})
+endfunction()
+
+# millrace_test(NAME SOURCES a_test.cc … DEPS lib …): a GoogleTest program that ctest runs as one test.
+function(millrace_test name)
+  cmake_parse_arguments(ARG "" "TIMEOUT" "SOURCES;DEPS" ${ARGN})
+  if(NOT ARG_TIMEOUT)
+    set(ARG_TIMEOUT 300)
+  endif()
+  add_executable(${name} ${ARG_SOURCES})
+  target_link_libraries(${name} PRIVATE millrace_flags ${ARG_DEPS} GTest::gmock GTest::gtest_main)
+  add_test(NAME ${name} COMMAND ${name})
+  set_tests_properties(${name} PROPERTIES TIMEOUT ${ARG_TIMEOUT} WORKING_DIRECTORY ${PROJECT_SOURCE_DIR})
+endfunction()

@@ -1,0 +1,90 @@
+#include "server/base/digest.h"
+
+#include <openssl/evp.h>
+#include <openssl/sha.h>
+
+#include <cstdlib>
+
+namespace millrace {
+namespace {
+
+int HexValue(char c) {
+  if (c >= '0' && c <= '9') return c - '0';
+  if (c >= 'a' && c <= 'f') return c - 'a' + 10;
+  return -1;
+}
+
+struct FreeContext {
+  void operator()(EVP_MD_CTX* context) const { EVP_MD_CTX_free(context); }
+};
+
+}  // namespace
+
+struct Digester::State {
+  std::unique_ptr<EVP_MD_CTX, FreeContext> context{EVP_MD_CTX_new()};
+};
+
+Digest Digest::Of(std::string_view bytes) {
+  Digest digest;
+  SHA256(reinterpret_cast<const unsigned char*>(bytes.data()), bytes.size(), digest.bytes_.data());
+  return digest;
+}
+
+std::optional<Digest> Digest::FromBytes(std::string_view bytes) {
+  Digest digest;
+  if (bytes.size() != digest.bytes_.size()) return std::nullopt;
+  std::copy(bytes.begin(), bytes.end(), digest.bytes_.begin());
+  return digest;
+}
+
+std::optional<Digest> Digest::FromHex(std::string_view hex) {
+  Digest digest;
+  if (hex.size() != 2 * digest.bytes_.size()) return std::nullopt;
+  for (size_t i = 0; i < digest.bytes_.size(); ++i) {
+    const int high = HexValue(hex[2 * i]);
+    const int low = HexValue(hex[2 * i + 1]);
+    if (high < 0 || low < 0) return std::nullopt;
+    digest.bytes_[i] = static_cast<uint8_t>(high << 4 | low);
+  }
+  return digest;
+}
+
+std::string Digest::Hex() const {
+  static constexpr char kDigits[] = "0123456789abcdef";
+  std::string hex;
+  hex.reserve(64);
+  for (const uint8_t byte : bytes_) {
+    hex.push_back(kDigits[byte >> 4]);
+    hex.push_back(kDigits[byte & 15]);
+  }
+  return hex;
+}
+
+Digester::Digester() : state_(std::make_unique<State>()) {
+  if (!state_->context || EVP_DigestInit_ex(state_->context.get(), EVP_sha256(), nullptr) != 1) std::abort();
+}
+Digester::~Digester() = default;
+Digester::Digester(Digester&&) noexcept = default;
+Digester& Digester::operator=(Digester&&) noexcept = default;
+
+Digester& Digester::Add(std::string_view bytes) {
+  if (EVP_DigestUpdate(state_->context.get(), bytes.data(), bytes.size()) != 1) std::abort();
+  return *this;
+}
+
+Digester& Digester::AddPart(std::string_view bytes) { return AddNumber(bytes.size()).Add(bytes); }
+
+Digester& Digester::AddNumber(uint64_t number) {
+  char bytes[8];
+  for (int i = 0; i < 8; ++i) bytes[i] = static_cast<char>(number >> (8 * i));
+  return Add({bytes, 8});
+}
+
+Digest Digester::Finish() {
+  Digest digest;
+  unsigned int size = 0;
+  if (EVP_DigestFinal_ex(state_->context.get(), digest.bytes_.data(), &size) != 1) std::abort();
+  return digest;
+}
+
+}  // namespace millrace

@@ -1,0 +1,261 @@
+#include "server/base/loop.h"
+
+#include <time.h>
+
+#include <boost/asio/any_completion_handler.hpp>
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/executor_work_guard.hpp>
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/post.hpp>
+#include <boost/asio/use_awaitable.hpp>
+#include <cstdlib>
+#include <exception>
+#include <map>
+
+#include "server/base/histogram.h"
+
+namespace millrace {
+
+namespace asio = boost::asio;
+
+struct Loop::TimerTable {
+  std::map<std::pair<TimePoint, uint64_t>, absl::AnyInvocable<void()>> timers;
+  uint64_t count = 0;
+};
+
+// One suspended wait for an event. Owned by the loop's list until it is resumed or abandoned.
+struct Loop::Waiter {
+  explicit Waiter(asio::any_completion_handler<void(bool)> resume) : handler(std::move(resume)) {}
+
+  asio::any_completion_handler<void(bool)> handler;
+  std::list<Waiter*>::iterator in_loop;
+  Event* event = nullptr;  // null once the event is gone
+  std::list<Waiter*>::iterator in_event;
+  Timer deadline;
+
+  void Unlink() {
+    if (event != nullptr) event->waiting_.erase(in_event);
+    event = nullptr;
+  }
+};
+
+struct Loop::Figuring {
+  explicit Figuring(asio::io_context& context) : keep_running(asio::make_work_guard(context)) {}
+
+  asio::executor_work_guard<asio::io_context::executor_type> keep_running;
+  Histogram handler_cpu;
+  Histogram lag;
+  Duration cpu{};
+  Duration cpu_mark{};
+
+  static Duration ThreadCpu() {
+    timespec time{};
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &time);
+    return Duration(time.tv_sec * 1'000'000'000LL + time.tv_nsec);
+  }
+};
+
+Loop::Loop(Clock& clock)
+    : clock_(clock),
+      simulated_(nullptr),
+      context_(std::make_shared<asio::io_context>(1)),
+      timers_(std::make_shared<TimerTable>()),
+      figuring_(std::make_unique<Figuring>(*context_)) {}
+
+Loop::Loop(SimulatedClock& clock)
+    : clock_(clock),
+      simulated_(&clock),
+      context_(std::make_shared<asio::io_context>(1)),
+      timers_(std::make_shared<TimerTable>()),
+      figuring_(std::make_unique<Figuring>(*context_)) {}
+
+Loop::~Loop() { Abandon(); }
+
+void Loop::Post(absl::AnyInvocable<void()> function) {
+  // A copy keeps the context alive while another thread posts during Abandon.
+  const std::shared_ptr<asio::io_context> context = std::atomic_load(&context_);
+  if (!context) return;
+  const TimePoint posted = simulated_ ? TimePoint{} : clock_.Now();
+  auto handler = [this, posted, function = std::move(function)]() mutable {
+    if (!simulated_) figuring_->lag.Add(clock_.Now() - posted);
+    function();
+  };
+  asio::post(*context, std::move(handler));
+}
+
+void Loop::Spawn(Task<void> task) {
+  if (!context_) return;
+  asio::co_spawn(*context_, std::move(task), [](std::exception_ptr exception) noexcept {
+    if (exception) std::rethrow_exception(exception);  // leaves a noexcept function: the process stops
+  });
+}
+
+Task<void> Loop::SleepUntil(TimePoint time) {
+  Event never(*this);
+  co_await never.WaitUntil(time);
+}
+
+Task<void> Loop::Yield() { co_await asio::post(*context_, asio::use_awaitable); }
+
+void Loop::Timer::Cancel() {
+  if (table_) table_->timers.erase(key_);
+  table_ = nullptr;
+}
+
+Loop::Timer Loop::CallAt(TimePoint time, absl::AnyInvocable<void()> function) {
+  Timer timer;
+  timer.table_ = timers_;
+  timer.key_ = {time, timers_->count++};
+  timers_->timers.emplace(timer.key_, std::move(function));
+  return timer;
+}
+
+std::optional<TimePoint> Loop::NextTimer() const {
+  if (timers_->timers.empty()) return std::nullopt;
+  return timers_->timers.begin()->first.first;
+}
+
+bool Loop::RunNextTimer() {
+  const std::optional<TimePoint> next = NextTimer();
+  if (!next || *next > Now()) return false;
+  if (!simulated_) figuring_->lag.Add(Now() - *next);
+  auto node = timers_->timers.extract(timers_->timers.begin());
+  node.mapped()();
+  return true;
+}
+
+void Loop::NoteTurn() {
+  const Duration now = Figuring::ThreadCpu();
+  const Duration spent = now - figuring_->cpu_mark;
+  figuring_->cpu_mark = now;
+  figuring_->cpu += spent;
+  figuring_->handler_cpu.Add(spent);
+}
+
+void Loop::Run() {
+  stopped_ = false;
+  if (simulated_) {
+    RunUntil([this] { return stopped_.load(); });
+    return;
+  }
+  figuring_->cpu_mark = Figuring::ThreadCpu();
+  while (!stopped_) {
+    if (RunNextTimer()) {
+      NoteTurn();
+      continue;
+    }
+    const std::optional<TimePoint> next = NextTimer();
+    const size_t ran =
+        next ? context_->run_one_until(std::chrono::steady_clock::time_point(
+                   std::chrono::duration_cast<std::chrono::steady_clock::duration>(next->time_since_epoch())))
+             : context_->run_one();
+    if (ran > 0) NoteTurn();
+  }
+}
+
+void Loop::Stop() {
+  stopped_ = true;
+  Post([] {});  // wakes a loop that waits
+}
+
+bool Loop::RunUntil(const std::function<bool()>& done, TimePoint limit) {
+  while (!done()) {
+    if (context_->poll_one() > 0 || RunNextTimer()) continue;
+    const std::optional<TimePoint> next = NextTimer();
+    if (!next || *next > limit || *next == kNever) return false;
+    simulated_->AdvanceTo(*next);
+  }
+  return true;
+}
+
+void Loop::RunReady() {
+  while (context_->poll_one() > 0 || RunNextTimer()) {
+  }
+}
+
+void Loop::Abandon() {
+  if (!context_) return;
+  while (!waiters_.empty()) {
+    const std::unique_ptr<Waiter> waiter(waiters_.front());
+    waiters_.pop_front();
+    waiter->Unlink();
+  }
+  std::map<std::pair<TimePoint, uint64_t>, absl::AnyInvocable<void()>> timers;
+  timers.swap(timers_->timers);
+  timers.clear();
+  figuring_->keep_running.reset();
+  // The context's destructor destroys the coroutines that were ready. They must still find it when they let go of
+  // things, so it is taken out of reach only afterwards.
+  std::shared_ptr<asio::io_context> context = std::atomic_exchange(&context_, std::shared_ptr<asio::io_context>());
+  context.reset();
+}
+
+LoopFigures Loop::Figures() const {
+  const Figuring& figuring = *figuring_;
+  return {.handlers = figuring.handler_cpu.count(),
+          .handler_cpu_p50 = figuring.handler_cpu.Quantile(0.5),
+          .handler_cpu_p999 = figuring.handler_cpu.Quantile(0.999),
+          .handler_cpu_max = figuring.handler_cpu.max(),
+          .lag_p50 = figuring.lag.Quantile(0.5),
+          .lag_p999 = figuring.lag.Quantile(0.999),
+          .cpu = figuring.cpu};
+}
+
+Event::~Event() {
+  // Whoever still waits here would wait for ever; Abandon destroys them.
+  for (Loop::Waiter* waiter : waiting_) waiter->event = nullptr;
+}
+
+Task<void> Event::Wait() { co_await WaitUntil(kNever); }
+
+Task<bool> Event::WaitUntil(TimePoint deadline) {
+  auto initiation = [this, deadline](auto handler) {
+    auto* waiter = new Loop::Waiter(std::move(handler));
+    waiter->in_loop = loop_.waiters_.insert(loop_.waiters_.end(), waiter);
+    waiter->event = this;
+    waiter->in_event = waiting_.insert(waiting_.end(), waiter);
+    if (deadline != kNever) {
+      Loop& loop = loop_;
+      waiter->deadline = loop_.CallAt(deadline, [&loop, waiter] {
+        const std::unique_ptr<Loop::Waiter> owned(waiter);
+        owned->Unlink();
+        loop.waiters_.erase(owned->in_loop);
+        std::move(owned->handler)(false);
+      });
+    }
+  };
+  co_return co_await asio::async_initiate<decltype(asio::use_awaitable), void(bool)>(std::move(initiation),
+                                                                                     asio::use_awaitable);
+}
+
+void Event::NotifyOne() {
+  if (waiting_.empty()) return;
+  const std::unique_ptr<Loop::Waiter> waiter(waiting_.front());
+  waiter->Unlink();
+  loop_.waiters_.erase(waiter->in_loop);
+  waiter->deadline.Cancel();
+  if (!loop_.context_) return;
+  auto resume = [handler = std::move(waiter->handler)]() mutable { std::move(handler)(true); };
+  asio::post(*loop_.context_, std::move(resume));
+}
+
+void Event::NotifyAll() {
+  // Those who come to wait again while this goes on are not resumed: resuming happens on later turns.
+  while (!waiting_.empty()) NotifyOne();
+}
+
+void TaskGroup::Spawn(Task<void> task) {
+  ++running_;
+  loop_.Spawn(RunOne(std::move(task)));
+}
+
+Task<void> TaskGroup::RunOne(Task<void> task) {
+  co_await std::move(task);
+  if (--running_ == 0) done_.NotifyAll();
+}
+
+Task<void> TaskGroup::Join() {
+  while (running_ > 0) co_await done_.Wait();
+}
+
+}  // namespace millrace

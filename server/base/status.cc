@@ -1,0 +1,125 @@
+#include "server/base/status.h"
+
+#include <fmt/format.h>
+
+#include <charconv>
+
+#include "absl/strings/cord.h"
+
+namespace millrace {
+namespace {
+
+constexpr char kReasonUrl[] = "millrace/reason";
+constexpr char kViolationsUrl[] = "millrace/violations";
+constexpr char kRetryUrl[] = "millrace/retry";
+constexpr size_t kMessageBytesMax = 1024;
+constexpr size_t kViolationsMax = 100;
+
+absl::Cord ToCord(std::string_view text) { return absl::Cord(absl::string_view(text.data(), text.size())); }
+
+// Bytes of the UTF-8 character that begins at `text[at]`, or 0 where there is none.
+size_t Utf8Length(std::string_view text, size_t at) {
+  const auto byte = [&](size_t i) { return static_cast<unsigned char>(text[i]); };
+  const unsigned char first = byte(at);
+  if (first < 0x80) return 1;
+  const size_t length = first >= 0xf0 && first < 0xf5 ? 4 : first >= 0xe0 ? 3 : first >= 0xc2 ? 2 : 0;
+  if (length == 0 || first >= 0xf5 || at + length > text.size()) return 0;
+  for (size_t i = 1; i < length; ++i) {
+    if ((byte(at + i) & 0xc0) != 0x80) return 0;
+  }
+  return length;
+}
+
+}  // namespace
+
+Status MakeError(absl::StatusCode code, std::string_view reason, std::string_view message) {
+  Status status(code, Excerpt(message, kMessageBytesMax));
+  status.SetPayload(kReasonUrl, ToCord(reason));
+  return status;
+}
+
+Status MakeFieldError(std::string_view reason, std::string_view message,
+                      const std::vector<FieldViolation>& violations) {
+  Status status = MakeError(absl::StatusCode::kInvalidArgument, reason, message);
+  // Fields and descriptions are apart by 0x1f, violations by 0x1e: neither survives Excerpt.
+  std::string packed;
+  for (size_t i = 0; i < violations.size() && i < kViolationsMax; ++i) {
+    if (i > 0) packed.push_back('\x1e');
+    packed += Excerpt(violations[i].field, 512);
+    packed.push_back('\x1f');
+    packed += Excerpt(violations[i].description, 1024);
+  }
+  status.SetPayload(kViolationsUrl, ToCord(packed));
+  return status;
+}
+
+Status WithRetryDelay(Status status, Duration delay) {
+  status.SetPayload(kRetryUrl, ToCord(std::to_string(delay.count())));
+  return status;
+}
+
+std::string ReasonOf(const Status& status) {
+  if (status.ok()) return "";
+  if (const auto payload = status.GetPayload(kReasonUrl)) return std::string(*payload);
+  switch (status.code()) {
+    case absl::StatusCode::kCancelled:
+      return "CANCELLED";
+    case absl::StatusCode::kDeadlineExceeded:
+      return "DEADLINE";
+    default:
+      return "INTERNAL";
+  }
+}
+
+std::vector<FieldViolation> ViolationsOf(const Status& status) {
+  std::vector<FieldViolation> violations;
+  const auto payload = status.GetPayload(kViolationsUrl);
+  if (!payload || payload->empty()) return violations;
+  const std::string packed(*payload);
+  for (std::string_view rest = packed; !rest.empty();) {
+    const std::string_view entry = rest.substr(0, rest.find('\x1e'));
+    rest.remove_prefix(std::min(rest.size(), entry.size() + 1));
+    const size_t middle = entry.find('\x1f');
+    if (middle == std::string_view::npos) continue;
+    violations.push_back({std::string(entry.substr(0, middle)), std::string(entry.substr(middle + 1))});
+  }
+  return violations;
+}
+
+std::string_view MessageOf(const Status& status) { return {status.message().data(), status.message().size()}; }
+
+std::optional<Duration> RetryDelayOf(const Status& status) {
+  const auto payload = status.GetPayload(kRetryUrl);
+  if (!payload) return std::nullopt;
+  const std::string text(*payload);
+  int64_t nanos = 0;
+  if (std::from_chars(text.data(), text.data() + text.size(), nanos).ec != std::errc()) return std::nullopt;
+  return Duration(nanos);
+}
+
+Status WithContext(const Status& status, std::string_view context) {
+  if (status.ok()) return status;
+  Status result(status.code(), Excerpt(fmt::format("{}: {}", context, MessageOf(status)), kMessageBytesMax));
+  status.ForEachPayload([&](absl::string_view url, const absl::Cord& payload) { result.SetPayload(url, payload); });
+  return result;
+}
+
+std::string Excerpt(std::string_view text, size_t limit) {
+  std::string out;
+  for (size_t i = 0; i < text.size();) {
+    const size_t length = Utf8Length(text, i);
+    std::string piece;
+    if (length == 0 || (length == 1 && (static_cast<unsigned char>(text[i]) < 0x20 || text[i] == 0x7f))) {
+      piece = text[i] == '\n' ? "\\n" : fmt::format("\\x{:02x}", static_cast<unsigned char>(text[i]));
+      ++i;
+    } else {
+      piece = std::string(text.substr(i, length));
+      i += length;
+    }
+    if (out.size() + piece.size() > limit) return out + "…";
+    out += piece;
+  }
+  return out;
+}
+
+}  // namespace millrace

@@ -1,0 +1,16 @@
+// Task<T>: a coroutine on the loop's thread. Asio itself stays in .cc files.
+//
+// GCC 12 destroys twice an aggregate or capturing lambda that is created inside `co_await f(...)`: give it a name, then
+// std::move it. Parameters of a coroutine are values or outlive the call.
+#pragma once
+
+#include <utility>
+
+#include <boost/asio/awaitable.hpp>
+
+namespace millrace {
+
+template <typename T>
+using Task = boost::asio::awaitable<T>;
+
+}  // namespace millrace

@@ -1,0 +1,108 @@
+#include "server/base/loop.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <vector>
+
+#include "server/base/pool.h"
+
+namespace millrace {
+namespace {
+
+using std::chrono_literals::operator""ms;
+using std::chrono_literals::operator""s;
+
+TEST(LoopTest, JumpsToTheNextSleeperWhenNothingIsReady) {
+  SimulatedClock clock;
+  Loop loop(clock);
+  std::vector<int> order;
+  const auto sleeper = [](Loop& loop, std::vector<int>& order, int id, Duration duration) -> Task<void> {
+    co_await loop.Sleep(duration);
+    order.push_back(id);
+  };
+  loop.Spawn(sleeper(loop, order, 2, 2s));
+  loop.Spawn(sleeper(loop, order, 1, 1s));
+  loop.Spawn(sleeper(loop, order, 3, 2s));
+  EXPECT_FALSE(loop.RunUntil([] { return false; }));
+  EXPECT_THAT(order, testing::ElementsAre(1, 2, 3));
+  EXPECT_EQ(clock.Now(), TimePoint(2s));
+}
+
+TEST(LoopTest, AnEventWakesItsWaitersInTheOrderInWhichTheyCame) {
+  SimulatedClock clock;
+  Loop loop(clock);
+  Event event(loop);
+  std::vector<std::string> log;
+  const auto waiter = [](Loop& loop, Event& event, std::vector<std::string>& log, std::string name,
+                         Duration limit) -> Task<void> {
+    const bool notified = co_await event.WaitUntil(loop.Now() + limit);
+    log.push_back(name + (notified ? " woken" : " late"));
+  };
+  loop.Spawn(waiter(loop, event, log, "a", 5ms));
+  loop.Spawn(waiter(loop, event, log, "b", 50ms));
+  loop.Spawn(waiter(loop, event, log, "c", 50ms));
+  const Loop::Timer timer = loop.CallAt(TimePoint(10ms), [&] { event.NotifyAll(); });
+  loop.RunUntil([] { return false; });
+  EXPECT_THAT(log, testing::ElementsAre("a late", "b woken", "c woken"));
+}
+
+TEST(LoopTest, AbandonDestroysWhatIsSuspendedWhileItsWorldStillLives) {
+  SimulatedClock clock;
+  Loop loop(clock);
+  Event event(loop);
+  int destroyed = 0;
+  struct Guard {
+    int& destroyed;
+    Event& event;
+    ~Guard() {
+      ++destroyed;
+      event.NotifyAll();  // a guard may let others go on: they must not run any more
+    }
+  };
+  const auto waiter = [](Event& event, int& destroyed) -> Task<void> {
+    const Guard guard{destroyed, event};
+    co_await event.Wait();
+    ADD_FAILURE() << "resumed after Abandon";
+  };
+  for (int i = 0; i < 3; ++i) loop.Spawn(waiter(event, destroyed));
+  loop.RunReady();
+  loop.Abandon();
+  EXPECT_EQ(destroyed, 3);
+}
+
+TEST(LoopTest, AwaitsWorkOfAThreadPoolInRealTime) {
+  SystemClock clock;
+  Loop loop(clock);
+  const std::unique_ptr<Pool> pool = MakeThreadPool(loop, 2);
+  int64_t sum = 0;
+  int left = 100;
+  const auto worker = [](Loop& loop, Pool& pool, int64_t& sum, int& left, int i) -> Task<void> {
+    auto square = [i] { return int64_t{i} * i; };
+    sum += co_await Compute(loop, pool, std::move(square));
+    if (--left == 0) loop.Stop();
+  };
+  for (int i = 0; i < 100; ++i) loop.Spawn(worker(loop, *pool, sum, left, i));
+  loop.Run();
+  EXPECT_EQ(sum, 328350);
+  EXPECT_GT(loop.Figures().handlers, 100u);
+}
+
+TEST(TaskGroupTest, JoinWaitsForEveryChild) {
+  SimulatedClock clock;
+  Loop loop(clock);
+  TimePoint joined{};
+  const auto child = [](Loop& loop, Duration duration) -> Task<void> { co_await loop.Sleep(duration); };
+  const auto parent = [&child](Loop& loop, TimePoint& joined) -> Task<void> {
+    TaskGroup group(loop);
+    for (int i = 1; i <= 3; ++i) group.Spawn(child(loop, std::chrono::seconds(i)));
+    co_await group.Join();
+    joined = loop.Now();
+  };
+  loop.Spawn(parent(loop, joined));
+  loop.RunUntil([] { return false; });
+  EXPECT_EQ(joined, TimePoint(3s));
+}
+
+}  // namespace
+}  // namespace millrace
