@@ -1,0 +1,127 @@
+// The store: one ordered map of bytes to bytes with atomic, grouped, durable commits. Everything above it sees only
+// this; RocksDB (rocks_store.h) and the simulator's memory (memory_store.h) are behind it. No handle, iterator or
+// snapshot is ever held: the store may be closed and reopened at any moment (disk full, failed fsync).
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "server/base/status.h"
+#include "server/base/task.h"
+
+namespace millrace {
+
+// Changes that are committed all or none. Later ones to the same key win.
+class WriteBatch {
+ public:
+  void Put(std::string key, std::string value) {
+    bytes_ += key.size() + value.size();
+    changes_.push_back({std::move(key), std::move(value), Kind::kPut});
+  }
+  void Delete(std::string key) {
+    bytes_ += key.size();
+    changes_.push_back({std::move(key), {}, Kind::kDelete});
+  }
+  // Deletes every key in [begin, end).
+  void DeleteRange(std::string begin, std::string end) {
+    changes_.push_back({std::move(begin), std::move(end), Kind::kDeleteRange});
+  }
+  // Appends the changes of `other`.
+  void Append(WriteBatch other) {
+    bytes_ += other.bytes_;
+    for (Change& change : other.changes_) changes_.push_back(std::move(change));
+  }
+
+  enum class Kind { kPut, kDelete, kDeleteRange };
+  struct Change {
+    std::string key;
+    std::string value;  // of a range: its end
+    Kind kind;
+  };
+  const std::vector<Change>& changes() const { return changes_; }
+  bool empty() const { return changes_.empty(); }
+  size_t bytes() const { return bytes_; }
+
+ private:
+  std::vector<Change> changes_;
+  size_t bytes_ = 0;
+};
+
+// One entry of a scan.
+struct StoreEntry {
+  std::string key;
+  std::string value;
+};
+
+// A part of a range in key order.
+struct ScanPage {
+  std::vector<StoreEntry> entries;
+  // Where the next page begins; empty: the range is at its end.
+  std::string next;
+};
+
+// What an order of commits is good for. See DESIGN: durability.
+enum class Urgency {
+  kDurable,  // resumes once it is as durable as the server's setting asks
+  kLazy,     // resumes once it is readable; durable with whatever is synced next
+};
+
+// How a store is.
+enum class StoreState { kOk, kDiskLow, kReopening };
+
+// Figures of a store since its start.
+struct StoreFigures {
+  uint64_t commits = 0;       // groups written
+  uint64_t batches = 0;       // batches in them
+  uint64_t syncs = 0;         // fdatasyncs
+  Duration sync_p50{};        // median time of one
+  uint64_t corrupt = 0;       // values that failed their check and were dropped
+  int64_t disk_free_bytes = -1;  // -1: not known
+  int64_t disk_reserve_bytes = 0;
+};
+
+// Called on the loop's thread, and resumes there.
+class Store {
+ public:
+  virtual ~Store() = default;
+
+  // Commits a batch. Batches are committed in the order of the calls, and are readable in that order; all that piled up
+  // shares one write and one sync. UNAVAILABLE (STORE_UNAVAILABLE) where the store could not take it: nothing of it is
+  // then stored, and after the store has been reopened the caller may try again. Below the disk's reserve it still takes
+  // batches (what was paid for must be kept) as long as there is any room.
+  virtual Task<Status> Commit(WriteBatch batch, Urgency urgency = Urgency::kDurable) = 0;
+
+  // The value of a key; nullopt where there is none.
+  virtual Task<StatusOr<std::optional<std::string>>> Get(std::string key) = 0;
+
+  // The values of keys, in their order, read together.
+  virtual Task<StatusOr<std::vector<std::optional<std::string>>>> MultiGet(std::vector<std::string> keys) = 0;
+
+  // Entries with begin <= key < end in key order (backwards: from the end), until `entries_max` or `bytes_max` of values
+  // is reached; at least one where there is any. `begin` (backwards: `end`) of the next page is `next`.
+  enum class Direction { kForwards, kBackwards };
+  virtual Task<StatusOr<ScanPage>> Scan(std::string begin, std::string end, size_t entries_max = 1000,
+                                        size_t bytes_max = 1 << 20, Direction direction = Direction::kForwards) = 0;
+
+  // An estimate of the entries and bytes with begin <= key < end.
+  struct Size {
+    int64_t entries = 0;
+    int64_t bytes = 0;
+  };
+  virtual Task<StatusOr<Size>> EstimateSize(std::string begin, std::string end) = 0;
+
+  virtual StoreState state() const = 0;
+  // Resumes when `state` has changed from `from`.
+  virtual Task<void> WaitForChange(StoreState from) = 0;
+  virtual StoreFigures Figures() const = 0;
+};
+
+// The first key after all that begin with `prefix`.
+std::string PrefixEnd(std::string prefix);
+
+}  // namespace millrace

@@ -1,0 +1,34 @@
+// The frame of every value in the store: {format version, codec, key id, checksum} and the payload. The checksum covers
+// the key too, so that a value that turns up under another key is seen. docs/formats.md has the bytes.
+#pragma once
+
+#include <string>
+#include <string_view>
+
+#include "server/base/status.h"
+
+namespace google::protobuf {
+class MessageLite;
+}
+
+namespace millrace {
+
+// Frames a payload; compresses it (zstd) where it is over 1 KiB and that saves a tenth.
+std::string EncodeValue(std::string_view key, std::string_view payload);
+std::string EncodeValue(std::string_view key, const google::protobuf::MessageLite& message);
+
+// The payload. DATA_LOSS (STORE_CORRUPT) where the frame or checksum is wrong, FAILED_PRECONDITION where a newer release
+// wrote it.
+StatusOr<std::string> DecodeValue(std::string_view key, std::string_view value);
+// Into a message.
+Status DecodeValue(std::string_view key, std::string_view value, google::protobuf::MessageLite& message);
+
+// The same as a value: `Decode<RunRecord>(key, value)`.
+template <typename Message>
+StatusOr<Message> Decode(std::string_view key, std::string_view value) {
+  Message message;
+  if (Status status = DecodeValue(key, value, message); !status.ok()) return status;
+  return message;
+}
+
+}  // namespace millrace
