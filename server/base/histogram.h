@@ -1,6 +1,7 @@
 // Counts of durations in buckets that grow by an eighth of their power of two: quantiles to within 6%, in fixed memory.
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <bit>
 #include <cstdint>
@@ -47,6 +48,7 @@ class Histogram {
     if (bucket < (1u << kSubBits)) return Duration(static_cast<int64_t>(bucket));
     const int top = static_cast<int>(bucket >> kSubBits) + kSubBits - 1;
     const uint64_t sub = bucket & ((1u << kSubBits) - 1);
+    if (top >= 62) return Duration::max();
     return Duration(static_cast<int64_t>(((uint64_t{1} << kSubBits) + sub + 1) << (top - kSubBits)));
   }
 

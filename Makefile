@@ -1,0 +1,47 @@
+# What people type. CMake builds; this only says it in one word. `make help` lists the targets.
+
+BUILD ?= build
+JOBS ?= $(shell nproc)
+CONFIGURE = cmake --preset $(1) -DMILLRACE_WERROR=$(if $(CI),ON,OFF) >/dev/null
+
+.DEFAULT_GOAL := build
+.PHONY: help packages build demo test test-sanitizers test-real bench format lint clean
+
+help: ## list the targets
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 18
+
+packages: ## install the Debian packages that are missing
+	@tools/install
+
+build: packages ## build everything
+	@$(call CONFIGURE,release)
+	@cmake --build build -j $(JOBS)
+
+demo: packages ## run news-events over sample titles, with no network and no LLM
+	@cmake --preset release -DMILLRACE_WERROR=OFF >/dev/null
+	@cmake --build build -j $(JOBS) --target demo_programs
+	@demo/run
+
+test: packages ## build and run all tests
+	@$(call CONFIGURE,release)
+	@cmake --build build -j $(JOBS)
+	@tools/test build
+
+test-sanitizers: packages ## all tests under asan+ubsan; under tsan those without gRPC and RocksDB
+	@$(call CONFIGURE,asan) && cmake --build build-asan -j $(JOBS) && tools/test build-asan
+	@$(call CONFIGURE,tsan) && cmake --build build-tsan -j $(JOBS) --target tsan_programs && tools/test build-tsan --label-regex tsan
+
+test-real: build ## tests against real servers and clients (grpcurl, buf, llama.cpp …); builds them once
+	@tools/test-real
+
+bench: build ## print the table of figures
+	@tests/bench/run
+
+format: ## format the sources
+	@git ls-files '*.h' '*.cc' | xargs clang-format -i
+
+lint: ## lint the protos
+	@tools/lint
+
+clean: ## remove what was built
+	@rm -rf build build-*
