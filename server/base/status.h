@@ -72,7 +72,7 @@ std::string Excerpt(std::string_view text, size_t limit = 64);
 
 #define MR_CONCAT_IMPL(a, b) a##b
 #define MR_CONCAT(a, b) MR_CONCAT_IMPL(a, b)
-#define MR_ASSIGN_OR_RETURN_IMPL(value, target, expression, leave) \
-  auto value = (expression);                                       \
-  if (!value.ok()) leave value.status();                           \
-  target = std::move(value).value()
+#define MR_ASSIGN_OR_RETURN_IMPL(result, target, expression, leave) \
+  auto result = (expression);                                       \
+  if (!result.ok()) leave result.status();                          \
+  target = std::move(result).value()
