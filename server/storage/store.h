@@ -91,18 +91,20 @@ class Store {
   virtual ~Store() = default;
 
   // Commits a batch. Batches are committed in the order of the calls, and are readable in that order; all that piled up
-  // shares one write and one sync. UNAVAILABLE (STORE_UNAVAILABLE) where the store could not take it: nothing of it is
-  // then stored, and after the store has been reopened the caller may try again. Below the disk's reserve it still takes
-  // batches (what was paid for must be kept) as long as there is any room.
+  // shares one write and one sync. UNAVAILABLE (STORE_UNAVAILABLE) where the store could not take it: then all of it is
+  // stored or nothing, nobody knows which (a sync that failed may yet have written), and after WaitForChange(kReopening)
+  // the caller commits the same batch again. Below the disk's reserve it still takes batches (what was paid for must be
+  // kept) as long as there is any room.
   virtual Task<Status> Commit(WriteBatch batch, Urgency urgency = Urgency::kDurable) = 0;
 
-  // The value of a key; nullopt where there is none.
+  // The value of a key; nullopt where there is none. This and the other reads: UNAVAILABLE while the store is being
+  // reopened, DATA_LOSS (STORE_CORRUPT) where the disk returns other bytes than were written.
   virtual Task<StatusOr<std::optional<std::string>>> Get(std::string key) = 0;
 
   // The values of keys, in their order, read together.
   virtual Task<StatusOr<std::vector<std::optional<std::string>>>> MultiGet(std::vector<std::string> keys) = 0;
 
-  // Entries with begin <= key < end in key order (backwards: from the end), until `entries_max` or `bytes_max` of values
+  // Entries with begin <= key < end (an empty end: all that follow) in key order (backwards: from the end), until `entries_max` or `bytes_max` of values
   // is reached; at least one where there is any. `begin` (backwards: `end`) of the next page is `next`.
   enum class Direction { kForwards, kBackwards };
   virtual Task<StatusOr<ScanPage>> Scan(std::string begin, std::string end, size_t entries_max = 1000,
