@@ -1,0 +1,134 @@
+#include "server/stages/condition.h"
+
+#include <google/protobuf/text_format.h>
+#include <gtest/gtest.h>
+
+#include <string>
+
+#include <boost/json.hpp>
+
+#include "server/base/json.h"
+
+namespace millrace {
+namespace {
+
+v1::Condition Parse(const std::string& text) {
+  v1::Condition condition;
+  EXPECT_TRUE(google::protobuf::TextFormat::ParseFromString(text, &condition)) << text;
+  return condition;
+}
+
+// Whether a condition (text format) holds of an item (JSON).
+bool Holds(const std::string& condition, const std::string& item) {
+  auto evaluator = ConditionEvaluator::Compile(Parse(condition));
+  EXPECT_TRUE(evaluator.ok()) << evaluator.status();
+  return evaluator.ok() && evaluator->Holds(*ParseJson(item));
+}
+
+bool Compares(const std::string& comparison, const std::string& item) {
+  return Holds("compare { field: 'f' " + comparison + "}", item);
+}
+
+TEST(Condition, EqualsComparesValuesNotTheirSpelling) {
+  EXPECT_TRUE(Compares("equals: '1.0'", R"({"f": 1})"));
+  EXPECT_TRUE(Compares("equals: '18446744073709551615'", R"({"f": 18446744073709551615})"));
+  EXPECT_FALSE(Compares("equals: '9007199254740993'", R"({"f": 9007199254740992.0})"));
+  EXPECT_FALSE(Compares("equals: '1e300'", R"({"f": 1})"));
+  EXPECT_FALSE(Compares("equals: '\"1\"'", R"({"f": 1})"));
+  EXPECT_TRUE(Compares(R"(equals: '{"a": [1, true], "b": null}')", R"({"f": {"b": null, "a": [1.0, true]}})"));
+  EXPECT_FALSE(Compares(R"(equals: '{"a": 1}')", R"({"f": {"a": 1, "b": 2}})"));
+  EXPECT_FALSE(Compares("equals: '[1,2]'", R"({"f": [2,1]})"));
+}
+
+TEST(Condition, AnAbsentFieldIsNull) {
+  EXPECT_TRUE(Compares("equals: 'null'", "{}"));
+  EXPECT_TRUE(Compares("equals: 'null'", R"({"f": null})"));
+  EXPECT_TRUE(Compares("not_equals: '\"a\"'", "{}"));
+  EXPECT_FALSE(Compares("less: 1", "{}"));
+  EXPECT_FALSE(Compares("at_least: 0", "{}"));
+  EXPECT_FALSE(Compares("matches: '.*'", "{}"));
+  EXPECT_TRUE(Compares("one_of { values: 'null' }", "{}"));
+  EXPECT_FALSE(Compares("contains: 'null'", "{}"));
+}
+
+TEST(Condition, OrdersAreForNumbers) {
+  EXPECT_TRUE(Compares("less: 2", R"({"f": 1})"));
+  EXPECT_FALSE(Compares("less: 1", R"({"f": 1})"));
+  EXPECT_TRUE(Compares("at_most: 1", R"({"f": 1})"));
+  EXPECT_TRUE(Compares("greater: -1", R"({"f": 0.5})"));
+  EXPECT_FALSE(Compares("greater: 0.5", R"({"f": 0.5})"));
+  EXPECT_TRUE(Compares("at_least: 0.5", R"({"f": 0.5})"));
+  EXPECT_FALSE(Compares("at_least: 0", R"({"f": "7"})"));
+}
+
+TEST(Condition, MatchesFindsAPatternAnywhereInText) {
+  EXPECT_TRUE(Compares("matches: '(?i)ÉCLAIR'", R"({"f": "un éclair!"})"));
+  EXPECT_FALSE(Compares("matches: '^a$'", R"({"f": "ab"})"));
+  EXPECT_FALSE(Compares("matches: '1'", R"({"f": 1})"));
+}
+
+TEST(Condition, ContainsLooksIntoListsAndText) {
+  EXPECT_TRUE(Compares("contains: '2'", R"({"f": [1, 2.0]})"));
+  EXPECT_FALSE(Compares("contains: '3'", R"({"f": [1, 2]})"));
+  EXPECT_TRUE(Compares("contains: '\"bc\"'", R"({"f": "abcd"})"));
+  EXPECT_FALSE(Compares("contains: '1'", R"({"f": "1"})"));
+  EXPECT_FALSE(Compares("contains: '\"a\"'", R"({"f": {"a": 1}})"));
+}
+
+TEST(Condition, OneOfTakesAnyKindOfValue) {
+  const std::string values = R"(one_of { values: '"a"' values: '2' values: '[1]' })";
+  EXPECT_TRUE(Compares(values, R"({"f": "a"})"));
+  EXPECT_TRUE(Compares(values, R"({"f": 2.0})"));
+  EXPECT_TRUE(Compares(values, R"({"f": [1]})"));
+  EXPECT_FALSE(Compares(values, R"({"f": "2"})"));
+  EXPECT_FALSE(Compares("one_of {}", R"({"f": 1})"));
+}
+
+TEST(Condition, ExistsMeansPresentAndNotNull) {
+  EXPECT_TRUE(Compares("exists: true", R"({"f": false})"));
+  EXPECT_FALSE(Compares("exists: true", R"({"f": null})"));
+  EXPECT_TRUE(Compares("exists: false", "{}"));
+  EXPECT_FALSE(Compares("exists: false", R"({"f": ""})"));
+}
+
+TEST(Condition, AllAnyAndNotCombine) {
+  const std::string a = "conditions { compare { field: 'a' exists: true } }";
+  const std::string b = "conditions { compare { field: 'b' exists: true } }";
+  EXPECT_TRUE(Holds("all {" + a + b + "}", R"({"a": 1, "b": 1})"));
+  EXPECT_FALSE(Holds("all {" + a + b + "}", R"({"a": 1})"));
+  EXPECT_TRUE(Holds("any {" + a + b + "}", R"({"b": 1})"));
+  EXPECT_TRUE(Holds("not { any {" + a + b + "} }", "{}"));
+  EXPECT_TRUE(Holds("all {}", "{}"));
+  EXPECT_FALSE(Holds("any {}", "{}"));
+}
+
+TEST(Condition, FieldsArePaths) {
+  EXPECT_TRUE(Holds("compare { field: 'a.1.b' equals: '\"x\"' }", R"({"a": [0, {"b": "x"}]})"));
+  EXPECT_FALSE(Holds("compare { field: 'a.2.b' exists: true }", R"({"a": [0, {"b": "x"}]})"));
+}
+
+TEST(Condition, EveryWrongPlaceIsNamed) {
+  const auto evaluator =
+      ConditionEvaluator::Compile(Parse("all { conditions { compare { field: 'a' matches: '(' } }"
+                                        "      conditions { not { compare { field: '' equals: '{' } } }"
+                                        "      conditions { }"
+                                        "      conditions { compare { field: 'b' } } }"));
+  ASSERT_EQ(ReasonOf(evaluator.status()), "INVALID_DEFINITION");
+  std::vector<std::string> fields;
+  for (const FieldViolation& violation : ViolationsOf(evaluator.status())) fields.push_back(violation.field);
+  EXPECT_EQ(fields, (std::vector<std::string>{"all[0].compare.matches", "all[1].not.compare.field",
+                                              "all[1].not.compare.equals", "all[2]", "all[3].compare"}));
+}
+
+TEST(Condition, NestingIsBounded) {
+  v1::Condition condition = Parse("compare { field: 'a' exists: true }");
+  for (int i = 0; i < 40; ++i) {
+    v1::Condition outer;
+    *outer.mutable_not_() = condition;
+    condition = outer;
+  }
+  EXPECT_FALSE(ConditionEvaluator::Compile(condition).ok());
+}
+
+}  // namespace
+}  // namespace millrace

@@ -1,0 +1,156 @@
+#include "server/stages/prepare/rules.h"
+
+#include <gmock/gmock.h>
+#include <google/protobuf/text_format.h>
+#include <gtest/gtest.h>
+
+#include <boost/json.hpp>
+
+#include "server/base/json.h"
+
+namespace millrace {
+namespace {
+
+using testing::ElementsAre;
+using testing::HasSubstr;
+
+v1::Prepare Parse(const std::string& text) {
+  v1::Prepare prepare;
+  EXPECT_TRUE(google::protobuf::TextFormat::ParseFromString(text, &prepare)) << text;
+  return prepare;
+}
+
+v1::Pipeline Files() {
+  v1::Pipeline pipeline;
+  (*pipeline.mutable_files())["places.csv"] =
+      "name,place,kind,weight\nBrazil|Brazilian,BRA,country,2\nRio,BRA,city,\nPeru,PER,country,\nSanta,,saint,\n";
+  return pipeline;
+}
+
+RuleResult Apply(const std::string& rules, const std::string& item) {
+  auto compiled = Rules::Compile(Parse(rules), Files());
+  EXPECT_TRUE(compiled.ok()) << compiled.status();
+  return compiled->Apply(std::move(ParseJson(item)->get_object()));
+}
+
+// The item that rules make, as JSON.
+std::string Made(const std::string& rules, const std::string& item) {
+  const RuleResult result = Apply(rules, item);
+  EXPECT_EQ(result.state, v1::ITEM_STATE_OK) << result.message;
+  return json::serialize(result.item);
+}
+
+TEST(Rules, SetTakesAConstantAFieldOrATemplate) {
+  EXPECT_EQ(Made("rules { set { field: 'a' value: '[1, {\"b\": null}]' } }", "{}"), R"({"a":[1,{"b":null}]})");
+  EXPECT_EQ(Made("rules { set { field: 'a' from: 'b.0' } }", R"({"b":[7]})"), R"({"b":[7],"a":7})");
+  EXPECT_EQ(Made("rules { set { field: 'a' from: 'none' } }", "{}"), R"({"a":null})");
+  EXPECT_EQ(Made("rules { set { field: 'a' template: '{{x}} & {{y}}' } }", R"({"x":"<1>","y":2})"),
+            R"({"x":"<1>","y":2,"a":"<1> & 2"})");
+}
+
+TEST(Rules, FieldsMayStandInsideOfOthers) {
+  EXPECT_EQ(Made("rules { set { field: 'a.b.c' value: '1' } }", R"({"a":null})"), R"({"a":{"b":{"c":1}}})");
+  EXPECT_EQ(Made("rules { set { field: 'a.1' value: '1' } }", R"({"a":[0,0]})"), R"({"a":[0,1]})");
+  const RuleResult result = Apply("rules { name: 'deep' set { field: 'a.b' value: '1' } }", R"({"a":"text"})");
+  EXPECT_EQ(result.state, v1::ITEM_STATE_FAILED);
+  EXPECT_EQ(result.reason, v1::ERROR_REASON_BAD_ITEM);
+  EXPECT_THAT(result.message, HasSubstr("deep: a.b can't be set"));
+}
+
+TEST(Rules, AFieldMayBeSetFromWhatItReplaces) {
+  EXPECT_EQ(Made("rules { set { field: 'a' from: 'a.b' } }", R"({"a":{"b":[1]}})"), R"({"a":[1]})");
+}
+
+TEST(Rules, EachSeesWhatTheOnesBeforeItLeft) {
+  EXPECT_EQ(Made("rules { set { field: 'a' value: '1' } }"
+                 "rules { when { compare { field: 'a' equals: '1' } } set { field: 'b' from: 'a' } }"
+                 "rules { when { compare { field: 'a' equals: '2' } } set { field: 'c' from: 'a' } }",
+                 "{}"),
+            R"({"a":1,"b":1})");
+}
+
+TEST(Rules, ScoreAddsAndKeepsWholeNumbersWhole) {
+  EXPECT_EQ(Made("rules { score { field: 's' add: 2 } } rules { score { field: 's' add: -5 } }", "{}"), R"({"s":-3})");
+  EXPECT_EQ(Made("rules { score { field: 's' add: 0.5 } }", R"({"s":1})"), R"({"s":1.5E0})");
+  EXPECT_EQ(Apply("rules { score { field: 's' add: 1 } }", R"({"s":"x"})").reason, v1::ERROR_REASON_BAD_ITEM);
+}
+
+TEST(Rules, DropAndValidateEndTheItem) {
+  RuleResult result = Apply("rules { drop { reason: 'too short' } } rules { set { field: 'a' value: '1' } }", "{}");
+  EXPECT_EQ(result.state, v1::ITEM_STATE_SKIPPED);
+  EXPECT_EQ(result.reason, v1::ERROR_REASON_DROPPED);
+  EXPECT_EQ(result.message, "rule 1: too short");
+  EXPECT_TRUE(result.item.empty());
+  const std::string validate = "rules { name: 'dated' validate { condition { compare { field: 'd' exists: true } } } }";
+  result = Apply(validate, "{}");
+  EXPECT_EQ(result.state, v1::ITEM_STATE_FAILED);
+  EXPECT_EQ(result.reason, v1::ERROR_REASON_VALIDATION);
+  EXPECT_EQ(result.message, "dated");
+  EXPECT_EQ(Made(validate, R"({"d":1})"), R"({"d":1})");
+}
+
+TEST(Rules, ExtractTakesTheFirstGroupOrTheWholeMatch) {
+  EXPECT_EQ(Made("rules { extract { from: 't' pattern: '(\\\\d+)%' field: 'n' } }", R"({"t":"up 12% and 13%"})"),
+            R"({"t":"up 12% and 13%","n":"12"})");
+  EXPECT_EQ(Made("rules { extract { from: 't' pattern: '\\\\d+' field: 'n' every: true } }", R"({"t":"1, 22"})"),
+            R"({"t":"1, 22","n":["1","22"]})");
+  EXPECT_EQ(Made("rules { extract { from: 't' pattern: 'x' field: 'n' } }", R"({"t":"a"})"), R"({"t":"a"})");
+  EXPECT_EQ(Made("rules { extract { from: 't' pattern: 'x' field: 'n' } }", R"({"t":["x"]})"), R"({"t":["x"]})");
+  EXPECT_EQ(Made("rules { extract { from: 't' pattern: 'é?' field: 'n' every: true } }", R"({"t":"éa"})"),
+            R"({"t":"éa","n":["é","",""]})");
+}
+
+TEST(Rules, ReplaceWritesGroupsBack) {
+  EXPECT_EQ(
+      Made("rules { replace { field: 't' pattern: '(\\\\w+) - \\\\w+' with: '<\\\\1>' } }", R"({"t":"a - b c - d"})"),
+      R"({"t":"<a> <c>"})");
+}
+
+constexpr char kLookUp[] =
+    "rules { name: 'places' look_up { gazetteer: 'places.csv' in: 'title' in: 'tags'"
+    "  set { field: 'most' column: 'place' } set { field: 'first' column: 'place' pick: PICK_FIRST }"
+    "  set { field: 'every' column: 'place' pick: PICK_EVERY } set { field: 'kinds' column: 'kind' pick: PICK_COUNT } "
+    "} }";
+
+TEST(Rules, LookUpPicksFromTheRowsFound) {
+  const RuleResult result = Apply(kLookUp, R"({"title":"Peru and Brazilian Santa","tags":["Rio", 1]})");
+  EXPECT_EQ(json::serialize(result.item),
+            R"({"title":"Peru and Brazilian Santa","tags":["Rio",1],"most":"BRA","first":"PER",)"
+            R"("every":["PER","BRA"],"kinds":3})");
+  EXPECT_THAT(result.notes, ElementsAre("places: Peru, Brazilian, Santa, Rio"));
+}
+
+TEST(Rules, LookUpThatFindsNothingSetsOnlyListsAndCounts) {
+  const RuleResult result = Apply(kLookUp, R"({"title":"nowhere"})");
+  EXPECT_EQ(json::serialize(result.item), R"({"title":"nowhere","every":[],"kinds":0})");
+  EXPECT_TRUE(result.notes.empty());
+}
+
+TEST(Rules, LookUpTakesTheFirstOfEqualWeight) {
+  EXPECT_THAT(Made(kLookUp, R"({"title":"Peru or Rio"})"), HasSubstr(R"("most":"PER")"));
+  EXPECT_THAT(Made(kLookUp, R"({"title":"Rio or Peru"})"), HasSubstr(R"("most":"BRA")"));
+}
+
+TEST(Rules, EveryWrongPlaceIsNamed) {
+  const auto rules =
+      Rules::Compile(Parse("rules { set { field: 'a.' value: '{' } }"
+                           "rules { when { compare { field: 'a' } } drop {} }"
+                           "rules { set { field: 'a' template: '{{x' } }"
+                           "rules { extract { from: 'a' pattern: '(' field: 'b' } }"
+                           "rules { replace { field: 'a' pattern: 'x' with: '\\\\3' } }"
+                           "rules { look_up { gazetteer: 'none.csv' in: 'a' set { field: 'a' column: 'b' } } }"
+                           "rules { look_up { gazetteer: 'places.csv' in: 'a' set { field: 'a' column: 'nope' } } }"
+                           "rules { validate {} }"
+                           "rules { }"),
+                     Files());
+  ASSERT_EQ(ReasonOf(rules.status()), "INVALID_DEFINITION");
+  std::vector<std::string> fields;
+  for (const FieldViolation& violation : ViolationsOf(rules.status())) fields.push_back(violation.field);
+  EXPECT_THAT(fields,
+              ElementsAre("rules[0].set.field", "rules[0].set.value", "rules[1].when.compare", "rules[2].set.template",
+                          "rules[3].extract.pattern", "rules[4].replace.with", "rules[5].look_up.gazetteer",
+                          "rules[6].look_up.set", "rules[7].validate.condition.condition", "rules[8]"));
+}
+
+}  // namespace
+}  // namespace millrace
