@@ -67,23 +67,23 @@ struct CallRequest {
 
 // Whose call it is.
 struct CallContext {
-  std::string run;                       // empty: Generate
+  std::string run;  // empty: Generate
   std::string stage;
   std::vector<std::string> item_ids;
-  int64_t priority = 0;                  // higher first
-  TimePoint deadline = kNever;           // of the whole call
-  std::optional<Duration> cache_ttl;     // answers of earlier runs older than this are not reused
-  bool look_up = true;                   // reuse answers of earlier runs (answers given to this run always are)
-  bool remember = true;                  // keep the answer for later runs
-  std::shared_ptr<StopSignal> stop;      // pause, cancel: no new attempt starts; may be null
+  int64_t priority = 0;               // higher first
+  TimePoint deadline = kNever;        // of the whole call
+  std::optional<Duration> cache_ttl;  // answers of earlier runs older than this are not reused
+  bool look_up = true;                // reuse answers of earlier runs (answers given to this run always are)
+  bool remember = true;               // keep the answer for later runs
+  std::shared_ptr<StopSignal> stop;   // pause, cancel: no new attempt starts; may be null
 };
 
 // What a call came to.
 struct CallOutcome {
-  Status status;                         // OK: `text` is the answer; else its reason is an ErrorReason
-  std::string text;                      // the answer, checked against the schema
-  std::string backend;                   // that gave it
-  std::string model;                     // its name for the model
+  Status status;        // OK: `text` is the answer; else its reason is an ErrorReason
+  std::string text;     // the answer, checked against the schema
+  std::string backend;  // that gave it
+  std::string model;    // its name for the model
   bool cache_hit = false;
   bool coalesced = false;
   bool stopped = false;                  // `stop` was set before there was an answer: nothing is settled

@@ -1,0 +1,315 @@
+#include "server/text/schema.h"
+
+// Otherwise valijson ends the process where a schema is wrong.
+#define VALIJSON_USE_EXCEPTIONS 1
+
+#include <arpa/inet.h>
+#include <fmt/format.h>
+#include <re2/re2.h>
+
+#include <boost/json.hpp>
+#include <set>
+#include <valijson/adapters/boost_json_adapter.hpp>
+#include <valijson/adapters/std_string_adapter.hpp>
+#include <valijson/constraint_builder.hpp>
+#include <valijson/schema.hpp>
+#include <valijson/schema_parser.hpp>
+#include <valijson/validator.hpp>
+#include <vector>
+
+#include "server/base/json.h"
+#include "server/text/schema_parts.h"
+
+namespace millrace {
+namespace {
+
+using valijson::ValidationResults;
+using valijson::adapters::Adapter;
+using valijson::adapters::BoostJsonAdapter;
+using valijson::constraints::Constraint;
+using Context = std::vector<std::string>;
+
+// References within references: a schema that refers to itself ends with the value, one that does so in place would
+// not.
+constexpr int kRefDepthMax = 150;
+// References followed in one check: alternatives that each refer to alternatives multiply.
+constexpr int kRefStepsMax = 200'000;
+
+struct TooComplex {};
+
+// Of the check that this thread is making.
+thread_local int ref_depth = 0;
+thread_local int ref_steps = 0;
+
+struct RefScope {
+  RefScope() {
+    ++ref_depth;
+    ++ref_steps;
+    if (ref_depth > kRefDepthMax || ref_steps > kRefStepsMax) {
+      --ref_depth;
+      throw TooComplex();
+    }
+  }
+  ~RefScope() { --ref_depth; }
+};
+
+re2::StringPiece Piece(const std::string& text) { return {text.data(), text.size()}; }
+
+bool Matches(const RE2& pattern, const std::string& text) { return RE2::PartialMatch(Piece(text), pattern); }
+
+bool IsDate(const std::string& text) {
+  static const RE2 kDate(R"(^(\d{4})-(\d{2})-(\d{2})$)");
+  int year = 0;
+  int month = 0;
+  int day = 0;
+  if (!RE2::FullMatch(Piece(text), kDate, &year, &month, &day) || month < 1 || month > 12 || day < 1) return false;
+  static constexpr int kDays[] = {31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31};
+  const bool leap = (year % 4 == 0 && year % 100 != 0) || year % 400 == 0;
+  return day <= kDays[month - 1] + (month == 2 && leap ? 1 : 0);
+}
+
+bool IsTime(const std::string& text) {
+  static const RE2 kTime(R"((?i)^([01]\d|2[0-3]):[0-5]\d:([0-5]\d|60)(\.\d+)?(z|[+-]([01]\d|2[0-3]):[0-5]\d)$)");
+  return RE2::FullMatch(Piece(text), kTime);
+}
+
+bool IsDateTime(const std::string& text) {
+  return text.size() > 11 && (text[10] == 'T' || text[10] == 't') && IsDate(text.substr(0, 10)) &&
+         IsTime(text.substr(11));
+}
+
+bool FitsFormat(const std::string& format, const std::string& text) {
+  static const RE2 kEmail(R"(^[^@\s]+@[^@\s]+$)");
+  static const RE2 kHostname(
+      R"(^([A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?)(\.[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?)*$)");
+  static const RE2 kUri(R"(^[A-Za-z][A-Za-z0-9+.-]*:[^\s<>"{}|\\^`]*$)");
+  static const RE2 kUuid(R"((?i)^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$)");
+  if (format == "date") return IsDate(text);
+  if (format == "time") return IsTime(text);
+  if (format == "date-time") return IsDateTime(text);
+  if (format == "email") return Matches(kEmail, text);
+  if (format == "hostname") return text.size() <= 253 && Matches(kHostname, text);
+  if (format == "uri") return Matches(kUri, text);
+  if (format == "uuid") return Matches(kUuid, text);
+  in6_addr address;
+  if (format == "ipv4") return inet_pton(AF_INET, text.c_str(), &address) == 1;
+  if (format == "ipv6") return inet_pton(AF_INET6, text.c_str(), &address) == 1;
+  return true;
+}
+
+// The boilerplate of a constraint of ours. They refer to what the compiled schema owns, and copy freely.
+template <typename Self>
+class OwnConstraint : public valijson::constraints::PolyConstraint {
+ private:
+  Constraint* cloneInto(void* memory) const override { return new (memory) Self(static_cast<const Self&>(*this)); }
+  size_t sizeOf() const override { return sizeof(Self); }
+};
+
+bool Fail(const Context& context, ValidationResults* results, const std::string& what) {
+  if (results != nullptr) results->pushError(context, what);
+  return false;
+}
+
+class PatternFits final : public OwnConstraint<PatternFits> {
+ public:
+  explicit PatternFits(const RE2* pattern) : pattern_(pattern) {}
+  bool validate(const Adapter& target, const Context& context, ValidationResults* results) const override {
+    if (!target.isString() || Matches(*pattern_, target.asString())) return true;
+    return Fail(context, results, fmt::format("does not match the pattern {}", pattern_->pattern()));
+  }
+
+ private:
+  const RE2* pattern_;
+};
+
+class FormatFits final : public OwnConstraint<FormatFits> {
+ public:
+  explicit FormatFits(const std::string* format) : format_(format) {}
+  bool validate(const Adapter& target, const Context& context, ValidationResults* results) const override {
+    if (!target.isString() || FitsFormat(*format_, target.asString())) return true;
+    return Fail(context, results, fmt::format("is no {}", *format_));
+  }
+
+ private:
+  const std::string* format_;
+};
+
+using Parts = std::vector<std::unique_ptr<valijson::Schema>>;
+
+bool FitsPart(const valijson::Schema& part, const Adapter& target, const Context& context, ValidationResults* results) {
+  const RefScope scope;
+  std::unordered_map<std::string, std::regex> none;  // no pattern reaches valijson
+  if (const auto* value = dynamic_cast<const BoostJsonAdapter*>(&target)) {
+    valijson::ValidationVisitor<BoostJsonAdapter> visitor(*value, context, true, results, none);
+    return visitor.validateSchema(part);
+  }
+  // The name of a property.
+  const json::value name(json::string(target.asString()));
+  valijson::ValidationVisitor<BoostJsonAdapter> visitor(BoostJsonAdapter(name), context, true, results, none);
+  return visitor.validateSchema(part);
+}
+
+class PartFits final : public OwnConstraint<PartFits> {
+ public:
+  PartFits(const Parts* parts, size_t part) : parts_(parts), part_(part) {}
+  bool validate(const Adapter& target, const Context& context, ValidationResults* results) const override {
+    return FitsPart(*(*parts_)[part_], target, context, results);
+  }
+
+ private:
+  const Parts* parts_;
+  size_t part_;
+};
+
+// `patternProperties`, and `additionalProperties` beside it.
+struct PropertyRules {
+  std::vector<std::pair<const RE2*, size_t>> patterns;
+  std::set<std::string> names;  // of `properties`, which valijson checks
+  std::optional<size_t> additional;
+};
+
+class PropertiesFit final : public OwnConstraint<PropertiesFit> {
+ public:
+  PropertiesFit(const Parts* parts, const PropertyRules* rules) : parts_(parts), rules_(rules) {}
+  bool validate(const Adapter& target, const Context& context, ValidationResults* results) const override {
+    const auto* value = dynamic_cast<const BoostJsonAdapter*>(&target);
+    if (value == nullptr || !value->isObject()) return true;
+    for (const auto& member : value->getObject()) {
+      Context inner = context;
+      inner.push_back("[" + member.first + "]");
+      bool found = rules_->names.contains(member.first);
+      for (const auto& [pattern, part] : rules_->patterns) {
+        if (!Matches(*pattern, member.first)) continue;
+        found = true;
+        if (!FitsPart(*(*parts_)[part], member.second, inner, results)) return false;
+      }
+      if (found || !rules_->additional) continue;
+      if (!FitsPart(*(*parts_)[*rules_->additional], member.second, inner, results)) return false;
+    }
+    return true;
+  }
+
+ private:
+  const Parts* parts_;
+  const PropertyRules* rules_;
+};
+
+// Makes a constraint by a function.
+class Builder final : public valijson::ConstraintBuilder {
+ public:
+  using Function = std::function<Constraint*(const json::value&)>;
+  explicit Builder(Function function) : function_(std::move(function)) {}
+  Constraint* make(const Adapter& adapter) const override {
+    // valijson hides the value behind its adapter; frozen, it can be had.
+    return function_(valueOf(dynamic_cast<const BoostJsonAdapter&>(adapter)));
+  }
+
+ private:
+  static json::value valueOf(const BoostJsonAdapter& adapter) {
+    if (adapter.isString()) return json::value(json::string(adapter.asString()));
+    if (adapter.isInteger()) return json::value(adapter.getInteger());
+    if (adapter.isArray()) {
+      json::array list;
+      for (const auto& element : adapter.getArray()) list.push_back(valueOf(element));
+      return list;
+    }
+    json::object object;
+    for (const auto& member : adapter.getObject()) object[member.first] = valueOf(member.second);
+    return object;
+  }
+
+  Function function_;
+};
+
+std::string Where(const Context& context) {
+  std::string where;
+  for (size_t i = 1; i < context.size(); ++i) where += context[i];  // the first is the root
+  return where;
+}
+
+}  // namespace
+
+struct Schema::Compiled {
+  std::vector<std::unique_ptr<RE2>> patterns;
+  std::vector<std::unique_ptr<std::string>> formats;
+  std::vector<std::unique_ptr<PropertyRules>> rules;
+  Parts parts;
+
+  const RE2* Pattern(const json::value& text) {
+    RE2::Options options;
+    options.set_log_errors(false);
+    patterns.push_back(std::make_unique<RE2>(std::string(text.as_string()), options));
+    return patterns.back().get();
+  }
+
+  const PropertyRules* Rules(const json::value& value) {
+    auto made = std::make_unique<PropertyRules>();
+    const json::object& object = value.as_object();
+    const json::array& part_numbers = object.at("parts").as_array();
+    for (size_t i = 0; i < part_numbers.size(); ++i) {
+      made->patterns.emplace_back(Pattern(object.at("patterns").as_array()[i]), part_numbers[i].to_number<size_t>());
+    }
+    for (const json::value& name : object.at("names").as_array()) made->names.insert(std::string(name.as_string()));
+    if (const json::value* additional = object.if_contains("additional")) {
+      made->additional = additional->to_number<size_t>();
+    }
+    rules.push_back(std::move(made));
+    return rules.back().get();
+  }
+
+  void AddPart(const json::value& part) {
+    valijson::SchemaParser parser;  // takes the builders
+    parser.addConstraintBuilder(
+        kPatternKeyword, new Builder([this](const json::value& value) { return new PatternFits(Pattern(value)); }));
+    parser.addConstraintBuilder(kFormatKeyword, new Builder([this](const json::value& value) {
+                                  formats.push_back(std::make_unique<std::string>(value.as_string()));
+                                  return new FormatFits(formats.back().get());
+                                }));
+    parser.addConstraintBuilder(kRefKeyword, new Builder([this](const json::value& value) {
+                                  return new PartFits(&parts, value.to_number<size_t>());
+                                }));
+    parser.addConstraintBuilder(kPropertiesKeyword, new Builder([this](const json::value& value) {
+                                  return new PropertiesFit(&parts, Rules(value));
+                                }));
+    auto schema = std::make_unique<valijson::Schema>();
+    parser.populateSchema(BoostJsonAdapter(part), *schema);
+    parts.push_back(std::move(schema));
+  }
+};
+
+StatusOr<Schema> Schema::Parse(std::string_view text) {
+  const auto value = ParseJson(text);
+  if (!value.ok()) {
+    return MakeError(absl::StatusCode::kInvalidArgument, "INVALID_FIELD",
+                     fmt::format("the schema is no JSON: {}", MessageOf(value.status())));
+  }
+  MR_ASSIGN_OR_RETURN(const std::vector<json::value> parts, TakeApart(*value));
+  auto compiled = std::make_shared<Compiled>();
+  try {
+    for (const json::value& part : parts) compiled->AddPart(part);
+  } catch (const std::exception& error) {
+    return MakeError(absl::StatusCode::kInvalidArgument, "INVALID_FIELD", fmt::format("the schema: {}", error.what()));
+  }
+  return Schema(std::move(compiled));
+}
+
+Status Schema::Check(const json::value& value) const {
+  ref_depth = 0;
+  ref_steps = 0;
+  ValidationResults results;
+  try {
+    const BoostJsonAdapter target(value);
+    if (FitsPart(*compiled_->parts.front(), target, {"<root>"}, &results)) return absl::OkStatus();
+  } catch (const TooComplex&) {
+    return MakeError(absl::StatusCode::kFailedPrecondition, "SCHEMA", "checking the answer takes too many references");
+  } catch (const std::exception& error) {
+    return MakeError(absl::StatusCode::kFailedPrecondition, "SCHEMA", error.what());
+  }
+  ValidationResults::Error error;
+  if (!results.popError(error)) error.description = "does not fit";
+  return MakeError(
+      absl::StatusCode::kFailedPrecondition, "SCHEMA",
+      fmt::format("at {}: {}", error.context.size() < 2 ? "the top" : Where(error.context), error.description));
+}
+
+}  // namespace millrace

@@ -1,0 +1,217 @@
+#include "server/text/schema_parts.h"
+
+#include <fmt/format.h>
+#include <re2/re2.h>
+
+#include <array>
+#include <boost/json.hpp>
+#include <cmath>
+#include <map>
+
+namespace millrace {
+namespace {
+
+constexpr size_t kPartsMax = 500;
+constexpr size_t kRefBytesMax = 512;
+constexpr size_t kPatternBytesMax = 4096;
+
+// Keywords whose value is a schema, a list of schemas, or schemas by name.
+constexpr std::array kSchema = {
+    "additionalItems", "additionalProperties", "contains", "else", "if", "items", "not", "propertyNames", "then"};
+constexpr std::array kSchemaList = {"allOf", "anyOf", "items", "oneOf"};
+constexpr std::array kSchemaMap = {"dependencies", "properties"};
+// Keywords that are copied. All others are annotations, places for definitions, or unknown, and are left out.
+constexpr std::array kPlain = {"const",         "enum",        "exclusiveMaximum", "exclusiveMinimum", "maxItems",
+                               "maxLength",     "maximum",     "maxProperties",    "minItems",         "minLength",
+                               "minProperties", "minimum",     "multipleOf",       "required",         "type",
+                               "uniqueItems",   "dependencies"};
+
+template <size_t n>
+bool Has(const std::array<const char*, n>& keywords, std::string_view keyword) {
+  for (const char* known : keywords) {
+    if (keyword == known) return true;
+  }
+  return false;
+}
+
+Status Wrong(const std::string& where, std::string_view what) {
+  return MakeError(absl::StatusCode::kInvalidArgument, "INVALID_FIELD",
+                   fmt::format("the schema at {}: {}", where.empty() ? "its top" : where, what));
+}
+
+int HexValue(char c) {
+  if (c >= '0' && c <= '9') return c - '0';
+  if (c >= 'a' && c <= 'f') return c - 'a' + 10;
+  if (c >= 'A' && c <= 'F') return c - 'A' + 10;
+  return -1;
+}
+
+// One name of a JSON Pointer in a URI's fragment, without its escapes.
+std::string Unescaped(std::string_view name) {
+  std::string out;
+  for (size_t i = 0; i < name.size(); ++i) {
+    if (name[i] == '%' && i + 2 < name.size() && HexValue(name[i + 1]) >= 0 && HexValue(name[i + 2]) >= 0) {
+      out += static_cast<char>(HexValue(name[i + 1]) << 4 | HexValue(name[i + 2]));
+      i += 2;
+    } else if (name[i] == '~' && i + 1 < name.size() && (name[i + 1] == '0' || name[i + 1] == '1')) {
+      out += name[++i] == '0' ? '~' : '/';
+    } else {
+      out += name[i];
+    }
+  }
+  return out;
+}
+
+// `2.0` is a whole number to JSON Schema, but not to valijson where it counts.
+json::value Whole(const json::value& value) {
+  const double* number = value.if_double();
+  if (number == nullptr || std::abs(*number) > 1e15 || *number != std::trunc(*number)) return value;
+  return static_cast<int64_t>(*number);
+}
+
+class Taking {
+ public:
+  explicit Taking(const json::value& schema) : schema_(schema) {}
+
+  StatusOr<std::vector<json::value>> All() {
+    PartOf("", schema_);
+    for (size_t i = 0; i < sources_.size(); ++i) {
+      if (i >= kPartsMax) return Wrong("", fmt::format("more than {} parts", kPartsMax));
+      const auto [where, source] = sources_[i];
+      MR_ASSIGN_OR_RETURN(json::value part, Copy(*source, where));
+      parts_.push_back(std::move(part));
+    }
+    return std::move(parts_);
+  }
+
+ private:
+  // The number of the part made of the schema at a place.
+  size_t PartOf(const std::string& where, const json::value& source) {
+    const auto [found, is_new] = numbers_.try_emplace(&source, sources_.size());
+    if (is_new) sources_.emplace_back(where, &source);
+    return found->second;
+  }
+
+  StatusOr<json::value> Copy(const json::value& source, const std::string& where) {
+    if (source.is_bool()) return source;
+    const json::object* object = source.if_object();
+    if (object == nullptr) return Wrong(where, "expected an object, true or false");
+    json::object copy;
+    if (const json::value* ref = object->if_contains("$ref")) {  // in draft 7 nothing beside it counts
+      MR_ASSIGN_OR_RETURN(const size_t part, Resolve(*ref, where));
+      copy[kRefKeyword] = static_cast<int64_t>(part);  // valijson knows signed numbers
+      return copy;
+    }
+    for (const json::key_value_pair& member : *object) {
+      const std::string keyword(member.key().data(), member.key().size());
+      const json::value& value = member.value();
+      const std::string inner = where + "/" + keyword;
+      if (keyword == "pattern") {
+        MR_RETURN_IF_ERROR(CheckPattern(value, inner));
+        copy[kPatternKeyword] = value;
+      } else if (keyword == "format") {
+        if (value.is_string()) copy[kFormatKeyword] = value;
+      } else if (keyword == "patternProperties") {
+        MR_ASSIGN_OR_RETURN(copy[kPropertiesKeyword], CopyPatternProperties(*object, where));
+      } else if (keyword == "additionalProperties" && object->contains("patternProperties")) {
+        // It needs the patterns, and is checked with them.
+      } else if (Has(kSchemaList, keyword) && value.is_array()) {
+        json::array list;
+        for (const json::value& entry : value.get_array()) {
+          MR_ASSIGN_OR_RETURN(json::value inner_copy, Copy(entry, fmt::format("{}/{}", inner, list.size())));
+          list.push_back(std::move(inner_copy));
+        }
+        copy[member.key()] = std::move(list);
+      } else if (Has(kSchemaMap, keyword) && value.is_object()) {
+        json::object map;
+        for (const json::key_value_pair& entry : value.get_object()) {
+          if (entry.value().is_array()) {  // a dependency on names
+            map[entry.key()] = entry.value();
+            continue;
+          }
+          MR_ASSIGN_OR_RETURN(map[entry.key()],
+                              Copy(entry.value(), inner + "/" + std::string(entry.key().data(), entry.key().size())));
+        }
+        copy[member.key()] = std::move(map);
+      } else if (Has(kSchema, keyword)) {
+        MR_ASSIGN_OR_RETURN(copy[member.key()], Copy(value, inner));
+      } else if (Has(kPlain, keyword)) {
+        copy[member.key()] = Whole(value);
+      }
+    }
+    return copy;
+  }
+
+  StatusOr<json::value> CopyPatternProperties(const json::object& object, const std::string& where) {
+    const json::object* map = object.at("patternProperties").if_object();
+    if (map == nullptr) return Wrong(where + "/patternProperties", "expected an object");
+    json::array patterns;
+    json::array parts;
+    for (const json::key_value_pair& entry : *map) {
+      const std::string pattern(entry.key().data(), entry.key().size());
+      MR_RETURN_IF_ERROR(CheckPattern(json::value(entry.key()), where + "/patternProperties"));
+      patterns.push_back(json::value(entry.key()));
+      parts.push_back(static_cast<int64_t>(PartOf(where + "/patternProperties/" + pattern, entry.value())));
+    }
+    json::array names;
+    if (const json::value* properties = object.if_contains("properties"); properties && properties->is_object()) {
+      for (const json::key_value_pair& entry : properties->get_object()) names.push_back(json::value(entry.key()));
+    }
+    json::object copy;
+    copy["patterns"] = std::move(patterns);
+    copy["parts"] = std::move(parts);
+    copy["names"] = std::move(names);
+    if (const json::value* additional = object.if_contains("additionalProperties")) {
+      copy["additional"] = static_cast<int64_t>(PartOf(where + "/additionalProperties", *additional));
+    }
+    return copy;
+  }
+
+  StatusOr<size_t> Resolve(const json::value& ref, const std::string& where) {
+    const json::string* text = ref.if_string();
+    if (text == nullptr || text->size() > kRefBytesMax) {
+      return Wrong(where + "/$ref", fmt::format("expected text of at most {} bytes", kRefBytesMax));
+    }
+    std::string_view rest(text->data(), text->size());
+    const std::string place(rest);
+    if (rest != "#" && !rest.starts_with("#/")) return Wrong(where + "/$ref", "only `#` and `#/…` can be referred to");
+    const json::value* at = &schema_;
+    for (rest.remove_prefix(1); !rest.empty();) {
+      rest.remove_prefix(1);
+      const std::string name = Unescaped(rest.substr(0, rest.find('/')));
+      rest.remove_prefix(std::min(rest.size(), rest.find('/')));
+      const json::value* next = nullptr;
+      if (const json::object* object = at->if_object()) {
+        next = object->if_contains(json::string_view(name.data(), name.size()));
+      } else if (at->is_array() && name.find('.') == std::string::npos) {
+        next = FindPath(*at, name);
+      }
+      if (next == nullptr) return Wrong(where + "/$ref", fmt::format("nothing is at {}", Excerpt(place)));
+      at = next;
+    }
+    return PartOf(place.substr(1), *at);
+  }
+
+  Status CheckPattern(const json::value& pattern, const std::string& where) {
+    const json::string* text = pattern.if_string();
+    if (text == nullptr || text->size() > kPatternBytesMax) {
+      return Wrong(where, fmt::format("expected a pattern of at most {} bytes", kPatternBytesMax));
+    }
+    RE2::Options options;
+    options.set_log_errors(false);
+    const RE2 compiled(re2::StringPiece(text->data(), text->size()), options);
+    if (!compiled.ok()) return Wrong(where, fmt::format("not an RE2 pattern: {}", compiled.error()));
+    return absl::OkStatus();
+  }
+
+  const json::value& schema_;
+  std::map<const json::value*, size_t> numbers_;  // by the schema's place in memory; only looked up
+  std::vector<std::pair<std::string, const json::value*>> sources_;
+  std::vector<json::value> parts_;
+};
+
+}  // namespace
+
+StatusOr<std::vector<json::value>> TakeApart(const json::value& schema) { return Taking(schema).All(); }
+
+}  // namespace millrace
