@@ -7,6 +7,7 @@
 #include <fmt/format.h>
 #include <re2/re2.h>
 
+#include <algorithm>
 #include <boost/json.hpp>
 #include <set>
 #include <valijson/adapters/boost_json_adapter.hpp>
@@ -221,6 +222,14 @@ class Builder final : public valijson::ConstraintBuilder {
   Function function_;
 };
 
+bool HasDouble(const json::value& value) {
+  if (const json::array* list = value.if_array()) return std::any_of(list->begin(), list->end(), HasDouble);
+  if (const json::object* object = value.if_object()) {
+    return std::any_of(object->begin(), object->end(), [](const auto& member) { return HasDouble(member.value()); });
+  }
+  return value.is_double();
+}
+
 std::string Where(const Context& context) {
   std::string where;
   for (size_t i = 1; i < context.size(); ++i) where += context[i];  // the first is the root
@@ -298,7 +307,9 @@ Status Schema::Check(const json::value& value) const {
   ref_steps = 0;
   ValidationResults results;
   try {
-    const BoostJsonAdapter target(value);
+    const bool has_double = HasDouble(value);
+    const json::value whole = has_double ? WithWholeNumbers(value) : json::value();
+    const BoostJsonAdapter target(has_double ? whole : value);
     if (FitsPart(*compiled_->parts.front(), target, {"<root>"}, &results)) return absl::OkStatus();
   } catch (const TooComplex&) {
     return MakeError(absl::StatusCode::kFailedPrecondition, "SCHEMA", "checking the answer takes too many references");

@@ -62,13 +62,6 @@ std::string Unescaped(std::string_view name) {
   return out;
 }
 
-// `2.0` is a whole number to JSON Schema, but not to valijson where it counts.
-json::value Whole(const json::value& value) {
-  const double* number = value.if_double();
-  if (number == nullptr || std::abs(*number) > 1e15 || *number != std::trunc(*number)) return value;
-  return static_cast<int64_t>(*number);
-}
-
 class Taking {
  public:
   explicit Taking(const json::value& schema) : schema_(schema) {}
@@ -136,7 +129,7 @@ class Taking {
       } else if (Has(kSchema, keyword)) {
         MR_ASSIGN_OR_RETURN(copy[member.key()], Copy(value, inner));
       } else if (Has(kPlain, keyword)) {
-        copy[member.key()] = Whole(value);
+        copy[member.key()] = WithWholeNumbers(value);
       }
     }
     return copy;
@@ -211,6 +204,17 @@ class Taking {
 };
 
 }  // namespace
+
+json::value WithWholeNumbers(json::value value) {
+  if (const double* number = value.if_double()) {
+    if (std::abs(*number) < 1e15 && *number == std::trunc(*number)) return static_cast<int64_t>(*number);
+  } else if (json::array* list = value.if_array()) {
+    for (json::value& element : *list) element = WithWholeNumbers(std::move(element));
+  } else if (json::object* object = value.if_object()) {
+    for (json::key_value_pair& member : *object) member.value() = WithWholeNumbers(std::move(member.value()));
+  }
+  return value;
+}
 
 StatusOr<std::vector<json::value>> TakeApart(const json::value& schema) { return Taking(schema).All(); }
 

@@ -22,4 +22,7 @@ inline constexpr char kPropertiesKeyword[] = "x-millrace-properties";  // {patte
 // schema or to nothing, a pattern is none, or there are more than 500 parts.
 StatusOr<std::vector<json::value>> TakeApart(const json::value& schema);
 
+// The value with `2.0` as `2`: a whole number to JSON Schema, but not to valijson.
+json::value WithWholeNumbers(json::value value);
+
 }  // namespace millrace

@@ -7,7 +7,6 @@
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
-#include <map>
 #include <set>
 
 #include "server/base/json.h"
@@ -136,13 +135,42 @@ TEST(SchemaTest, RefusesWhatIsNoSchema) {
   EXPECT_NE(Checked("false", "1"), "fits");
 }
 
-// Cases of the JSON Schema test suite, draft 7 without its optional part, that go another way here, with the reason.
-// The test fails when the list grows or shrinks.
-const std::map<std::string, std::string>& KnownDifferences() {
-  static const auto* const kDifferences = new std::map<std::string, std::string>{
-      {"definitions.json | validate definition against metaschema | refused", "it refers to a schema elsewhere"},
-      {"multipleOf.json | small multiple of large integer | any integer is a multiple of 1e-8",
-       "valijson divides with doubles"}};
+// Cases of the JSON Schema test suite, draft 7 without its optional part, that go another way here. The test fails when
+// the list grows or shrinks.
+const std::set<std::string>& KnownDifferences() {
+  static const auto* const kDifferences = new std::set<std::string>{
+      // valijson divides with doubles.
+      "multipleOf.json | small multiple of large integer | any integer is a multiple of 1e-8",
+      // Nothing is fetched, and `$id` is not looked at: references are `#` or `#/…`.
+      "definitions.json | validate definition against metaschema | refused",
+      "ref.json | $id must be resolved against nearest parent, not just immediate parent | refused",
+      "ref.json | $ref prevents a sibling $id from changing the base uri | refused",
+      "ref.json | Location-independent identifier with base URI change in subschema | refused",
+      "ref.json | Location-independent identifier | refused",
+      "ref.json | Recursive references between schemas | refused",
+      "ref.json | Reference an anchor with a non-relative URI | refused",
+      "ref.json | URN base URI with URN and JSON pointer ref | refused",
+      "ref.json | URN base URI with URN and anchor ref | refused",
+      "ref.json | ref to else | refused",
+      "ref.json | ref to if | refused",
+      "ref.json | ref to then | refused",
+      "ref.json | ref with absolute-path-reference | refused",
+      "ref.json | refs with relative uris and defs | refused",
+      "ref.json | relative refs with absolute uris and defs | refused",
+      "ref.json | remote ref, containing refs itself | refused",
+      "ref.json | simple URN base URI with $ref via the URN | refused",
+      "refRemote.json | $ref to $ref finds location-independent $id | refused",
+      "refRemote.json | Location-independent identifier in remote ref | refused",
+      "refRemote.json | base URI change - change folder in subschema | refused",
+      "refRemote.json | base URI change - change folder | refused",
+      "refRemote.json | base URI change | refused",
+      "refRemote.json | fragment within remote ref | refused",
+      "refRemote.json | ref within remote ref | refused",
+      "refRemote.json | remote ref with ref to definitions | refused",
+      "refRemote.json | remote ref | refused",
+      "refRemote.json | retrieved nested refs resolve relative to their URI not $id | refused",
+      "refRemote.json | root ref in remote ref | refused",
+  };
   return *kDifferences;
 }
 
@@ -172,9 +200,7 @@ TEST(SchemaTest, GoesWithTheOfficialSuiteButForTheDifferencesListed) {
     }
   }
   EXPECT_GT(cases, 300);
-  std::set<std::string> known;
-  for (const auto& [difference, reason] : KnownDifferences()) known.insert(difference);
-  EXPECT_EQ(differences, known);
+  EXPECT_EQ(differences, KnownDifferences());
 }
 
 }  // namespace
