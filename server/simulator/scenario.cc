@@ -1,0 +1,197 @@
+#include "server/simulator/scenario.h"
+
+#include <fmt/format.h>
+
+#include "server/base/random.h"
+
+namespace millrace::simulator {
+namespace {
+
+constexpr char kSchema[] =
+    R"({"type":"object","properties":{"summary":{"type":"string"}},"required":["summary"],"additionalProperties":false})";
+
+Duration Between(Random& random, Duration low, Duration high) {
+  return low + Duration(static_cast<int64_t>(random.Uniform() * static_cast<double>((high - low).count())));
+}
+
+v1::Stage* AddStage(v1::Pipeline& pipeline, std::string name, const std::vector<std::string>& needs) {
+  v1::Stage* stage = pipeline.add_stages();
+  stage->set_name(std::move(name));
+  for (const std::string& need : needs) stage->add_needs(need);
+  return stage;
+}
+
+void FillPrepare(v1::Prepare& prepare, Random& random, int number) {
+  v1::Rule* set = prepare.add_rules();
+  set->mutable_set()->set_field(fmt::format("seen_{}", number));
+  set->mutable_set()->set_value("true");
+  if (random.Chance(0.4)) {
+    v1::Rule* drop = prepare.add_rules();
+    drop->set_name("drop some");
+    drop->mutable_when()->mutable_compare()->set_field("lot");
+    drop->mutable_when()->mutable_compare()->set_less(static_cast<double>(random.Below(20)));
+    drop->mutable_drop()->set_reason("drawn");
+  }
+  if (random.Chance(0.4)) {
+    v1::Rule* validate = prepare.add_rules();
+    validate->mutable_validate()->set_message("lot too high");
+    v1::Comparison* compare = validate->mutable_validate()->mutable_condition()->mutable_compare();
+    compare->set_field("lot");
+    compare->set_at_most(95);
+  }
+}
+
+void FillSynthesize(v1::Synthesize& synthesize, const std::string& stage, Random& random) {
+  synthesize.set_model("writer");
+  // Items that share a topic ask the same question.
+  const char* field = random.Chance(0.3) ? "topic" : "key";
+  synthesize.set_prompt(fmt::format("Write about [[{}/{{{{{}}}}}]].", stage, field));
+  synthesize.set_output_schema(kSchema);
+  synthesize.set_output_field(fmt::format("{}_answer", stage));
+}
+
+void FillCluster(v1::Cluster& cluster) {
+  v1::LexicalCluster* lexical = cluster.mutable_lexical();
+  lexical->add_fields()->set_field("text");
+  v1::ClusterPass* pass = cluster.add_passes();
+  pass->set_threshold(0.3);
+  pass->set_min_size(1);
+  cluster.set_singletons(v1::SINGLETONS_KEEP);
+  cluster.set_title_field("text");
+  v1::GroupField* keep = cluster.add_keep();
+  keep->set_field("lot");
+  keep->set_pick(v1::GroupField::PICK_MIN);
+  v1::GroupField* key = cluster.add_keep();
+  key->set_field("key");
+  key->set_pick(v1::GroupField::PICK_FIRST);
+  v1::GroupField* topic = cluster.add_keep();
+  topic->set_field("topic");
+  topic->set_pick(v1::GroupField::PICK_FIRST);
+}
+
+void DrawPipeline(Scenario& scenario, Random& random) {
+  v1::Pipeline& pipeline = scenario.pipeline;
+  pipeline.set_name("drawn");
+  AddStage(pipeline, "source", {})->mutable_fetch()->mutable_inline_();
+  std::vector<std::string> ends = {"source"};
+  bool grouped = false;
+  const int middles = 1 + static_cast<int>(random.Below(4));
+  for (int i = 0; i < middles; ++i) {
+    // Mostly a chain; now and then a branch that comes together again at the end.
+    const std::string need = random.Chance(0.75) ? ends.back() : ends[random.Below(ends.size())];
+    const std::string name = fmt::format("s{}", i);
+    v1::Stage* stage = AddStage(pipeline, name, {need});
+    const double lot = random.Uniform();
+    if (lot < 0.45) {
+      FillSynthesize(*stage->mutable_synthesize(), name, random);
+      stage->set_concurrency(1 + static_cast<int32_t>(random.Below(40)));
+    } else if (lot < 0.85 || grouped) {
+      FillPrepare(*stage->mutable_prepare(), random, i);
+      if (random.Chance(0.2)) {
+        stage->mutable_when()->mutable_compare()->set_field("lot");
+        stage->mutable_when()->mutable_compare()->set_at_least(30);
+      }
+    } else {
+      FillCluster(*stage->mutable_cluster());
+      grouped = true;
+    }
+    ends.push_back(name);
+  }
+  v1::Stage* store = AddStage(pipeline, "saved", {ends.back()});
+  if (ends.size() > 2 && !grouped && random.Chance(0.15)) {
+    // Two streams of items with the same ids come together: their ids clash, which must fail cleanly.
+    store->add_needs(ends[ends.size() - 2]);
+  }
+  store->mutable_store()->mutable_jsonl()->set_path("out.jsonl");
+}
+
+void DrawItems(Scenario& scenario, Random& random) {
+  static constexpr const char* kWords[] = {"flood", "vote", "court", "storm", "strike", "launch", "merger", "treaty"};
+  const int count = 20 + static_cast<int>(random.Below(181));
+  for (int i = 0; i < count; ++i) {
+    v1::InputItem item;
+    item.set_id(fmt::format("i{:03}", i));
+    const char* word = kWords[random.Below(8)];
+    item.set_json(fmt::format(R"({{"key":"k{0}","topic":"{1}","lot":{2},"text":"{1} {3} in town {4}"}})", i, word,
+                              random.Below(100), kWords[random.Below(8)], random.Below(5)));
+    scenario.items.push_back(std::move(item));
+  }
+  scenario.items_with_request = random.Chance(0.6);
+  scenario.parts = 1 + static_cast<int>(random.Below(4));
+}
+
+void DrawBlows(Scenario& scenario, Random& random) {
+  const int crashes = random.Chance(0.7) ? 1 + static_cast<int>(random.Below(4)) : 0;
+  const bool power = random.Chance(0.4);
+  const bool disk = random.Chance(0.3);
+  const bool sync = random.Chance(0.3);
+  const bool reads = random.Chance(0.2);
+  const bool wall = random.Chance(0.3);
+  const bool pause = random.Chance(0.3);
+  const Duration span = std::chrono::seconds(4);
+  for (int life = 0; life <= crashes; ++life) {
+    std::vector<BlowAt> blows;
+    const auto add = [&](bool enabled, Blow blow, Duration longest) {
+      if (!enabled || !random.Chance(0.6)) return;
+      const Duration at = Between(random, Duration(0), span);
+      blows.push_back({at, blow, Between(random, std::chrono::milliseconds(1), longest)});
+    };
+    add(disk, Blow::kDiskLow, std::chrono::seconds(3));
+    add(disk, Blow::kDiskFull, std::chrono::seconds(3));
+    add(sync, Blow::kFailedSync, std::chrono::seconds(1));
+    add(reads, Blow::kReadError, std::chrono::seconds(1));
+    add(wall, Blow::kWallJump, std::chrono::hours(1));
+    add(pause, Blow::kPause, std::chrono::seconds(5));
+    if (life < crashes) {
+      const bool by_power = power && scenario.durable != Durable::kProcess && random.Chance(0.5);
+      blows.push_back({Between(random, Duration(0), span), by_power ? Blow::kPowerLoss : Blow::kKill, {}});
+    }
+    scenario.lives.push_back(std::move(blows));
+  }
+}
+
+}  // namespace
+
+Scenario DrawScenario(uint64_t seed) {
+  Random random(seed);
+  Scenario scenario;
+  scenario.seed = seed;
+  DrawPipeline(scenario, random);
+  DrawItems(scenario, random);
+  scenario.durable = random.Chance(0.6) ? Durable::kSync : random.Chance(0.5) ? Durable::kInterval : Durable::kProcess;
+  scenario.concurrency = 1 + static_cast<int>(random.Below(30));
+  ProviderHabits& habits = scenario.habits;
+  habits.latency_median = Between(random, std::chrono::milliseconds(5), std::chrono::milliseconds(400));
+  const auto draw = [&random](double& share, double most) {
+    if (random.Chance(0.4)) share = random.Uniform() * most;
+  };
+  draw(habits.refused, 0.2);
+  draw(habits.rate_limited, 0.3);
+  draw(habits.server_error, 0.3);
+  draw(habits.cut_before_answer, 0.2);
+  draw(habits.cut_in_answer, 0.2);
+  draw(habits.hangs, 0.03);
+  draw(habits.wrong_schema, 0.3);
+  draw(habits.refuses_for_good, 0.1);
+  DrawBlows(scenario, random);
+  scenario.cancel = random.Chance(0.1);
+  scenario.cancel_at = Between(random, std::chrono::milliseconds(50), std::chrono::seconds(6));
+  scenario.redrive = !scenario.cancel && random.Chance(0.3);
+  scenario.racers = random.Chance(0.2) ? 4 : 1;
+  return scenario;
+}
+
+Scenario Undisturbed(Scenario scenario) {
+  ProviderHabits calm;
+  calm.latency_median = scenario.habits.latency_median;
+  // What is fixed by the question is part of the result, not a disturbance.
+  calm.wrong_schema = scenario.habits.wrong_schema;
+  calm.refuses_for_good = scenario.habits.refuses_for_good;
+  scenario.habits = calm;
+  scenario.lives.clear();
+  scenario.cancel = false;
+  scenario.racers = 1;
+  return scenario;
+}
+
+}  // namespace millrace::simulator

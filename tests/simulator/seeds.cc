@@ -1,0 +1,87 @@
+// Plays seeds and mutants: `millrace_seeds [--first N] [--count N] [--mutants] [--mutant-seeds N] [--verbose]`. Prints
+// what broke, and ends with 1 where a seed broke a promise or a mutant was not caught.
+#include <fmt/format.h>
+
+#include <chrono>
+#include <cstdlib>
+#include <cstring>
+#include <iostream>
+#include <string>
+
+#include "server/simulator/world.h"
+
+namespace {
+
+using millrace::simulator::CheckSeed;
+using millrace::simulator::Mutant;
+
+int PlaySeeds(uint64_t first, uint64_t count, bool verbose) {
+  int broken = 0;
+  const auto start = std::chrono::steady_clock::now();
+  for (uint64_t seed = first; seed < first + count; ++seed) {
+    if (verbose) std::cerr << fmt::format("seed {}\n", seed);
+    const std::vector<std::string> violations = CheckSeed(seed);
+    if (violations.empty()) continue;
+    ++broken;
+    std::cout << fmt::format("seed {}: {} violations, first: {}\n", seed, violations.size(), violations.front());
+    if (verbose) {
+      for (const std::string& violation : violations) std::cout << "  " << violation << "\n";
+    }
+  }
+  const std::chrono::duration<double> took = std::chrono::steady_clock::now() - start;
+  std::cout << fmt::format("simulator: {} seeds, {} with violations, {:.1f} s\n", count, broken, took.count());
+  return broken;
+}
+
+int HuntMutants(uint64_t first, uint64_t seeds_max) {
+  int missed = 0;
+  int caught = 0;
+  for (const Mutant mutant : millrace::simulator::kMutants) {
+    bool found = false;
+    for (uint64_t seed = first; seed < first + seeds_max && !found; ++seed) {
+      const std::vector<std::string> violations = CheckSeed(seed, mutant);
+      if (violations.empty()) continue;
+      found = true;
+      std::cout << fmt::format("mutant '{}' caught by seed {} ({} tried): {}\n", millrace::simulator::NameOf(mutant), seed,
+                               seed - first + 1, violations.front());
+    }
+    if (found) {
+      ++caught;
+    } else {
+      ++missed;
+      std::cout << fmt::format("mutant '{}' not caught within {} seeds\n", millrace::simulator::NameOf(mutant), seeds_max);
+    }
+  }
+  std::cout << fmt::format("mutants: {} of {} caught\n", caught, caught + missed);
+  return missed;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  uint64_t first = 1;
+  uint64_t count = 100;
+  uint64_t mutant_seeds = 200;
+  bool mutants = false;
+  bool verbose = false;
+  for (int i = 1; i < argc; ++i) {
+    const std::string flag = argv[i];
+    const auto number = [&] { return i + 1 < argc ? std::strtoull(argv[++i], nullptr, 10) : 0; };
+    if (flag == "--first") {
+      first = number();
+    } else if (flag == "--count") {
+      count = number();
+    } else if (flag == "--mutant-seeds") {
+      mutant_seeds = number();
+    } else if (flag == "--mutants") {
+      mutants = true;
+    } else if (flag == "--verbose") {
+      verbose = true;
+    } else {
+      std::cerr << "usage: millrace_seeds [--first N] [--count N] [--mutants] [--mutant-seeds N] [--verbose]\n";
+      return 2;
+    }
+  }
+  const int bad = mutants ? HuntMutants(first, mutant_seeds) : PlaySeeds(first, count, verbose);
+  return bad == 0 ? 0 : 1;
+}
