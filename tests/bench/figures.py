@@ -1,0 +1,218 @@
+"""The table of figures. `tests/bench/run [row ...]` prints each row as it is measured; times are ratios of one run.
+
+Rows: calls virtual engine second kill seeds mutants memory start quality."""
+
+import os
+import pathlib
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
+from server import BOUND, BUILD, CALLS_PIPELINE, MILLRACE, ROOT, Provider, Server, seconds, write_items  # noqa: E402
+
+ROWS = {}
+
+
+def row(function):
+    ROWS[function.__name__] = function
+    return function
+
+
+def say(figure, value, bound):
+    print(f"  {figure:<78} {value:>16}   {bound}", flush=True)
+
+
+def run_pipeline(server, folder, *more):
+    return server.command("run", CALLS_PIPELINE, "-p", f"input={folder}/items.csv", "-p", f"output={folder}/out.db", *more)
+
+
+def loop_figures(server, what):
+    status = server.status()
+    say(f"{what}: handlers' CPU time p99.9", f"{1000 * seconds(status.get('handlerCpuP999', '0s')):.3f} ms", "<= 1 ms")
+    say(f"{what}: loop lag p99.9", f"{1000 * seconds(status.get('loopLagP999', '0s')):.3f} ms", "<= 5 ms")
+    return status
+
+
+def measure_fdatasync(folder):
+    """Median time of an fdatasync of 4 KiB appended, in milliseconds."""
+    times = []
+    with open(pathlib.Path(folder) / "probe", "wb") as file:
+        for _ in range(200):
+            file.write(b"x" * 4096)
+            file.flush()
+            begin = time.monotonic()
+            os.fdatasync(file.fileno())
+            times.append(time.monotonic() - begin)
+    return 1000 * statistics.median(times)
+
+
+@row
+def calls(folder):
+    """20,000 items, calls held 50 ms, 100 at once: wall over bound."""
+    for durability in ("{interval: 50ms}", "sync"):
+        place = folder / durability.strip("{}").split(":")[0]
+        place.mkdir()
+        write_items(place / "items.csv", 20000)
+        provider = Provider(place, 50)
+        server = Server(place, provider.backend, 100, durability).start()
+        run = run_pipeline(server, place)["run"]
+        assert run["state"] == "RUN_STATE_SUCCEEDED", run
+        provider.stop()
+        bound = subprocess.run([str(BOUND), "--ledger", str(provider.ledger), "--slots", "100"], capture_output=True,
+                               text=True, check=True).stdout.strip()
+        fdatasync = measure_fdatasync(place)
+        say(f"20,000 calls of 50 ms, 100 at once, {durability}: wall / bound", bound.split()[-1],
+            "<= 1.05" if "interval" in durability else "<= 1.35 (fdatasync <= 6 ms)")
+        status = loop_figures(server, f"{durability}")
+        say(f"{durability}: median fdatasync, the store's and a probe's of 4 KiB",
+            f"{1000 * seconds(status.get('fsyncP50', '0s')):.2f}, {fdatasync:.2f} ms", "beside")
+        server.stop()
+
+
+@row
+def virtual(_):
+    """The same in virtual time."""
+    print(subprocess.run([str(BUILD / "tests/bench/virtual_bench")], check=True, capture_output=True, text=True).stdout,
+          end="", flush=True)
+
+
+@row
+def engine(folder):
+    """Engine-thread CPU per item through a synthesize stage with an instant backend."""
+    print(subprocess.run([str(BUILD / "tests/bench/engine_bench")], check=True, capture_output=True, text=True).stdout,
+          end="", flush=True)
+
+
+@row
+def second(folder):
+    """A second run over the same input."""
+    count = 20000
+    write_items(folder / "items.csv", count)
+    server = Server(folder, "simulated: {}", 100, "{interval: 50ms}").start()
+    first = run_pipeline(server, folder)["run"]
+    items = [dump_items(server, first["name"])]
+    tables = [dump_table(folder / "out.db")]
+    begin = server.cpu_seconds()
+    run = run_pipeline(server, folder)["run"]
+    cpu = server.cpu_seconds() - begin
+    items.append(dump_items(server, run["name"]))
+    tables.append(dump_table(folder / "out.db"))
+    stages = run["stages"]
+    say("second run: calls", sum(int(s.get("calls", 0)) for s in stages), "0")
+    say("second run: items computed", sum(int(s.get("computed", 0)) for s in stages if s["kind"] not in ("fetch", "store")), "0")
+    say("second run: bytes that differ when read back",
+        sum(a != b for pair in ((items[0], items[1]), (tables[0], tables[1])) for a, b in zip(*pair)) +
+        abs(len(items[0]) - len(items[1])) + abs(len(tables[0]) - len(tables[1])), "0")
+    say("second run: process CPU per item", f"{1e6 * cpu / count:.1f} us", "<= 100 us")
+    loop_figures(server, "second run")
+    server.stop()
+
+
+def dump_items(server, run):
+    """The items of the stage before the store, as text, without what names the run or the time."""
+    result = subprocess.run([str(MILLRACE), "--server", server.address, "items", run, "--stage", "answered", "--all",
+                             "--format", "jsonl"], capture_output=True, text=True, check=True)
+    return result.stdout
+
+
+def dump_table(path):
+    return subprocess.run(["sqlite3", "-readonly", str(path), "SELECT * FROM answers ORDER BY id"], capture_output=True,
+                          text=True, check=True).stdout
+
+
+@row
+def kill(_):
+    """20,000 calls, 100 kills."""
+    subprocess.run([sys.executable, str(ROOT / "tests/e2e/kill_loop.py"), "--calls", "20000", "--kills", "100"], check=True)
+
+
+@row
+def seeds(_):
+    """Seeds of the simulator."""
+    subprocess.run([str(BUILD / "tests/simulator/millrace_seeds"), "--first", "1", "--count", "2000"], check=False)
+
+
+@row
+def mutants(_):
+    """Mutants of the simulator."""
+    subprocess.run([str(BUILD / "tests/simulator/millrace_seeds"), "--mutants"], check=False)
+
+
+@row
+def memory(folder):
+    """Peak RSS at 100,000 and 1,000,000 items."""
+    peaks = []
+    for count in (100000, 1000000):
+        place = folder / str(count)
+        place.mkdir()
+        write_items(place / "items.csv", count)
+        server = Server(place, "simulated: {}", 100, "{interval: 50ms}").start()
+        begin = time.monotonic()
+        run = run_pipeline(server, place)["run"]
+        assert run["state"] == "RUN_STATE_SUCCEEDED", run
+        took = time.monotonic() - begin
+        dump_items(server, run["name"])
+        peaks.append(server.peak_rss_mb())
+        say(f"peak RSS at {count:,} items ({count / took:,.0f} items a second)", f"{peaks[-1]:.0f} MB", "<= 200 MB")
+        loop_figures(server, f"{count:,} items")
+        server.stop()
+        shutil.rmtree(place)
+    say("peak RSS at 1,000,000 items over that at 100,000", f"{peaks[1] / peaks[0]:.2f}", "<= 1.15")
+
+
+@row
+def start(folder):
+    """Time to SERVING."""
+    demo = folder / "demo"
+    demo.mkdir()
+    server = Server(demo, "local: {}", 8)
+    store = ROOT / "demo/out/store"
+    if store.is_dir():
+        shutil.copytree(store, demo / "data")
+        opened = [server.start().serving_after]
+        server.stop()
+        for _ in range(4):
+            opened.append(server.start().serving_after)
+            server.stop()
+        say("millraced to SERVING: the demo's store (median of 5)", f"{1000 * statistics.median(opened):.0f} ms", "<= 150 ms")
+    else:
+        print("  skipped: the demo's store is absent (make demo)")
+    place = folder / "killed"
+    place.mkdir()
+    write_items(place / "items.csv", 100000)
+    server = Server(place, "simulated: {profile: {latency: 1ms}}", 100, "{interval: 50ms}").start()
+    server.command("run", CALLS_PIPELINE, "-p", f"input={place}/items.csv", "-p", f"output={place}/out.db", "--detach")
+    while True:
+        run = server.command("runs")["runs"][0]
+        ended = sum(int(s.get("ok", 0)) for s in run["stages"] if s["stage"] == "answered")
+        if ended > 60000 or run["state"] != "RUN_STATE_RUNNING":
+            break
+    server.kill()
+    say(f"millraced to SERVING: a run of 100,000 items killed after {ended:,}",
+        f"{1000 * server.start().serving_after:.0f} ms", "<= 2,000 ms")
+    server.stop()
+
+
+@row
+def quality(_):
+    """Quality of news-events on the labelled sets."""
+    subprocess.run([str(BUILD / "tests/bench/quality_bench")], check=False, cwd=ROOT)
+
+
+def main():
+    wanted = sys.argv[1:] or list(ROWS)
+    unknown = [name for name in wanted if name not in ROWS]
+    if unknown:
+        sys.exit(f"no such row: {', '.join(unknown)}; rows: {' '.join(ROWS)}")
+    for name in wanted:
+        print(f"{name}: {ROWS[name].__doc__.splitlines()[0]}", flush=True)
+        with tempfile.TemporaryDirectory(prefix="millrace-bench-") as folder:
+            ROWS[name](pathlib.Path(folder))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,129 @@
+"""A millraced of its own for benchmarks and tests: configuration, start, figures, kill. Standard library only."""
+
+import json
+import os
+import pathlib
+import signal
+import socket
+import subprocess
+import time
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+BUILD = pathlib.Path(os.environ.get("MILLRACE_BUILD", ROOT / "build"))
+MILLRACED = BUILD / "server" / "millraced"
+MILLRACE = BUILD / "client" / "cli" / "millrace"
+OPENAI_SERVER = BUILD / "tests" / "bench" / "millrace_openai_server"
+BOUND = BUILD / "tests" / "bench" / "millrace_bound"
+CALLS_PIPELINE = ROOT / "tests" / "bench" / "data" / "calls.yaml"
+
+
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def write_items(path, count):
+    """A CSV with `count` items of about 60 bytes."""
+    with open(path, "w", encoding="utf-8") as file:
+        file.write("id,text\n")
+        for i in range(count):
+            file.write(f"item-{i:07},the quick brown fox number {i} jumps\n")
+
+
+class Server:
+    """One life of a millraced over a folder. `backend` is a YAML mapping of BackendConfig without its name."""
+
+    def __init__(self, folder, backend, slots, durability="sync", first_byte="120s"):
+        self.folder = pathlib.Path(folder)
+        self.port = free_port()
+        self.config = self.folder / "millraced.yaml"
+        self.config.write_text(
+            f"grpc: {{address: 127.0.0.1:{self.port}}}\n"
+            f"data_dir: {self.folder / 'data'}\n"
+            f"durability: {durability}\n"
+            f"files: {{read: [{self.folder}], write: [{self.folder}]}}\n"
+            f"backends:\n  - {{name: provider, {backend}}}\n"
+            "models:\n  - name: writer\n"
+            f"    targets: [{{backend: provider, model: m, limits: {{max_concurrency: {slots}}}}}]\n"
+            f"    retry: {{initial_backoff: 50ms, max_backoff: 1s}}\n"
+            f"    timeout: {{first_byte: {first_byte}}}\n",
+            encoding="utf-8")
+        self.process = None
+        self.serving_after = None
+
+    def start(self):
+        """Starts it and waits for SERVING; `serving_after` is how long that took, in seconds."""
+        log = open(self.folder / "millraced.log", "ab")
+        begin = time.monotonic()
+        self.process = subprocess.Popen([str(MILLRACED), "--config", str(self.config)], stdout=log, stderr=log,
+                                        stdin=subprocess.DEVNULL)
+        while True:
+            if self.process.poll() is not None:
+                raise RuntimeError(f"millraced ended with {self.process.returncode}: "
+                                   + (self.folder / "millraced.log").read_text(errors="replace")[-2000:])
+            status = subprocess.run([str(MILLRACE), "--server", self.address, "status", "--format", "json"],
+                                    capture_output=True, text=True, check=False)
+            if status.returncode == 0:
+                break
+            if time.monotonic() - begin > 60:
+                raise RuntimeError("millraced does not serve: " + status.stderr)
+        self.serving_after = time.monotonic() - begin
+        return self
+
+    @property
+    def address(self):
+        return f"127.0.0.1:{self.port}"
+
+    def command(self, *arguments, check=True):
+        """Runs `millrace` against it; the protobuf JSON of its answer."""
+        result = subprocess.run([str(MILLRACE), "--server", self.address, *map(str, arguments), "--format", "json"],
+                                capture_output=True, text=True, check=False)
+        if check and result.returncode != 0:
+            raise RuntimeError(f"millrace {' '.join(map(str, arguments))}: {result.returncode}: {result.stderr[-2000:]}")
+        return json.loads(result.stdout) if result.stdout.strip() else {}
+
+    def status(self):
+        return self.command("status")
+
+    def cpu_seconds(self):
+        fields = pathlib.Path(f"/proc/{self.process.pid}/stat").read_text().rsplit(")", 1)[1].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+    def peak_rss_mb(self):
+        for line in pathlib.Path(f"/proc/{self.process.pid}/status").read_text().splitlines():
+            if line.startswith("VmHWM:"):
+                return int(line.split()[1]) / 1024
+        return 0.0
+
+    def kill(self):
+        self.process.send_signal(signal.SIGKILL)
+        self.process.wait()
+
+    def stop(self):
+        """SIGTERM; its exit status."""
+        self.process.send_signal(signal.SIGTERM)
+        return self.process.wait(timeout=60)
+
+
+class Provider:
+    """The loopback OpenAI-like server with its ledger."""
+
+    def __init__(self, folder, hold_ms, *more):
+        self.ledger = pathlib.Path(folder) / "ledger.txt"
+        self.process = subprocess.Popen([str(OPENAI_SERVER), "--port", "0", "--hold-ms", str(hold_ms), "--ledger",
+                                         str(self.ledger), *map(str, more)], stdout=subprocess.PIPE, text=True)
+        self.port = int(self.process.stdout.readline().split()[-1])
+
+    @property
+    def backend(self):
+        return f"openai: {{base_url: 'http://127.0.0.1:{self.port}/v1'}}"
+
+    def stop(self):
+        self.process.send_signal(signal.SIGTERM)
+        self.process.wait(timeout=30)
+
+
+def seconds(duration):
+    """A protobuf JSON duration as a number of seconds."""
+    return float(duration.rstrip("s")) if duration else 0.0
