@@ -8,7 +8,9 @@
 #include <vector>
 
 #include "server/storage/memory_store.h"
+#include "server/storage/rocks_store.h"
 #include "tests/storage/run_task.h"
+#include "tests/storage/temporary_directory.h"
 
 namespace millrace {
 namespace {
@@ -34,6 +36,20 @@ class MemoryUnderTest final : public StoreUnderTest {
   Loop loop_{clock_};
   MemoryDisk disk_;
   MemoryStore store_{loop_, disk_};
+};
+
+class RocksUnderTest final : public StoreUnderTest {
+ public:
+  Loop& loop() override { return loop_; }
+  Store& store() override { return *store_; }
+
+ private:
+  SystemClock clock_;
+  Loop loop_{clock_};
+  const std::unique_ptr<Pool> pool_ = MakeThreadPool(loop_, 2);
+  TemporaryDirectory directory_;
+  const std::unique_ptr<Store> store_ =
+      OpenRocksStore({.path = directory_.path() + "/store", .disk_reserve = 0}, loop_, *pool_).value();
 };
 
 using MakeStore = std::unique_ptr<StoreUnderTest> (*)();
@@ -182,7 +198,10 @@ TEST_P(StoreContractTest, AnswersManyReadersAtOnce) {
 
 std::unique_ptr<StoreUnderTest> MakeMemory() { return std::make_unique<MemoryUnderTest>(); }
 
+std::unique_ptr<StoreUnderTest> MakeRocks() { return std::make_unique<RocksUnderTest>(); }
+
 INSTANTIATE_TEST_SUITE_P(Memory, StoreContractTest, testing::Values(&MakeMemory));
+INSTANTIATE_TEST_SUITE_P(Rocks, StoreContractTest, testing::Values(&MakeRocks));
 
 }  // namespace
 }  // namespace millrace

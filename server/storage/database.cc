@@ -1,0 +1,303 @@
+#include "server/storage/database.h"
+
+#include <fmt/format.h>
+#include <rocksdb/db.h>
+#include <rocksdb/listener.h>
+#include <rocksdb/sst_file_manager.h>
+#include <rocksdb/write_batch.h>
+
+#include <algorithm>
+#include <atomic>
+#include <mutex>
+#include <shared_mutex>
+#include <utility>
+
+#include "server/storage/recovery_watch.h"
+#include "server/storage/rocks_settings.h"
+
+namespace millrace {
+namespace {
+
+// Up to so many entries of a range are counted; the size of a longer one is estimated.
+constexpr int64_t kCountedEntriesMax = 1000;
+
+// Keeps the first error of background work. RocksDB shall not recover from it by itself.
+class ErrorListener final : public rocksdb::EventListener {
+ public:
+  void OnBackgroundError(rocksdb::BackgroundErrorReason, rocksdb::Status* error) override {
+    const std::lock_guard lock(mutex_);
+    if (error_.ok()) error_ = *error;
+  }
+  void OnErrorRecoveryBegin(rocksdb::BackgroundErrorReason, rocksdb::Status, bool* auto_recovery) override {
+    *auto_recovery = false;
+  }
+  rocksdb::Status error() const {
+    const std::lock_guard lock(mutex_);
+    return error_;
+  }
+
+ private:
+  mutable std::mutex mutex_;
+  rocksdb::Status error_;  // guarded by mutex_
+};
+
+// `text` without the directory, which is nobody's business.
+std::string WithoutPath(std::string text, const std::string& path) {
+  for (const std::string& part : {path + "/", path}) {
+    for (size_t at = text.find(part); at != std::string::npos; at = text.find(part, at)) text.erase(at, part.size());
+  }
+  return text;
+}
+
+Status Closed() {
+  return MakeError(absl::StatusCode::kUnavailable, "STORE_UNAVAILABLE", "the store is being reopened");
+}
+
+}  // namespace
+
+class Database::Handle {
+ public:
+  explicit Handle(Options options) : options_(std::move(options)) {
+    settings_ = RocksSettings();
+    if (options_.file_system) {
+      env_ = rocksdb::NewCompositeEnv(options_.file_system);
+      settings_.env = env_.get();
+    }
+    settings_.create_if_missing = options_.create;
+    SetTail(options_.tail);
+  }
+
+  void SetTail(LogTail tail) {
+    settings_.wal_recovery_mode = tail == LogTail::kWhole ? rocksdb::WALRecoveryMode::kTolerateCorruptedTailRecords
+                                                          : rocksdb::WALRecoveryMode::kPointInTimeRecovery;
+  }
+  void SetCreate(bool create) { settings_.create_if_missing = create; }
+
+  // Under the exclusive lock, or before anyone else knows the handle.
+  Status OpenLocked() {
+    rocksdb::Options options = settings_;
+    GapFilter gaps;
+    options.wal_filter = &gaps;  // only used by Open
+    std::shared_ptr<rocksdb::Logger> plain_log;
+    if (!rocksdb::CreateLoggerFromOptions(options_.path, options, &plain_log).ok()) plain_log = nullptr;
+    std::shared_ptr<DamageLog> log;
+    if (plain_log) options.info_log = log = std::make_shared<DamageLog>(plain_log);
+    listener_ = std::make_shared<ErrorListener>();
+    options.listeners.push_back(listener_);
+    options.sst_file_manager.reset(rocksdb::NewSstFileManager(options.env, options.info_log));
+    // A compaction begins only where the disk holds its output and what the memtables may need besides.
+    options.sst_file_manager->SetCompactionBufferSize(options.write_buffer_size * options.max_write_buffer_number);
+    rocksdb::DB* db = nullptr;
+    const rocksdb::Status status = rocksdb::DB::Open(options, options_.path, &db);
+    db_.reset(db);
+    if (status.ok()) return absl::OkStatus();
+    return OpeningError(status, log ? log->Damage() : "");
+  }
+
+  void CloseLocked() {
+    if (!db_) return;
+    (void)db_->Close();  // an error has been told already, by what led to the closing
+    db_.reset();
+  }
+
+  // What to tell of an error; the disk's fullness is told apart.
+  Status Error(const rocksdb::Status& status, std::string_view doing) {
+    if (status.IsCorruption()) {
+      ++corrupt_;
+      return MakeError(absl::StatusCode::kDataLoss, "STORE_CORRUPT", Text(status, doing));
+    }
+    const auto code = status.IsNoSpace() ? absl::StatusCode::kResourceExhausted : absl::StatusCode::kUnavailable;
+    return MakeError(code, "STORE_UNAVAILABLE", Text(status, doing));
+  }
+
+  std::string Text(const rocksdb::Status& status, std::string_view doing) const {
+    return WithoutPath(fmt::format("the store could not {}: {}", doing, status.ToString()), options_.path);
+  }
+
+  Status OpeningError(const rocksdb::Status& status, const std::string& damage) {
+    std::string text = Text(status, "be opened");
+    if (status.IsCorruption() && !damage.empty()) text += "; " + WithoutPath(damage, options_.path);
+    if (!status.IsCorruption()) return MakeError(Error(status, "").code(), "STORE_UNAVAILABLE", text);
+    return MakeError(absl::StatusCode::kDataLoss, "STORE_CORRUPT",
+                     text + "; nothing was changed: restore the directory from a backup");
+  }
+
+  const Options options_;
+  std::unique_ptr<rocksdb::Env> env_;  // null: the machine's
+  rocksdb::Options settings_;
+  std::atomic<uint64_t> corrupt_{0};
+  uint64_t stored_sequence_ = 0;  // the last change that Write reported as stored
+
+  // Shared by readers for the length of one read; exclusive while it is closed and opened.
+  std::shared_mutex lease_;
+  std::shared_ptr<ErrorListener> listener_;
+  std::unique_ptr<rocksdb::DB> db_;  // null: closed. Guarded by lease_; the writing thread reads it freely
+};
+
+Database::Database(Options options) : handle_(std::make_unique<Handle>(std::move(options))) {}
+
+Database::~Database() { Close(); }
+
+StatusOr<std::unique_ptr<Database>> Database::Open(Options options) {
+  std::unique_ptr<Database> database(new Database(std::move(options)));
+  Handle& handle = *database->handle_;
+  MR_RETURN_IF_ERROR(handle.OpenLocked());
+  handle.stored_sequence_ = handle.db_->GetLatestSequenceNumber();
+  handle.SetCreate(false);
+  handle.SetTail(LogTail::kUnsynced);  // for reopenings: after an error the end of the log may be anything
+  return database;
+}
+
+Status Database::Reopen() {
+  const std::unique_lock lock(handle_->lease_);
+  handle_->CloseLocked();
+  MR_RETURN_IF_ERROR(handle_->OpenLocked());
+  const uint64_t found = handle_->db_->GetLatestSequenceNumber();
+  if (found >= handle_->stored_sequence_) return absl::OkStatus();
+  handle_->CloseLocked();
+  return MakeError(
+      absl::StatusCode::kDataLoss, "STORE_CORRUPT",
+      fmt::format("the store lost the last {} changes that were stored", handle_->stored_sequence_ - found));
+}
+
+void Database::Close() {
+  if (!handle_->db_) return;
+  if (BackgroundStatus().ok()) (void)handle_->db_->Flush(rocksdb::FlushOptions());  // else the log keeps it
+  const std::unique_lock lock(handle_->lease_);
+  handle_->CloseLocked();
+}
+
+Status Database::Write(const std::vector<millrace::WriteBatch>& batches, Sync sync) {
+  if (!handle_->db_) return Closed();
+  size_t bytes = 64;
+  for (const millrace::WriteBatch& batch : batches) bytes += batch.bytes() + 16 * batch.changes().size();
+  rocksdb::WriteBatch all(bytes, 0, kProtectionBytesPerKey, 0);
+  for (const millrace::WriteBatch& batch : batches) {
+    for (const millrace::WriteBatch::Change& change : batch.changes()) {
+      rocksdb::Status added;
+      switch (change.kind) {
+        case millrace::WriteBatch::Kind::kPut:
+          added = all.Put(change.key, change.value);
+          break;
+        case millrace::WriteBatch::Kind::kDelete:
+          added = all.Delete(change.key);
+          break;
+        case millrace::WriteBatch::Kind::kDeleteRange:
+          if (change.key < change.value) added = all.DeleteRange(change.key, change.value);
+          break;
+      }
+      if (!added.ok()) return handle_->Error(added, "take a batch");
+    }
+  }
+  rocksdb::WriteOptions how;
+  how.sync = sync == Sync::kYes;
+  if (const rocksdb::Status status = handle_->db_->Write(how, &all); !status.ok()) {
+    return handle_->Error(status, "write");
+  }
+  handle_->stored_sequence_ = handle_->db_->GetLatestSequenceNumber();
+  return absl::OkStatus();
+}
+
+Status Database::SyncLog() {
+  if (!handle_->db_) return Closed();
+  const rocksdb::Status status = handle_->db_->SyncWAL();
+  return status.ok() ? absl::OkStatus() : handle_->Error(status, "sync");
+}
+
+Status Database::BackgroundStatus() const {
+  if (!handle_->listener_) return absl::OkStatus();
+  const rocksdb::Status status = handle_->listener_->error();
+  return status.ok() ? absl::OkStatus() : handle_->Error(status, "work");
+}
+
+uint64_t Database::corrupt() const { return handle_->corrupt_; }
+
+std::vector<StatusOr<std::optional<std::string>>> Database::MultiGet(const std::vector<std::string>& keys) {
+  const std::shared_lock lock(handle_->lease_);
+  std::vector<StatusOr<std::optional<std::string>>> answers;
+  answers.reserve(keys.size());
+  if (!handle_->db_) {
+    answers.resize(keys.size(), Closed());
+    return answers;
+  }
+  const std::vector<rocksdb::Slice> slices(keys.begin(), keys.end());
+  std::vector<rocksdb::PinnableSlice> values(keys.size());
+  std::vector<rocksdb::Status> statuses(keys.size());
+  handle_->db_->MultiGet(RocksReads(), handle_->db_->DefaultColumnFamily(), keys.size(), slices.data(), values.data(),
+                         statuses.data());
+  for (size_t i = 0; i < keys.size(); ++i) {
+    if (statuses[i].ok()) {
+      answers.emplace_back(values[i].ToString());
+    } else if (statuses[i].IsNotFound()) {
+      answers.emplace_back(std::nullopt);
+    } else {
+      answers.emplace_back(handle_->Error(statuses[i], "read"));
+    }
+  }
+  return answers;
+}
+
+StatusOr<ScanPage> Database::Scan(const std::string& begin, const std::string& end, size_t entries_max,
+                                  size_t bytes_max, Store::Direction direction) {
+  ScanPage page;
+  if (!end.empty() && end <= begin) return page;
+  const std::shared_lock lock(handle_->lease_);
+  if (!handle_->db_) return Closed();
+  rocksdb::ReadOptions reads = RocksReads();
+  const rocksdb::Slice lower(begin);
+  const rocksdb::Slice upper(end);
+  reads.iterate_lower_bound = &lower;
+  if (!end.empty()) reads.iterate_upper_bound = &upper;
+  const bool forwards = direction == Store::Direction::kForwards;
+  const std::unique_ptr<rocksdb::Iterator> entry(handle_->db_->NewIterator(reads));
+  size_t bytes = 0;
+  for (forwards ? entry->SeekToFirst() : entry->SeekToLast(); entry->Valid();
+       forwards ? entry->Next() : entry->Prev()) {
+    if (!page.entries.empty() && (page.entries.size() >= entries_max || bytes >= bytes_max)) {
+      page.next = forwards ? entry->key().ToString() : page.entries.back().key;
+      break;
+    }
+    bytes += entry->value().size();
+    page.entries.push_back({entry->key().ToString(), entry->value().ToString()});
+  }
+  if (!entry->status().ok()) return handle_->Error(entry->status(), "read");
+  return page;
+}
+
+StatusOr<Store::Size> Database::EstimateSize(const std::string& begin, const std::string& end) {
+  // A short range is counted: estimates are in steps of blocks.
+  MR_ASSIGN_OR_RETURN(const ScanPage page,
+                      Scan(begin, end, kCountedEntriesMax, size_t{1} << 20, Store::Direction::kForwards));
+  Store::Size counted{.entries = static_cast<int64_t>(page.entries.size())};
+  for (const StoreEntry& entry : page.entries) {
+    counted.bytes += static_cast<int64_t>(entry.key.size() + entry.value.size());
+  }
+  if (page.next.empty()) return counted;
+
+  const std::shared_lock lock(handle_->lease_);
+  if (!handle_->db_) return Closed();
+  const std::string last = end.empty() ? std::string(64, '\xff') : end;
+  const rocksdb::Range range(begin, last);
+  uint64_t file_bytes = 0;
+  uint64_t memory_entries = 0;
+  uint64_t memory_bytes = 0;
+  handle_->db_->GetApproximateMemTableStats(range, &memory_entries, &memory_bytes);
+  rocksdb::Status status = handle_->db_->GetApproximateSizes(&range, 1, &file_bytes);
+  rocksdb::TablePropertiesCollection tables;
+  if (status.ok()) {
+    status = handle_->db_->GetPropertiesOfTablesInRange(handle_->db_->DefaultColumnFamily(), &range, 1, &tables);
+  }
+  if (!status.ok()) return handle_->Error(status, "read");
+  double entries = 0;
+  double table_bytes = 0;
+  for (const auto& [name, table] : tables) {
+    entries += static_cast<double>(table->num_entries) - 2 * static_cast<double>(table->num_deletions);
+    table_bytes += static_cast<double>(table->data_size + table->index_size + table->filter_size);
+  }
+  const double share = table_bytes > 0 ? std::min(1.0, static_cast<double>(file_bytes) / table_bytes) : 0;
+  return Store::Size{.entries = std::max(counted.entries, static_cast<int64_t>(std::max(0.0, entries * share)) +
+                                                              static_cast<int64_t>(memory_entries)),
+                     .bytes = std::max(counted.bytes, static_cast<int64_t>(file_bytes + memory_bytes))};
+}
+
+}  // namespace millrace
