@@ -1,0 +1,99 @@
+#include "server/stages/store/csv_sink.h"
+
+#include <boost/json.hpp>
+
+#include "server/base/json.h"
+#include "server/stages/store/aside_file.h"
+#include "server/stages/store/pages.h"
+
+namespace millrace::store {
+namespace {
+
+// Appends a cell, in quotes where it needs them. Of a file's only column an empty cell is `""`: an empty line would be
+// skipped by readers.
+void AppendCell(std::string_view text, bool only, std::string& line) {
+  if (text.find_first_of(",\"\r\n") == std::string_view::npos && !(only && text.empty())) {
+    line += text;
+    return;
+  }
+  line.push_back('"');
+  for (const char c : text) {
+    if (c == '"') line.push_back('"');
+    line.push_back(c);
+  }
+  line.push_back('"');
+}
+
+// OWASP, "CSV Injection": what a cell that a spreadsheet runs begins with.
+bool IsFormula(std::string_view text) {
+  using std::string_view_literals::operator""sv;
+  return !text.empty() && "=+-@\t\r\n"sv.find(text[0]) != std::string_view::npos;
+}
+
+class CsvFile {
+ public:
+  CsvFile(const v1::CsvSink& sink, std::string path, std::string_view owner)
+      : sink_(sink), file_(std::move(path), sink.path(), owner) {}
+
+  Status Open() {
+    MR_RETURN_IF_ERROR(file_.Open());
+    std::string line;
+    for (const std::string& column : sink_.columns()) {
+      if (!line.empty()) line.push_back(',');
+      AppendCell(column, false, line);
+    }
+    return file_.Write(line + "\r\n");
+  }
+
+  Status WriteItems(const std::vector<InputItem>& items) {
+    for (const InputItem& item : items) {
+      MR_ASSIGN_OR_RETURN(const json::value value, ParseJson(*item.json));
+      std::string line;
+      for (int i = 0; i < sink_.columns_size(); ++i) {
+        if (i > 0) line.push_back(',');
+        AppendCell(CellText(FindPath(value, sink_.columns(i))), sink_.columns_size() == 1, line);
+      }
+      MR_RETURN_IF_ERROR(file_.Write(line + "\r\n"));
+    }
+    return absl::OkStatus();
+  }
+
+  Status Commit() { return file_.Commit(); }
+
+ private:
+  std::string CellText(const json::value* value) const {
+    if (value == nullptr || value->is_null()) return "";
+    if (!value->is_string()) return CanonicalJson(*value);
+    const std::string_view text(value->get_string().data(), value->get_string().size());
+    return (IsFormula(text) && !sink_.keep_formulas() ? "'" : "") + std::string(text);
+  }
+
+  const v1::CsvSink sink_;
+  AsideFile file_;
+};
+
+class CsvSink final : public SinkStage {
+ public:
+  CsvSink(const v1::CsvSink& sink, std::string path) : sink_(sink), path_(std::move(path)) {}
+
+  Task<Status> Write(StageContext& context, ItemReader& reader) const override {
+    const auto file = std::make_shared<CsvFile>(sink_, path_, context.run);
+    Status status = co_await OnPool(context, file, [](CsvFile& opened) { return opened.Open(); });
+    const auto write = [](CsvFile& open, const std::vector<InputItem>& items) { return open.WriteItems(items); };
+    if (status.ok()) status = co_await ForEachPage(context, reader, file, write);
+    if (status.ok()) status = co_await OnPool(context, file, [](CsvFile& whole) { return whole.Commit(); });
+    co_return status;
+  }
+
+ private:
+  const v1::CsvSink sink_;
+  const std::string path_;
+};
+
+}  // namespace
+
+std::unique_ptr<SinkStage> MakeCsvSink(const v1::CsvSink& sink, std::string path) {
+  return std::make_unique<CsvSink>(sink, std::move(path));
+}
+
+}  // namespace millrace::store
