@@ -7,7 +7,8 @@ if(CCACHE)
 endif()
 
 add_library(millrace_flags INTERFACE)
-target_compile_options(millrace_flags INTERFACE -Wall -Wextra $<$<BOOL:${MILLRACE_WERROR}>:-Werror>)
+# -pthread everywhere: RE2 and others ask for it, and a precompiled header fits only one setting.
+target_compile_options(millrace_flags INTERFACE -Wall -Wextra -pthread $<$<BOOL:${MILLRACE_WERROR}>:-Werror>)
 target_include_directories(millrace_flags INTERFACE ${PROJECT_SOURCE_DIR})
 # Asio: one thread runs a loop, and nothing of its deprecated names is used.
 target_compile_definitions(millrace_flags INTERFACE BOOST_ASIO_NO_DEPRECATED BOOST_ALL_NO_LIB)

@@ -1,0 +1,129 @@
+#include "backends/simulated/simulated.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "server/base/digest.h"
+#include "server/base/random.h"
+
+namespace millrace::backend {
+namespace {
+
+Duration FromProto(const google::protobuf::Duration& duration) {
+  return std::chrono::seconds(duration.seconds()) + Duration(duration.nanos());
+}
+
+// A seed fixed by the question and the backend's seed.
+uint64_t SeedOf(const Request& request, uint64_t seed) {
+  Digester digester;
+  digester.AddNumber(seed).AddPart(request.model).AddPart(request.output_schema);
+  for (const Message& message : request.messages) digester.AddPart(message.role).AddPart(message.content);
+  digester.AddNumber(static_cast<uint64_t>(request.sample_number));
+  const Digest digest = digester.Finish();
+  uint64_t result = 0;
+  for (int i = 0; i < 8; ++i) result = result << 8 | static_cast<uint8_t>(digest.bytes()[static_cast<size_t>(i)]);
+  return result;
+}
+
+int64_t TokensIn(size_t bytes) { return static_cast<int64_t>(bytes + 3) / 4; }
+
+Failure MakeFailure(Outcome outcome, std::string reason, std::string message, int http_status) {
+  Failure failure;
+  failure.outcome = outcome;
+  failure.reason = std::move(reason);
+  failure.message = std::move(message);
+  failure.http_status = http_status;
+  return failure;
+}
+
+// First a wait that stands for sending and being answered, then what came of it.
+class SimulatedExchange final : public Exchange {
+ public:
+  SimulatedExchange(Duration wait, std::optional<Failure> failure, Answer answer)
+      : wait_(wait), failure_(std::move(failure)), answer_(std::move(answer)) {}
+
+  Action Next(Happening) override {
+    if (!waited_) {
+      waited_ = true;
+      return Wait{.duration = wait_, .billable = true};
+    }
+    if (failure_) return Fail{*failure_};
+    return Done{answer_};
+  }
+
+ private:
+  const Duration wait_;
+  const std::optional<Failure> failure_;
+  const Answer answer_;
+  bool waited_ = false;
+};
+
+class Simulated final : public Backend {
+ public:
+  Simulated(const v1::SimulatedProfile& profile, uint64_t seed) : profile_(profile), seed_(seed) {}
+
+  const Manifest& manifest() const override { return manifest_; }
+
+  std::unique_ptr<Exchange> Start(const Request& request, uint64_t attempt_seed) override {
+    Random random(attempt_seed ^ seed_);
+    // Every draw is made for every attempt, so that one share switched off does not move the draws of the others.
+    const double factor = std::exp(profile_.latency_sigma() * random.Normal());
+    double lot = random.Uniform();
+    const auto falls_to = [&lot](double share) {
+      const bool falls = lot >= 0 && lot < share;
+      lot -= share;
+      return falls;
+    };
+    Answer answer = AnswerTo(request);
+    auto wait = Duration(static_cast<int64_t>(static_cast<double>(FromProto(profile_.latency()).count()) * factor));
+    std::optional<Failure> failure;
+    if (falls_to(profile_.rate_limited())) {
+      failure = MakeFailure(Outcome::kRateLimited, "TARGET_FAILED", "429, as the profile says", 429);
+    } else if (falls_to(profile_.server_errors())) {
+      failure = MakeFailure(Outcome::kServerError, "TARGET_FAILED", "500, as the profile says", 500);
+    } else if (falls_to(profile_.cut())) {
+      failure = MakeFailure(Outcome::kUnknown, "TARGET_FAILED", "connection cut, as the profile says", 0);
+    } else if (falls_to(profile_.hangs())) {
+      wait = std::chrono::hours(24 * 365);  // the attempt's own limit ends it
+      failure = MakeFailure(Outcome::kUnknown, "TARGET_FAILED", "no answer, as the profile says", 0);
+    } else {
+      wait += FromProto(profile_.time_per_token()) * answer.output_tokens.value_or(0);
+      if (falls_to(profile_.malformed()) && !request.output_schema.empty()) answer.text.resize(answer.text.size() / 2);
+    }
+    return std::make_unique<SimulatedExchange>(wait, std::move(failure), std::move(answer));
+  }
+
+  Action Reparse(const Request& request, const HttpAnswered&) override { return Done{AnswerTo(request)}; }
+
+ private:
+  Answer AnswerTo(const Request& request) const {
+    const uint64_t seed = SeedOf(request, seed_);
+    const auto bytes = static_cast<size_t>(std::max(0, profile_.answer_bytes()));
+    Answer answer;
+    answer.text =
+        request.output_schema.empty() ? ExampleText(bytes, seed) : ExampleFor(request.output_schema, bytes, seed);
+    size_t prompt_bytes = 0;
+    for (const Message& message : request.messages) prompt_bytes += message.content.size();
+    answer.input_tokens = TokensIn(prompt_bytes);
+    answer.output_tokens = TokensIn(answer.text.size());
+    answer.reported_model = request.model;
+    return answer;
+  }
+
+  const v1::SimulatedProfile profile_;
+  const uint64_t seed_;
+  const Manifest manifest_{.kind = "simulated",
+                           .protocol_family = "simulated",
+                           .dialect_version = 1,
+                           .has_schema = true,
+                           .free_of_charge = false,
+                           .description = "Latencies, errors and answers by a profile and a seed."};
+};
+
+}  // namespace
+
+std::unique_ptr<Backend> MakeSimulated(const v1::SimulatedProfile& profile, uint64_t seed) {
+  return std::make_unique<Simulated>(profile, seed);
+}
+
+}  // namespace millrace::backend

@@ -1,0 +1,194 @@
+#include "server/stages/synthesize/synthesize.h"
+
+#include <fmt/format.h>
+
+#include <boost/json.hpp>
+#include <optional>
+
+#include "server/base/json.h"
+#include "server/stages/prepare/rules.h"
+#include "server/text/schema.h"
+#include "server/text/template.h"
+
+namespace millrace {
+namespace {
+
+// A prompt beyond this is a mistake in a template rather than a question.
+constexpr size_t kPromptBytesMax = 4u << 20;
+constexpr int32_t kMaxTokensDefault = 1024;
+constexpr int32_t kRepairsDefault = 1;
+constexpr char kAnswerField[] = "answer";
+
+json::string_view View(std::string_view text) { return {text.data(), text.size()}; }
+
+class Synthesizer final : public ItemStage {
+ public:
+  static StatusOr<std::unique_ptr<Synthesizer>> Make(const StageDefinition& definition) {
+    const v1::Synthesize& message = definition.stage.synthesize();
+    std::vector<FieldViolation> violations;
+    auto stage = std::make_unique<Synthesizer>();
+    stage->alias_ = message.model();
+    const auto parse = [&violations](std::string_view text, std::string field, std::optional<Template>& into) {
+      StatusOr<Template> parsed = Template::Parse(text);
+      if (parsed.ok()) {
+        into = *std::move(parsed);
+      } else {
+        violations.push_back({std::move(field), std::string(MessageOf(parsed.status()))});
+      }
+    };
+    if (!message.system().empty()) parse(message.system(), "synthesize.system", stage->system_);
+    if (message.has_prompt_file()) {
+      const auto file = definition.pipeline.files().find(message.prompt_file());
+      if (file == definition.pipeline.files().end()) {
+        violations.push_back({"synthesize.prompt_file",
+                              fmt::format("the pipeline has no file \"{}\"", Excerpt(message.prompt_file()))});
+      } else {
+        parse(file->second, "synthesize.prompt_file", stage->prompt_);
+      }
+    } else if (message.prompt().empty()) {
+      violations.push_back({"synthesize.prompt", "expected a prompt, or a prompt_file"});
+    } else {
+      parse(message.prompt(), "synthesize.prompt", stage->prompt_);
+    }
+    if (!message.output_schema().empty()) {
+      const StatusOr<Schema> schema = Schema::Parse(message.output_schema());
+      if (!schema.ok()) violations.push_back({"synthesize.output_schema", std::string(MessageOf(schema.status()))});
+    }
+    if (message.has_fallback()) {
+      StatusOr<Rules> rules = Rules::Compile(message.fallback(), definition.pipeline);
+      if (rules.ok()) {
+        stage->fallback_ = *std::move(rules);
+      } else {
+        for (const FieldViolation& violation : ViolationsOf(rules.status())) {
+          violations.push_back({fmt::format("synthesize.fallback.{}", violation.field), violation.description});
+        }
+      }
+    }
+    if (!violations.empty()) {
+      return MakeFieldError("INVALID_DEFINITION",
+                            fmt::format("stage {} can't be made", definition.stage.name()), violations);
+    }
+    stage->output_field_ = message.output_field();
+    backend::Request& question = stage->question_;
+    question.output_schema = message.output_schema();
+    question.max_tokens = message.max_tokens() > 0 ? message.max_tokens() : kMaxTokensDefault;
+    if (message.has_temperature()) question.temperature = message.temperature();
+    if (message.has_top_p()) question.top_p = message.top_p();
+    if (message.has_seed()) question.seed = message.seed();
+    stage->repairs_ = message.has_repairs() ? message.repairs() : kRepairsDefault;
+    return stage;
+  }
+
+  bool pure() const override { return false; }
+
+  Task<StageItem> Process(StageContext& context, InputItem input) const override {
+    StatusOr<json::value> item = ParseJson(*input.json);
+    if (!item.ok()) co_return FailedItem(item.status());
+    StatusOr<CallRequest> request = RequestFor(*item);
+    if (!request.ok()) co_return FailedItem(request.status());
+
+    CallContext call = context.call;
+    call.item_ids = {input.id};
+    CallOutcome outcome = co_await context.calls.Handle(std::move(call), *std::move(request));
+
+    StageItem result = Result(outcome, *std::move(item));
+    result.stopped = outcome.stopped;
+    result.call_keys = std::move(outcome.call_keys);
+    result.totals = std::move(outcome.totals);
+    result.settlement = std::move(outcome.settlement);
+    co_return result;
+  }
+
+ private:
+  StatusOr<CallRequest> RequestFor(const json::value& item) const {
+    CallRequest request;
+    request.model_alias = alias_;
+    request.question = question_;
+    request.repairs = repairs_;
+    if (system_) {
+      MR_ASSIGN_OR_RETURN(std::string text, system_->Render(item, kPromptBytesMax));
+      request.question.messages.push_back({"system", std::move(text)});
+    }
+    MR_ASSIGN_OR_RETURN(std::string text, prompt_->Render(item, kPromptBytesMax));
+    request.question.messages.push_back({"user", std::move(text)});
+    return request;
+  }
+
+  StageItem Result(const CallOutcome& outcome, json::value item) const {
+    if (!outcome.status.ok()) {
+      StageItem failed = FailedItem(outcome.status);
+      if (!fallback_ || outcome.stopped) return failed;
+      RuleResult made = fallback_->Apply(std::move(item.as_object()));
+      if (made.state != v1::ITEM_STATE_OK) return failed;
+      failed.state = v1::ITEM_STATE_DEGRADED;
+      failed.json = json::serialize(made.item);
+      failed.notes = std::move(made.notes);
+      return failed;
+    }
+    StageItem result;
+    json::object& object = item.as_object();
+    if (question_.output_schema.empty()) {
+      object[View(output_field_.empty() ? kAnswerField : output_field_)] = json::string(View(outcome.text));
+    } else {
+      StatusOr<json::value> answer = ParseJson(outcome.text);
+      if (!answer.ok()) return FailedItem(answer.status());
+      if (!output_field_.empty()) {
+        object[View(output_field_)] = *std::move(answer);
+      } else if (json::object* members = answer->if_object()) {
+        for (auto& [name, value] : *members) object[name] = std::move(value);
+      } else {
+        object[kAnswerField] = *std::move(answer);
+      }
+    }
+    result.json = json::serialize(item);
+    return result;
+  }
+
+  std::string alias_;
+  std::optional<Template> system_;
+  std::optional<Template> prompt_;
+  backend::Request question_;  // without messages
+  int32_t repairs_ = kRepairsDefault;
+  std::string output_field_;
+  std::optional<Rules> fallback_;
+};
+
+StageKind::Fields FieldsOf(const v1::Stage& stage) {
+  const v1::Synthesize& message = stage.synthesize();
+  StageKind::Fields fields;
+  fields.made.emplace();
+  if (!message.output_field().empty()) {
+    fields.made->push_back(message.output_field());
+  } else if (message.output_schema().empty()) {
+    fields.made->push_back(kAnswerField);
+  } else {
+    const StatusOr<json::value> schema = ParseJson(message.output_schema());
+    const json::value* properties = schema.ok() ? FindPath(*schema, "properties") : nullptr;
+    if (properties == nullptr || !properties->is_object()) return {};
+    for (const auto& member : properties->get_object()) fields.made->emplace_back(member.key().data(), member.key().size());
+  }
+  // A fallback may make others.
+  for (const v1::Rule& rule : message.fallback().rules()) {
+    if (rule.has_set()) fields.made->push_back(rule.set().field());
+  }
+  return fields;
+}
+
+}  // namespace
+
+StageKind SynthesizeKind() {
+  StageKind kind;
+  kind.name = "synthesize";
+  kind.semantics_version = 1;
+  kind.make = [](const StageDefinition& definition) -> StatusOr<StageWork> {
+    StatusOr<std::unique_ptr<Synthesizer>> stage = Synthesizer::Make(definition);
+    if (!stage.ok()) return stage.status();
+    StageWork work;
+    work.items = *std::move(stage);
+    return work;
+  };
+  kind.fields = FieldsOf;
+  return kind;
+}
+
+}  // namespace millrace
