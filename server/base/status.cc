@@ -5,6 +5,7 @@
 #include <charconv>
 
 #include "absl/strings/cord.h"
+#include "server/base/utf8.h"
 
 namespace millrace {
 namespace {
@@ -16,19 +17,6 @@ constexpr size_t kMessageBytesMax = 1024;
 constexpr size_t kViolationsMax = 100;
 
 absl::Cord ToCord(std::string_view text) { return absl::Cord(absl::string_view(text.data(), text.size())); }
-
-// Bytes of the UTF-8 character that begins at `text[at]`, or 0 where there is none.
-size_t Utf8Length(std::string_view text, size_t at) {
-  const auto byte = [&](size_t i) { return static_cast<unsigned char>(text[i]); };
-  const unsigned char first = byte(at);
-  if (first < 0x80) return 1;
-  const size_t length = first >= 0xf0 && first < 0xf5 ? 4 : first >= 0xe0 ? 3 : first >= 0xc2 ? 2 : 0;
-  if (length == 0 || first >= 0xf5 || at + length > text.size()) return 0;
-  for (size_t i = 1; i < length; ++i) {
-    if ((byte(at + i) & 0xc0) != 0x80) return 0;
-  }
-  return length;
-}
 
 }  // namespace
 

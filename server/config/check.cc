@@ -1,0 +1,195 @@
+#include "server/config/check.h"
+
+#include <fmt/format.h>
+#include <google/protobuf/descriptor.h>
+
+#include <algorithm>
+#include <map>
+#include <set>
+
+#include "server/config/binding.h"
+#include "server/config/field_path.h"
+#include "server/config/field_value.h"
+#include "server/config/fields_read.h"
+#include "server/config/nearest.h"
+#include "server/config/place.h"
+#include "server/config/rules.h"
+
+namespace millrace {
+namespace {
+
+constexpr size_t kFileBytesMax = 4u << 20;
+
+using google::protobuf::FieldDescriptor;
+
+std::string StagePath(int index) { return PathOfElement("stages", static_cast<size_t>(index)); }
+
+BoundPaths BoundPathsOf(const v1::Pipeline& pipeline) {
+  BoundPaths paths;
+  for (const v1::Binding& binding : pipeline.bindings()) paths.insert(binding.path());
+  return paths;
+}
+
+class PipelineChecker {
+ public:
+  explicit PipelineChecker(const v1::Pipeline& pipeline) : pipeline_(pipeline), bound_(BoundPathsOf(pipeline)) {}
+
+  std::vector<FieldViolation> Check() {
+    violations_ = CheckRules(pipeline_, bound_);
+    const std::vector<FieldViolation> bindings = CheckBindings(pipeline_);
+    violations_.insert(violations_.end(), bindings.begin(), bindings.end());
+    CheckNames();
+    CheckNeeds();
+    CheckCycles();
+    CheckFiles();
+    CheckMeasures();
+    return std::move(violations_);
+  }
+
+ private:
+  void Refuse(std::string path, std::string what) { violations_.push_back({std::move(path), std::move(what)}); }
+
+  void CheckNames() {
+    for (int i = 0; i < pipeline_.stages_size(); ++i) {
+      const std::string& name = pipeline_.stages(i).name();
+      if (name.empty()) continue;
+      const auto [known, is_new] = stages_.emplace(name, i);
+      if (!is_new)
+        Refuse(StagePath(i) + ".name", fmt::format("{} has the name \"{}\" too", StagePath(known->second), name));
+      if (is_new) names_.push_back(name);
+    }
+  }
+
+  void CheckNeeds() {
+    for (int i = 0; i < pipeline_.stages_size(); ++i) {
+      const v1::Stage& stage = pipeline_.stages(i);
+      const std::string path = StagePath(i) + ".needs";
+      if (stage.has_fetch() && stage.needs_size() > 0) Refuse(path, "a fetch takes no items of other stages");
+      if (stage.has_fetch() && stage.has_when()) Refuse(StagePath(i) + ".when", "a fetch has no items to choose from");
+      if (!stage.has_fetch() && stage.kind_case() != v1::Stage::KIND_NOT_SET && stage.needs_size() == 0) {
+        Refuse(StagePath(i), "needs must name the stages whose items it takes");
+      }
+      std::set<std::string> seen;
+      for (int j = 0; j < stage.needs_size(); ++j) {
+        const std::string& need = stage.needs(j);
+        const std::string at = PathOfElement(path, static_cast<size_t>(j));
+        if (!seen.insert(need).second) Refuse(at, fmt::format("\"{}\" is named twice", Excerpt(need)));
+        const auto found = stages_.find(need);
+        if (found == stages_.end()) {
+          Refuse(at, fmt::format("unknown stage \"{}\"{}", Excerpt(need), DidYouMean(need, names_)));
+        } else if (pipeline_.stages(found->second).has_store()) {
+          Refuse(at, fmt::format("\"{}\" is a store: no items come out of it", need));
+        }
+      }
+    }
+  }
+
+  // Depth-first; a stage on the present path that is met again closes a cycle.
+  void CheckCycles() {
+    enum class Mark { kNew, kOpen, kDone };
+    std::vector<Mark> marks(static_cast<size_t>(pipeline_.stages_size()), Mark::kNew);
+    std::vector<int> path;
+    const auto visit = [&](const auto& self, int index) -> void {
+      Mark& mark = marks[static_cast<size_t>(index)];
+      if (mark == Mark::kDone) return;
+      if (mark == Mark::kOpen) {
+        std::string cycle;
+        for (auto at = std::find(path.begin(), path.end(), index); at != path.end(); ++at) {
+          cycle += pipeline_.stages(*at).name() + " needs ";
+        }
+        Refuse(StagePath(index) + ".needs", fmt::format("is a cycle: {}{}", cycle, pipeline_.stages(index).name()));
+        return;
+      }
+      mark = Mark::kOpen;
+      path.push_back(index);
+      for (const std::string& need : pipeline_.stages(index).needs()) {
+        if (const auto found = stages_.find(need); found != stages_.end()) self(self, found->second);
+      }
+      path.pop_back();
+      mark = Mark::kDone;
+    };
+    // Depth is bounded by the number of stages, which is: more are refused already.
+    for (int i = 0; i < std::min(pipeline_.stages_size(), 100); ++i) visit(visit, i);
+  }
+
+  void CheckFiles() {
+    size_t bytes = 0;
+    std::vector<std::string> names;
+    for (const auto& [name, content] : pipeline_.files()) {
+      bytes += content.size();
+      names.push_back(name);
+    }
+    std::sort(names.begin(), names.end());
+    if (bytes > kFileBytesMax) {
+      Refuse("files",
+             fmt::format("definition files have {} bytes together, over the limit of {}", bytes, kFileBytesMax));
+    }
+    VisitStrings(pipeline_, "", [&](const FieldDescriptor& field, const std::string& path, const std::string& value) {
+      if (!RulesOf(field).definition_file() || value.empty() || pipeline_.files().contains(value)) return;
+      Refuse(path, fmt::format("the definition file \"{}\" was not sent with the pipeline{}", Excerpt(value),
+                               DidYouMean(value, names)));
+    });
+  }
+
+  void CheckMeasures() {
+    std::map<std::string, int> measures;
+    std::vector<std::string> known;
+    for (int i = 0; i < pipeline_.measures_size(); ++i) {
+      const v1::Measure& measure = pipeline_.measures(i);
+      const std::string path = PathOfElement("measures", static_cast<size_t>(i));
+      const auto check_stage = [&](std::string_view figure, const std::string& stage) {
+        const std::string at = fmt::format("{}.{}.stage", path, figure);
+        if (stage.empty() || bound_.contains(at)) return;
+        const auto found = stages_.find(stage);
+        if (found == stages_.end()) {
+          Refuse(at, fmt::format("unknown stage \"{}\"{}", Excerpt(stage), DidYouMean(stage, names_)));
+        }
+      };
+      const auto check_measure = [&](std::string_view side, const std::string& name) {
+        if (name.empty() || measures.contains(name)) return;
+        Refuse(fmt::format("{}.ratio.{}", path, side),
+               fmt::format("no measure \"{}\" stands before this one{}", Excerpt(name), DidYouMean(name, known)));
+      };
+      if (measure.has_count()) check_stage("count", measure.count().stage());
+      if (measure.has_share()) check_stage("share", measure.share().stage());
+      if (measure.has_mean()) check_stage("mean", measure.mean().stage());
+      if (measure.has_sum()) check_stage("sum", measure.sum().stage());
+      if (measure.has_quantile()) check_stage("quantile", measure.quantile().stage());
+      if (measure.has_ratio()) {
+        check_measure("of", measure.ratio().of());
+        check_measure("to", measure.ratio().to());
+      }
+      if (measure.name().empty()) continue;
+      if (!measures.emplace(measure.name(), i).second) {
+        Refuse(path + ".name", fmt::format("there is a measure \"{}\" already", Excerpt(measure.name())));
+      }
+      known.push_back(measure.name());
+    }
+  }
+
+  const v1::Pipeline& pipeline_;
+  const BoundPaths bound_;
+  std::map<std::string, int> stages_;  // by name
+  std::vector<std::string> names_;     // in their order
+  std::vector<FieldViolation> violations_;
+};
+
+}  // namespace
+
+std::vector<FieldViolation> PipelineViolations(const v1::Pipeline& pipeline) {
+  return PipelineChecker(pipeline).Check();
+}
+
+std::vector<FieldViolation> PipelineViolations(const v1::Pipeline& pipeline, const StageRegistry& stages) {
+  std::vector<FieldViolation> violations = PipelineViolations(pipeline);
+  const std::vector<FieldViolation> unmade = FieldsReadUnmade(pipeline, stages);
+  violations.insert(violations.end(), unmade.begin(), unmade.end());
+  return violations;
+}
+
+Status CheckPipeline(const v1::Pipeline& pipeline, const StageRegistry& stages) {
+  const std::vector<FieldViolation> violations = PipelineViolations(pipeline, stages);
+  return violations.empty() ? absl::OkStatus() : DefinitionError(violations);
+}
+
+}  // namespace millrace
