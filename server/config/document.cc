@@ -89,7 +89,7 @@ class TreeBuilder final : public YAML::EventHandler {
 
   void Refuse(const YAML::Mark& mark, std::string what) { problems.push_back({PlaceOf(mark), "", std::move(what)}); }
 
-  YamlNode root;
+  YamlNode root{.place = {1, 1}};
   std::vector<Problem> problems;
 
  private:

@@ -33,7 +33,8 @@ std::string NearestName(std::string_view name, const std::vector<std::string>& n
   for (const std::string& known : names) {
     if (known.size() > kLengthMax) continue;
     const size_t distance = Distance(name, known);
-    if (distance == 0 || distance >= best) continue;
+    // Where every letter would be another one, nothing is alike.
+    if (distance == 0 || distance >= best || distance >= name.size()) continue;
     best = distance;
     nearest = known;
   }

@@ -1,0 +1,33 @@
+// A pipeline written as YAML.
+#pragma once
+
+#include <functional>
+#include <string>
+#include <string_view>
+
+#include "millrace/v1/pipeline.pb.h"
+#include "server/base/status.h"
+#include "server/config/place.h"
+
+namespace millrace {
+
+class StageRegistry;
+
+// The content of a definition file by the path that a stage names; relative to the pipeline's file.
+using FileLoader = std::function<StatusOr<std::string>(std::string_view path)>;
+
+struct PipelineFile {
+  v1::Pipeline pipeline;  // with its definition files
+  std::string filename;   // as shown in errors
+  Places places;
+};
+
+// Reads, loads definition files and checks, all in one pass: INVALID_ARGUMENT (INVALID_DEFINITION) with every problem
+// and its place. With `stages` that is all that CheckPipeline finds, without it all but the fields that nothing makes.
+StatusOr<PipelineFile> ReadPipeline(std::string_view text, std::string_view filename, const FileLoader& load_file,
+                                    const StageRegistry* stages = nullptr);
+
+// An error about fields of a file's pipeline, with their places: for what only a server finds.
+Status WithPlaces(const Status& status, const PipelineFile& file);
+
+}  // namespace millrace

@@ -1,0 +1,165 @@
+#include "server/config/binding.h"
+
+#include <gmock/gmock.h>
+
+#include "tests/config/support.h"
+
+namespace millrace {
+namespace {
+
+using testing::ElementsAre;
+using testing::HasSubstr;
+using testing::IsEmpty;
+
+v1::ParameterValue Text(std::string text) {
+  v1::ParameterValue value;
+  value.set_string(std::move(text));
+  return value;
+}
+
+v1::ParameterValue Int(int64_t number) {
+  v1::ParameterValue value;
+  value.set_int_(number);
+  return value;
+}
+
+v1::Pipeline Pipeline(std::string_view text) {
+  const StatusOr<PipelineFile> file = ReadTestPipeline(text);
+  EXPECT_THAT(Problems(file.status()), IsEmpty());
+  return file.ok() ? file->pipeline : v1::Pipeline();
+}
+
+TEST(BindParametersTest, PutsDefaultsAndValuesInTheirFields) {
+  const v1::Pipeline pipeline = Pipeline(ReadFile("tests/config/data/news.yaml"));
+  const StatusOr<BoundPipeline> bound =
+      BindParameters(pipeline, {{"input", Text("x y.csv")}, {"min_titles", Int(5)}, {"window", Text("36h")}});
+  ASSERT_TRUE(bound.ok()) << bound.status();
+  EXPECT_EQ(bound->pipeline.bindings_size(), 0);
+  EXPECT_EQ(bound->pipeline.stages(0).fetch().csv().path(), "x y.csv");
+  EXPECT_EQ(bound->pipeline.stages(2).cluster().time_window().seconds(), 36 * 3600);
+  EXPECT_EQ(bound->pipeline.stages(2).cluster().passes(0).threshold(), 0.35);
+  EXPECT_EQ(bound->pipeline.stages(2).cluster().passes(0).min_size(), 5);
+  EXPECT_EQ(bound->pipeline.stages(3).when().compare().at_least(), 5);
+  EXPECT_EQ(bound->pipeline.stages(4).store().sqlite().path(), "out.db");
+  EXPECT_EQ(bound->parameters.size(), 6u);
+  EXPECT_EQ(bound->parameters.at("min_titles").int_(), 5);
+  EXPECT_EQ(bound->parameters.at("thorough").bool_(), false);
+}
+
+TEST(BindParametersTest, FillsTheDefaultsOfAbsentFields) {
+  const StatusOr<BoundPipeline> bound =
+      BindParameters(Pipeline(ReadFile("tests/config/data/news.yaml")), ParameterValues());
+  ASSERT_TRUE(bound.ok()) << bound.status();
+  EXPECT_EQ(bound->pipeline.stages(0).concurrency(), 1000);
+  EXPECT_EQ(bound->pipeline.stages(0).fetch().csv().delimiter(), ",");
+  EXPECT_EQ(bound->pipeline.stages(1).max_failures().share(), 1);
+  EXPECT_EQ(bound->pipeline.stages(2).cluster().max_memory(), int64_t{1} << 30);
+  EXPECT_EQ(bound->pipeline.stages(2).cluster().passes(1).min_size(), 2);
+  EXPECT_EQ(bound->pipeline.stages(2).cluster().singletons(), v1::SINGLETONS_DROP);
+  EXPECT_EQ(bound->pipeline.stages(3).synthesize().repairs(), 1);
+  EXPECT_EQ(bound->pipeline.stages(3).synthesize().max_tokens(), 1024);
+  EXPECT_FALSE(bound->pipeline.stages(0).has_expect());
+}
+
+TEST(BindParametersTest, ReadsTextAsTheParametersType) {
+  const v1::Pipeline pipeline = Pipeline(ReadFile("tests/config/data/news.yaml"));
+  const StatusOr<BoundPipeline> bound =
+      BindParameters(pipeline, {{"min_titles", Text("7")}, {"threshold", Text("40%")}, {"thorough", Text("true")}});
+  ASSERT_TRUE(bound.ok()) << bound.status();
+  EXPECT_EQ(bound->parameters.at("min_titles").int_(), 7);
+  EXPECT_EQ(bound->parameters.at("threshold").float_(), 0.4);
+  EXPECT_TRUE(bound->parameters.at("thorough").bool_());
+}
+
+TEST(BindParametersTest, TellsEveryWrongValue) {
+  const v1::Pipeline pipeline = Pipeline(ReadFile("tests/config/data/news.yaml"));
+  v1::Pipeline without_default = pipeline;
+  (*without_default.mutable_parameters())["input"].mutable_string()->clear_default_();
+  const Status status = BindParameters(without_default, {{"imput", Text("x")},
+                                                         {"min_titles", Int(0)},
+                                                         {"output", Text("out.sqlite")},
+                                                         {"threshold", Text("high")},
+                                                         {"thorough", Int(1)}})
+                            .status();
+  EXPECT_EQ(ReasonOf(status), "INVALID_FIELD");
+  EXPECT_THAT(Problems(status), ElementsAre("parameters.imput: unknown parameter; did you mean \"input\"?",
+                                            "parameters.input: must be given; it has no default",
+                                            "parameters.min_titles: must be at least 1, got 0",
+                                            "parameters.output: must match .+\\.db, got \"out.sqlite\"",
+                                            "parameters.thorough: expected true or false, got \"1\"",
+                                            "parameters.threshold: expected a number, got text \"high\""));
+}
+
+TEST(BindParametersTest, ChecksTheRulesOfAFieldOnceItIsBound) {
+  const v1::Pipeline pipeline =
+      Pipeline(PipelineText("concurrency: $(n)\ntimeout: $(n)s\nprepare: {rules: [{drop: {}}]}"));
+  EXPECT_TRUE(BindParameters(pipeline, {{"n", Int(4)}}).ok());
+  EXPECT_EQ(BindParameters(pipeline, {{"n", Int(4)}})->pipeline.stages(1).timeout().seconds(), 4);
+  EXPECT_THAT(Problems(BindParameters(pipeline, {{"n", Int(200000)}}).status()),
+              ElementsAre("stages[1].concurrency: must be at most 100000, got 200000"));
+  EXPECT_THAT(
+      Problems(BindParameters(pipeline, {{"n", Int(-1)}}).status()),
+      ElementsAre(HasSubstr("stages[1].timeout: expected a duration such as 30s or 1h30m, got \"-1s\" (from $(n)s)")));
+}
+
+TEST(BindParametersTest, KeepsTheTypeWhereATemplateIsOneParameter) {
+  const auto value = [](std::string_view yaml, const ParameterValues& values) -> std::string {
+    const StatusOr<BoundPipeline> bound = BindParameters(
+        Pipeline(PipelineText("prepare: {rules: [{set: {field: x, value: " + std::string(yaml) + "}}]}")), values);
+    EXPECT_TRUE(bound.ok()) << bound.status();
+    return bound.ok() ? bound->pipeline.stages(1).prepare().rules(0).set().value() : "";
+  };
+  EXPECT_EQ(value("$(n)", {}), "3");
+  EXPECT_EQ(value("$(b)", {}), "true");
+  EXPECT_EQ(value("$(s)", {{"s", Text("12")}}), R"("12")");
+  EXPECT_EQ(value("'$(n) of $(f), $$(n)'", {}), R"x("3 of 0.5, $(n)")x");
+  EXPECT_EQ(value("{z: $(n), a: ['x $(s)', $(s), $$(s), 1]}", {{"s", Text("a\"b")}}),
+            R"x({"z":3,"a":["x a\"b","a\"b","$(s)",1]})x");
+}
+
+TEST(BindParametersTest, NeverReadsAValueAsATemplate) {
+  const v1::Pipeline pipeline = Pipeline(PipelineText("prepare: {rules: [{drop: '$(s) $(n)'}]}"));
+  const StatusOr<BoundPipeline> bound = BindParameters(pipeline, {{"s", Text("$(n) $$( $(")}});
+  ASSERT_TRUE(bound.ok()) << bound.status();
+  EXPECT_EQ(bound->pipeline.stages(1).prepare().rules(0).drop().reason(), "$(n) $$( $( 3");
+}
+
+TEST(BindParametersTest, BindsAShortFormByTheKindOfTheValue) {
+  const v1::Pipeline pipeline = Pipeline(PipelineText("max_failures: $(s)\nprepare: {rules: [{drop: {}}]}"));
+  EXPECT_EQ(BindParameters(pipeline, {{"s", Text("5%")}})->pipeline.stages(1).max_failures().share(), 0.05);
+  EXPECT_EQ(BindParameters(pipeline, {{"s", Text("7")}})->pipeline.stages(1).max_failures().count(), 7);
+  EXPECT_THAT(Problems(BindParameters(pipeline, {{"s", Text("x")}}).status()),
+              ElementsAre(HasSubstr("stages[1].max_failures: expected a whole number or a percentage")));
+}
+
+TEST(CheckBindingsTest, RefusesPathsThatLeadNowhere) {
+  v1::Pipeline pipeline = Pipeline(PipelineText("prepare: {rules: [{drop: {}}]}"));
+  const auto problem = [&](std::string path, std::string text) {
+    v1::Pipeline bound = pipeline;
+    v1::Binding* binding = bound.add_bindings();
+    binding->set_path(std::move(path));
+    binding->set_template_(std::move(text));
+    const std::vector<FieldViolation> violations = CheckBindings(bound);
+    return violations.empty() ? "" : violations[0].field + ": " + violations[0].description;
+  };
+  EXPECT_EQ(problem("stages[1].concurrency", "$(n)"), "");
+  EXPECT_EQ(problem("stages[1].concurency", "$(n)"),
+            "bindings[0].path: \"stages[1].concurency\" has no \"concurency\"; did you mean \"concurrency\"?");
+  EXPECT_EQ(problem("stages[2].timeout", "$(d)"), "bindings[0].path: \"stages[2].timeout\": the list has 2 elements");
+  EXPECT_EQ(problem("stages[1].needs", "$(s)"),
+            "bindings[0].path: \"stages[1].needs\" is a list; name an element, such as [0]");
+  EXPECT_EQ(problem("stages[1].fetch.csv.path", "$(s)"),
+            "bindings[0].path: \"stages[1].fetch.csv.path\": prepare is set instead of fetch");
+  EXPECT_EQ(problem("stages[1].name", "$(s)"), "stages[1].name: can't depend on a parameter");
+  EXPECT_EQ(problem("stages[1].needs[0]", "$(s)"), "stages[1].needs[0]: can't depend on a parameter");
+  EXPECT_EQ(problem("parameters.n.int.default", "$(s)"), "parameters.n.int.default: can't depend on a parameter");
+  EXPECT_EQ(problem("stages[1].concurrency", "$(x"),
+            "stages[1].concurrency: \"$(x\" names no parameter; write $$( for the text $(");
+  for (const char* path : {"", "[", "[0]", ".", "stages", "stages[", "stages[x]", "stages[0", "stages[0]x", "stages..a",
+                           "stages[\"a\"]", "files[\"a", "files[\"a\\", "stages[99999999999999999999]"}) {
+    EXPECT_NE(problem(path, "$(n)"), "") << path;
+  }
+}
+
+}  // namespace
+}  // namespace millrace

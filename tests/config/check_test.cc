@@ -1,0 +1,152 @@
+#include "server/config/check.h"
+
+#include <gmock/gmock.h>
+
+#include "tests/config/support.h"
+
+namespace millrace {
+namespace {
+
+using testing::ElementsAre;
+using testing::IsEmpty;
+
+std::vector<std::string> ProblemsOf(std::string_view text) { return Problems(ReadTestPipeline(text).status()); }
+
+TEST(CheckPipelineTest, AcceptsTheSamePipelineAsAMessage) {
+  const StatusOr<PipelineFile> file = ReadTestPipeline(ReadFile("tests/config/data/news.yaml"));
+  ASSERT_TRUE(file.ok()) << file.status();
+  EXPECT_TRUE(CheckPipeline(file->pipeline, TestStages()).ok());
+}
+
+TEST(CheckPipelineTest, NamesTheWayRoundACycle) {
+  EXPECT_THAT(ProblemsOf(R"(name: p
+stages:
+- {name: a, fetch: {inline: {}}}
+- {name: b, needs: [a, d], prepare: {rules: [{drop: {}}]}}
+- {name: c, needs: [b], prepare: {rules: [{drop: {}}]}}
+- {name: d, needs: [c], prepare: {rules: [{drop: {}}]}}
+- {name: e, needs: [e], prepare: {rules: [{drop: {}}]}}
+)"),
+              ElementsAre("p.yaml:4:20: stages[1].needs: is a cycle: b needs d needs c needs b",
+                          "p.yaml:7:20: stages[4].needs: is a cycle: e needs e"));
+}
+
+TEST(CheckPipelineTest, RefusesNeedsThatMakeNoSense) {
+  EXPECT_THAT(
+      ProblemsOf(R"(name: p
+stages:
+- {name: a, fetch: {inline: {}}, needs: [b], when: {compare: {field: x, exists: true}}}
+- {name: b, prepare: {rules: [{drop: {}}]}}
+- {name: b, needs: [b, b], store: {jsonl: {path: x}}}
+- {name: c, needs: [nowhere], prepare: {rules: [{drop: {}}]}}
+- {name: d}
+)"),
+      ElementsAre("p.yaml:3:41: stages[0].needs: a fetch takes no items of other stages",
+                  "p.yaml:3:52: stages[0].when: a fetch has no items to choose from",
+                  "p.yaml:4:3: stages[1]: needs must name the stages whose items it takes",
+                  "p.yaml:5:10: stages[2].name: stages[1] has the name \"b\" too",
+                  "p.yaml:5:24: stages[2].needs[1]: \"b\" is named twice",
+                  "p.yaml:6:21: stages[3].needs[0]: unknown stage \"nowhere\"; known: a, b, c, d",
+                  "p.yaml:7:3: stages[4]: one of fetch, prepare, synthesize, cluster, merge, store must be set"));
+}
+
+TEST(CheckPipelineTest, RefusesFieldsThatNothingMakes) {
+  EXPECT_THAT(
+      ProblemsOf(R"(name: p
+stages:
+- {name: a, fetch: {inline: {}}}
+- {name: b, needs: [a], cluster: {lexical: {fields: [whatever]}, passes: [{threshold: 1}]}}
+- name: c
+  needs: [b]
+  when: {compare: {field: sise, greater: 3}}
+  prepare:
+    rules:
+    - {set: {field: mine, value: 1}}
+    - {when: {compare: {field: mine, equals: 1}}, extract: {from: titel, pattern: x, field: y}}
+- name: d
+  needs: [c]
+  merge:
+    fields: [title]
+    rules:
+    - {name: r, when: {all: [{compare: {field: similarity, greater: 0.5}}, {compare: {field: left.sizes, less: 3}},
+                             {compare: {field: shared.members, greater: 1}}]}, join: true}
+- {name: e, needs: [d], store: {csv: {path: x, columns: [id, theater, mergd]}}}
+measures:
+- {name: m, mean: {stage: b, field: members}}
+- {name: n, sum: {stage: b, field: member}}
+)"),
+      ElementsAre(
+          "p.yaml:7:27: stages[2].when.compare.field: no stage before makes the field \"sise\"; did you mean \"size\"?",
+          "p.yaml:11:67: stages[2].prepare.rules[1].extract.from: no stage before makes the field \"titel\"; did you "
+          "mean \"title\"?",
+          "p.yaml:17:94: stages[3].merge.rules[0].when.all.conditions[1].compare.field: no stage before makes the "
+          "field \"sizes\"; did you mean \"size\"?",
+          "p.yaml:19:71: stages[4].store.csv.columns[2]: no stage before makes the field \"mergd\"; did you mean "
+          "\"merged\"?",
+          "p.yaml:22:36: measures[1].sum.field: no stage before makes the field \"member\"; did you mean "
+          "\"members\"?"));
+}
+
+TEST(CheckPipelineTest, RefusesMeasuresOfNothing) {
+  EXPECT_THAT(ProblemsOf(R"(name: p
+stages: [{name: a, fetch: {inline: {}}}]
+measures:
+- {name: m, count: {stage: b}}
+- {name: m, ratio: {of: m, to: later}}
+- {name: later, count: {stage: a}}
+)"),
+              ElementsAre("p.yaml:4:28: measures[0].count.stage: unknown stage \"b\"; known: a",
+                          "p.yaml:5:10: measures[1].name: there is a measure \"m\" already",
+                          "p.yaml:5:32: measures[1].ratio.to: no measure \"later\" stands before this one; known: m"));
+}
+
+TEST(CheckPipelineTest, WantsEveryDefinitionFileAndTheirSizeBounded) {
+  v1::Pipeline pipeline = ReadTestPipeline(ReadFile("tests/config/data/news.yaml"))->pipeline;
+  (*pipeline.mutable_files())["places.csv"] = std::string(5u << 20, 'x');
+  EXPECT_THAT(Problems(CheckPipeline(pipeline, TestStages())),
+              ElementsAre("files: definition files have 5242880 bytes together, over the limit of 4194304"));
+  pipeline.clear_files();
+  (*pipeline.mutable_files())["place.csv"] = "";
+  EXPECT_THAT(
+      Problems(CheckPipeline(pipeline, TestStages())),
+      ElementsAre("stages[1].prepare.rules[0].look_up.gazetteer: the definition file \"places.csv\" was not sent "
+                  "with the pipeline; did you mean \"place.csv\"?"));
+}
+
+TEST(CheckPipelineTest, RefusesParametersWhoseDefaultsBreakTheirOwnBounds) {
+  EXPECT_THAT(ProblemsOf(R"(name: p
+parameters:
+  a: {int: {default: 5, max: 3}}
+  b: {string: {default: x, pattern: 'y+'}}
+  c: {string: {pattern: '('}}
+  d: {float: {min: 2, max: 1}}
+  Bad: 3
+stages: [{name: a, fetch: {inline: {}}}]
+)"),
+              ElementsAre("p.yaml:3:6: parameters.a: its default must be at most 3, got 5",
+                          "p.yaml:4:6: parameters.b: its default must match y+, got \"x\"",
+                          "p.yaml:5:25: parameters.c.string.pattern: no RE2 pattern: missing ): (",
+                          "p.yaml:6:6: parameters.d: min is above max: no value is allowed",
+                          "p.yaml:7:8: parameters.Bad: the key must match [a-z][a-z0-9_]{0,62}, got \"Bad\""));
+}
+
+TEST(CheckPipelineTest, BoundsTheNumberOfStages) {
+  std::string text = "name: p\nstages:\n- {name: s0, fetch: {inline: {}}}\n";
+  for (int i = 1; i <= 100; ++i) {
+    text += "- {name: s" + std::to_string(i) + ", needs: [s" + std::to_string(i - 1) +
+            "], prepare: {rules: [{drop: {}}]}}\n";
+  }
+  EXPECT_THAT(ProblemsOf(text), ElementsAre("p.yaml:3:1: stages: must be at most 100 entries, got 101 entries"));
+}
+
+TEST(CheckPipelineTest, GivesPlacesToWhatAServerFinds) {
+  const StatusOr<PipelineFile> file = ReadTestPipeline(ReadFile("tests/config/data/news.yaml"));
+  ASSERT_TRUE(file.ok());
+  const Status status = MakeFieldError("INVALID_DEFINITION", "m", {{"stages[3].synthesize.model", "unknown model"}});
+  EXPECT_THAT(Problems(WithPlaces(status, *file)),
+              ElementsAre("p.yaml:50:14: stages[3].synthesize.model: unknown model"));
+  EXPECT_TRUE(WithPlaces(absl::OkStatus(), *file).ok());
+}
+
+}  // namespace
+}  // namespace millrace

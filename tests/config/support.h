@@ -1,0 +1,86 @@
+// What the tests of this folder share.
+#pragma once
+
+#include <gtest/gtest.h>
+
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <map>
+#include <sstream>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "server/base/status.h"
+#include "server/config/pipeline_file.h"
+#include "server/stages/stage.h"
+
+namespace millrace {
+
+inline std::string ReadFile(const std::filesystem::path& path) {
+  std::ifstream in(path, std::ios::binary);
+  std::ostringstream out;
+  out << in.rdbuf();
+  return out.str();
+}
+
+inline std::filesystem::path DataDir() {
+  const char* dir = std::getenv("MILLRACE_DATA");
+  return dir != nullptr ? dir : "../shared/data";
+}
+
+// Every problem of an error, a line each.
+inline std::vector<std::string> Problems(const Status& status) {
+  std::vector<std::string> lines;
+  for (const FieldViolation& violation : ViolationsOf(status)) {
+    lines.push_back(violation.field + ": " + violation.description);
+  }
+  return lines;
+}
+
+// The kinds as far as the checks know them: what fields they make.
+inline StageRegistry TestStages() {
+  StageRegistry stages;
+  const auto add = [&](std::string name, StageKind::Fields (*fields)(const v1::Stage&)) {
+    StageKind kind;
+    kind.name = std::move(name);
+    kind.fields = fields;
+    stages.Add(std::move(kind));
+  };
+  add("fetch", [](const v1::Stage&) { return StageKind::Fields{std::nullopt, true}; });
+  add("prepare", [](const v1::Stage&) { return StageKind::Fields{std::vector<std::string>{"theater"}, false}; });
+  add("cluster", [](const v1::Stage&) {
+    return StageKind::Fields{std::vector<std::string>{"id", "members", "size", "title", "theater"}, true};
+  });
+  add("merge", [](const v1::Stage&) { return StageKind::Fields{std::vector<std::string>{"merged"}, false}; });
+  add("synthesize", [](const v1::Stage&) {
+    return StageKind::Fields{std::vector<std::string>{"summary", "kind"}, false};
+  });
+  add("store", [](const v1::Stage&) { return StageKind::Fields{std::vector<std::string>{}, true}; });
+  return stages;
+}
+
+inline FileLoader TestFiles() {
+  return [](std::string_view path) -> StatusOr<std::string> {
+    if (path == "places.csv") return "name,theater\nChile,Americas\n";
+    return MakeError(absl::StatusCode::kNotFound, "FILE_ERROR", "no such file");
+  };
+}
+
+inline StatusOr<PipelineFile> ReadTestPipeline(std::string_view text) {
+  const StageRegistry stages = TestStages();
+  return ReadPipeline(text, "p.yaml", TestFiles(), &stages);
+}
+
+// A pipeline of one fetch, one prepare with `rules`.
+inline std::string PipelineText(std::string_view stage) {
+  std::string text = "name: p\nparameters: {n: 3, s: text, f: 0.5, b: true, d: 30s}\nstages:\n";
+  text += "- {name: a, fetch: {inline: {}}}\n";
+  text += "- name: b\n  needs: [a]\n";
+  std::istringstream lines{std::string(stage)};
+  for (std::string line; std::getline(lines, line);) text += "  " + line + "\n";
+  return text;
+}
+
+}  // namespace millrace
