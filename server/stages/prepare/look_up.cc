@@ -35,7 +35,19 @@ StatusOr<LookUpRule> LookUpRule::Make(const v1::LookUp& look_up, std::shared_ptr
       return MakeError(absl::StatusCode::kInvalidArgument, "INVALID_DEFINITION",
                        fmt::format("{} has no column {}", look_up.gazetteer(), Excerpt(set.column())));
     }
-    rule.targets_.push_back({set.field(), *column, set.pick()});
+    Target target{set.field(), *column, set.pick(), std::nullopt};
+    if (!set.agree_with().empty()) {
+      const auto before = std::find_if(rule.targets_.begin(), rule.targets_.end(),
+                                       [&](const Target& other) { return other.field == set.agree_with(); });
+      if (before == rule.targets_.end() || before->pick == v1::LookUpField::PICK_EVERY ||
+          before->pick == v1::LookUpField::PICK_COUNT) {
+        return MakeError(absl::StatusCode::kInvalidArgument, "INVALID_DEFINITION",
+                         fmt::format("agree_with: no entry before this one sets {} to one of the values",
+                                     Excerpt(set.agree_with())));
+      }
+      target.agree_with = static_cast<size_t>(before - rule.targets_.begin());
+    }
+    rule.targets_.push_back(std::move(target));
   }
   rule.gazetteer_ = std::move(gazetteer);
   rule.in_.assign(look_up.in().begin(), look_up.in().end());
@@ -70,6 +82,17 @@ json::value LookUpRule::PickFrom(const std::vector<size_t>& rows, const Target& 
               })->first);
 }
 
+std::vector<size_t> LookUpRule::Agreeing(const std::vector<size_t>& rows, size_t column,
+                                         const json::value& value) const {
+  std::vector<size_t> agreeing;
+  const json::string* text = value.if_string();
+  if (text == nullptr) return agreeing;
+  for (const size_t row : rows) {
+    if (gazetteer_->Cell(row, column) == std::string_view(text->data(), text->size())) agreeing.push_back(row);
+  }
+  return agreeing;
+}
+
 Status LookUpRule::Apply(json::value& item, std::string& found) const {
   std::vector<size_t> rows;
   const auto search = [&](const json::value& value) {
@@ -90,9 +113,13 @@ Status LookUpRule::Apply(json::value& item, std::string& found) const {
       search(*value);
     }
   }
+  std::vector<json::value> values;  // of the targets
   for (const Target& target : targets_) {
-    json::value value = PickFrom(rows, target);
-    if (!value.is_null()) MR_RETURN_IF_ERROR(SetPath(item, target.field, std::move(value)));
+    values.push_back(
+        target.agree_with
+            ? PickFrom(Agreeing(rows, targets_[*target.agree_with].column, values[*target.agree_with]), target)
+            : PickFrom(rows, target));
+    if (!values.back().is_null()) MR_RETURN_IF_ERROR(SetPath(item, target.field, values.back()));
   }
   return {};
 }

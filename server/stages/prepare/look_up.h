@@ -3,6 +3,7 @@
 
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -28,10 +29,14 @@ class LookUpRule {
     std::string field;
     size_t column = 0;
     v1::LookUpField::Pick pick = v1::LookUpField::PICK_MOST;
+    std::optional<size_t> agree_with;  // of the targets before it
   };
 
   // The value of a field from the rows found, in order; null: not set.
   boost::json::value PickFrom(const std::vector<size_t>& rows, const Target& target) const;
+
+  // The rows whose cell in `column` is `value`; none where it is no text.
+  std::vector<size_t> Agreeing(const std::vector<size_t>& rows, size_t column, const boost::json::value& value) const;
 
   std::shared_ptr<const Gazetteer> gazetteer_;
   std::vector<std::string> in_;

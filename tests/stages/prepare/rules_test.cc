@@ -131,6 +131,20 @@ TEST(Rules, LookUpTakesTheFirstOfEqualWeight) {
   EXPECT_THAT(Made(kLookUp, R"({"title":"Rio or Peru"})"), HasSubstr(R"("most":"BRA")"));
 }
 
+TEST(Rules, LookUpFieldsMayHaveToAgree) {
+  const std::string rules =
+      "rules { look_up { gazetteer: 'places.csv' in: 'title' set { field: 'place' column: 'place' }"
+      " set { field: 'kind' column: 'kind' pick: PICK_FIRST agree_with: 'place' }"
+      " set { field: 'kinds' column: 'kind' pick: PICK_EVERY agree_with: 'place' } } }";
+  EXPECT_THAT(Made(rules, R"({"title":"Peru, Rio, Brazil"})"),
+              HasSubstr(R"("place":"BRA","kind":"city","kinds":["city","country"])"));
+  EXPECT_EQ(Made(rules, R"({"title":"Santa"})"), R"({"title":"Santa","kinds":[]})");
+  EXPECT_FALSE(Rules::Compile(Parse("rules { look_up { gazetteer: 'places.csv' in: 'title'"
+                                    " set { field: 'kind' column: 'kind' agree_with: 'place' } } }"),
+                              Files())
+                   .ok());
+}
+
 TEST(Rules, EveryWrongPlaceIsNamed) {
   const auto rules =
       Rules::Compile(Parse("rules { set { field: 'a.' value: '{' } }"
