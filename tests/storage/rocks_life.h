@@ -1,0 +1,113 @@
+// One life of a process with a store on disk: its loop, its pool, the store; and writers of numbers that note what was
+// acknowledged.
+#pragma once
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <memory>
+#include <set>
+#include <string>
+#include <utility>
+
+#include "server/storage/rocks_store.h"
+#include "tests/storage/run_task.h"
+#include "tests/storage/temporary_directory.h"
+
+namespace millrace {
+
+class RocksLife {
+ public:
+  explicit RocksLife(RocksOptions options) {
+    StatusOr<std::unique_ptr<Store>> opened = OpenRocksStore(std::move(options), loop_, *pool_);
+    status_ = opened.status();
+    if (opened.ok()) store_ = *std::move(opened);
+  }
+
+  // OK, or why the store could not be opened.
+  const Status& status() const { return status_; }
+  Loop& loop() { return loop_; }
+  Store& store() { return *store_; }
+
+  Status Put(std::string key, std::string value, Urgency urgency = Urgency::kDurable) {
+    WriteBatch batch;
+    batch.Put(std::move(key), std::move(value));
+    return RunTask(loop_, store_->Commit(std::move(batch), urgency));
+  }
+  StatusOr<std::optional<std::string>> Get(std::string key) { return RunTask(loop_, store_->Get(std::move(key))); }
+
+  // Commits the numbers [first, first + count), `in_flight` at a time, `bytes` each. A writer repeats what failed, up
+  // to `tries` times. Returns those that were acknowledged.
+  std::set<int> Write(int first, int count, int in_flight, size_t bytes = 100, int tries = 50) {
+    Writing writing{
+        .loop = loop_, .store = *store_, .next = first, .end = first + count, .bytes = bytes, .tries = tries};
+    writing.running = in_flight;
+    for (int i = 0; i < in_flight; ++i) loop_.Spawn(WriteNumbers(writing));
+    loop_.Run();
+    return writing.acked;
+  }
+
+  // The numbers that the store has.
+  std::set<int> Found() {
+    std::set<int> found;
+    for (std::string begin = kPrefix; !begin.empty();) {
+      const StatusOr<ScanPage> page = RunTask(loop_, store_->Scan(begin, PrefixEnd(kPrefix), 10'000, 64 << 20));
+      EXPECT_TRUE(page.ok()) << page.status();
+      if (!page.ok()) return found;
+      for (const StoreEntry& entry : page->entries) {
+        found.insert(std::stoi(entry.key.substr(kPrefix.size())) - kFirst);
+        EXPECT_EQ(entry.value.find_first_not_of(entry.value.front()), std::string::npos);
+      }
+      begin = page->next;
+    }
+    return found;
+  }
+
+  // How many of `numbers` the store does not have.
+  int Missing(const std::set<int>& numbers) {
+    const std::set<int> found = Found();
+    return static_cast<int>(std::count_if(numbers.begin(), numbers.end(), [&](int n) { return !found.contains(n); }));
+  }
+
+ private:
+  inline static const std::string kPrefix = "number-";
+  static constexpr int kFirst = 10'000'000;  // so that keys sort as their numbers do
+  static std::string KeyOf(int number) { return kPrefix + std::to_string(kFirst + number); }
+
+  struct Writing {
+    Loop& loop;
+    Store& store;
+    int next = 0;
+    int end = 0;
+    size_t bytes = 0;
+    int tries = 0;
+    int running = 0;
+    std::set<int> acked = {};
+  };
+
+  static Task<void> WriteNumbers(Writing& writing) {
+    while (writing.next < writing.end) {
+      const int number = writing.next++;
+      for (int i = 0; i < writing.tries; ++i) {
+        WriteBatch batch;
+        batch.Put(KeyOf(number), std::string(writing.bytes, static_cast<char>('a' + number % 26)));
+        const Status status = co_await writing.store.Commit(std::move(batch));
+        if (status.ok()) {
+          writing.acked.insert(number);
+          break;
+        }
+        EXPECT_EQ(ReasonOf(status), "STORE_UNAVAILABLE") << status;
+        if (i + 1 < writing.tries) co_await writing.loop.Sleep(std::chrono::milliseconds(5));
+      }
+    }
+    if (--writing.running == 0) writing.loop.Stop();
+  }
+
+  SystemClock clock_;
+  Loop loop_{clock_};
+  const std::unique_ptr<Pool> pool_ = MakeThreadPool(loop_, 2);
+  std::unique_ptr<Store> store_;
+  Status status_;
+};
+
+}  // namespace millrace
