@@ -121,6 +121,7 @@ StatusOr<std::unique_ptr<DataDir>> DataDir::Hold(const std::string& path, std::s
                      fmt::format("the store is held by process {}", pid.empty() ? "(just starting)" : pid));
   }
   std::unique_ptr<DataDir> directory(new DataDir(path, holder, std::move(boot_id)));
+  directory->has_format_ = format > 0;
   const std::string last_boot = Line(ReadSmall(holder), 1);
   directory->same_boot_ = !last_boot.empty() && last_boot == directory->boot_id_;
   // Not yet this boot: should this process be killed while it recovers, the next one has the same tail to judge.
@@ -140,7 +141,7 @@ Status DataDir::WriteHolder(const std::string& boot_id) {
 StatusOr<bool> DataDir::HasStore() const {
   if (access(File("CURRENT").c_str(), F_OK) == 0) return true;
   // `format` is written when a new store is complete, so that one whose making was interrupted is made again.
-  bool begun = access(File("format").c_str(), F_OK) == 0;
+  bool begun = has_format_;
   DIR* listing = opendir(path_.c_str());
   if (listing == nullptr) return Unavailable("the store's directory can't be listed");
   while (const dirent* entry = readdir(listing)) {
@@ -153,9 +154,7 @@ StatusOr<bool> DataDir::HasStore() const {
 }
 
 Status DataDir::MarkOpened() {
-  if (access(File("format").c_str(), F_OK) != 0) {
-    MR_RETURN_IF_ERROR(ReplaceFile(path_, "format", fmt::format("{}\n", kStoreFormat)));
-  }
+  if (!has_format_) MR_RETURN_IF_ERROR(ReplaceFile(path_, "format", fmt::format("{}\n", kStoreFormat)));
   return WriteHolder(boot_id_);
 }
 

@@ -28,6 +28,8 @@ class DataDir {
   bool SameBoot() const { return same_boot_; }
   // Whether there is a store. DATA_LOSS where there is a part of one: making a new one over it would hide the loss.
   StatusOr<bool> HasStore() const;
+  // The file `format` was there.
+  bool has_format() const { return has_format_; }
   // Notes that the store was opened, thus recovered: its format, and the system's boot.
   Status MarkOpened();
 
@@ -42,6 +44,7 @@ class DataDir {
   const int holder_;  // file descriptor; owned
   const std::string boot_id_;
   bool same_boot_ = false;
+  bool has_format_ = false;
 };
 
 // The running system's boot id; empty where it has none.

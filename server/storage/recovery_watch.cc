@@ -28,8 +28,10 @@ void DamageLog::Logv(const char* format, va_list arguments) {
   va_end(again);
   const std::string text(line, length > 0 ? std::min<size_t>(static_cast<size_t>(length), sizeof(line) - 1) : 0);
   if (text.find("orrupt") != std::string::npos) {
+    const size_t place = text.find(".cc:");  // `[db/x.cc:12] ` says where in RocksDB
+    const size_t begin = place == std::string::npos ? place : text.find("] ", place);
     const std::lock_guard lock(mutex_);
-    damage_ = text;
+    if (damage_.empty()) damage_ = begin == std::string::npos ? text : text.substr(begin + 2);
   }
   inner_->Logv(format, arguments);
 }

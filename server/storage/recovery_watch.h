@@ -26,7 +26,7 @@ class GapFilter final : public rocksdb::WalFilter {
   std::optional<uint64_t> next_;  // the sequence number that follows
 };
 
-// Passes everything on, and keeps the last line that tells of corruption.
+// Passes everything on, and keeps the first line that tells of corruption.
 class DamageLog final : public rocksdb::Logger {
  public:
   explicit DamageLog(std::shared_ptr<rocksdb::Logger> inner)

@@ -203,10 +203,12 @@ class RocksStore final : public Store {
   std::unique_ptr<Writer> writer_;
 };
 
-// The format is in the store too, so that a copy of its files alone tells it.
-Status CheckFormat(Database& database) {
+// The format is in the store too, so that a copy of RocksDB's files alone tells it.
+Status CheckFormat(Database& database, const DataDir& directory) {
   const std::string key = KeyBuilder(Table::kMeta).Text("format");
   const StatusOr<std::optional<std::string>> value = std::move(database.MultiGet({key}).front());
+  // A damaged block is no reason to refuse the rest.
+  if (value.status().code() == absl::StatusCode::kDataLoss && directory.has_format()) return absl::OkStatus();
   MR_RETURN_IF_ERROR(value.status());
   if (!value->has_value()) {
     std::vector<WriteBatch> batches(1);
@@ -231,7 +233,7 @@ StatusOr<std::unique_ptr<Store>> OpenRocksStore(RocksOptions options, Loop& loop
                       .file_system = options.file_system,
                       .create = !exists,
                       .tail = directory->SameBoot() ? Database::LogTail::kWhole : Database::LogTail::kUnsynced}));
-  MR_RETURN_IF_ERROR(CheckFormat(*database));
+  MR_RETURN_IF_ERROR(CheckFormat(*database, *directory));
   MR_RETURN_IF_ERROR(directory->MarkOpened());
   std::unique_ptr<Store> store =
       std::make_unique<RocksStore>(std::move(options), loop, pool, std::move(directory), std::move(database));
