@@ -1,0 +1,121 @@
+#include "server/stages/cluster/neighbors.h"
+
+#include <algorithm>
+
+namespace millrace {
+namespace {
+
+// A document in the list of a term.
+struct Posting {
+  uint32_t place;  // in `documents`
+  float weight;
+};
+
+class Search {
+ public:
+  Search(const Vectors& vectors, const std::vector<uint32_t>& documents, const NeighborOptions& options)
+      : vectors_(vectors), documents_(documents), options_(options) {
+    postings_.resize(vectors.terms());
+    heaviest_.resize(vectors.terms());
+    for (size_t place = 0; place < documents.size(); ++place) {
+      for (const Feature& feature : vectors[documents[place]]) {
+        postings_[feature.term].push_back({static_cast<uint32_t>(place), feature.weight});
+        heaviest_[feature.term] = std::max(heaviest_[feature.term], feature.weight);
+      }
+    }
+    sums_.resize(documents.size());
+    query_.resize(vectors.terms());
+  }
+
+  std::vector<Neighbor> Find(uint32_t place, const PairFactor& factor) {
+    const Vectors::Range vector = vectors_[documents_[place]];
+    SplitByBound(vector);
+    found_.clear();
+    for (const Feature& feature : searched_) {
+      for (const Posting& posting : postings_[feature.term]) {
+        if (sums_[posting.place] == 0) found_.push_back(posting.place);
+        sums_[posting.place] += feature.weight * posting.weight;
+      }
+    }
+    for (const Feature& feature : rest_) query_[feature.term] = feature.weight;
+    std::vector<Neighbor> neighbors;
+    for (const uint32_t other : found_) {
+      double similarity = sums_[other];
+      sums_[other] = 0;
+      if (other == place || similarity + rest_bound_ < options_.least_similarity) continue;
+      if (!rest_.empty()) {
+        for (const Feature& feature : vectors_[documents_[other]]) {
+          similarity += static_cast<double>(query_[feature.term]) * feature.weight;
+        }
+      }
+      if (similarity < options_.least_similarity) continue;
+      similarity *= factor(documents_[place], documents_[other]);
+      if (similarity <= 0) continue;
+      neighbors.push_back({documents_[other], static_cast<float>(std::min(similarity, 1.0))});
+    }
+    for (const Feature& feature : rest_) query_[feature.term] = 0;
+    KeepNearest(neighbors);
+    return neighbors;
+  }
+
+ private:
+  // The frequent words of a document need not be searched for where they alone can't make a pair similar enough.
+  void SplitByBound(Vectors::Range vector) {
+    searched_.assign(vector.begin(), vector.end());
+    std::sort(searched_.begin(), searched_.end(), [this](const Feature& a, const Feature& b) {
+      const size_t left = postings_[a.term].size();
+      const size_t right = postings_[b.term].size();
+      return left != right ? left < right : a.term < b.term;
+    });
+    rest_.clear();
+    rest_bound_ = 0;
+    while (!searched_.empty()) {
+      const Feature& last = searched_.back();
+      const double more = static_cast<double>(last.weight) * heaviest_[last.term];
+      if (rest_bound_ + more >= options_.least_similarity) break;
+      rest_bound_ += more;
+      rest_.push_back(last);
+      searched_.pop_back();
+    }
+  }
+
+  void KeepNearest(std::vector<Neighbor>& neighbors) const {
+    const auto nearer = [](const Neighbor& a, const Neighbor& b) {
+      return a.similarity != b.similarity ? a.similarity > b.similarity : a.document < b.document;
+    };
+    if (neighbors.size() > options_.max_neighbors) {
+      const auto end = neighbors.begin() + static_cast<std::ptrdiff_t>(options_.max_neighbors);
+      std::nth_element(neighbors.begin(), end, neighbors.end(), nearer);
+      neighbors.erase(end, neighbors.end());
+    }
+    std::sort(neighbors.begin(), neighbors.end(), nearer);
+    neighbors.shrink_to_fit();
+  }
+
+  const Vectors& vectors_;
+  const std::vector<uint32_t>& documents_;
+  const NeighborOptions& options_;
+  std::vector<std::vector<Posting>> postings_;
+  std::vector<float> heaviest_;   // by term: its largest weight in any document
+  std::vector<float> sums_;       // by place; zero between searches
+  std::vector<float> query_;      // by term: weights of `rest_`; zero between searches
+  std::vector<uint32_t> found_;
+  std::vector<Feature> searched_;
+  std::vector<Feature> rest_;
+  double rest_bound_ = 0;
+};
+
+}  // namespace
+
+std::vector<std::vector<Neighbor>> FindNeighbors(const Vectors& vectors, const std::vector<uint32_t>& documents,
+                                                 const NeighborOptions& options, const PairFactor& factor) {
+  Search search(vectors, documents, options);
+  std::vector<std::vector<Neighbor>> neighbors;
+  neighbors.reserve(documents.size());
+  for (size_t place = 0; place < documents.size(); ++place) {
+    neighbors.push_back(search.Find(static_cast<uint32_t>(place), factor));
+  }
+  return neighbors;
+}
+
+}  // namespace millrace
