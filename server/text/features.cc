@@ -103,7 +103,7 @@ void Corpus::AddWords(const TextPart& part, std::vector<Feature>& counts) {
     term.common += token.evidence == NameEvidence::kCommon ? 1 : 0;
     term.name += token.evidence == NameEvidence::kName ? 1 : 0;
     counts.push_back({number, static_cast<float>(part.weight)});
-    if (options_.bigrams && follows && token.joined) {
+    if (options_.pair_weight > 0 && follows && token.joined) {
       const uint32_t pair = Intern(last_stem + " " + stem, last_writing + " " + token.text);
       terms_[pair].pair = true;
       counts.push_back({pair, static_cast<float>(part.weight)});
@@ -146,31 +146,37 @@ void Corpus::Add(const std::vector<TextPart>& parts) {
 
 size_t Corpus::bytes() const { return counts_.bytes() + terms_.size() * kTermBytes + text_bytes_; }
 
-bool Corpus::IsName(const Term& term) const { return !term.pair && (term.number || term.name > term.common); }
+double Corpus::WeightOf(const Term& term) const {
+  const auto documents = static_cast<double>(size());
+  // A word that few documents have is never too frequent, however few there are.
+  const bool frequent = term.documents > 3 && term.documents > options_.max_document_share * documents;
+  if (frequent || term.documents == 0) return 0;
+  double weight = std::log(1 + documents / term.documents);
+  if (options_.max_rarity > 0) weight = std::min(weight, options_.max_rarity);
+  if (term.pair) return weight * options_.pair_weight;
+  return term.number || term.name > term.common ? weight * options_.name_weight : weight;
+}
 
 Vectors Corpus::Weigh() const {
-  const auto documents = static_cast<double>(size());
-  std::vector<float> weights(terms_.size());
-  for (size_t i = 0; i < terms_.size(); ++i) {
-    const Term& term = terms_[i];
-    // A word that few documents have is never too frequent, however few there are.
-    const bool frequent = term.documents > 3 && term.documents > options_.max_document_share * documents;
-    if (frequent || term.documents == 0) continue;
-    const double name = IsName(term) ? options_.name_weight : 1;
-    weights[i] = static_cast<float>(name * std::log(1 + documents / term.documents));
-  }
+  std::vector<float> weights;
+  weights.reserve(terms_.size());
+  for (const Term& term : terms_) weights.push_back(static_cast<float>(WeightOf(term)));
   Vectors vectors;
   std::vector<Feature> features;
   for (size_t document = 0; document < size(); ++document) {
     features.clear();
     double norm = 0;
+    double words = 0;
     for (const Feature& count : counts_[document]) {
       const float weight = count.weight * weights[count.term];
       if (weight <= 0) continue;
       norm += static_cast<double>(weight) * weight;
+      words += terms_[count.term].pair ? 0 : 1;
       features.push_back({count.term, weight});
     }
-    const auto scale = static_cast<float>(1 / std::sqrt(norm));
+    // One word alone says too little to be scaled up in full.
+    const double length = std::sqrt(1 + options_.short_text_words / std::max(words, 2.0));
+    const auto scale = static_cast<float>(length / std::sqrt(norm));
     for (Feature& feature : features) feature.weight *= scale;
     vectors.Add(features);
   }

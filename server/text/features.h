@@ -21,8 +21,10 @@ struct TextPart {
 
 struct FeatureOptions {
   double max_document_share = 1;  // words in more than this share of the documents are left out
-  bool bigrams = false;           // also pairs of words that follow each other
+  double pair_weight = 0;         // of pairs of words that follow each other, over words; 0: no pairs
   double name_weight = 1;         // of names and numbers over other words
+  double max_rarity = 0;          // largest logarithm in a word's weight; 0: no limit
+  double short_text_words = 0;    // makes up for short texts; see Weigh
 };
 
 // One feature of a document.
@@ -49,6 +51,7 @@ class Vectors {
   }
   void Add(const std::vector<Feature>& features);
   size_t bytes() const { return features_.capacity() * sizeof(Feature) + ends_.capacity() * sizeof(size_t); }
+  size_t features() const { return features_.size(); }
   // One more than the largest term.
   size_t terms() const { return terms_; }
 
@@ -58,7 +61,7 @@ class Vectors {
   size_t terms_ = 0;
 };
 
-// Cosine of two vectors of unit length; the dot product of any two.
+// The dot product: of vectors of unit length, their cosine.
 double Dot(Vectors::Range left, Vectors::Range right);
 
 // Documents, and the words that they are made of. Terms are numbered as they come, so that the same documents in the
@@ -71,15 +74,20 @@ class Corpus {
   void Add(const std::vector<TextPart>& parts);
 
   size_t size() const { return counts_.size(); }
+  // Features of all documents together.
+  size_t features() const { return counts_.features(); }
   // Bytes that it holds, about.
   size_t bytes() const;
 
-  // Vectors of unit length: (1 + ln count) · ln(1 + documents / documents with the term). A document without any telling
-  // word has none.
+  // The vectors: (1 + ln count) · ln(1 + documents / documents with the term), brought to unit length, and then to
+  // √(1 + short_text_words / n) for a document of n different words. Two samples of n words out of one distribution have
+  // an expected cosine of about 1 / (1 + w/n), with w the number of words that it effectively has: dividing by it makes
+  // similarities of headlines and of articles comparable. A document without any telling word has no features.
   Vectors Weigh() const;
 
   // How a term was written where it first stood, folded; a pair has a space.
   const std::string& Writing(uint32_t term) const { return terms_[term].writing; }
+  // Whether it is a pair of words.
   bool IsPair(uint32_t term) const { return terms_[term].pair; }
 
  private:
@@ -99,7 +107,7 @@ class Corpus {
   uint32_t Intern(std::string_view stem, std::string_view writing);
   void AddWords(const TextPart& part, std::vector<Feature>& counts);
   void AddWhole(const TextPart& part, std::vector<Feature>& counts);
-  bool IsName(const Term& term) const;
+  double WeightOf(const Term& term) const;
 
   FeatureOptions options_;
   std::unordered_map<std::string, uint32_t, Hash, std::equal_to<>> numbers_;  // only looked up, never walked through

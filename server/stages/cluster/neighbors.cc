@@ -7,34 +7,33 @@ namespace {
 
 // A document in the list of a term.
 struct Posting {
-  uint32_t place;  // in `documents`
+  uint32_t document;
   float weight;
 };
 
 class Search {
  public:
-  Search(const Vectors& vectors, const std::vector<uint32_t>& documents, const NeighborOptions& options)
-      : vectors_(vectors), documents_(documents), options_(options) {
+  Search(const Vectors& vectors, const NeighborOptions& options) : vectors_(vectors), options_(options) {
     postings_.resize(vectors.terms());
     heaviest_.resize(vectors.terms());
-    for (size_t place = 0; place < documents.size(); ++place) {
-      for (const Feature& feature : vectors[documents[place]]) {
-        postings_[feature.term].push_back({static_cast<uint32_t>(place), feature.weight});
+    for (uint32_t document = 0; document < vectors.size(); ++document) {
+      for (const Feature& feature : vectors[document]) {
+        postings_[feature.term].push_back({document, feature.weight});
         heaviest_[feature.term] = std::max(heaviest_[feature.term], feature.weight);
       }
     }
-    sums_.resize(documents.size());
+    sums_.resize(vectors.size());
     query_.resize(vectors.terms());
   }
 
-  std::vector<Neighbor> Find(uint32_t place, const PairFactor& factor) {
-    const Vectors::Range vector = vectors_[documents_[place]];
+  std::vector<Neighbor> Find(uint32_t document, const PairFactor& factor) {
+    const Vectors::Range vector = vectors_[document];
     SplitByBound(vector);
     found_.clear();
     for (const Feature& feature : searched_) {
       for (const Posting& posting : postings_[feature.term]) {
-        if (sums_[posting.place] == 0) found_.push_back(posting.place);
-        sums_[posting.place] += feature.weight * posting.weight;
+        if (sums_[posting.document] == 0) found_.push_back(posting.document);
+        sums_[posting.document] += feature.weight * posting.weight;
       }
     }
     for (const Feature& feature : rest_) query_[feature.term] = feature.weight;
@@ -42,16 +41,16 @@ class Search {
     for (const uint32_t other : found_) {
       double similarity = sums_[other];
       sums_[other] = 0;
-      if (other == place || similarity + rest_bound_ < options_.least_similarity) continue;
+      if (other == document || similarity + rest_bound_ < options_.least_similarity) continue;
       if (!rest_.empty()) {
-        for (const Feature& feature : vectors_[documents_[other]]) {
+        for (const Feature& feature : vectors_[other]) {
           similarity += static_cast<double>(query_[feature.term]) * feature.weight;
         }
       }
       if (similarity < options_.least_similarity) continue;
-      similarity *= factor(documents_[place], documents_[other]);
-      if (similarity <= 0) continue;
-      neighbors.push_back({documents_[other], static_cast<float>(std::min(similarity, 1.0))});
+      similarity *= factor(document, other);
+      if (similarity < options_.least_similarity) continue;
+      neighbors.push_back({other, static_cast<float>(std::min(similarity, 1.0))});
     }
     for (const Feature& feature : rest_) query_[feature.term] = 0;
     KeepNearest(neighbors);
@@ -93,11 +92,10 @@ class Search {
   }
 
   const Vectors& vectors_;
-  const std::vector<uint32_t>& documents_;
   const NeighborOptions& options_;
   std::vector<std::vector<Posting>> postings_;
   std::vector<float> heaviest_;   // by term: its largest weight in any document
-  std::vector<float> sums_;       // by place; zero between searches
+  std::vector<float> sums_;       // by document; zero between searches
   std::vector<float> query_;      // by term: weights of `rest_`; zero between searches
   std::vector<uint32_t> found_;
   std::vector<Feature> searched_;
@@ -107,13 +105,13 @@ class Search {
 
 }  // namespace
 
-std::vector<std::vector<Neighbor>> FindNeighbors(const Vectors& vectors, const std::vector<uint32_t>& documents,
-                                                 const NeighborOptions& options, const PairFactor& factor) {
-  Search search(vectors, documents, options);
+std::vector<std::vector<Neighbor>> FindNeighbors(const Vectors& vectors, const NeighborOptions& options,
+                                                 const PairFactor& factor) {
+  Search search(vectors, options);
   std::vector<std::vector<Neighbor>> neighbors;
-  neighbors.reserve(documents.size());
-  for (size_t place = 0; place < documents.size(); ++place) {
-    neighbors.push_back(search.Find(static_cast<uint32_t>(place), factor));
+  neighbors.reserve(vectors.size());
+  for (uint32_t document = 0; document < vectors.size(); ++document) {
+    neighbors.push_back(search.Find(document, factor));
   }
   return neighbors;
 }

@@ -24,10 +24,10 @@ struct NeighborOptions {
 // How much of a pair's similarity counts, 0 to 1; 0: they are no neighbours.
 using PairFactor = std::function<double(uint32_t left, uint32_t right)>;
 
-// The neighbours of each of `documents` among them, most similar first. Vectors are of unit length. Exact: what is not
-// looked at is below the least similarity (the bound of Bayardo, Ma and Srikant, "Scaling up all pairs similarity
-// search", 2007). A pure function.
-std::vector<std::vector<Neighbor>> FindNeighbors(const Vectors& vectors, const std::vector<uint32_t>& documents,
-                                                 const NeighborOptions& options, const PairFactor& factor);
+// The neighbours of each document, most similar first; similarities above 1 (of short texts that are scaled up) are 1.
+// Exact: what is not looked at is below the least similarity (the bound of Bayardo, Ma and Srikant, "Scaling up all pairs
+// similarity search", 2007). A pure function.
+std::vector<std::vector<Neighbor>> FindNeighbors(const Vectors& vectors, const NeighborOptions& options,
+                                                 const PairFactor& factor);
 
 }  // namespace millrace

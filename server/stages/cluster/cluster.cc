@@ -1,0 +1,97 @@
+#include "server/stages/cluster/cluster.h"
+
+#include <memory>
+#include <utility>
+
+#include "server/stages/cluster/clustering.h"
+
+namespace millrace {
+namespace {
+
+constexpr size_t kResultsPerPage = 256;
+
+class ClusterStage final : public BarrierStage {
+ public:
+  explicit ClusterStage(const v1::Cluster& cluster) : cluster_(cluster) {}
+
+  // The clustering is owned by the work on the pool as well: a crash destroys this frame, not what runs there.
+  Task<Status> Run(StageContext& context, ItemReader& reader, ItemWriter& writer) const override {
+    const auto clustering = std::make_shared<Clustering>(cluster_);
+    while (true) {
+      StatusOr<std::vector<InputItem>> items = co_await reader.Next();
+      if (!items.ok()) co_return items.status();
+      if (items->empty()) break;
+      auto add = [clustering, page = *std::move(items)] { return clustering->Add(page); };
+      Status added = co_await Compute(context.loop, context.pool, std::move(add));
+      if (!added.ok()) co_return added;
+    }
+    auto group = [clustering] {
+      clustering->Group();
+      return true;
+    };
+    co_await Compute(context.loop, context.pool, std::move(group));
+    for (size_t begin = 0; begin < clustering->size(); begin += kResultsPerPage) {
+      auto page = [clustering, begin] { return Results(*clustering, begin); };
+      std::vector<StageItem> results = co_await Compute(context.loop, context.pool, std::move(page));
+      Status put = co_await writer.Put(std::move(results));
+      if (!put.ok()) co_return put;
+    }
+    co_return absl::OkStatus();
+  }
+
+ private:
+  static std::vector<StageItem> Results(const Clustering& clustering, size_t begin) {
+    std::vector<StageItem> results;
+    for (size_t place = begin; place < clustering.size() && place < begin + kResultsPerPage; ++place) {
+      results.push_back(clustering.Result(place));
+    }
+    return results;
+  }
+
+  v1::Cluster cluster_;
+};
+
+StatusOr<StageWork> Make(const StageDefinition& definition) {
+  const v1::Cluster& cluster = definition.stage.cluster();
+  std::vector<FieldViolation> wrong;
+  if (!cluster.has_lexical()) wrong.push_back({"cluster.lexical", "expected a method"});
+  if (cluster.has_lexical() && cluster.lexical().fields().empty()) {
+    wrong.push_back({"cluster.lexical.fields", "expected at least one field to compare"});
+  }
+  if (cluster.passes().empty()) wrong.push_back({"cluster.passes", "expected at least one pass"});
+  for (int i = 1; i < cluster.passes_size(); ++i) {
+    if (cluster.passes(i).threshold() <= cluster.passes(i - 1).threshold()) continue;
+    wrong.push_back({"cluster.passes[" + std::to_string(i) + "].threshold",
+                     "expected at most that of the pass before it: passes go from strict to relaxed"});
+  }
+  if (cluster.time_field().empty() && (cluster.has_time_window() || cluster.has_half_life())) {
+    wrong.push_back({"cluster.time_field", "expected a field, since time counts"});
+  }
+  if (!wrong.empty()) return MakeFieldError("INVALID_DEFINITION", "a clustering can't be done as it is defined", wrong);
+  StageWork work;
+  work.barrier = std::make_unique<ClusterStage>(cluster);
+  return work;
+}
+
+StageKind::Fields FieldsOf(const v1::Stage& stage) {
+  std::vector<std::string> made = {"id", "title", "size", "members", "terms", "coherence"};
+  if (!stage.cluster().time_field().empty()) {
+    made.push_back("first_time");
+    made.push_back("last_time");
+  }
+  for (std::string& name : GroupFields(stage.cluster().keep()).names()) made.push_back(std::move(name));
+  return {.made = std::move(made), .fresh = true};
+}
+
+}  // namespace
+
+StageKind ClusterKind() {
+  StageKind kind;
+  kind.name = "cluster";
+  kind.semantics_version = 1;
+  kind.make = Make;
+  kind.fields = FieldsOf;
+  return kind;
+}
+
+}  // namespace millrace

@@ -1,0 +1,17 @@
+// The text of an item that is compared: its weighted fields, as parts of a document.
+#pragma once
+
+
+#include <boost/json/fwd.hpp>
+#include <google/protobuf/repeated_field.h>
+
+#include "millrace/v1/stages.pb.h"
+#include "server/text/features.h"
+
+namespace millrace {
+
+// Adds an item to the corpus: text word by word, entries of a list whole, numbers as they are written.
+void AddToCorpus(const google::protobuf::RepeatedPtrField<v1::WeightedField>& fields, const boost::json::value& item,
+                 Corpus& corpus);
+
+}  // namespace millrace
