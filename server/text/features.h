@@ -80,9 +80,9 @@ class Corpus {
   size_t bytes() const;
 
   // The vectors: (1 + ln count) · ln(1 + documents / documents with the term), brought to unit length, and then to
-  // √(1 + short_text_words / n) for a document of n different words. Two samples of n words out of one distribution have
-  // an expected cosine of about 1 / (1 + w/n), with w the number of words that it effectively has: dividing by it makes
-  // similarities of headlines and of articles comparable. A document without any telling word has no features.
+  // √(1 + short_text_words / n) for a document of n different words. Two samples of n words out of one distribution
+  // have an expected cosine of about 1 / (1 + w/n), with w the number of words that it effectively has: dividing by it
+  // makes similarities of headlines and of articles comparable. A document without any telling word has no features.
   Vectors Weigh() const;
 
   // How a term was written where it first stood, folded; a pair has a space.
@@ -112,7 +112,7 @@ class Corpus {
   FeatureOptions options_;
   std::unordered_map<std::string, uint32_t, Hash, std::equal_to<>> numbers_;  // only looked up, never walked through
   std::vector<Term> terms_;
-  Vectors counts_;       // weighted counts
+  Vectors counts_;         // weighted counts
   size_t text_bytes_ = 0;  // of stems and writings
 };
 

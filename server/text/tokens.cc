@@ -231,9 +231,9 @@ class Scanner {
   std::string_view text_;
   size_t max_tokens_;
   size_t at_ = 0;
-  size_t sentence_ = 0;   // its first token
-  bool opening_ = true;   // the next word is the first of a sentence
-  bool apart_ = true;     // something other than a space stood since the last word
+  size_t sentence_ = 0;  // its first token
+  bool opening_ = true;  // the next word is the first of a sentence
+  bool apart_ = true;    // something other than a space stood since the last word
   std::vector<Token> tokens_;
   std::vector<Written> written_;
 };

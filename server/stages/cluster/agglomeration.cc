@@ -22,7 +22,7 @@ struct Group {
   double length = 0;         // of `sum`, squared
   TimeSpan span;
   std::vector<Link> links;
-  uint32_t version = 0;      // raised when it grows
+  uint32_t version = 0;  // raised when it grows
   bool alive = true;
 };
 
@@ -64,7 +64,10 @@ std::vector<Feature> SumOf(const std::vector<Feature>& a, const std::vector<Feat
 class Agglomeration {
  public:
   Agglomeration(const GroupingInput& input, const AgglomerationOptions& options, double threshold)
-      : input_(input), options_(options), threshold_(threshold), parents_(input.vectors.size()),
+      : input_(input),
+        options_(options),
+        threshold_(threshold),
+        parents_(input.vectors.size()),
         weights_(input.vectors.terms()) {}
 
   std::vector<Members> Run(std::vector<Members> groups) {

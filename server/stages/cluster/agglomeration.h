@@ -1,6 +1,6 @@
 // Groups that grow by joining the two most similar ones, again and again, down to a threshold. Only groups with members
-// that are neighbours are ever compared, and the mean similarity of all pairs of two groups comes from the sums of their
-// vectors, so that no pair is visited twice.
+// that are neighbours are ever compared, and the mean similarity of all pairs of two groups comes from the sums of
+// their vectors, so that no pair is visited twice.
 #pragma once
 
 #include <cstdint>
@@ -31,8 +31,8 @@ struct GroupingInput {
 // Documents of a group, in ascending order.
 using Members = std::vector<uint32_t>;
 
-// Joins `groups` (every document is in exactly one) while two are at least `threshold` similar. The result is in order of
-// the groups' first members. A pure function: ties are decided by the documents' order.
+// Joins `groups` (every document is in exactly one) while two are at least `threshold` similar. The result is in order
+// of the groups' first members. A pure function: ties are decided by the documents' order.
 std::vector<Members> Agglomerate(const GroupingInput& input, const AgglomerationOptions& options, double threshold,
                                  std::vector<Members> groups);
 

@@ -44,8 +44,8 @@ std::vector<Members> GroupPartition(const Vectors& vectors, const std::vector<Ti
   std::vector<bool> settled(vectors.size());  // in a group of an earlier pass
   for (const GroupingPass& pass : options.passes) {
     const GroupingInput input = {vectors, times, neighbors};
-    groups = Dissolve(Agglomerate(input, options.agglomeration, pass.threshold, std::move(groups)), pass.min_size,
-                      settled);
+    groups =
+        Dissolve(Agglomerate(input, options.agglomeration, pass.threshold, std::move(groups)), pass.min_size, settled);
     for (const Members& members : groups) {
       for (const uint32_t document : members) settled[document] = members.size() > 1;
     }
@@ -67,8 +67,7 @@ Vectors Part(const Vectors& vectors, const std::vector<uint32_t>& documents) {
   for (const uint32_t document : documents) {
     features.assign(vectors[document].begin(), vectors[document].end());
     for (Feature& feature : features) {
-      feature.term =
-          static_cast<uint32_t>(std::lower_bound(terms.begin(), terms.end(), feature.term) - terms.begin());
+      feature.term = static_cast<uint32_t>(std::lower_bound(terms.begin(), terms.end(), feature.term) - terms.begin());
     }
     part.Add(features);
   }

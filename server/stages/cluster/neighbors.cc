@@ -94,9 +94,9 @@ class Search {
   const Vectors& vectors_;
   const NeighborOptions& options_;
   std::vector<std::vector<Posting>> postings_;
-  std::vector<float> heaviest_;   // by term: its largest weight in any document
-  std::vector<float> sums_;       // by document; zero between searches
-  std::vector<float> query_;      // by term: weights of `rest_`; zero between searches
+  std::vector<float> heaviest_;  // by term: its largest weight in any document
+  std::vector<float> sums_;      // by document; zero between searches
+  std::vector<float> query_;     // by term: weights of `rest_`; zero between searches
   std::vector<uint32_t> found_;
   std::vector<Feature> searched_;
   std::vector<Feature> rest_;

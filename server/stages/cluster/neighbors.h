@@ -25,8 +25,8 @@ struct NeighborOptions {
 using PairFactor = std::function<double(uint32_t left, uint32_t right)>;
 
 // The neighbours of each document, most similar first; similarities above 1 (of short texts that are scaled up) are 1.
-// Exact: what is not looked at is below the least similarity (the bound of Bayardo, Ma and Srikant, "Scaling up all pairs
-// similarity search", 2007). A pure function.
+// Exact: what is not looked at is below the least similarity (the bound of Bayardo, Ma and Srikant, "Scaling up all
+// pairs similarity search", 2007). A pure function.
 std::vector<std::vector<Neighbor>> FindNeighbors(const Vectors& vectors, const NeighborOptions& options,
                                                  const PairFactor& factor);
 

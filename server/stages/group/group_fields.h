@@ -5,8 +5,8 @@
 #include <string_view>
 #include <vector>
 
-#include <boost/json/fwd.hpp>
 #include <google/protobuf/repeated_field.h>
+#include <boost/json/fwd.hpp>
 
 #include "millrace/v1/stages.pb.h"
 

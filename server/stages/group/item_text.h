@@ -1,9 +1,8 @@
 // The text of an item that is compared: its weighted fields, as parts of a document.
 #pragma once
 
-
-#include <boost/json/fwd.hpp>
 #include <google/protobuf/repeated_field.h>
+#include <boost/json/fwd.hpp>
 
 #include "millrace/v1/stages.pb.h"
 #include "server/text/features.h"

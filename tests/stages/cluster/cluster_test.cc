@@ -1,0 +1,229 @@
+#include "server/stages/cluster/cluster.h"
+
+#include <fmt/format.h>
+#include <gmock/gmock.h>
+#include <google/protobuf/text_format.h>
+#include <gtest/gtest.h>
+
+#include "tests/stages/cluster/barrier.h"
+
+namespace millrace {
+namespace {
+
+using testing::ElementsAre;
+using testing::HasSubstr;
+using testing::IsEmpty;
+
+v1::Stage StageOf(const std::string& text) {
+  v1::Stage stage;
+  stage.set_name("families");
+  EXPECT_TRUE(google::protobuf::TextFormat::ParseFromString(text, stage.mutable_cluster())) << text;
+  return stage;
+}
+
+const char kPlain[] = R"pb(
+  lexical {
+    fields { field: "title" }
+    max_document_share: 1
+  }
+  passes { threshold: 0.3 }
+)pb";
+
+json::object Item(std::string id, std::string title) { return {{"id", std::move(id)}, {"title", std::move(title)}}; }
+
+std::vector<json::object> Storms() {
+  return {Item("a1", "Hurricane Laura strikes Louisiana coast"), Item("b1", "Parliament of Mali dissolved after coup"),
+          Item("a2", "Louisiana: hurricane Laura leaves coast in ruins"),
+          Item("b2", "Coup in Mali: soldiers dissolve parliament"), Item("c1", "Chess champion retires")};
+}
+
+std::vector<StageItem> Clustered(const v1::Stage& stage, const std::vector<json::object>& items, size_t page = 100) {
+  StatusOr<std::vector<StageItem>> results = RunBarrier(ClusterKind(), stage, ItemsOf(items), page);
+  EXPECT_TRUE(results.ok()) << MessageOf(results.status());
+  return results.ok() ? *std::move(results) : std::vector<StageItem>();
+}
+
+std::vector<std::vector<std::string>> MembersOf(const std::vector<StageItem>& results) {
+  std::vector<std::vector<std::string>> members;
+  for (const StageItem& result : results) {
+    if (result.state == v1::ITEM_STATE_OK) members.push_back(result.input_ids);
+  }
+  return members;
+}
+
+TEST(ClusterTest, GroupsItemsThatShareTheirWordsInOrderOfTheirFirstMembers) {
+  EXPECT_THAT(MembersOf(Clustered(StageOf(kPlain), Storms())),
+              ElementsAre(ElementsAre("a1", "a2"), ElementsAre("b1", "b2")));
+}
+
+TEST(ClusterTest, DescribesAGroupByItsMembers) {
+  const std::vector<StageItem> results = Clustered(StageOf(kPlain), Storms());
+  ASSERT_EQ(results.size(), 3u);
+  const json::value group = json::parse(results[0].json);
+  EXPECT_EQ(group.at("id").as_string(), "f-f55ff16f66f4");
+  EXPECT_EQ(results[0].id, "f-f55ff16f66f4");
+  EXPECT_EQ(group.at("size").as_int64(), 2);
+  EXPECT_EQ(group.at("members"), json::value({"a1", "a2"}));
+  EXPECT_EQ(group.at("title").as_string(), "Hurricane Laura strikes Louisiana coast");
+  EXPECT_THAT(json::serialize(group.at("terms")), HasSubstr("laura"));
+  EXPECT_GT(group.at("coherence").as_double(), 0.5);
+  EXPECT_FALSE(group.as_object().contains("first_time"));
+}
+
+TEST(ClusterTest, EndsItemsInNoGroupAsSkippedWithTheirOwnId) {
+  const std::vector<StageItem> results = Clustered(StageOf(kPlain), Storms());
+  ASSERT_EQ(results.size(), 3u);
+  EXPECT_EQ(results[2].id, "c1");
+  EXPECT_EQ(results[2].state, v1::ITEM_STATE_SKIPPED);
+  EXPECT_EQ(results[2].reason, v1::ERROR_REASON_NO_GROUP);
+}
+
+TEST(ClusterTest, KeepsSingletonsAsGroupsOfOneWhereAsked) {
+  const std::string text = std::string(kPlain) + "singletons: SINGLETONS_KEEP";
+  EXPECT_THAT(MembersOf(Clustered(StageOf(text), Storms())),
+              ElementsAre(ElementsAre("a1", "a2"), ElementsAre("b1", "b2"), ElementsAre("c1")));
+}
+
+TEST(ClusterTest, GivesTheSameResultsInWhateverPagesTheItemsCome) {
+  const std::vector<StageItem> whole = Clustered(StageOf(kPlain), Storms());
+  const std::vector<StageItem> pages = Clustered(StageOf(kPlain), Storms(), 2);
+  ASSERT_EQ(whole.size(), pages.size());
+  for (size_t i = 0; i < whole.size(); ++i) {
+    EXPECT_EQ(whole[i].id, pages[i].id);
+    EXPECT_EQ(whole[i].json, pages[i].json);
+  }
+}
+
+TEST(ClusterTest, KeepsTheIdOfAGroupWhoseFounderStays) {
+  std::vector<json::object> more = Storms();
+  more.push_back(Item("a3", "Coast of Louisiana after hurricane Laura"));
+  const std::vector<StageItem> results = Clustered(StageOf(kPlain), more);
+  EXPECT_THAT(MembersOf(results), ElementsAre(ElementsAre("a1", "a2", "a3"), ElementsAre("b1", "b2")));
+  EXPECT_EQ(results[0].id, Clustered(StageOf(kPlain), Storms())[0].id);
+}
+
+TEST(ClusterTest, GroupsOnlyItemsWithTheSameValueWhereTold) {
+  std::vector<json::object> items = Storms();
+  items[0]["desk"] = "x";
+  items[2]["desk"] = "y";
+  const v1::Stage stage = StageOf(std::string(kPlain) + "within: \"desk\"");
+  EXPECT_THAT(MembersOf(Clustered(stage, items)), ElementsAre(ElementsAre("b1", "b2")));
+  items[2]["desk"] = "x";
+  EXPECT_THAT(MembersOf(Clustered(stage, items)), ElementsAre(ElementsAre("a1", "a2"), ElementsAre("b1", "b2")));
+}
+
+std::vector<json::object> Dated(const std::vector<json::value>& dates) {
+  std::vector<json::object> items;
+  for (size_t i = 0; i < dates.size(); ++i) {
+    items.push_back(Item(fmt::format("d{}", i + 1), "Floods in Jakarta displace thousands"));
+    items.back()["date"] = dates[i];
+  }
+  items.push_back(Item("other", "Chess champion retires"));
+  return items;
+}
+
+TEST(ClusterTest, LetsNoGroupSpanMoreThanTheWindow) {
+  const v1::Stage stage = StageOf(std::string(kPlain) + "time_field: \"date\" time_window { seconds: 864000 }");
+  EXPECT_THAT(MembersOf(Clustered(stage, Dated({"2020-04-01", "2020-04-08", "2020-04-14", "2020-04-20"}))),
+              ElementsAre(ElementsAre("d1", "d2"), ElementsAre("d3", "d4")));
+}
+
+TEST(ClusterTest, TellsFirstAndLastTimeAsTheyWereWritten) {
+  const v1::Stage stage = StageOf(std::string(kPlain) + "time_field: \"date\"");
+  const std::vector<StageItem> results =
+      Clustered(stage, Dated({"2020-04-05T00:00:00+02:00", 1585699200000, "2020-04-20", "no date"}));
+  ASSERT_EQ(results[0].input_ids.size(), 4u);
+  const json::value group = json::parse(results[0].json);
+  EXPECT_EQ(group.at("first_time"), json::value(1585699200000));
+  EXPECT_EQ(group.at("last_time").as_string(), "2020-04-20");
+}
+
+TEST(ClusterTest, LetsSimilarityFadeWithTime) {
+  const std::vector<json::object> items = Dated({"2020-04-01", "2020-04-03", "2020-05-01"});
+  const v1::Stage stage = StageOf(std::string(kPlain) + "time_field: \"date\" half_life { seconds: 259200 }");
+  EXPECT_THAT(MembersOf(Clustered(stage, items)), ElementsAre(ElementsAre("d1", "d2")));
+}
+
+TEST(ClusterTest, TakesFieldsFromTheMembers) {
+  std::vector<json::object> items = Storms();
+  items[0]["place"] = "US";
+  items[0]["score"] = 3;
+  items[0]["tags"] = json::value({"wind", "sea"});
+  items[2]["place"] = "CU";
+  items[2]["score"] = 2.5;
+  items[2]["tags"] = json::value({"sea"});
+  const v1::Stage stage = StageOf(std::string(kPlain) + R"pb(
+    keep { field: "place" }
+    keep { field: "place" pick: PICK_LIST as: "places" max: 1 }
+    keep { field: "score" pick: PICK_MIN as: "least" }
+    keep { field: "score" pick: PICK_MAX as: "most" }
+    keep { field: "tags" pick: PICK_EVERY }
+    keep { field: "absent" pick: PICK_FIRST }
+  )pb");
+  const json::value group = json::parse(Clustered(stage, items)[0].json);
+  EXPECT_EQ(group.at("place").as_string(), "US");
+  EXPECT_EQ(group.at("places"), json::value(json::array{"US"}));
+  EXPECT_EQ(group.at("least").as_double(), 2.5);
+  EXPECT_EQ(group.at("most").as_int64(), 3);
+  EXPECT_EQ(group.at("tags"), json::value({"sea", "wind"}));
+  EXPECT_FALSE(group.as_object().contains("absent"));
+}
+
+TEST(ClusterTest, RelaxedPassesAddToGroupsButMakeNoSmallOnes) {
+  const std::vector<json::object> items = {Item("a1", "red fox jumps over fence"),
+                                           Item("a2", "red fox jumps over fence"), Item("a3", "red fox sleeps deep"),
+                                           Item("b1", "blue whale dives north"), Item("b2", "blue whale sings loud")};
+  const std::string strict = "lexical { fields { field: \"title\" } max_document_share: 1 } passes { threshold: 0.8 }";
+  EXPECT_THAT(MembersOf(Clustered(StageOf(strict), items)), ElementsAre(ElementsAre("a1", "a2")));
+  const std::string relaxed = strict + " passes { threshold: 0.25 min_size: 3 }";
+  EXPECT_THAT(MembersOf(Clustered(StageOf(relaxed), items)), ElementsAre(ElementsAre("a1", "a2", "a3")));
+  const std::string pairs = strict + " passes { threshold: 0.25 }";
+  EXPECT_THAT(MembersOf(Clustered(StageOf(pairs), items)),
+              ElementsAre(ElementsAre("a1", "a2", "a3"), ElementsAre("b1", "b2")));
+}
+
+TEST(ClusterTest, LinksChainsWithSingleLinkageAndNoneWithComplete) {
+  const std::vector<json::object> items = {Item("x1", "alpha beta gamma"), Item("x2", "beta gamma delta"),
+                                           Item("x3", "gamma delta epsilon"), Item("x4", "delta epsilon zeta")};
+  const std::string fields = "fields { field: \"title\" } max_document_share: 1 ";
+  EXPECT_THAT(MembersOf(Clustered(
+                  StageOf("lexical { " + fields + "linkage: LINKAGE_SINGLE } passes { threshold: 0.4 }"), items)),
+              ElementsAre(ElementsAre("x1", "x2", "x3", "x4")));
+  EXPECT_THAT(MembersOf(Clustered(
+                  StageOf("lexical { " + fields + "linkage: LINKAGE_COMPLETE } passes { threshold: 0.4 }"), items)),
+              ElementsAre(ElementsAre("x1", "x2"), ElementsAre("x3", "x4")));
+}
+
+TEST(ClusterTest, FailsBeforeItBeginsWhereMemoryWouldNotDo) {
+  std::vector<json::object> items;
+  for (int i = 0; i < 5000; ++i) items.push_back(Item(fmt::format("i{}", i), fmt::format("title number {}", i)));
+  const StatusOr<std::vector<StageItem>> results =
+      RunBarrier(ClusterKind(), StageOf(std::string(kPlain) + "max_memory: 1048576"), ItemsOf(items));
+  EXPECT_EQ(ReasonOf(results.status()), "MEMORY_LIMIT");
+  EXPECT_THAT(std::string(MessageOf(results.status())), HasSubstr("max_memory is 1 MiB"));
+}
+
+TEST(ClusterTest, TakesAHundredThousandTitlesWithinItsDefaultMemory) {
+  EXPECT_LT(ClusterBytes(StageOf(kPlain).cluster(), 131'000, 131'000 * 300), int64_t{1} << 30);
+}
+
+TEST(ClusterTest, MakesNothingOfNothing) { EXPECT_THAT(Clustered(StageOf(kPlain), {}), IsEmpty()); }
+
+TEST(ClusterTest, LeavesItemsWithoutWordsAlone) {
+  const std::vector<json::object> items = {Item("a", ""), Item("b", ""), Item("c", "the and of"),
+                                           Item("d", "\xF0\x9F\x99\x82")};
+  EXPECT_THAT(MembersOf(Clustered(StageOf(kPlain), items)), IsEmpty());
+}
+
+TEST(ClusterTest, RefusesADefinitionThatCannotWork) {
+  const auto reason = [](const std::string& text) {
+    return ReasonOf(RunBarrier(ClusterKind(), StageOf(text), {}).status());
+  };
+  EXPECT_EQ(reason("passes { threshold: 0.5 }"), "INVALID_DEFINITION");
+  EXPECT_EQ(reason("lexical { fields { field: \"title\" } }"), "INVALID_DEFINITION");
+  EXPECT_EQ(reason(std::string(kPlain) + "passes { threshold: 0.4 }"), "INVALID_DEFINITION");
+  EXPECT_EQ(reason(std::string(kPlain) + "half_life { seconds: 60 }"), "INVALID_DEFINITION");
+}
+
+}  // namespace
+}  // namespace millrace
