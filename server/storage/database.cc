@@ -78,10 +78,8 @@ class Database::Handle {
     rocksdb::Options options = settings_;
     GapFilter gaps;
     options.wal_filter = &gaps;  // only used by Open
-    std::shared_ptr<rocksdb::Logger> plain_log;
-    if (!rocksdb::CreateLoggerFromOptions(options_.path, options, &plain_log).ok()) plain_log = nullptr;
-    std::shared_ptr<DamageLog> log;
-    if (plain_log) options.info_log = log = std::make_shared<DamageLog>(plain_log);
+    const auto log = std::make_shared<DamageLog>();
+    options.info_log = log;
     listener_ = std::make_shared<ErrorListener>();
     options.listeners.push_back(listener_);
     options.sst_file_manager.reset(rocksdb::NewSstFileManager(options.env, options.info_log));
@@ -91,7 +89,7 @@ class Database::Handle {
     const rocksdb::Status status = rocksdb::DB::Open(options, options_.path, &db);
     db_.reset(db);
     if (status.ok()) return absl::OkStatus();
-    return OpeningError(status, log ? log->Damage() : "");
+    return OpeningError(status, log->Damage());
   }
 
   void CloseLocked() {

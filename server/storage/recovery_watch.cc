@@ -1,9 +1,12 @@
 #include "server/storage/recovery_watch.h"
 
 #include <rocksdb/write_batch.h>
+#include <spdlog/spdlog.h>
 
+#include <algorithm>
 #include <cstdarg>
 #include <cstdio>
+#include <utility>
 
 namespace millrace {
 
@@ -21,19 +24,18 @@ rocksdb::WalFilter::WalProcessingOption GapFilter::LogRecordFound(unsigned long 
 }
 
 void DamageLog::Logv(const char* format, va_list arguments) {
-  va_list again;
-  va_copy(again, arguments);
   char line[1024];
-  const int length = std::vsnprintf(line, sizeof(line), format, again);
-  va_end(again);
-  const std::string text(line, length > 0 ? std::min<size_t>(static_cast<size_t>(length), sizeof(line) - 1) : 0);
-  if (text.find("orrupt") != std::string::npos) {
-    const size_t place = text.find(".cc:");  // `[db/x.cc:12] ` says where in RocksDB
-    const size_t begin = place == std::string::npos ? place : text.find("] ", place);
-    const std::lock_guard lock(mutex_);
-    if (damage_.empty()) damage_ = begin == std::string::npos ? text : text.substr(begin + 2);
+  const int length = std::vsnprintf(line, sizeof(line), format, arguments);
+  std::string text(line, length > 0 ? std::min<size_t>(static_cast<size_t>(length), sizeof(line) - 1) : 0);
+  const size_t place = text.find(".cc:");  // `[WARN] [db/x.cc:12] ` says where in RocksDB
+  if (const size_t begin = text.find("] ", place); place != std::string::npos && begin != std::string::npos) {
+    text.erase(0, begin + 2);
   }
-  inner_->Logv(format, arguments);
+  text.erase(std::min(text.find('\n'), text.size()));  // dumps of the manifest follow some errors
+  spdlog::warn("store: RocksDB: {}", text);
+  if (text.find("orrupt") == std::string::npos) return;
+  const std::lock_guard lock(mutex_);
+  if (damage_.empty()) damage_ = std::move(text);
 }
 
 std::string DamageLog::Damage() const {

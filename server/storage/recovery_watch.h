@@ -26,11 +26,12 @@ class GapFilter final : public rocksdb::WalFilter {
   std::optional<uint64_t> next_;  // the sequence number that follows
 };
 
-// Passes everything on, and keeps the first line that tells of corruption.
+// RocksDB's warnings and errors go to the server's own log. Not to a file beside the data: on a full disk RocksDB's
+// file logger stops the process, at the second line that it can't write (Debian builds it with assertions). Keeps the
+// first line that tells of corruption. Any thread.
 class DamageLog final : public rocksdb::Logger {
  public:
-  explicit DamageLog(std::shared_ptr<rocksdb::Logger> inner)
-      : Logger(inner->GetInfoLogLevel()), inner_(std::move(inner)) {}
+  DamageLog() : Logger(rocksdb::InfoLogLevel::WARN_LEVEL) {}
 
   using rocksdb::Logger::Logv;
   void Logv(const char* format, va_list arguments) override;
@@ -38,7 +39,6 @@ class DamageLog final : public rocksdb::Logger {
   std::string Damage() const;
 
  private:
-  const std::shared_ptr<rocksdb::Logger> inner_;
   mutable std::mutex mutex_;
   std::string damage_;  // guarded by mutex_
 };

@@ -63,13 +63,10 @@ rocksdb::Options RocksSettings() {
   options.bottommost_compression = FirstSupported({rocksdb::kZSTD, rocksdb::kLZ4Compression});
   options.table_factory.reset(rocksdb::NewBlockBasedTableFactory(TableSettings()));
 
-  // Quiet: no periodic threads, a bounded log.
+  // Quiet: no periodic threads.
   options.stats_dump_period_sec = 0;
   options.stats_persist_period_sec = 0;
   options.skip_stats_update_on_db_open = true;
-  options.info_log_level = rocksdb::InfoLogLevel::WARN_LEVEL;
-  options.keep_log_file_num = 3;
-  options.max_log_file_size = 1 * kMiB;
   return options;
 }
 

@@ -14,7 +14,9 @@ using std::chrono_literals::operator""s;
 
 // Large enough to share a sync among all that piles up, small enough beside a memtable of 16 MiB.
 constexpr size_t kGroupBytesMax = size_t{4} << 20;
+// The disk is looked at so often, and whenever so much was written.
 constexpr Duration kWatchEvery = 1s;
+constexpr size_t kWatchBytes = size_t{4} << 20;
 constexpr Duration kBackoffMin = 50ms;
 constexpr Duration kBackoffMax = 2s;
 
@@ -104,7 +106,11 @@ void Writer::WriteGroup(std::vector<Entry> group) {
       std::any_of(group.begin(), group.end(), [](const Entry& entry) { return entry.urgency == Urgency::kDurable; });
   std::vector<WriteBatch> batches;
   batches.reserve(count);
-  for (Entry& entry : group) batches.push_back(std::move(entry.batch));
+  for (Entry& entry : group) {
+    unwatched_bytes_ += entry.batch.bytes();
+    batches.push_back(std::move(entry.batch));
+  }
+  if (unwatched_bytes_ >= kWatchBytes) watch_at_ = TimePoint{};
 
   const bool sync = durable && durability_.mode == Durability::Mode::kSync;
   const TimePoint begun = clock_.Now();
@@ -140,6 +146,7 @@ void Writer::Watch() {
   const bool was_low = guard_.low();
   guard_.Measure();
   watch_at_ = clock_.Now() + kWatchEvery;
+  unwatched_bytes_ = 0;
   if (guard_.low() != was_low) {
     if (guard_.low()) {
       spdlog::warn("store: {} bytes are free on its disk, less than the reserve of {}: no new work begins",

@@ -80,6 +80,7 @@ class Writer {
   TimePoint recover_at_ = kNever;
   TimePoint sync_at_ = kNever;  // kInterval: when what was written must be synced
   TimePoint watch_at_{};
+  size_t unwatched_bytes_ = 0;  // written since the disk was looked at
   StoreState reported_ = StoreState::kOk;
 
   mutable std::mutex mutex_;

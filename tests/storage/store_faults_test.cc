@@ -67,6 +67,10 @@ TEST(StoreFaultsTest, AFailedOperationLosesNothingAcknowledgedUnderInterval) {
   FailEveryOperation(FaultFileSystem::Fault::kInputOutput, kInterval);
 }
 
+TEST(StoreFaultsTest, AFullDiskLosesNothingAcknowledgedUnderProcess) {
+  FailEveryOperation(FaultFileSystem::Fault::kNoSpace, kProcess);
+}
+
 TEST(StoreFaultsTest, AFailedSyncIsNotTriedAgainButEndsInAReopening) {
   TemporaryDirectory directory;
   auto system = std::make_shared<FaultFileSystem>();
