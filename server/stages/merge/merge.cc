@@ -1,0 +1,83 @@
+#include "server/stages/merge/merge.h"
+
+#include <memory>
+#include <utility>
+
+#include "server/stages/merge/merging.h"
+
+namespace millrace {
+namespace {
+
+class MergeStage final : public BarrierStage {
+ public:
+  MergeStage(const v1::Merge& merge, PairRules rules) : merge_(merge), rules_(std::move(rules)) {}
+
+  // The input is read three times, so that of items that stay alone no more than features is ever held. The merging is
+  // owned by the work on the pool as well: a crash destroys this frame, not what runs there.
+  Task<Status> Run(StageContext& context, ItemReader& reader, ItemWriter& writer) const override {
+    const auto merging = std::make_shared<Merging>(merge_, rules_);
+    using Step = Status (Merging::*)(const std::vector<InputItem>&);
+    for (const Step step : {&Merging::Add, &Merging::Collect}) {
+      while (true) {
+        StatusOr<std::vector<InputItem>> items = co_await reader.Next();
+        if (!items.ok()) co_return items.status();
+        if (items->empty()) break;
+        auto take = [merging, step, page = *std::move(items)] { return (merging.get()->*step)(page); };
+        Status taken = co_await Compute(context.loop, context.pool, std::move(take));
+        if (!taken.ok()) co_return taken;
+      }
+      reader.Rewind();
+      if (step != &Merging::Add) continue;
+      auto decide = [merging] {
+        merging->Decide();
+        return true;
+      };
+      co_await Compute(context.loop, context.pool, std::move(decide));
+    }
+    while (true) {
+      StatusOr<std::vector<InputItem>> items = co_await reader.Next();
+      if (!items.ok()) co_return items.status();
+      if (items->empty()) co_return absl::OkStatus();
+      auto end = [merging, page = *std::move(items)] { return merging->Results(page); };
+      std::vector<StageItem> results = co_await Compute(context.loop, context.pool, std::move(end));
+      if (results.empty()) continue;
+      Status put = co_await writer.Put(std::move(results));
+      if (!put.ok()) co_return put;
+    }
+  }
+
+ private:
+  v1::Merge merge_;
+  PairRules rules_;
+};
+
+StatusOr<StageWork> Make(const StageDefinition& definition) {
+  const v1::Merge& merge = definition.stage.merge();
+  std::vector<FieldViolation> wrong;
+  if (merge.fields().empty()) wrong.push_back({"merge.fields", "expected at least one field to compare"});
+  if (merge.rules().empty()) wrong.push_back({"merge.rules", "expected at least one rule"});
+  if (!wrong.empty()) return MakeFieldError("INVALID_DEFINITION", "a merge can't be done as it is defined", wrong);
+  MR_ASSIGN_OR_RETURN(PairRules rules, PairRules::Compile(merge));
+  StageWork work;
+  work.barrier = std::make_unique<MergeStage>(merge, std::move(rules));
+  return work;
+}
+
+StageKind::Fields FieldsOf(const v1::Stage& stage) {
+  std::vector<std::string> made = {"id", "size", "members", "merged"};
+  for (std::string& name : GroupFields(stage.merge().keep()).names()) made.push_back(std::move(name));
+  return {.made = std::move(made), .fresh = false};
+}
+
+}  // namespace
+
+StageKind MergeKind() {
+  StageKind kind;
+  kind.name = "merge";
+  kind.semantics_version = 1;
+  kind.make = Make;
+  kind.fields = FieldsOf;
+  return kind;
+}
+
+}  // namespace millrace

@@ -1,0 +1,253 @@
+#include "server/stages/merge/merging.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <boost/json.hpp>
+#include <set>
+#include <utility>
+
+#include "server/base/json.h"
+#include "server/stages/cluster/neighbors.h"
+#include "server/stages/group/item_text.h"
+
+namespace millrace {
+namespace {
+
+constexpr double kDefaultSimilarity = 0.3;
+constexpr int32_t kDefaultCandidates = 20;
+constexpr int64_t kDefaultMemory = int64_t{1} << 30;
+// What a side costs beside its texts, with its candidates and decisions.
+constexpr size_t kSideBytes = 600;
+// Parsed JSON takes several times its text.
+constexpr size_t kParsed = 4;
+constexpr size_t kMaxNotes = 20;
+
+// Its members, in order; an item without a list of them is its own.
+std::vector<std::string> MembersOf(const json::value& item, const std::string& id) {
+  std::vector<std::string> members;
+  const json::value* list = FindPath(item, "members");
+  if (list == nullptr || !list->is_array()) return {id};
+  for (const json::value& member : list->get_array()) {
+    if (const json::string* text = member.if_string()) members.emplace_back(text->data(), text->size());
+  }
+  return members;
+}
+
+}  // namespace
+
+Merging::Merging(const v1::Merge& merge, PairRules rules)
+    : merge_(merge), rules_(std::move(rules)), keep_(merge.keep()), corpus_(FeatureOptions{}) {}
+
+Status Merging::CheckMemory() const {
+  const size_t features = corpus_.features() * 3 * sizeof(Feature);
+  const auto limit = static_cast<size_t>(merge_.max_memory() > 0 ? merge_.max_memory() : kDefaultMemory);
+  const size_t bytes = corpus_.bytes() + features + bytes_;
+  if (bytes <= limit) return absl::OkStatus();
+  return MakeError(absl::StatusCode::kResourceExhausted, "MEMORY_LIMIT",
+                   fmt::format("merging {} items would take about {} MiB, max_memory is {} MiB", sides_.size(),
+                               bytes >> 20, limit >> 20));
+}
+
+Status Merging::Add(const std::vector<InputItem>& items) {
+  for (const InputItem& item : items) {
+    MR_ASSIGN_OR_RETURN(const json::value value, ParseJson(*item.json));
+    AddToCorpus(merge_.fields(), value, corpus_);
+    Side side;
+    side.id = item.id;
+    side.members = std::max<size_t>(1, MembersOf(value, item.id).size());
+    side.facts = rules_.Side(value);
+    bytes_ += kSideBytes + 2 * item.id.size() + kParsed * json::serialize(side.facts.fields).size();
+    places_.emplace(item.id, static_cast<uint32_t>(sides_.size()));
+    parents_.push_back(static_cast<uint32_t>(sides_.size()));
+    sides_.push_back(std::move(side));
+  }
+  return CheckMemory();
+}
+
+std::vector<Merging::Pair> Merging::Candidates() const {
+  const double least = merge_.candidate_similarity() > 0 ? merge_.candidate_similarity() : kDefaultSimilarity;
+  const int32_t most = merge_.max_candidates() > 0 ? merge_.max_candidates() : kDefaultCandidates;
+  const NeighborOptions options = {.least_similarity = least, .max_neighbors = static_cast<size_t>(most)};
+  const Vectors vectors = corpus_.Weigh();
+  const std::vector<std::vector<Neighbor>> neighbors =
+      FindNeighbors(vectors, options, [](uint32_t, uint32_t) { return 1.0; });
+  std::vector<Pair> pairs;
+  for (uint32_t place = 0; place < neighbors.size(); ++place) {
+    for (const Neighbor& neighbor : neighbors[place]) {
+      pairs.push_back({neighbor.similarity, std::min(place, neighbor.document), std::max(place, neighbor.document)});
+    }
+  }
+  // The most similar first; a pair that both sides list stands twice, perhaps with another last bit.
+  std::sort(pairs.begin(), pairs.end(), [](const Pair& a, const Pair& b) {
+    return std::tuple(a.left, a.right, -a.similarity) < std::tuple(b.left, b.right, -b.similarity);
+  });
+  const auto same = [](const Pair& a, const Pair& b) { return a.left == b.left && a.right == b.right; };
+  pairs.erase(std::unique(pairs.begin(), pairs.end(), same), pairs.end());
+  std::stable_sort(pairs.begin(), pairs.end(),
+                   [](const Pair& a, const Pair& b) { return a.similarity > b.similarity; });
+  return pairs;
+}
+
+uint32_t Merging::Root(uint32_t place) const {
+  while (parents_[place] != place) place = parents_[place];
+  return place;
+}
+
+void Merging::Decide() {
+  std::vector<size_t> members;
+  for (const Side& side : sides_) members.push_back(side.members);
+  std::vector<Decision> decisions;
+  for (const Pair& pair : Candidates()) {
+    const uint32_t left = Root(pair.left);
+    const uint32_t right = Root(pair.right);
+    if (left == right) continue;
+    Decision decision{pair.left, pair.right,
+                      rules_.Decide(sides_[pair.left].facts, sides_[pair.right].facts, pair.similarity)};
+    if (decision.pair.rule.empty()) continue;
+    const size_t together = members[left] + members[right];
+    const bool fits = merge_.max_members() <= 0 || together <= static_cast<size_t>(merge_.max_members());
+    decision.joined = decision.pair.join && fits;
+    if (decision.joined) {
+      decision.away = std::max(left, right);
+      parents_[decision.away] = std::min(left, right);
+      members[std::min(left, right)] = together;
+    }
+    decisions.push_back(std::move(decision));
+  }
+  parts_.resize(sides_.size());
+  decisions_.resize(sides_.size());
+  for (Decision& decision : decisions) {
+    const uint32_t left = Root(decision.left);
+    const uint32_t right = Root(decision.right);
+    // What stayed apart is told by both, unless others brought them together after all.
+    if (!decision.joined && left == right) continue;
+    if (left != right) decisions_[right].push_back(decision);
+    decisions_[left].push_back(std::move(decision));
+  }
+  std::vector<size_t> sizes(sides_.size());
+  for (uint32_t place = 0; place < sides_.size(); ++place) ++sizes[Root(place)];
+  for (uint32_t place = 0; place < sides_.size(); ++place) {
+    if (sizes[Root(place)] > 1) parts_[Root(place)].push_back(place);
+  }
+}
+
+Status Merging::Collect(const std::vector<InputItem>& items) {
+  for (const InputItem& item : items) {
+    const auto place = places_.find(item.id);
+    if (place == places_.end() || parts_[Root(place->second)].empty()) continue;
+    bytes_ += item.json->size() + kSideBytes;
+    whole_.emplace(place->second, *item.json);
+  }
+  return CheckMemory();
+}
+
+std::string Merging::NoteOf(const Decision& decision) const {
+  const bool full = decision.pair.join && !decision.joined;
+  std::string note = fmt::format("{}: {} {} {}, similarity {}", decision.pair.rule, sides_[decision.left].id,
+                                 decision.joined ? "joined with" : "kept apart from", sides_[decision.right].id,
+                                 decision.pair.similarity);
+  if (decision.pair.days_apart) note += fmt::format(", {} days apart", *decision.pair.days_apart);
+  if (full) note += fmt::format(", together more than {} members", merge_.max_members());
+  return note;
+}
+
+void Merging::PutNotes(uint32_t place, StageItem& item) const {
+  for (const Decision& decision : decisions_[place]) {
+    if (item.notes.size() == kMaxNotes) break;
+    item.notes.push_back(NoteOf(decision));
+  }
+}
+
+json::array Merging::MergedList(uint32_t root, const std::vector<json::value>& values) const {
+  json::array merged;
+  for (const json::value& value : values) {
+    const json::value* earlier = FindPath(value, "merged");
+    if (earlier == nullptr || !earlier->is_array()) continue;
+    for (const json::value& entry : earlier->get_array()) merged.push_back(entry);
+  }
+  for (const Decision& decision : decisions_[root]) {
+    if (!decision.joined) continue;
+    json::object entry;
+    entry["id"] = sides_[decision.away].id;
+    entry["pair"] = {sides_[decision.left].id, sides_[decision.right].id};
+    entry["rule"] = decision.pair.rule;
+    entry["similarity"] = decision.pair.similarity;
+    if (decision.pair.days_apart) entry["days_apart"] = *decision.pair.days_apart;
+    merged.push_back(std::move(entry));
+  }
+  return merged;
+}
+
+void Merging::PutTimes(uint32_t root, const std::vector<json::value>& values, json::object& joined) const {
+  std::optional<int64_t> first;
+  std::optional<int64_t> last;
+  for (size_t i = 0; i < values.size(); ++i) {
+    const PairSide& facts = sides_[parts_[root][i]].facts;
+    if (facts.first_micros && (!first || *facts.first_micros < *first)) {
+      first = facts.first_micros;
+      joined["first_time"] = *FindPath(values[i], "first_time");
+    }
+    if (facts.last_micros && (!last || *facts.last_micros > *last)) {
+      last = facts.last_micros;
+      joined["last_time"] = *FindPath(values[i], "last_time");
+    }
+  }
+}
+
+StageItem Merging::Joined(uint32_t root) const {
+  StageItem item;
+  item.id = sides_[root].id;
+  std::vector<json::value> values;
+  std::vector<std::string> kept;
+  std::set<std::string> seen;
+  json::array members;
+  size_t largest = 0;
+  size_t largest_members = 0;
+  for (const uint32_t part : parts_[root]) {
+    const Side& side = sides_[part];
+    json::value value = json::parse(whole_.at(part));
+    item.input_ids.push_back(side.id);
+    kept.push_back(keep_.Take(value));
+    for (const std::string& member : MembersOf(value, side.id)) {
+      if (seen.insert(member).second) members.push_back(json::string(member));
+    }
+    if (side.members > largest_members) {
+      largest_members = side.members;
+      largest = values.size();
+    }
+    values.push_back(std::move(value));
+  }
+  json::object joined = values[largest].get_object();
+  joined["id"] = item.id;
+  joined["size"] = members.size();
+  joined["members"] = std::move(members);
+  PutTimes(root, values, joined);
+  keep_.Put({kept.begin(), kept.end()}, joined);
+  joined["merged"] = MergedList(root, values);
+  item.json = json::serialize(joined);
+  PutNotes(root, item);
+  return item;
+}
+
+std::vector<StageItem> Merging::Results(const std::vector<InputItem>& items) const {
+  std::vector<StageItem> results;
+  for (const InputItem& item : items) {
+    const auto found = places_.find(item.id);
+    if (found == places_.end()) continue;
+    const uint32_t place = found->second;
+    if (Root(place) != place) continue;  // in its first part's place
+    if (!parts_[place].empty()) {
+      results.push_back(Joined(place));
+      continue;
+    }
+    StageItem same;
+    same.id = item.id;
+    same.json = *item.json;
+    PutNotes(place, same);
+    results.push_back(std::move(same));
+  }
+  return results;
+}
+
+}  // namespace millrace
