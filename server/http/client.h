@@ -27,11 +27,11 @@ struct HttpRequest {
 
 // How long each part may take, and how much may come.
 struct HttpLimits {
-  Duration connect = std::chrono::seconds(5);        // DNS, TCP and TLS
-  Duration first_byte = std::chrono::seconds(120);   // from the request's last byte to the answer's first
-  Duration idle = std::chrono::seconds(30);          // between two bytes of the answer
-  TimePoint deadline = kNever;                       // of all
-  size_t body_bytes_max = 8u << 20;                  // decoded
+  Duration connect = std::chrono::seconds(5);       // DNS, TCP and TLS
+  Duration first_byte = std::chrono::seconds(120);  // from the request's last byte to the answer's first
+  Duration idle = std::chrono::seconds(30);         // between two bytes of the answer
+  TimePoint deadline = kNever;                      // of all
+  size_t body_bytes_max = 8u << 20;                 // decoded
   size_t header_bytes_max = 64u << 10;
 };
 
@@ -47,7 +47,7 @@ enum class HttpOutcome {
 
 struct HttpResult {
   HttpOutcome outcome = HttpOutcome::kNotSent;
-  int status = 0;             // 0 where none came
+  int status = 0;  // 0 where none came
   HttpHeaders headers;
   std::string body;           // what came of it
   std::string error;          // for people: what went wrong, without secrets

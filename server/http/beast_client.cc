@@ -1,0 +1,325 @@
+#include "server/http/beast_client.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <boost/asio/io_context.hpp>
+#include <map>
+#include <optional>
+#include <utility>
+#include <vector>
+
+#include "server/http/connection.h"
+#include "server/http/response_reader.h"
+
+namespace millrace {
+namespace {
+
+constexpr size_t kReadBytes = 16 << 10;
+constexpr size_t kIdleMax = 4096;  // connections that wait for use, of all hosts
+
+// One request under way. It lives in its coroutine; whatever ends it from outside does so through it.
+class Attempt {
+ public:
+  Attempt(Loop& loop, const HttpLimits& limits, HttpCancel* cancel) : loop_(loop), limits_(limits), cancel_(cancel) {
+    if (cancel_ != nullptr) {
+      cancel_->OnCancel([this] { End("cancelled"); });
+    }
+  }
+  Attempt(const Attempt&) = delete;
+
+  // What End does from now on.
+  void OnEnd(absl::AnyInvocable<void()> interrupt) { interrupt_ = std::move(interrupt); }
+
+  // From now on it may take so long, and not beyond the deadline of all. `what` must be a literal.
+  void Limit(Duration duration, const char* what) {
+    const TimePoint now = loop_.Now();
+    const bool all = limits_.deadline - now < duration;
+    until_ = all ? limits_.deadline : now + duration;
+    waits_for_ = all ? "the total time limit passed" : what;
+    // A timer is set anew only where the limit comes nearer: mostly it moves away with every byte.
+    if (until_ < fires_at_) SetTimer();
+  }
+
+  bool ended() const { return ended_ != nullptr; }
+  bool was_cancelled() const { return cancel_ != nullptr && cancel_->cancelled(); }
+  // Why it ended; `otherwise` where nothing from outside ended it.
+  std::string Why(std::string otherwise) const { return ended_ != nullptr ? ended_ : std::move(otherwise); }
+
+  // It is over: nothing ends it any more. (Not in a destructor, where `cancel` may be gone: see Loop::Abandon.)
+  void Finish() {
+    timer_.Cancel();
+    interrupt_ = nullptr;
+    if (cancel_ != nullptr) cancel_->OnCancel(nullptr);
+  }
+
+ private:
+  void SetTimer() {
+    fires_at_ = until_;
+    timer_ = loop_.CallAt(until_, [this] {
+      fires_at_ = kNever;
+      if (loop_.Now() < until_) return SetTimer();
+      End(waits_for_);
+    });
+  }
+  void End(const char* why) {
+    if (ended_ == nullptr) ended_ = why;
+    if (interrupt_) interrupt_();
+  }
+
+  Loop& loop_;
+  const HttpLimits& limits_;
+  HttpCancel* const cancel_;
+  absl::AnyInvocable<void()> interrupt_;
+  Loop::Timer timer_;
+  TimePoint until_ = kNever;
+  TimePoint fires_at_ = kNever;
+  const char* waits_for_ = "";
+  const char* ended_ = nullptr;
+};
+
+// The request's head as it is sent, or nothing where a header would break out of its line.
+std::optional<std::string> HeadOf(const HttpRequest& request, const HttpUrl& url) {
+  const auto breaks_out = [](std::string_view text) {
+    using std::string_view_literals::operator""sv;
+    return text.find_first_of("\r\n\0"sv) != std::string_view::npos;
+  };
+  std::string head = fmt::format("{} {} HTTP/1.1\r\nHost: {}\r\n", request.method, url.target, url.authority);
+  if (breaks_out(request.method)) return std::nullopt;
+  for (const auto& [name, value] : request.headers) {
+    if (name.empty() || breaks_out(name) || name.find(':') != std::string::npos || breaks_out(value)) {
+      return std::nullopt;
+    }
+    head.append(name).append(": ").append(value).append("\r\n");
+  }
+  const bool has_body = !request.body.empty() || (request.method != "GET" && request.method != "HEAD");
+  if (has_body) head += fmt::format("Content-Length: {}\r\n", request.body.size());
+  head += "\r\n";
+  return head;
+}
+
+class BeastClient final : public HttpClient {
+ public:
+  BeastClient(Loop& loop, const BeastClientOptions& options)
+      : loop_(loop), options_(options), tls_(asio::ssl::context::tls_client) {
+    SSL_CTX_set_min_proto_version(tls_.native_handle(), TLS1_2_VERSION);
+    tls_.set_verify_mode(asio::ssl::verify_peer);
+    error_code ignored;  // without any certificate to trust, every handshake fails and says so
+    tls_.set_default_verify_paths(ignored);
+    if (!options_.ca_file.empty()) tls_.load_verify_file(options_.ca_file, ignored);
+  }
+
+  Task<HttpResult> Send(HttpRequest request, HttpLimits limits, HttpCancel* cancel) override;
+
+ private:
+  using Addresses = std::vector<asio::ip::tcp::endpoint>;
+
+  Task<StatusOr<Addresses>> Resolve(const HttpUrl& url, Attempt& attempt);
+  // Null, and the reason in `result`, where there is none.
+  Task<std::unique_ptr<Connection>> NewConnection(const HttpUrl& url, Attempt& attempt, const HttpLimits& limits,
+                                                  HttpResult& result);
+  std::unique_ptr<Connection> IdleConnection(const std::string& key);
+  void Keep(const std::string& key, std::unique_ptr<Connection> connection);
+  void CloseOld();
+  // True: all of it was handed over, or enough that an answer may have come.
+  Task<bool> WriteRequest(Connection& connection, Attempt& attempt, const HttpLimits& limits, std::string_view head,
+                          std::string_view body, HttpResult& result);
+  // True: the connection may carry another request.
+  Task<bool> ReadAnswer(Connection& connection, Attempt& attempt, const HttpLimits& limits, bool to_head,
+                        HttpResult& result);
+
+  Loop& loop_;
+  const BeastClientOptions options_;
+  asio::ssl::context tls_;
+  std::map<std::string, std::vector<std::unique_ptr<Connection>>> idle_;  // by scheme, host and port; newest last
+  size_t idle_count_ = 0;
+  Loop::Timer closing_;
+};
+
+Task<HttpResult> BeastClient::Send(HttpRequest request, HttpLimits limits, HttpCancel* cancel) {
+  HttpResult result;
+  const StatusOr<HttpUrl> parsed = ParseHttpUrl(request.url);
+  if (!parsed.ok()) {
+    result.error = std::string(MessageOf(parsed.status()));
+    co_return result;
+  }
+  const HttpUrl& url = *parsed;
+  const std::optional<std::string> head = HeadOf(request, url);
+  if (!head) {
+    result.error = "a header has a line break";
+    co_return result;
+  }
+  if (cancel != nullptr && cancel->cancelled()) {
+    result.outcome = HttpOutcome::kCancelled;
+    result.error = "cancelled";
+    co_return result;
+  }
+  Attempt attempt(loop_, limits, cancel);
+  const std::string key = fmt::format("{} {} {}", url.tls, url.host, url.port);
+  std::unique_ptr<Connection> connection = IdleConnection(key);
+  result.reused_connection = connection != nullptr;
+  if (connection == nullptr) connection = co_await NewConnection(url, attempt, limits, result);
+  bool keep = false;
+  if (connection != nullptr) {
+    Connection& used = *connection;
+    attempt.OnEnd([&used] { used.Close(); });
+    if (co_await WriteRequest(used, attempt, limits, *head, request.body, result)) {
+      keep = co_await ReadAnswer(used, attempt, limits, request.method == "HEAD", result);
+    }
+  }
+  if (result.outcome != HttpOutcome::kAnswered && attempt.was_cancelled()) result.outcome = HttpOutcome::kCancelled;
+  attempt.Finish();
+  if (keep && !attempt.ended()) Keep(key, std::move(connection));
+  co_return result;
+}
+
+Task<StatusOr<BeastClient::Addresses>> BeastClient::Resolve(const HttpUrl& url, Attempt& attempt) {
+  using Found = std::pair<error_code, Addresses>;
+  if (url.host_is_address) {
+    error_code error;
+    const asio::ip::address address = asio::ip::make_address(url.host, error);
+    if (!error) co_return Addresses{{address, static_cast<uint16_t>(std::stoi(url.port))}};
+  }
+  // The system's resolver can't be interrupted: it is left to end by itself, and what it then finds is dropped.
+  const auto found = std::make_shared<Promise<Found>>(loop_);
+  const auto resolver = std::make_shared<asio::ip::tcp::resolver>(loop_.context());
+  resolver->async_resolve(url.host, url.port,
+                          [found, resolver](error_code error, asio::ip::tcp::resolver::results_type results) {
+                            Found all{error, {}};
+                            for (const auto& entry : results) all.second.push_back(entry.endpoint());
+                            found->Set(std::move(all));
+                          });
+  attempt.OnEnd([found] { found->Set(Found{asio::error::operation_aborted, {}}); });
+  co_await found->Wait();
+  const auto& [error, addresses] = found->value();
+  if (!error && !addresses.empty()) co_return addresses;
+  co_return absl::UnavailableError(error.message());
+}
+
+Task<std::unique_ptr<Connection>> BeastClient::NewConnection(const HttpUrl& url, Attempt& attempt,
+                                                             const HttpLimits& limits, HttpResult& result) {
+  attempt.Limit(limits.connect, "the connection took too long");
+  const StatusOr<Addresses> addresses = co_await Resolve(url, attempt);
+  if (!addresses.ok()) {
+    result.error = attempt.Why(fmt::format("{} can't be resolved: {}", url.host, MessageOf(addresses.status())));
+    co_return nullptr;
+  }
+  for (const asio::ip::tcp::endpoint& address : *addresses) {
+    if (attempt.ended()) break;
+    auto connection = std::make_unique<Connection>(loop_.context());
+    Connection& used = *connection;
+    attempt.OnEnd([&used] { used.Close(); });
+    error_code error = co_await used.Connect(address);
+    const bool connected = !error;
+    if (connected && url.tls) error = co_await used.Secure(tls_, url);
+    attempt.OnEnd(nullptr);
+    if (!error && !attempt.ended()) co_return connection;
+    result.error = attempt.Why(
+        fmt::format("{} to {}:{} failed: {}", connected ? "TLS" : "connecting", url.host, url.port, error.message()));
+  }
+  if (result.error.empty()) result.error = attempt.Why("no address");
+  co_return nullptr;
+}
+
+Task<bool> BeastClient::WriteRequest(Connection& connection, Attempt& attempt, const HttpLimits& limits,
+                                     std::string_view head, std::string_view body, HttpResult& result) {
+  while (!head.empty() || !body.empty()) {
+    attempt.Limit(limits.idle, "the request was not taken in time");
+    const Transfer written = co_await connection.Write(head, body);
+    result.bytes_sent += written.bytes;
+    const size_t of_head = std::min(written.bytes, head.size());
+    head.remove_prefix(of_head);
+    body.remove_prefix(written.bytes - of_head);
+    if (!written.error) continue;
+    // Of TLS it is not known what went out.
+    const bool sent = result.bytes_sent > 0 || connection.is_tls();
+    result.outcome = sent ? HttpOutcome::kUnknown : HttpOutcome::kNotSent;
+    result.error = attempt.Why(fmt::format("the request could not be sent: {}", written.error.message()));
+    // A server that has seen enough may have answered and closed.
+    co_return sent && !attempt.ended();
+  }
+  result.outcome = HttpOutcome::kUnknown;
+  co_return true;
+}
+
+Task<bool> BeastClient::ReadAnswer(Connection& connection, Attempt& attempt, const HttpLimits& limits, bool to_head,
+                                   HttpResult& result) {
+  const bool all_sent = result.error.empty();
+  ResponseReader reader({.header_bytes = limits.header_bytes_max, .body_bytes = limits.body_bytes_max}, to_head);
+  ResponseReader::State state = ResponseReader::State::kMore;
+  attempt.Limit(limits.first_byte, "the answer's first byte took too long");
+  while (state == ResponseReader::State::kMore) {
+    char bytes[kReadBytes];
+    const Transfer read = co_await connection.Read(bytes, sizeof bytes);
+    if (read.bytes > 0) {
+      result.bytes_received += read.bytes;
+      attempt.Limit(limits.idle, "the answer stopped coming");
+      state = reader.Feed({bytes, read.bytes});
+    } else if (read.error == asio::error::eof) {
+      state = reader.End();
+      if (state != ResponseReader::State::kWhole && result.error.empty()) result.error = reader.problem();
+    } else if (read.error) {
+      state = ResponseReader::State::kBrokenOff;
+      if (result.error.empty()) {
+        result.error = attempt.Why(fmt::format("the connection failed: {}", read.error.message()));
+      }
+    }
+  }
+  result.status = reader.status();
+  result.headers = reader.TakeHeaders();
+  result.body = reader.TakeBody();
+  if (state == ResponseReader::State::kWhole) {
+    result.outcome = HttpOutcome::kAnswered;
+    result.error.clear();
+    co_return all_sent&& reader.keeps_connection();
+  }
+  if (result.error.empty()) result.error = reader.problem();
+  result.outcome = state == ResponseReader::State::kTooLarge ? HttpOutcome::kTooLarge
+                   : result.status == 0                      ? HttpOutcome::kUnknown
+                                                             : HttpOutcome::kPartial;
+  connection.Close();
+  co_return false;
+}
+
+std::unique_ptr<Connection> BeastClient::IdleConnection(const std::string& key) {
+  const auto found = idle_.find(key);
+  if (found == idle_.end()) return nullptr;
+  auto& connections = found->second;
+  std::unique_ptr<Connection> usable;
+  while (!connections.empty() && usable == nullptr) {
+    std::unique_ptr<Connection> last = std::move(connections.back());
+    connections.pop_back();
+    --idle_count_;
+    if (last->used_at + options_.idle_max > loop_.Now() && last->IsQuiet()) usable = std::move(last);
+  }
+  if (connections.empty()) idle_.erase(found);
+  return usable;
+}
+
+void BeastClient::Keep(const std::string& key, std::unique_ptr<Connection> connection) {
+  if (idle_count_ >= kIdleMax) return;
+  connection->used_at = loop_.Now();
+  if (idle_count_ == 0) closing_ = loop_.CallAt(loop_.Now() + options_.idle_max, [this] { CloseOld(); });
+  idle_[key].push_back(std::move(connection));
+  ++idle_count_;
+}
+
+void BeastClient::CloseOld() {
+  const TimePoint now = loop_.Now();
+  for (auto host = idle_.begin(); host != idle_.end();) {
+    auto& connections = host->second;
+    idle_count_ -= std::erase_if(connections, [&](const std::unique_ptr<Connection>& connection) {
+      return connection->used_at + options_.idle_max <= now;
+    });
+    host = connections.empty() ? idle_.erase(host) : std::next(host);
+  }
+  if (idle_count_ > 0) closing_ = loop_.CallAt(now + options_.idle_max / 2, [this] { CloseOld(); });
+}
+
+}  // namespace
+
+std::unique_ptr<HttpClient> MakeBeastClient(Loop& loop, const BeastClientOptions& options) {
+  return std::make_unique<BeastClient>(loop, options);
+}
+
+}  // namespace millrace

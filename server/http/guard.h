@@ -1,0 +1,14 @@
+// Which URLs a backend may be configured with.
+#pragma once
+
+#include <string_view>
+
+#include "server/base/status.h"
+
+namespace millrace {
+
+// https to anywhere; http only to this machine or a private network, since keys and texts would go out in the clear.
+// INVALID_ARGUMENT (INVALID_DEFINITION) otherwise.
+Status CheckBackendUrl(std::string_view url);
+
+}  // namespace millrace

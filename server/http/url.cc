@@ -1,0 +1,41 @@
+#include "server/http/url.h"
+
+#include <fmt/format.h>
+
+// Debian has Boost.URL's headers only; this makes its functions here.
+#include <boost/url/src.hpp>
+
+namespace millrace {
+
+namespace urls = boost::urls;
+
+StatusOr<HttpUrl> ParseHttpUrl(std::string_view text) {
+  const auto refuse = [&](std::string_view why) {
+    return MakeError(absl::StatusCode::kInvalidArgument, "INVALID_FIELD", fmt::format("the URL {}", why));
+  };
+  const auto parsed = urls::parse_uri(urls::string_view(text.data(), text.size()));
+  if (!parsed) return refuse("is not an absolute URL");
+  const urls::url_view& url = *parsed;
+  const auto own = [](auto view) { return std::string(view.data(), view.size()); };
+  HttpUrl result;
+  if (url.scheme_id() != urls::scheme::http && url.scheme_id() != urls::scheme::https) {
+    return refuse("is neither http nor https");
+  }
+  result.tls = url.scheme_id() == urls::scheme::https;
+  if (!url.has_authority() || url.encoded_host().empty()) return refuse("names no host");
+  if (url.has_userinfo()) return refuse("has a user name, which is not sent");
+  const bool ipv6 = url.host_type() == urls::host_type::ipv6;
+  result.host_is_address = ipv6 || url.host_type() == urls::host_type::ipv4;
+  result.host = ipv6 ? url.host_ipv6_address().to_string() : own(url.encoded_host());
+  if (!result.host_is_address && result.host.find('%') != std::string::npos) return refuse("has an escaped host name");
+  const std::string default_port = result.tls ? "443" : "80";
+  result.port = url.has_port() && !url.port().empty() ? own(url.port()) : default_port;
+  if (url.has_port() && !url.port().empty() && url.port_number() == 0) return refuse("has no port that there is");
+  result.authority = own(url.encoded_host()) + (result.port == default_port ? "" : ":" + result.port);
+  result.target = own(url.encoded_path());
+  if (result.target.empty() || result.target[0] != '/') result.target.insert(0, "/");
+  if (url.has_query()) result.target += "?" + own(url.encoded_query());
+  return result;
+}
+
+}  // namespace millrace

@@ -1,0 +1,315 @@
+#include "server/http/beast_client.h"
+
+#include <fmt/format.h>
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "tests/http/sending.h"
+#include "tests/http/toxic_server.h"
+
+namespace millrace {
+
+std::ostream& operator<<(std::ostream& out, HttpOutcome outcome) {
+  constexpr const char* kNames[] = {"answered", "not sent", "unknown", "partial", "too large", "cancelled"};
+  return out << kNames[static_cast<int>(outcome)];
+}
+
+namespace {
+
+using std::chrono_literals::operator""ms;
+using std::chrono_literals::operator""s;
+using testing::HasSubstr;
+
+constexpr char kOk[] = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi";
+
+// A server that reads one request of each connection and answers with these bytes, then closes.
+ToxicServer::Serve Answer(std::string bytes) {
+  return [bytes](ToxicConnection& connection, int) {
+    if (!connection.ReadRequest().empty()) connection.Write(bytes);
+  };
+}
+
+TEST(BeastClientTest, SendsOneRequestAndReadsItsAnswer) {
+  std::string seen;
+  ToxicServer server([&](ToxicConnection& connection, int) {
+    seen = connection.ReadRequest();
+    connection.Write("HTTP/1.1 201 Made\r\nX-A: 1\r\nx-a: 2\r\nContent-Length: 5\r\n\r\nhello");
+    connection.WaitForClose();
+  });
+  Sender sender;
+  const HttpResult result = sender.Send(server.url("/v1/x?y=%20"), R"({"a":1})");
+  EXPECT_EQ(result.outcome, HttpOutcome::kAnswered);
+  EXPECT_EQ(result.status, 201);
+  EXPECT_EQ(result.body, "hello");
+  EXPECT_EQ(FindHeader(result.headers, "CONTENT-length"), "5");
+  EXPECT_EQ(FindHeader(result.headers, "absent"), "");
+  EXPECT_EQ(result.bytes_sent, seen.size());
+  EXPECT_EQ(result.bytes_received, 61u);
+  EXPECT_EQ(seen, fmt::format("POST /v1/x?y=%20 HTTP/1.1\r\nHost: 127.0.0.1:{}\r\nContent-Type: application/json\r\n"
+                              "Content-Length: 7\r\n\r\n{{\"a\":1}}",
+                              server.port()));
+}
+
+TEST(BeastClientTest, ReadsBodiesInChunksAndUntilTheConnectionCloses) {
+  ToxicServer chunked(
+      Answer("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3;x=y\r\nabc\r\n2\r\nde\r\n0\r\nT: 1\r\n\r\n"));
+  ToxicServer closing(Answer("HTTP/1.0 200 OK\r\n\r\nuntil the end"));
+  ToxicServer empty(Answer("HTTP/1.1 204 No Content\r\n\r\n"));
+  Sender sender;
+  EXPECT_EQ(sender.Send(chunked.url()).body, "abcde");
+  EXPECT_EQ(sender.Send(closing.url()).body, "until the end");
+  const HttpResult result = sender.Send(empty.url());
+  EXPECT_EQ(result.outcome, HttpOutcome::kAnswered);
+  EXPECT_EQ(result.status, 204);
+}
+
+TEST(BeastClientTest, NothingWasSentWhereThereIsNoConnection) {
+  Sender sender;
+  for (const std::string& url :
+       {fmt::format("http://127.0.0.1:{}/", ClosedPort()), std::string("http://nowhere.invalid/"),
+        std::string("ftp://x/"), std::string("/path"), std::string("http://u:p@127.0.0.1/")}) {
+    const HttpResult result = sender.Send(url);
+    EXPECT_EQ(result.outcome, HttpOutcome::kNotSent) << url;
+    EXPECT_EQ(result.bytes_sent, 0u);
+    EXPECT_NE(result.error, "");
+    EXPECT_THAT(result.error, testing::Not(HasSubstr("u:p")));
+  }
+  HttpRequest request;
+  request.url = "http://127.0.0.1:1/";
+  request.headers = {{"X", "a\r\nInjected: b"}};
+  EXPECT_EQ(sender.Send(request).error, "a header has a line break");
+}
+
+TEST(BeastClientTest, ItIsUnknownWhatBecameOfARequestWithoutAStatusLine) {
+  ToxicServer closes([](ToxicConnection& connection, int) { connection.ReadRequest(); });
+  ToxicServer resets([](ToxicConnection& connection, int) {
+    connection.ReadRequest();
+    connection.Reset();
+  });
+  ToxicServer half(Answer("HTTP/1.1 20"));
+  ToxicServer garbage(Answer("\x16\x03\x01 what is this?\r\n\r\n"));
+  Sender sender;
+  for (const ToxicServer* server : {&closes, &resets, &half, &garbage}) {
+    const HttpResult result = sender.Send(server->url());
+    EXPECT_EQ(result.outcome, HttpOutcome::kUnknown) << result.error;
+    EXPECT_EQ(result.status, 0);
+    EXPECT_GT(result.bytes_sent, 0u);
+    EXPECT_EQ(server->requests(), 1);
+  }
+}
+
+TEST(BeastClientTest, AnAnswerThatBreaksOffIsPartial) {
+  ToxicServer cut(Answer("HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhalf"));
+  ToxicServer chunk(Answer("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nhalf\r\n"));
+  ToxicServer reset([](ToxicConnection& connection, int) {
+    connection.ReadRequest();
+    connection.Write("HTTP/1.1 200 OK\r\n\r\n");
+    connection.Write("half");
+    connection.ReadRequest();  // until the other side has taken it and cut: see below
+  });
+  Sender sender;
+  for (const ToxicServer* server : {&cut, &chunk}) {
+    const HttpResult result = sender.Send(server->url());
+    EXPECT_EQ(result.outcome, HttpOutcome::kPartial) << result.error;
+    EXPECT_EQ(result.status, 200);
+    EXPECT_EQ(result.body, "half");
+  }
+  HttpLimits limits;
+  limits.idle = 50ms;
+  const HttpResult stalled = sender.Send(reset.url(), "{}", limits);
+  EXPECT_EQ(stalled.outcome, HttpOutcome::kPartial);
+  EXPECT_EQ(stalled.error, "the answer stopped coming");
+}
+
+TEST(BeastClientTest, KeepsTimeLimits) {
+  ToxicServer silent([](ToxicConnection& connection, int) {
+    connection.ReadRequest();
+    connection.WaitForClose();
+  });
+  ToxicServer drips([](ToxicConnection& connection, int) {
+    connection.ReadRequest();
+    connection.Write("HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\n\r\n");
+    while (connection.Write("x")) {
+    }
+  });
+  Sender sender;
+  HttpLimits limits;
+  limits.first_byte = 30ms;
+  HttpResult result = sender.Send(silent.url(), "{}", limits);
+  EXPECT_EQ(result.outcome, HttpOutcome::kUnknown);
+  EXPECT_EQ(result.error, "the answer's first byte took too long");
+  limits.first_byte = 10s;
+  limits.deadline = sender.loop().Now() + 30ms;
+  result = sender.Send(silent.url(), "{}", limits);
+  EXPECT_EQ(result.outcome, HttpOutcome::kUnknown);
+  EXPECT_EQ(result.error, "the total time limit passed");
+  limits.deadline = sender.loop().Now() - 1ms;
+  EXPECT_EQ(sender.Send(silent.url(), "{}", limits).outcome, HttpOutcome::kNotSent);
+  limits.deadline = kNever;
+  EXPECT_EQ(sender.Send(drips.url(), "{}", limits).outcome, HttpOutcome::kAnswered);
+}
+
+TEST(BeastClientTest, CutsAnAnswerAtItsLimit) {
+  std::string mebibyte(1 << 20, 'x');
+  ToxicServer endless([&](ToxicConnection& connection, int) {
+    connection.ReadRequest();
+    connection.Write("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n");
+    const std::string chunk = "100000\r\n" + mebibyte + "\r\n";
+    for (int i = 0; i < 10'000 && connection.Write(chunk); ++i) {
+    }
+  });
+  ToxicServer announced(Answer("HTTP/1.1 200 OK\r\nContent-Length: 10000000000\r\n\r\nxx"));
+  ToxicServer headers([](ToxicConnection& connection, int) {
+    connection.ReadRequest();
+    connection.Write("HTTP/1.1 200 OK\r\n");
+    while (connection.Write("X-Y: zzzzzzzzzzzzzzzzzzzzzzzzzzz\r\n")) {
+    }
+  });
+  Sender sender;
+  HttpLimits limits;
+  limits.body_bytes_max = 3 << 20;
+  const HttpResult cut = sender.Send(endless.url(), "{}", limits);
+  EXPECT_EQ(cut.outcome, HttpOutcome::kTooLarge);
+  EXPECT_LE(cut.bytes_received, limits.body_bytes_max + (64 << 10));
+  EXPECT_EQ(sender.Send(announced.url(), "{}", limits).outcome, HttpOutcome::kTooLarge);
+  const HttpResult flood = sender.Send(headers.url(), "{}", limits);
+  EXPECT_EQ(flood.outcome, HttpOutcome::kTooLarge);
+  EXPECT_LE(flood.bytes_received, limits.header_bytes_max + (64 << 10));
+}
+
+TEST(BeastClientTest, PassesOverInterimAnswersButNotWithoutEnd) {
+  ToxicServer few(Answer(std::string("HTTP/1.1 103 Early Hints\r\nX: y\r\n\r\nHTTP/1.1 100 Continue\r\n\r\n") + kOk));
+  ToxicServer flood([](ToxicConnection& connection, int) {
+    connection.ReadRequest();
+    while (connection.Write("HTTP/1.1 102 Processing\r\n\r\n")) {
+    }
+  });
+  Sender sender;
+  EXPECT_EQ(sender.Send(few.url()).body, "hi");
+  const HttpResult result = sender.Send(flood.url());
+  EXPECT_EQ(result.outcome, HttpOutcome::kUnknown);
+  EXPECT_THAT(result.error, HasSubstr("interim"));
+}
+
+TEST(BeastClientTest, FollowsNoRedirect) {
+  ToxicServer target(Answer(kOk));
+  ToxicServer server(
+      Answer("HTTP/1.1 307 Temporary Redirect\r\nLocation: " + target.url() + "\r\nContent-Length: 0\r\n\r\n"));
+  Sender sender;
+  EXPECT_EQ(sender.Send(server.url()).status, 307);
+  EXPECT_EQ(target.connections(), 0);
+}
+
+TEST(BeastClientTest, UsesAConnectionAgain) {
+  ToxicServer server([](ToxicConnection& connection, int) {
+    while (!connection.ReadRequest().empty()) connection.Write(kOk);
+  });
+  Sender sender;
+  EXPECT_FALSE(sender.Send(server.url()).reused_connection);
+  EXPECT_TRUE(sender.Send(server.url()).reused_connection);
+  EXPECT_TRUE(sender.Send(server.url()).reused_connection);
+  EXPECT_EQ(server.connections(), 1);
+}
+
+TEST(BeastClientTest, TakesANewConnectionWhereTheOldOneIsClosedOrSaysTooMuch) {
+  ToxicServer closing([](ToxicConnection& connection, int) {
+    connection.ReadRequest();
+    connection.Write(kOk);
+    connection.Close();
+  });
+  ToxicServer talking([](ToxicConnection& connection, int) {
+    connection.ReadRequest();
+    connection.Write(std::string(kOk) + "HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nbad");
+    connection.WaitForClose();
+  });
+  ToxicServer asking(Answer("HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"));
+  Sender sender;
+  for (const ToxicServer* server : {&closing, &talking, &asking}) {
+    for (int i = 0; i < 5; ++i) EXPECT_EQ(sender.Send(server->url()).outcome, HttpOutcome::kAnswered);
+    EXPECT_EQ(server->requests(), 5);
+  }
+  BeastClientOptions options;
+  options.idle_max = Duration(0);
+  Sender hasty(options);
+  ToxicServer server([](ToxicConnection& connection, int) {
+    while (!connection.ReadRequest().empty()) connection.Write(kOk);
+  });
+  for (int i = 0; i < 3; ++i) EXPECT_FALSE(hasty.Send(server.url()).reused_connection);
+}
+
+// The reason for a client of our own: libcurl would send the request again on a new connection.
+TEST(BeastClientTest, NeverSendsTwiceWhenAReusedConnectionDies) {
+  ToxicServer server([](ToxicConnection& connection, int) {
+    connection.ReadRequest();
+    connection.Write(kOk);
+    connection.ReadRequest();  // the second, whole; and not a byte of an answer
+  });
+  Sender sender;
+  ASSERT_EQ(sender.Send(server.url()).outcome, HttpOutcome::kAnswered);
+  const HttpResult result = sender.Send(server.url());
+  EXPECT_EQ(result.outcome, HttpOutcome::kUnknown);
+  EXPECT_TRUE(result.reused_connection);
+  EXPECT_EQ(server.requests(), 2);
+  EXPECT_EQ(server.connections(), 1);
+}
+
+TEST(BeastClientTest, IsCancelledFromOutside) {
+  Sender sender;
+  HttpCancel cancel;
+  ToxicServer server([&](ToxicConnection& connection, int) {
+    connection.ReadRequest();
+    sender.loop().Post([&] { cancel.Cancel(); });
+    connection.WaitForClose();
+  });
+  const HttpResult result = sender.Send(server.url(), "{}", {}, &cancel);
+  EXPECT_EQ(result.outcome, HttpOutcome::kCancelled);
+  EXPECT_GT(result.bytes_sent, 0u);
+  EXPECT_EQ(sender.Send(server.url(), "{}", {}, &cancel).bytes_sent, 0u);
+  EXPECT_EQ(server.requests(), 1);
+}
+
+TEST(BeastClientTest, TakesAnAnswerThatComesBeforeTheWholeRequest) {
+  ToxicServer server([](ToxicConnection& connection, int) {
+    char byte = 0;
+    if (::recv(connection.socket(), &byte, 1, 0) == 1) {
+      connection.Write("HTTP/1.1 413 Too Large\r\nConnection: close\r\nContent-Length: 0\r\n\r\n");
+    }
+    connection.WaitForClose();
+  });
+  Sender sender;
+  const HttpResult result = sender.Send(server.url(), std::string(1 << 20, 'x'));
+  EXPECT_EQ(result.outcome, HttpOutcome::kAnswered) << result.error;
+  EXPECT_EQ(result.status, 413);
+}
+
+TEST(BeastClientTest, IsHarmlessWhenItsLoopIsAbandoned) {
+  ToxicServer server([](ToxicConnection& connection, int) {
+    connection.ReadRequest();
+    connection.WaitForClose();
+  });
+  SystemClock clock;
+  Loop loop(clock);
+  const std::unique_ptr<HttpClient> client = MakeBeastClient(loop);
+  const auto send = [](HttpClient& client, std::string url) -> Task<void> {
+    HttpRequest request;
+    request.url = std::move(url);
+    HttpCancel cancel;
+    co_await client.Send(std::move(request), {}, &cancel);
+    ADD_FAILURE() << "resumed after Abandon";
+  };
+  loop.Spawn(send(*client, server.url()));
+  loop.Spawn(send(*client, "http://localhost:1/"));
+  const Loop::Timer timer = loop.CallAt(loop.Now() + 20ms, [&] { loop.Stop(); });
+  HttpRequest late;
+  loop.Spawn(send(*client, server.url()));
+  const auto stop = [](Loop& loop) -> Task<void> {
+    co_await loop.Yield();
+    loop.Stop();
+  };
+  loop.Spawn(stop(loop));
+  loop.Run();
+  loop.Abandon();
+}
+
+}  // namespace
+}  // namespace millrace
