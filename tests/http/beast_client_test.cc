@@ -3,6 +3,9 @@
 #include <fmt/format.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sys/socket.h>
+
+#include <atomic>
 
 #include "tests/http/sending.h"
 #include "tests/http/toxic_server.h"
@@ -101,11 +104,15 @@ TEST(BeastClientTest, ItIsUnknownWhatBecameOfARequestWithoutAStatusLine) {
 TEST(BeastClientTest, AnAnswerThatBreaksOffIsPartial) {
   ToxicServer cut(Answer("HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhalf"));
   ToxicServer chunk(Answer("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nhalf\r\n"));
-  ToxicServer reset([](ToxicConnection& connection, int) {
+  ToxicServer stalls([](ToxicConnection& connection, int) {
     connection.ReadRequest();
-    connection.Write("HTTP/1.1 200 OK\r\n\r\n");
-    connection.Write("half");
-    connection.ReadRequest();  // until the other side has taken it and cut: see below
+    connection.Write("HTTP/1.1 200 OK\r\n\r\nhalf");
+    connection.WaitForClose();
+  });
+  ToxicServer resets([](ToxicConnection& connection, int) {
+    connection.ReadRequest();
+    connection.Write("HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\n\r\n" + std::string(500'000, 'x'));
+    connection.Reset();
   });
   Sender sender;
   for (const ToxicServer* server : {&cut, &chunk}) {
@@ -116,9 +123,12 @@ TEST(BeastClientTest, AnAnswerThatBreaksOffIsPartial) {
   }
   HttpLimits limits;
   limits.idle = 50ms;
-  const HttpResult stalled = sender.Send(reset.url(), "{}", limits);
+  const HttpResult stalled = sender.Send(stalls.url(), "{}", limits);
   EXPECT_EQ(stalled.outcome, HttpOutcome::kPartial);
   EXPECT_EQ(stalled.error, "the answer stopped coming");
+  // A reset may throw away what was under way before it, the head too.
+  const HttpResult reset = sender.Send(resets.url());
+  EXPECT_EQ(reset.outcome, reset.status == 0 ? HttpOutcome::kUnknown : HttpOutcome::kPartial);
 }
 
 TEST(BeastClientTest, KeepsTimeLimits) {
@@ -212,10 +222,13 @@ TEST(BeastClientTest, UsesAConnectionAgain) {
 }
 
 TEST(BeastClientTest, TakesANewConnectionWhereTheOldOneIsClosedOrSaysTooMuch) {
-  ToxicServer closing([](ToxicConnection& connection, int) {
+  std::atomic<int> closed = 0;
+  ToxicServer closing([&](ToxicConnection& connection, int) {
     connection.ReadRequest();
     connection.Write(kOk);
     connection.Close();
+    ++closed;
+    closed.notify_all();
   });
   ToxicServer talking([](ToxicConnection& connection, int) {
     connection.ReadRequest();
@@ -225,7 +238,11 @@ TEST(BeastClientTest, TakesANewConnectionWhereTheOldOneIsClosedOrSaysTooMuch) {
   ToxicServer asking(Answer("HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"));
   Sender sender;
   for (const ToxicServer* server : {&closing, &talking, &asking}) {
-    for (int i = 0; i < 5; ++i) EXPECT_EQ(sender.Send(server->url()).outcome, HttpOutcome::kAnswered);
+    for (int i = 0; i < 5; ++i) {
+      EXPECT_EQ(sender.Send(server->url()).outcome, HttpOutcome::kAnswered);
+      if (server == &closing)
+        closed.wait(i);  // what is closed later, under the next request, can't be told from a crash
+    }
     EXPECT_EQ(server->requests(), 5);
   }
   BeastClientOptions options;
@@ -299,9 +316,6 @@ TEST(BeastClientTest, IsHarmlessWhenItsLoopIsAbandoned) {
   };
   loop.Spawn(send(*client, server.url()));
   loop.Spawn(send(*client, "http://localhost:1/"));
-  const Loop::Timer timer = loop.CallAt(loop.Now() + 20ms, [&] { loop.Stop(); });
-  HttpRequest late;
-  loop.Spawn(send(*client, server.url()));
   const auto stop = [](Loop& loop) -> Task<void> {
     co_await loop.Yield();
     loop.Stop();

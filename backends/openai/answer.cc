@@ -1,0 +1,84 @@
+#include "backends/openai/answer.h"
+
+#include <boost/json.hpp>
+#include <cmath>
+
+#include "backends/openai/failure.h"
+#include "server/base/json.h"
+
+namespace millrace::backend::openai {
+namespace {
+
+constexpr double kTokensMax = 1e12;  // more is no count
+
+Action BadAnswer(int status, std::string message) {
+  return Fail{{.outcome = Outcome::kAnsweredBad,
+               .reason = "BAD_RESPONSE",
+               .message = std::move(message),
+               .retry_after = std::nullopt,
+               .http_status = status}};
+}
+
+std::string TextAt(const json::value& value, std::string_view path) {
+  const json::value* found = FindPath(value, path);
+  return found != nullptr && found->is_string() ? std::string(found->get_string().data(), found->get_string().size())
+                                                : "";
+}
+
+// A text, or the texts of its parts.
+std::string ContentOf(const json::value& message) {
+  const json::value* content = FindPath(message, "content");
+  if (content == nullptr || !content->is_array()) return TextAt(message, "content");
+  std::string text;
+  for (const json::value& part : content->get_array()) text += TextAt(part, "text");
+  return text;
+}
+
+FinishReason FinishOf(std::string_view reason) {
+  if (reason == "stop" || reason == "eos") return FinishReason::kStop;
+  if (reason == "length") return FinishReason::kLength;
+  if (reason == "content_filter") return FinishReason::kContentFilter;
+  return FinishReason::kOther;
+}
+
+// A count that makes sense; providers have sent none, negative ones, and 1e18.
+std::optional<int64_t> CountAt(const json::value& value, std::string_view path) {
+  const json::value* found = FindPath(value, path);
+  if (found == nullptr || !found->is_number()) return std::nullopt;
+  const double count = found->is_double() ? found->get_double() : found->to_number<double>();
+  if (!(count >= 0) || count > kTokensMax || count != std::floor(count)) return std::nullopt;
+  return static_cast<int64_t>(count);
+}
+
+}  // namespace
+
+Action ReadAnswer(const HttpAnswered& answered) {
+  if (answered.status < 200 || answered.status >= 300) return Fail{ReadFailure(answered)};
+  json::error_code error;
+  const json::value value = json::parse(json::string_view(answered.body.data(), answered.body.size()), error);
+  if (error) return BadAnswer(answered.status, "the provider's answer is no JSON: " + Excerpt(answered.body));
+  // Some proxies put an error into a 200.
+  if (const json::value* problem = FindPath(value, "error"); problem != nullptr && !problem->is_null()) {
+    HttpAnswered failed = answered;
+    failed.status = 500;
+    return Fail{ReadFailure(failed)};
+  }
+  const json::value* choice = FindPath(value, "choices.0");
+  const json::value* message = choice == nullptr ? nullptr : FindPath(*choice, "message");
+  if (message == nullptr || !message->is_object()) {
+    return BadAnswer(answered.status, "the provider's answer has no message: " + Excerpt(answered.body));
+  }
+  Answer answer;
+  answer.text = ContentOf(*message);
+  answer.finish_reason = FinishOf(TextAt(*choice, "finish_reason"));
+  if (std::string refusal = TextAt(*message, "refusal"); !refusal.empty() && answer.text.empty()) {
+    answer.text = std::move(refusal);
+    answer.finish_reason = FinishReason::kRefusal;
+  }
+  answer.input_tokens = CountAt(value, "usage.prompt_tokens");
+  answer.output_tokens = CountAt(value, "usage.completion_tokens");
+  answer.reported_model = TextAt(value, "model");
+  return Done{std::move(answer)};
+}
+
+}  // namespace millrace::backend::openai

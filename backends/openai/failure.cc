@@ -1,0 +1,190 @@
+#include "backends/openai/failure.h"
+
+#include <fmt/format.h>
+#include <time.h>
+
+#include <algorithm>
+#include <boost/json.hpp>
+#include <charconv>
+#include <chrono>
+
+#include "server/base/json.h"
+
+namespace millrace::backend::openai {
+namespace {
+
+constexpr auto kRetryAfterMax = std::chrono::hours(24);
+
+struct Meaning {
+  std::string_view name;  // of a code or type
+  Outcome outcome;
+  std::string_view reason;
+};
+
+constexpr Meaning kCodes[] = {
+    {"context_length_exceeded", Outcome::kRefused, "PROMPT_TOO_LONG"},
+    {"string_above_max_length", Outcome::kRefused, "PROMPT_TOO_LONG"},
+    {"content_filter", Outcome::kRefused, "CONTENT_FILTER"},
+    {"content_policy_violation", Outcome::kRefused, "CONTENT_FILTER"},
+    {"model_not_found", Outcome::kRefused, "REQUEST_REFUSED"},
+    {"unsupported_parameter", Outcome::kRefused, "REQUEST_REFUSED"},
+    {"unsupported_value", Outcome::kRefused, "REQUEST_REFUSED"},
+    {"invalid_json_schema", Outcome::kRefused, "REQUEST_REFUSED"},
+    {"invalid_api_key", Outcome::kCredentials, "PROVIDER_CREDENTIALS"},
+    {"account_deactivated", Outcome::kCredentials, "PROVIDER_CREDENTIALS"},
+    {"insufficient_quota", Outcome::kQuota, "PROVIDER_QUOTA"},
+    {"credit_balance_exhausted", Outcome::kQuota, "PROVIDER_QUOTA"},
+    {"billing_hard_limit_reached", Outcome::kQuota, "PROVIDER_QUOTA"},
+    {"billing_not_active", Outcome::kQuota, "PROVIDER_QUOTA"},
+    {"organization_spend_limit_exceeded", Outcome::kQuota, "PROVIDER_QUOTA"},
+    {"project_spend_limit_exceeded", Outcome::kQuota, "PROVIDER_QUOTA"},
+    {"organization_usage_limit_exceeded", Outcome::kQuota, "PROVIDER_QUOTA"},
+    {"server_is_overloaded", Outcome::kOverloaded, "TARGET_FAILED"},
+    {"rate_limit_exceeded", Outcome::kRateLimited, "TARGET_FAILED"},
+};
+
+constexpr Meaning kTypes[] = {
+    {"insufficient_quota", Outcome::kQuota, "PROVIDER_QUOTA"},
+    {"exceed_context_size_error", Outcome::kRefused, "PROMPT_TOO_LONG"},  // llama.cpp
+    {"authentication_error", Outcome::kCredentials, "PROVIDER_CREDENTIALS"},
+    {"unavailable_error", Outcome::kOverloaded, "TARGET_FAILED"},  // llama.cpp, while it loads
+    {"service_unavailable_error", Outcome::kOverloaded, "TARGET_FAILED"},
+    {"overloaded_error", Outcome::kOverloaded, "TARGET_FAILED"},
+    {"rate_limit_error", Outcome::kRateLimited, "TARGET_FAILED"},
+};
+
+Meaning OfStatus(int status) {
+  if (status == 401 || status == 403) return {"", Outcome::kCredentials, "PROVIDER_CREDENTIALS"};
+  if (status == 402) return {"", Outcome::kQuota, "PROVIDER_QUOTA"};
+  if (status == 408 || status == 409 || status == 425) return {"", Outcome::kServerError, "TARGET_FAILED"};
+  if (status == 429) return {"", Outcome::kRateLimited, "TARGET_FAILED"};
+  if (status == 503 || status == 529) return {"", Outcome::kOverloaded, "TARGET_FAILED"};
+  if (status >= 500) return {"", Outcome::kServerError, "TARGET_FAILED"};
+  if (status >= 400) return {"", Outcome::kRefused, "REQUEST_REFUSED"};
+  return {"", Outcome::kAnsweredBad, "BAD_RESPONSE"};  // a redirect: the base URL is not the API's
+}
+
+template <size_t size>
+const Meaning* Find(const Meaning (&table)[size], std::string_view name) {
+  const auto found =
+      std::find_if(std::begin(table), std::end(table), [&](const Meaning& row) { return row.name == name; });
+  return found == std::end(table) ? nullptr : found;
+}
+
+// What the body complains of. `code` may be a text, a number or null.
+struct Complaint {
+  std::string message;
+  std::string type;
+  std::string code;
+};
+
+std::string TextAt(const json::value& value, std::string_view name) {
+  const json::value* found = FindPath(value, name);
+  return found != nullptr && found->is_string() ? std::string(found->get_string().data(), found->get_string().size())
+                                                : "";
+}
+
+Complaint ReadComplaint(const std::string& body) {
+  json::error_code error;
+  const json::value value = json::parse(json::string_view(body.data(), body.size()), error);
+  Complaint complaint;
+  if (error) {
+    complaint.message = Excerpt(body, 200);  // a proxy's page
+    return complaint;
+  }
+  const json::value* object = FindPath(value, "error");
+  if (object == nullptr) object = FindPath(value, "0.error");
+  if (object == nullptr) object = &value;  // vLLM before 0.10.1 puts the members at the top
+  complaint.message = object->is_string() ? TextAt(value, "error") : TextAt(*object, "message");
+  complaint.type = TextAt(*object, "type");
+  complaint.code = TextAt(*object, "code");
+  return complaint;
+}
+
+bool Has(std::string_view text, std::string_view part) { return text.find(part) != std::string_view::npos; }
+
+std::string_view Header(const HttpAnswered& answered, std::string_view name) {
+  const auto lower = [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; };
+  for (const auto& [header, value] : answered.headers) {
+    if (std::equal(header.begin(), header.end(), name.begin(), name.end(),
+                   [&](char a, char b) { return lower(a) == b; })) {
+      return value;
+    }
+  }
+  return {};
+}
+
+std::optional<double> Number(std::string_view text) {
+  double number = 0;
+  const auto parsed = std::from_chars(text.data(), text.data() + text.size(), number);
+  if (text.empty() || parsed.ec != std::errc() || parsed.ptr != text.data() + text.size()) return std::nullopt;
+  return number;
+}
+
+// Seconds since 1970 of an HTTP date (RFC 9110, IMF-fixdate).
+std::optional<double> DateSeconds(std::string_view text) {
+  tm parts{};
+  const std::string date(text);
+  const char* const end = ::strptime(date.c_str(), "%a, %d %b %Y %H:%M:%S GMT", &parts);
+  if (end == nullptr || *end != '\0') return std::nullopt;
+  return static_cast<double>(::timegm(&parts));
+}
+
+std::optional<Duration> RetryAfter(const HttpAnswered& answered) {
+  std::optional<double> seconds;
+  if (const auto millis = Number(Header(answered, "retry-after-ms"))) seconds = *millis / 1000;
+  const std::string_view header = Header(answered, "retry-after");
+  if (!seconds) seconds = Number(header);
+  if (!seconds) {
+    // A date is read against the provider's own clock: ours may differ, and an exchange has none.
+    const std::optional<double> then = DateSeconds(header);
+    const std::optional<double> now = DateSeconds(Header(answered, "date"));
+    if (then && now) seconds = *then - *now;
+  }
+  if (!seconds || !(*seconds >= 0)) return std::nullopt;
+  const double most = std::chrono::duration<double>(kRetryAfterMax).count();
+  return std::chrono::duration_cast<Duration>(std::chrono::duration<double>(std::min(*seconds, most)));
+}
+
+Meaning MeaningOf(const HttpAnswered& answered, const Complaint& complaint) {
+  // One request above what is allowed in a minute never fits; vLLM has no code for a prompt that is too long.
+  if (answered.status == 429 && Has(complaint.message, "Request too large")) {
+    return {"", Outcome::kRefused, "PROMPT_TOO_LONG"};
+  }
+  if (answered.status == 400 && Has(complaint.message, "maximum context length")) {
+    return {"", Outcome::kRefused, "PROMPT_TOO_LONG"};
+  }
+  if (const Meaning* meaning = Find(kCodes, complaint.code)) return *meaning;
+  if (const Meaning* meaning = Find(kTypes, complaint.type)) return *meaning;
+  return OfStatus(answered.status);
+}
+
+bool MayBeRetried(Outcome outcome) {
+  return outcome == Outcome::kRateLimited || outcome == Outcome::kOverloaded || outcome == Outcome::kServerError;
+}
+
+}  // namespace
+
+Failure ReadFailure(const HttpAnswered& answered) {
+  const Complaint complaint = ReadComplaint(answered.body);
+  Meaning meaning = MeaningOf(answered, complaint);
+  const std::string_view should_retry = Header(answered, "x-should-retry");
+  if (should_retry == "true" && meaning.outcome == Outcome::kRefused) {
+    meaning = {"", Outcome::kServerError, "TARGET_FAILED"};
+  } else if (should_retry == "false" && MayBeRetried(meaning.outcome)) {
+    meaning = {"", Outcome::kRefused, "REQUEST_REFUSED"};
+  }
+  Failure failure;
+  failure.outcome = meaning.outcome;
+  failure.reason = std::string(meaning.reason);
+  failure.http_status = answered.status;
+  failure.retry_after = RetryAfter(answered);
+  failure.message = fmt::format("HTTP {}", answered.status);
+  for (const std::string* part : {&complaint.type, &complaint.code}) {
+    if (!part->empty()) failure.message += fmt::format(", {}", Excerpt(*part));
+  }
+  if (!complaint.message.empty()) failure.message += fmt::format(": {}", Excerpt(complaint.message, 512));
+  return failure;
+}
+
+}  // namespace millrace::backend::openai

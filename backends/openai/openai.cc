@@ -1,0 +1,65 @@
+#include "backends/openai/openai.h"
+
+#include <utility>
+
+#include "backends/openai/answer.h"
+#include "backends/openai/question.h"
+
+namespace millrace::backend {
+namespace {
+
+// Raised when the same question is put in other words: it is part of a call's key.
+constexpr int kDialectVersion = 1;
+
+class OpenaiExchange final : public Exchange {
+ public:
+  explicit OpenaiExchange(SendHttp request) : request_(std::move(request)) {}
+
+  Action Next(Happening happening) override {
+    if (const auto* answered = std::get_if<HttpAnswered>(&happening)) return openai::ReadAnswer(*answered);
+    return request_;
+  }
+
+ private:
+  const SendHttp request_;
+};
+
+class OpenaiBackend final : public Backend {
+ public:
+  explicit OpenaiBackend(const v1::OpenaiBackend& config) : config_(config) {
+    manifest_.kind = "openai";
+    manifest_.protocol_family = "openai-chat";
+    manifest_.dialect_version = kDialectVersion;
+    manifest_.has_schema = config.schema_format() != "none";
+    manifest_.description = "OpenAI's chat completions, and servers that speak them.";
+    while (config_.base_url().ends_with('/')) config_.mutable_base_url()->pop_back();
+  }
+
+  const Manifest& manifest() const override { return manifest_; }
+
+  std::unique_ptr<Exchange> Start(const Request& request, uint64_t) override {
+    SendHttp send;
+    send.url = config_.base_url() + "/chat/completions";
+    send.headers = {{"Content-Type", "application/json"}, {"Accept", "application/json"}, {"User-Agent", "millrace"}};
+    if (config_.has_api_key()) {
+      send.secret_header = "Authorization";
+      send.secret_scheme = "Bearer ";
+    }
+    send.body = openai::QuestionBody(config_, request);
+    return std::make_unique<OpenaiExchange>(std::move(send));
+  }
+
+  Action Reparse(const Request&, const HttpAnswered& answered) override { return openai::ReadAnswer(answered); }
+
+ private:
+  v1::OpenaiBackend config_;
+  Manifest manifest_;
+};
+
+}  // namespace
+
+std::unique_ptr<Backend> MakeOpenaiBackend(const v1::OpenaiBackend& config) {
+  return std::make_unique<OpenaiBackend>(config);
+}
+
+}  // namespace millrace::backend

@@ -1,0 +1,82 @@
+#include "backends/openai/question.h"
+
+#include <boost/json.hpp>
+
+namespace millrace::backend::openai {
+namespace {
+
+namespace json = boost::json;
+
+json::string Text(const std::string& text) { return json::string(text.data(), text.size()); }
+
+// What only the backend `local` reads, and strict servers refuse.
+void DropLocalAnnotations(json::value& schema) {
+  if (json::array* list = schema.if_array()) {
+    for (json::value& entry : *list) DropLocalAnnotations(entry);
+  }
+  json::object* object = schema.if_object();
+  if (object == nullptr) return;
+  // Built anew: erase would put the last member in its place, and providers mind the order.
+  json::object kept(object->storage());
+  for (auto& member : *object) {
+    if (member.key() == "x-millrace-local") continue;
+    DropLocalAnnotations(member.value());
+    kept.emplace(member.key(), std::move(member.value()));
+  }
+  *object = std::move(kept);
+}
+
+json::value SchemaOf(const Request& request) {
+  json::error_code error;
+  json::value schema =
+      json::parse(json::string_view(request.output_schema.data(), request.output_schema.size()), error);
+  if (error) return json::object();  // the pipeline was checked: it can't be
+  DropLocalAnnotations(schema);
+  return schema;
+}
+
+json::array MessagesOf(const Request& request, const std::string& instruction) {
+  json::array messages;
+  bool said = instruction.empty();
+  for (const Message& message : request.messages) {
+    std::string content = message.content;
+    if (!said && message.role == "system") {
+      content += "\n\n" + instruction;
+      said = true;
+    }
+    messages.push_back({{"role", Text(message.role)}, {"content", Text(content)}});
+  }
+  if (!said) messages.insert(messages.begin(), json::value{{"role", "system"}, {"content", Text(instruction)}});
+  return messages;
+}
+
+}  // namespace
+
+std::string QuestionBody(const v1::OpenaiBackend& config, const Request& request) {
+  json::object body;
+  body["model"] = Text(request.model);
+  const bool has_schema = !request.output_schema.empty();
+  const bool sends_schema = config.schema_format().empty() || config.schema_format() == "json_schema";
+  std::string instruction;
+  json::value schema;
+  if (has_schema) schema = SchemaOf(request);
+  if (has_schema && !sends_schema) {
+    instruction =
+        "Answer with one JSON value that fits this JSON Schema, and with nothing else:\n" + json::serialize(schema);
+  }
+  body["messages"] = MessagesOf(request, instruction);
+  const std::string& limit = config.max_tokens_member();
+  body[limit.empty() ? "max_completion_tokens" : json::string_view(limit.data(), limit.size())] = request.max_tokens;
+  if (request.temperature) body["temperature"] = *request.temperature;
+  if (request.top_p) body["top_p"] = *request.top_p;
+  if (request.seed) body["seed"] = *request.seed;
+  if (has_schema && sends_schema) {
+    body["response_format"] = {{"type", "json_schema"},
+                               {"json_schema", {{"name", "answer"}, {"schema", std::move(schema)}}}};
+  } else if (has_schema && config.schema_format() == "json_object") {
+    body["response_format"] = {{"type", "json_object"}};
+  }
+  return json::serialize(body);
+}
+
+}  // namespace millrace::backend::openai

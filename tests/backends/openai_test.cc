@@ -1,0 +1,221 @@
+#include "backends/openai/openai.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+namespace millrace::backend {
+namespace {
+
+using std::chrono_literals::operator""ms;
+using std::chrono_literals::operator""s;
+using testing::HasSubstr;
+using testing::Not;
+
+v1::OpenaiBackend Config() {
+  v1::OpenaiBackend config;
+  config.set_base_url("https://api.example/v1/");
+  config.mutable_api_key()->set_env("KEY");
+  return config;
+}
+
+Request Question() {
+  Request request;
+  request.model = "m-1";
+  request.messages = {{"system", "Be short."}, {"user", "Say \"hi\"."}};
+  request.max_tokens = 64;
+  return request;
+}
+
+SendHttp Sent(const v1::OpenaiBackend& config, const Request& request) {
+  return std::get<SendHttp>(MakeOpenaiBackend(config)->Start(request, 1)->Next(Continue()));
+}
+
+// What an answer comes to, through an exchange, and the same through its bytes alone.
+Action Told(int status, std::string body, std::vector<std::pair<std::string, std::string>> headers = {}) {
+  const std::unique_ptr<Backend> backend = MakeOpenaiBackend(Config());
+  const std::unique_ptr<Exchange> exchange = backend->Start(Question(), 1);
+  exchange->Next(Continue());
+  return exchange->Next(HttpAnswered{.status = status, .headers = std::move(headers), .body = std::move(body)});
+}
+
+Answer Answered(std::string body) { return std::get<Done>(Told(200, std::move(body))).answer; }
+
+Failure Failed(int status, std::string body, std::vector<std::pair<std::string, std::string>> headers = {}) {
+  return std::get<Fail>(Told(status, std::move(body), std::move(headers))).failure;
+}
+
+TEST(OpenaiTest, AsksAsTheProtocolSays) {
+  const SendHttp sent = Sent(Config(), Question());
+  EXPECT_EQ(sent.method, "POST");
+  EXPECT_EQ(sent.url, "https://api.example/v1/chat/completions");
+  EXPECT_TRUE(sent.billable);
+  EXPECT_EQ(sent.secret_header, "Authorization");
+  EXPECT_EQ(sent.secret_scheme, "Bearer ");
+  EXPECT_EQ(
+      sent.body,
+      R"({"model":"m-1","messages":[{"role":"system","content":"Be short."},{"role":"user","content":"Say \"hi\"."}],)"
+      R"("max_completion_tokens":64})");
+  EXPECT_EQ(MakeOpenaiBackend(Config())->manifest().protocol_family, "openai-chat");
+}
+
+TEST(OpenaiTest, SendsOnlyWhatIsSet) {
+  v1::OpenaiBackend config = Config();
+  config.clear_api_key();
+  config.set_max_tokens_member("max_tokens");
+  Request request = Question();
+  request.temperature = 0;
+  request.top_p = 0.5;
+  request.seed = 9007199254740993;
+  const SendHttp sent = Sent(config, request);
+  EXPECT_EQ(sent.secret_header, "");
+  EXPECT_THAT(sent.body, HasSubstr(R"("max_tokens":64,"temperature":0E0,"top_p":5E-1,"seed":9007199254740993})"));
+}
+
+TEST(OpenaiTest, SendsTheSchemaWithoutWhatOnlyLocalReads) {
+  Request request = Question();
+  request.output_schema =
+      R"({"type":"object","x-millrace-local":"x","properties":{"b":{"type":"string","x-millrace-local":"first_line"},"a":{}},"required":["b"]})";
+  v1::OpenaiBackend config = Config();
+  EXPECT_THAT(
+      Sent(config, request).body,
+      HasSubstr(R"("response_format":{"type":"json_schema","json_schema":{"name":"answer","schema":{"type":"object",)"
+                R"("properties":{"b":{"type":"string"},"a":{}},"required":["b"]}}}})"));
+  config.set_schema_format("json_object");
+  EXPECT_THAT(Sent(config, request).body,
+              testing::AllOf(HasSubstr(R"("response_format":{"type":"json_object"})"),
+                             HasSubstr("Be short.\\n\\nAnswer with one JSON value"), Not(HasSubstr("x-millrace"))));
+  config.set_schema_format("none");
+  request.messages.erase(request.messages.begin());
+  EXPECT_THAT(Sent(config, request).body,
+              testing::AllOf(HasSubstr(R"({"role":"system","content":"Answer with one JSON value)"),
+                             Not(HasSubstr("response_format"))));
+}
+
+TEST(OpenaiTest, ReadsAnAnswer) {
+  const Answer answer = Answered(
+      R"({"id":"c","model":"m-1-2026","choices":[{"index":0,"message":{"role":"assistant","content":"hi","refusal":null},)"
+      R"("finish_reason":"stop"}],"usage":{"prompt_tokens":19,"completion_tokens":10,"total_tokens":29}})");
+  EXPECT_EQ(answer.text, "hi");
+  EXPECT_EQ(answer.finish_reason, FinishReason::kStop);
+  EXPECT_EQ(answer.input_tokens, 19);
+  EXPECT_EQ(answer.output_tokens, 10);
+  EXPECT_EQ(answer.reported_model, "m-1-2026");
+}
+
+TEST(OpenaiTest, ReadsWhatCompatibleServersMakeOfIt) {
+  const auto with = [](std::string choice, std::string usage = "null") {
+    return Answered(R"({"choices":[)" + choice + R"(],"usage":)" + usage + "}");
+  };
+  EXPECT_EQ(
+      with(R"({"message":{"content":[{"type":"text","text":"a"},{"type":"text","text":"b"}]},"finish_reason":"eos"})")
+          .text,
+      "ab");
+  EXPECT_EQ(with(R"({"message":{"content":null},"finish_reason":"tool_calls"})").text, "");
+  EXPECT_EQ(with(R"({"message":{},"finish_reason":""})").finish_reason, FinishReason::kOther);
+  EXPECT_EQ(with(R"({"message":{"content":"{\"a"},"finish_reason":"length"})").finish_reason, FinishReason::kLength);
+  EXPECT_EQ(with(R"({"message":{"content":"x"},"finish_reason":"content_filter"})").finish_reason,
+            FinishReason::kContentFilter);
+  const Answer refused = with(R"({"message":{"content":null,"refusal":"I can't."},"finish_reason":"stop"})");
+  EXPECT_EQ(refused.finish_reason, FinishReason::kRefusal);
+  EXPECT_EQ(refused.text, "I can't.");
+  for (const char* usage :
+       {"null", "{}", R"({"prompt_tokens":-1})", R"({"prompt_tokens":1e18})", R"({"prompt_tokens":"7"})"}) {
+    EXPECT_EQ(with(R"({"message":{"content":"x"}})", usage).input_tokens, std::nullopt) << usage;
+  }
+  EXPECT_EQ(with(R"({"message":{"content":"x"}})", R"({"prompt_tokens":7.0})").input_tokens, 7);
+}
+
+TEST(OpenaiTest, RefusesWhatIsNotOfTheProtocol) {
+  for (const char* body :
+       {"", "<html>", "[]", "{}", R"({"choices":[]})", R"({"choices":[{"text":"old"}]})", R"({"choices":{}})"}) {
+    const Failure failure = Failed(200, body);
+    EXPECT_EQ(failure.outcome, Outcome::kAnsweredBad) << body;
+    EXPECT_EQ(failure.reason, "BAD_RESPONSE");
+  }
+  EXPECT_EQ(Failed(200, R"({"error":{"message":"busy","code":"server_is_overloaded"}})").outcome, Outcome::kOverloaded);
+  EXPECT_EQ(Failed(302, "").outcome, Outcome::kAnsweredBad);
+  EXPECT_EQ(Failed(200, std::string(100'000, '[')).outcome, Outcome::kAnsweredBad);
+}
+
+std::string Error(std::string code, std::string type = "x", std::string message = "m") {
+  return R"({"error":{"message":")" + message + R"(","type":")" + type + R"(","param":null,"code":)" + code + "}}";
+}
+
+TEST(OpenaiTest, ClassifiesByCodeThenTypeThenStatus) {
+  struct Row {
+    int status;
+    std::string body;
+    Outcome outcome;
+    std::string reason;
+  };
+  for (
+      const Row& row : std::vector<Row>{
+          {400, Error("\"context_length_exceeded\"", "invalid_request_error"), Outcome::kRefused, "PROMPT_TOO_LONG"},
+          {400, Error("400", "exceed_context_size_error"), Outcome::kRefused, "PROMPT_TOO_LONG"},
+          {400,
+           R"({"object":"error","message":"This model's maximum context length is 8","type":"BadRequestError","code":400})",
+           Outcome::kRefused, "PROMPT_TOO_LONG"},
+          {400, Error("\"content_filter\""), Outcome::kRefused, "CONTENT_FILTER"},
+          {400, Error("null", "invalid_request_error"), Outcome::kRefused, "REQUEST_REFUSED"},
+          {401, Error("\"invalid_api_key\""), Outcome::kCredentials, "PROVIDER_CREDENTIALS"},
+          {403, "<html>no</html>", Outcome::kCredentials, "PROVIDER_CREDENTIALS"},
+          {404, Error("\"model_not_found\""), Outcome::kRefused, "REQUEST_REFUSED"},
+          {408, "", Outcome::kServerError, "TARGET_FAILED"},
+          {413, "", Outcome::kRefused, "REQUEST_REFUSED"},
+          {429, Error("\"rate_limit_exceeded\"", "tokens"), Outcome::kRateLimited, "TARGET_FAILED"},
+          {429, Error("\"rate_limit_exceeded\"", "tokens", "Request too large for m"), Outcome::kRefused,
+           "PROMPT_TOO_LONG"},
+          {429, Error("\"insufficient_quota\"", "insufficient_quota"), Outcome::kQuota, "PROVIDER_QUOTA"},
+          {429, Error("null", "insufficient_quota"), Outcome::kQuota, "PROVIDER_QUOTA"},
+          {429, "not JSON", Outcome::kRateLimited, "TARGET_FAILED"},
+          {500, Error("null", "server_error"), Outcome::kServerError, "TARGET_FAILED"},
+          {502, "<html>", Outcome::kServerError, "TARGET_FAILED"},
+          {503, Error("503", "unavailable_error"), Outcome::kOverloaded, "TARGET_FAILED"},
+          {503, "", Outcome::kOverloaded, "TARGET_FAILED"},
+          {529, "", Outcome::kOverloaded, "TARGET_FAILED"},
+          {500, R"({"error":"model runner has stopped"})", Outcome::kServerError, "TARGET_FAILED"},
+          {503, R"([{"error":{"message":"m","code":"server_is_overloaded"}}])", Outcome::kOverloaded, "TARGET_FAILED"},
+      }) {
+    const Failure failure = Failed(row.status, row.body);
+    EXPECT_EQ(static_cast<int>(failure.outcome), static_cast<int>(row.outcome)) << row.status << " " << row.body;
+    EXPECT_EQ(failure.reason, row.reason) << row.status << " " << row.body;
+    EXPECT_EQ(failure.http_status, row.status);
+  }
+}
+
+TEST(OpenaiTest, TellsWhatTheProviderSaid) {
+  EXPECT_EQ(Failed(429, Error("\"rate_limit_exceeded\"", "tokens", "slow\\ndown")).message,
+            "HTTP 429, tokens, rate_limit_exceeded: slow\\ndown");
+  EXPECT_EQ(Failed(500, R"({"error":"stopped"})").message, "HTTP 500: stopped");
+  EXPECT_EQ(Failed(502, "<html>bad").message, "HTTP 502: <html>bad");
+  EXPECT_LE(Failed(500, std::string(10'000, 'x')).message.size(), 1024u);
+}
+
+TEST(OpenaiTest, ReadsWhenToTryAgain) {
+  const auto after = [](std::vector<std::pair<std::string, std::string>> headers) {
+    return Failed(429, "", std::move(headers)).retry_after;
+  };
+  EXPECT_EQ(after({}), std::nullopt);
+  EXPECT_EQ(after({{"Retry-After", "2"}}), 2s);
+  EXPECT_EQ(after({{"Retry-After", "2"}, {"Retry-After-Ms", "1500"}}), 1500ms);
+  EXPECT_EQ(after({{"retry-after", "Sat, 21 Nov 2026 11:00:30 GMT"}, {"date", "Sat, 21 Nov 2026 11:00:00 GMT"}}), 30s);
+  EXPECT_EQ(after({{"retry-after", "Sat, 21 Nov 2026 11:00:30 GMT"}}), std::nullopt);
+  EXPECT_EQ(after({{"retry-after", "-1"}}), std::nullopt);
+  EXPECT_EQ(after({{"retry-after", "nan"}}), std::nullopt);
+  EXPECT_EQ(after({{"retry-after", "1e300"}}), std::chrono::hours(24));
+}
+
+TEST(OpenaiTest, ObeysTheProviderOnWhetherToTryAgain) {
+  EXPECT_EQ(Failed(400, "", {{"x-should-retry", "true"}}).outcome, Outcome::kServerError);
+  EXPECT_EQ(Failed(500, "", {{"X-Should-Retry", "false"}}).outcome, Outcome::kRefused);
+  EXPECT_EQ(Failed(401, "", {{"x-should-retry", "true"}}).outcome, Outcome::kCredentials);
+}
+
+TEST(OpenaiTest, ReadsStoredBytesAsItReadThem) {
+  const std::unique_ptr<Backend> backend = MakeOpenaiBackend(Config());
+  const HttpAnswered answered{.status = 200, .headers = {}, .body = R"({"choices":[{"message":{"content":"x"}}]})"};
+  EXPECT_EQ(std::get<Done>(backend->Reparse(Question(), answered)).answer.text, "x");
+}
+
+}  // namespace
+}  // namespace millrace::backend
