@@ -1,0 +1,15 @@
+// Errors on the wire: absl::Status with a reason becomes grpc::Status with google.rpc details in its trailer.
+#pragma once
+
+#include <grpcpp/support/status.h>
+
+#include "server/base/status.h"
+
+namespace millrace::api {
+
+// ErrorInfo always, RetryInfo where a retry helps, BadRequest with as many violations as fit: all trailers of an answer
+// together must stay below the 8 KiB that clients accept. An error without a reason is a bug: it is logged under an
+// incident id, and the client is told only that.
+grpc::Status ToGrpcStatus(const Status& status);
+
+}  // namespace millrace::api

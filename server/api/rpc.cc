@@ -1,0 +1,47 @@
+#include "server/api/rpc.h"
+
+#include <chrono>
+
+namespace millrace::api {
+
+Status RpcHost::Admit() const {
+  const std::lock_guard lock(mutex_);
+  return admission_;
+}
+
+void RpcHost::SetReady() {
+  const std::lock_guard lock(mutex_);
+  admission_ = absl::OkStatus();
+}
+
+void RpcHost::EndAll(const Status& status) {
+  std::vector<std::shared_ptr<LiveRpc>> live;
+  {
+    const std::lock_guard lock(mutex_);
+    admission_ = status;
+    for (LiveRpc* rpc : live_) live.push_back(rpc->shared_from_this());
+  }
+  // Outside the lock: what ends here removes itself.
+  for (const std::shared_ptr<LiveRpc>& rpc : live) rpc->End(status);
+}
+
+void RpcHost::Add(LiveRpc& rpc) {
+  const std::lock_guard lock(mutex_);
+  live_.insert(&rpc);
+}
+
+void RpcHost::Remove(LiveRpc& rpc) {
+  const std::lock_guard lock(mutex_);
+  live_.erase(&rpc);
+}
+
+TimePoint DeadlineOf(const grpc::CallbackServerContext& context, const Clock& clock) {
+  const auto deadline = context.deadline();
+  if (deadline == std::chrono::system_clock::time_point::max()) return kNever;
+  const auto left = std::chrono::duration_cast<Duration>(deadline - std::chrono::system_clock::now());
+  // Beyond a hundred years the sum would pass the clock's end.
+  if (left > std::chrono::hours(24 * 365 * 100)) return kNever;
+  return clock.Now() + left;
+}
+
+}  // namespace millrace::api

@@ -1,0 +1,209 @@
+// An RPC in progress, and the register of them all. Handlers are written once, as coroutines on the engine's loop: an
+// RPC takes its request there, awaits the Service, and gives the answer to the outbox, which sends it. gRPC's own
+// threads only translate and hop, since two of them carry every callback of the process.
+#pragma once
+
+#include <grpcpp/grpcpp.h>
+
+#include <atomic>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <set>
+#include <utility>
+#include <vector>
+
+#include "server/api/error_details.h"
+#include "server/api/outbox.h"
+#include "server/base/clock.h"
+#include "server/base/loop.h"
+#include "server/base/status.h"
+#include "server/engine/service.h"
+
+namespace millrace::api {
+
+// A waiting read looks this often whether its client is still there.
+inline constexpr Duration kSlice = std::chrono::seconds(5);
+// The answer to a wait leaves this long before the client's deadline.
+inline constexpr Duration kAnswerMargin = std::chrono::milliseconds(50);
+// Streams at once, of all clients.
+inline constexpr int kStreamsMax = 1000;
+
+// Something that can be ended before its time, from any thread.
+class LiveRpc : public std::enable_shared_from_this<LiveRpc> {
+ public:
+  virtual ~LiveRpc() = default;
+  virtual void End(const Status& status) = 0;
+};
+
+// What all RPCs share. Any thread.
+class RpcHost {
+ public:
+  RpcHost(Loop& loop, Service& service) : loop_(loop), service_(service) {}
+
+  Loop& loop() const { return loop_; }
+  Service& service() const { return service_; }
+  Outbox& outbox() { return outbox_; }
+
+  // Whether calls are taken; an error before SetReady and after EndAll.
+  Status Admit() const;
+  void SetReady();
+  // Ends every RPC in progress, and those still to come.
+  void EndAll(const Status& status);
+
+  void Add(LiveRpc& rpc);
+  void Remove(LiveRpc& rpc);
+
+  // False at the limit of streams.
+  bool BeginStream() { return ++streams_ <= kStreamsMax; }
+  void EndStream() { --streams_; }
+
+ private:
+  Loop& loop_;
+  Service& service_;
+  mutable std::mutex mutex_;
+  std::set<LiveRpc*> live_;  // guarded by mutex_; each is held by its own reactor
+  Status admission_;         // guarded by mutex_
+  std::atomic<int> streams_{0};
+  Outbox outbox_;
+};
+
+// The client's deadline on the loop's clock.
+TimePoint DeadlineOf(const grpc::CallbackServerContext& context, const Clock& clock);
+
+// A call with one answer. gRPC owns it by `self_` until OnDone, its coroutine as long as that runs.
+template <typename Response>
+class UnaryRpc final : public grpc::ServerUnaryReactor, public LiveRpc {
+ public:
+  static std::shared_ptr<UnaryRpc> Begin(RpcHost& host, Response* response) {
+    std::shared_ptr<UnaryRpc> rpc(new UnaryRpc(host, response));
+    rpc->self_ = rpc;
+    host.Add(*rpc);
+    return rpc;
+  }
+
+  // The client has gone, or the answer has been given.
+  bool ended() const { return ended_; }
+
+  void Answer(StatusOr<Response> result) {
+    if (!result.ok()) return End(result.status());
+    auto send = [self = std::static_pointer_cast<UnaryRpc>(shared_from_this()), answer = std::move(*result)]() mutable {
+      if (self->ended_.exchange(true)) return;
+      self->response_->Swap(&answer);
+      self->Finish(grpc::Status::OK);
+    };
+    host_.outbox().Put(std::move(send));
+  }
+
+  void End(const Status& status) override {
+    if (!ended_.exchange(true)) Finish(ToGrpcStatus(status));
+  }
+
+ private:
+  UnaryRpc(RpcHost& host, Response* response) : host_(host), response_(response) {}
+
+  // Also at the deadline and when the connection is lost. Only this wait ends: what was asked for goes on.
+  void OnCancel() override { End(absl::CancelledError("the client left")); }
+  void OnDone() override {
+    host_.Remove(*this);
+    const std::shared_ptr<UnaryRpc> last = std::move(self_);
+  }
+
+  RpcHost& host_;
+  Response* const response_;  // gRPC's, until Finish
+  std::atomic<bool> ended_{false};
+  std::shared_ptr<UnaryRpc> self_;
+};
+
+// A call with a stream of answers. At most one page of them waits here, and one write is in flight: a client that reads
+// slowly pauses its own stream and nothing else.
+template <typename Response>
+class StreamRpc final : public grpc::ServerWriteReactor<Response>, public LiveRpc {
+ public:
+  static std::shared_ptr<StreamRpc> Begin(RpcHost& host) {
+    std::shared_ptr<StreamRpc> rpc(new StreamRpc(host));
+    rpc->self_ = rpc;
+    host.Add(*rpc);
+    return rpc;
+  }
+
+  bool ended() const { return ended_; }
+
+  // Resumes when the page has been written; false where the stream has ended instead. Loop's thread.
+  Task<bool> Write(std::vector<Response> page) {
+    written_ = false;
+    auto send = [self = Self(), page = std::move(page)]() mutable {
+      const std::lock_guard lock(self->mutex_);
+      self->page_ = std::move(page);
+      self->next_ = 0;
+      self->WriteNext();
+    };
+    host_.outbox().Put(std::move(send));
+    while (!written_) co_await progress_.Wait();
+    co_return !ended_;
+  }
+
+  void End(const Status& status) override {
+    const std::lock_guard lock(mutex_);
+    if (ended_.exchange(true)) return;
+    end_ = ToGrpcStatus(status);
+    if (!writing_) FinishNow();
+  }
+
+ private:
+  explicit StreamRpc(RpcHost& host) : host_(host), progress_(host.loop()) {}
+
+  std::shared_ptr<StreamRpc> Self() { return std::static_pointer_cast<StreamRpc>(shared_from_this()); }
+
+  // Under mutex_.
+  void WriteNext() {
+    if (!ended_ && next_ < page_.size()) {
+      writing_ = true;
+      // Without buffer_hint: with it, gRPC 1.51 keeps the first message back until something else is sent.
+      this->StartWrite(&page_[next_++]);
+      return;
+    }
+    ResumeWriter();
+  }
+  void ResumeWriter() {
+    host_.loop().Post([self = Self()] {
+      self->written_ = true;
+      self->progress_.NotifyAll();
+    });
+  }
+  // Under mutex_, once, with no write in flight.
+  void FinishNow() {
+    ResumeWriter();
+    this->Finish(end_);
+  }
+
+  void OnWriteDone(bool ok) override {
+    const std::lock_guard lock(mutex_);
+    writing_ = false;
+    if (!ok && !ended_.exchange(true)) end_ = ToGrpcStatus(absl::CancelledError("the client left"));
+    if (ended_) return FinishNow();
+    WriteNext();
+  }
+  void OnCancel() override { End(absl::CancelledError("the client left")); }
+  void OnDone() override {
+    host_.Remove(*this);
+    host_.EndStream();
+    const std::shared_ptr<StreamRpc> last = std::move(self_);
+  }
+
+  RpcHost& host_;
+  std::atomic<bool> ended_{false};
+
+  std::mutex mutex_;
+  std::vector<Response> page_;  // guarded by mutex_; lives until it is written
+  size_t next_ = 0;             // guarded by mutex_
+  bool writing_ = false;        // guarded by mutex_
+  grpc::Status end_;            // guarded by mutex_
+
+  Event progress_;        // loop's thread
+  bool written_ = false;  // loop's thread
+
+  std::shared_ptr<StreamRpc> self_;
+};
+
+}  // namespace millrace::api

@@ -1,0 +1,19 @@
+// The four services of millrace.v1 over the engine's Service.
+#pragma once
+
+#include <grpcpp/impl/codegen/service_type.h>
+
+#include <memory>
+#include <vector>
+
+#include "server/api/rpc.h"
+
+namespace millrace::api {
+
+// `host` must outlive them.
+std::vector<std::unique_ptr<grpc::Service>> MakeServices(RpcHost& host);
+
+// Their full names, for health.
+std::vector<std::string> ServiceNames();
+
+}  // namespace millrace::api

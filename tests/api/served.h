@@ -1,0 +1,58 @@
+// A server over a fake service on a port of its own.
+#pragma once
+
+#include <arpa/inet.h>
+#include <grpcpp/grpcpp.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
+
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "millrace/v1/admin_service.grpc.pb.h"
+#include "server/api/server.h"
+#include "tests/api/fake_service.h"
+
+namespace millrace {
+
+struct Served {
+  explicit Served(const api::ServerOptions& options = {}) {
+    StatusOr<api::Listener> listener = api::Listener::Tcp("127.0.0.1:0");
+    port = listener->port();
+    std::vector<api::Listener> listeners;
+    listeners.push_back(std::move(*listener));
+    server = std::move(*api::Server::Start(on.loop, on.service, std::move(listeners), options));
+    server->SetServing();
+  }
+
+  UniqueFd Connect() const {
+    UniqueFd fd(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+    sockaddr_in address{};
+    address.sin_family = AF_INET;
+    address.sin_port = htons(static_cast<uint16_t>(port));
+    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    if (fd && connect(fd.get(), reinterpret_cast<sockaddr*>(&address), sizeof address) != 0) fd.Reset();
+    return fd;
+  }
+
+  // Whether a new client is answered.
+  bool Answers() const {
+    grpc::ChannelArguments arguments;
+    arguments.SetInt(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1);
+    const auto channel =
+        grpc::CreateCustomChannel("127.0.0.1:" + std::to_string(port), grpc::InsecureChannelCredentials(), arguments);
+    grpc::ClientContext context;
+    context.set_deadline(std::chrono::system_clock::now() + std::chrono::seconds(10));
+    context.set_wait_for_ready(true);
+    v1::GetStatusResponse response;
+    return v1::AdminService::NewStub(channel)->GetStatus(&context, {}, &response).ok();
+  }
+
+  LoopThread on;
+  int port = 0;
+  std::unique_ptr<api::Server> server;
+};
+
+}  // namespace millrace
