@@ -263,7 +263,7 @@ const std::vector<EventKind>& EventKinds() {
        3,
        20,
        {"malaria", "tuberculosis", "RSV", "Lassa fever", "hepatitis C"},
-       {"<company>'s <thing> vaccine {works|protects} in {large trial|late-stage trial}",
+       {"<company>'s <thing> vaccine {works|protects} in {large|late-stage} tests",
         "{Regulators|Officials} approve <company> shot against <thing>",
         "<country> first to {roll out|offer} <thing> vaccine", "{Price|Cost} of <company> <thing> vaccine criticised",
         "Scientists {hail|cautious about} <thing> vaccine results"}},
@@ -518,24 +518,186 @@ const std::vector<std::string_view>& FirstNames() {
   return names;
 }
 
-const std::vector<std::string_view>& LastNames() {
+const std::vector<std::vector<std::string_view>>& Synonyms() {
+  static const std::vector<std::vector<std::string_view>> groups = {
+      {"kill", "slay", "murder", "claim"},
+      {"killed", "dead", "slain", "lost"},
+      {"dead", "killed", "slain"},
+      {"die", "perish", "succumb"},
+      {"deadly", "fatal", "lethal", "murderous"},
+      {"rescuers", "responders", "firefighters", "searchers"},
+      {"hits", "strikes", "shakes", "jolts"},
+      {"police", "officers", "detectives", "constables"},
+      {"protest", "demonstrate", "rally", "march"},
+      {"protests", "demonstrations", "rallies", "marches"},
+      {"arrested", "detained", "held", "jailed"},
+      {"detained", "held", "arrested"},
+      {"soldiers", "troops", "servicemen", "conscripts"},
+      {"gunmen", "attackers", "shooters", "raiders"},
+      {"fire", "blaze", "inferno", "flames"},
+      {"blast", "explosion", "detonation"},
+      {"talks", "negotiations", "meetings", "dialogue"},
+      {"deal", "agreement", "accord", "pact"},
+      {"minister", "secretary", "official"},
+      {"parliament", "assembly", "legislature", "chamber"},
+      {"government", "cabinet", "administration", "leadership"},
+      {"court", "judges", "tribunal", "bench"},
+      {"trial", "hearing", "proceedings"},
+      {"probe", "inquiry", "investigation", "review"},
+      {"inquiry", "probe", "review"},
+      {"quake", "tremor", "temblor"},
+      {"earthquake", "quake", "tremor", "temblor"},
+      {"floods", "flooding", "inundation", "deluge"},
+      {"flooding", "floods", "deluge"},
+      {"storm", "cyclone", "tempest", "gale"},
+      {"crash", "accident", "wreck", "smash"},
+      {"derailed", "crashed", "wrecked"},
+      {"vaccine", "jab", "shot", "inoculation"},
+      {"outbreak", "epidemic", "surge", "spread"},
+      {"epidemic", "outbreak", "surge"},
+      {"hospitals", "clinics", "wards"},
+      {"scientists", "researchers", "experts", "academics"},
+      {"researchers", "scientists", "experts"},
+      {"wins", "takes", "grabs", "secures"},
+      {"profit", "earnings", "income", "surplus"},
+      {"shares", "stock", "equity"},
+      {"jobs", "posts", "positions", "roles"},
+      {"workers", "staff", "employees", "hands"},
+      {"unions", "labour", "organisers"},
+      {"hackers", "intruders", "thieves", "crooks"},
+      {"breach", "leak", "intrusion", "theft"},
+      {"customers", "users", "clients", "subscribers"},
+      {"boss", "chief", "head", "president"},
+      {"chief", "boss", "head"},
+      {"near", "outside", "by", "beyond"},
+      
+      {"amid", "during", "under"},
+      {"over", "about", "concerning"},
+      {"villagers", "residents", "locals", "families"},
+      {"residents", "locals", "families"},
+      {"destroyed", "gutted", "razed"},
+      {"found", "discovered", "unearthed", "spotted"},
+      {"launch", "lift-off", "liftoff"},
+      {"election", "vote", "ballot", "contest"},
+      {"vote", "ballot", "poll"},
+      {"result", "outcome", "count"},
+      {"leader", "president", "strongman"},
+      {"opposition", "critics", "rivals"},
+      {"survivors", "victims", "evacuees"},
+      {"attack", "assault", "raid", "strike"},
+      {"raid", "assault", "attack"},
+      {"army", "military", "forces"},
+      {"rebels", "insurgents", "fighters", "guerrillas"},
+      {"plane", "aircraft", "jet"},
+      {"train", "railway", "rail"},
+      {"boat", "vessel", "craft"},
+      {"beaches", "shores", "sands"},
+      {"spill", "slick", "leak"},
+      {"fans", "supporters", "crowds"},
+      {"final", "decider", "showdown"},
+      {"coach", "manager", "trainer"},
+      {"director", "filmmaker", "auteur"},
+      {"migrants", "refugees", "travellers"},
+      {"border", "frontier", "boundary"},
+      {"gang", "crew", "ring"},
+      {"robbery", "theft", "raid", "burglary"},
+      {"admits", "concedes", "acknowledges"},
+      {"demands", "urges", "seeks", "wants"},
+      {"demand", "urge", "seek", "want"},
+      {"says", "declares", "states", "insists"},
+      {"warns", "cautions", "fears"},
+      {"sends", "dispatches", "rushes"},
+      {"closed", "shut", "sealed"},
+      {"rise", "climb", "mount"},
+      {"swept", "hit", "struck"},
+      {"homes", "houses", "dwellings"},
+      {"thousands", "crowds", "masses"},
+      {"fears", "worries", "alarm"},
+      {"damage", "losses", "destruction"},
+      {"emergency", "alert", "crisis"},
+      {"victory", "triumph", "success"},
+      {"supplies", "aid", "relief"},
+      {"search", "hunt", "sweep"},
+      {"relatives", "families", "kin"},
+      {"leaders", "heads", "presidents"},
+      {"signed", "inked", "sealed"},
+      {"bill", "act", "draft"},
+      {"law", "statute", "legislation"},
+      {"new", "fresh", "latest"},
+      {"rates", "interest", "borrowing"},
+      {"cut", "slash", "trim"},
+      {"cuts", "slashes", "trims"},
+      {"buy", "acquire", "purchase"},
+      {"bid", "offer", "approach"},
+      {"fined", "penalised", "punished"},
+      {"product", "goods", "items"},
+      {"trapped", "buried", "stuck"},
+      {"describe", "recall", "recount"},
+      {"condemn", "denounce", "deplore"},
+      {"condemns", "denounces", "deplores"},
+      {"claims", "allegations", "accusations"},
+      {"suspect", "accused", "defendant"},
+      {"weapons", "guns", "arms"},
+      {"cases", "infections", "patients"},
+      {"approve", "clear", "endorse"},
+      {"spreads", "advances", "moves"},
+      {"streets", "squares", "avenues"},
+      {"tomb", "grave", "burial"},
+      {"older", "earlier"},
+      {"museum", "gallery"},
+      {"stolen", "looted", "pilfered"},
+      {"online", "publicly", "openly"},
+      {"review", "verdict"},
+      {"price", "cost"},
+      {"tributes", "farewells", "condolences"},
+      {"clean", "scrub", "tidy"},
+      {"arrivals", "numbers"}};
+  return groups;
+}
+
+const std::vector<std::string_view>& LastNameBeginnings() {
   static const std::vector<std::string_view> names = {
-      "Abarca",    "Brandvold", "Castelan",   "Dvorsky",   "Eklund",  "Farrokh",    "Galvez",   "Halloran",
-      "Ibarra",    "Jansky",    "Kowalik",    "Lindqvist", "Mbeki",   "Nakagawa",   "Okonjo",   "Petrossian",
-      "Quintero",  "Rahimi",    "Sandoval",   "Tveit",     "Uribe",   "Vasquez",    "Wickham",  "Xanthos",
-      "Yilmaz",    "Zajac",     "Achterberg", "Bellamy",   "Corvino", "Desrosiers", "Engstrom", "Fairweather",
-      "Grigoryan", "Haddad",    "Iwasaki",    "Jaramillo", "Kaplan",  "Lacroix",    "Moreau",   "Nyambura",
-      "Oduya",     "Pemberton", "Radley",     "Szabo",     "Takeda",  "Underhill",  "Varga",    "Whitlock",
-      "Yeboah",    "Zielinski"};
+      "Abar", "Brand", "Castel", "Dvor",  "Ek",    "Farr", "Galv",  "Hall", "Ibar", "Jan",   "Kowal", "Lind", "Mbek",
+      "Naka", "Okon",  "Petr",   "Quint", "Rahim", "Sand", "Tveit", "Urb",  "Vasq", "Wick",  "Xanth", "Yil",  "Zaj",
+      "Acht", "Bell",  "Corv",   "Desro", "Eng",   "Fair", "Grig",  "Hadd", "Iwas", "Jaram", "Kapl",  "Lacr", "Mor",
+      "Nyam", "Odu",   "Pemb",   "Rad",   "Szab",  "Tak",  "Under", "Varg", "Whit", "Yeb",   "Ziel"};
   return names;
 }
 
-const std::vector<std::string_view>& CompanyNames() {
+const std::vector<std::string_view>& LastNameEnds() {
+  static const std::vector<std::string_view> names = {"ano",   "berg", "court", "dal",  "ez",  "ford", "gren", "holm",
+                                                      "ini",   "jak",  "kov",   "lund", "man", "ner",  "ola",  "pont",
+                                                      "quist", "ros",  "sen",   "tova", "uri", "vold", "wood", "yan"};
+  return names;
+}
+
+const std::vector<std::string_view>& TownBeginnings() {
   static const std::vector<std::string_view> names = {
-      "Altrix", "Bexford",   "Caldera",   "Dorvane",    "Elmsworth", "Fenwick",  "Galbro",   "Helion",
-      "Inkara", "Jorvik",    "Kestrel",   "Lumora",     "Marlowe",   "Norvane",  "Ostara",   "Pelagia",
-      "Quorum", "Rivenhall", "Sabine",    "Talos",      "Umbra",     "Veridian", "Westmark", "Xylon",
-      "Yarrow", "Zephyr",    "Arkwright", "Brightwell", "Cobalt",    "Drummond"};
+      "Alder", "Bran", "Cor",  "Dun", "Esk", "Fal", "Gar", "Hol", "Ist",  "Jar", "Kel", "Lor", "Mar", "Nor",
+      "Ost",   "Pel",  "Quar", "Rav", "Sel", "Tol", "Ulm", "Vas", "Wend", "Yar", "Zam", "Bor", "Cal", "Dra",
+      "Fen",   "Gol",  "Hes",  "Ket", "Lan", "Mir", "Oro", "Pra", "Ran",  "Sto", "Tir", "Vel"};
+  return names;
+}
+
+const std::vector<std::string_view>& TownEnds() {
+  static const std::vector<std::string_view> names = {"abad", "ava",   "bek",  "burg",  "cote", "dara", "dorf", "eira",
+                                                      "esti", "fjord", "garh", "hama",  "illo", "ino",  "jola", "kent",
+                                                      "lava", "mira",  "moor", "nagar", "ona",  "pol",  "quay", "ria",
+                                                      "sk",   "tan",   "uri",  "vale",  "vik",  "wick", "yama", "zor"};
+  return names;
+}
+
+const std::vector<std::string_view>& CompanyBeginnings() {
+  static const std::vector<std::string_view> names = {"Alt",  "Bex",  "Cald", "Dorv",   "Elms", "Fen",  "Galb", "Hel",
+                                                      "Ink",  "Jor",  "Kest", "Lum",    "Marl", "Norv", "Ost",  "Pel",
+                                                      "Quor", "Riv",  "Sab",  "Tal",    "Umb",  "Ver",  "West", "Xyl",
+                                                      "Yarr", "Zeph", "Ark",  "Bright", "Cob",  "Drum"};
+  return names;
+}
+
+const std::vector<std::string_view>& CompanyEnds() {
+  static const std::vector<std::string_view> names = {"ara", "ex",  "ford", "gate", "ion",  "ium",  "lane", "mont",
+                                                      "ora", "rix", "sky",  "tech", "vane", "wave", "well", "yx"};
   return names;
 }
 

@@ -12,9 +12,9 @@
 namespace millrace::titles {
 
 struct EventKind {
-  std::string_view name;
-  int frequency;  // how often it is drawn, beside the others
-  int n_max;      // `n` is from 2 to this
+  std::string_view name;  // a word that headlines call it by
+  int frequency;          // how often it is drawn, beside the others
+  int n_max;              // `n` is from 2 to this
   std::vector<std::string_view> things;
   std::vector<std::string_view> tellings;
 };
@@ -29,9 +29,16 @@ const std::vector<EventKind>& EventKinds();
 // Tellings of titles that belong to nothing: weather, lists, opinion.
 const std::vector<std::string_view>& Fillers();
 const std::vector<Country>& Countries();
+// Words that mean about the same in a headline: the first of each may be changed for the others.
+const std::vector<std::vector<std::string_view>>& Synonyms();
+// Names are made of a beginning and an end.
 const std::vector<std::string_view>& FirstNames();
-const std::vector<std::string_view>& LastNames();
-const std::vector<std::string_view>& CompanyNames();
+const std::vector<std::string_view>& LastNameBeginnings();
+const std::vector<std::string_view>& LastNameEnds();
+const std::vector<std::string_view>& TownBeginnings();
+const std::vector<std::string_view>& TownEnds();
+const std::vector<std::string_view>& CompanyBeginnings();
+const std::vector<std::string_view>& CompanyEnds();
 const std::vector<std::string_view>& CompanyTrades();
 const std::vector<std::string_view>& Publishers();
 

@@ -18,20 +18,29 @@ namespace {
 
 constexpr int kDays = 30;
 constexpr int kSizeMax = 60;
-constexpr double kSingleShare = 0.16;   // titles in no family of several
-constexpr double kFillerShare = 0.5;    // of those: about nothing that happens
-constexpr double kNearMissShare = 0.3;  // families that resemble an earlier one
+constexpr double kSingleShare = 0.16;    // titles in no family of several
+constexpr double kFillerShare = 0.5;     // of those: about nothing that happens
+constexpr double kTownShare = 0.65;      // families in a small town
+constexpr double kOwnWordShare = 0.7;    // of its words a family chooses once for all titles
+constexpr double kNamedShare = 0.92;      // of titles that have a name by which their event is known
+constexpr double kNearMissShare = 0.15;  // families that resemble an earlier one
 
 template <typename T>
 const T& Pick(const std::vector<T>& values, Random& random) {
   return values[random.Below(values.size())];
 }
 
+// The names that an event may be known by.
+enum class Key { kCity, kSite, kPerson, kCompany };
+
 // What one event is: the values of its slots.
 struct Event {
   const EventKind* kind = nullptr;
   const Country* country = nullptr;
-  std::string city, region, person, person2, company, company2, thing;
+  uint64_t voice = 0;  // what its own words depend on
+  Key key = Key::kCity;
+  Key second_key = Key::kSite;
+  std::string city, site, region, person, person2, company, company2, thing;
   int first_day = 0;
   int n = 0;
   int m = 0;
@@ -72,11 +81,20 @@ class Generator {
 
  private:
   // Many small families and few large ones.
-  int DrawSize() { return std::min(kSizeMax, static_cast<int>(2.0 / std::pow(1.0 - random_.Uniform(), 0.72))); }
+  int DrawSize() { return std::min(kSizeMax, static_cast<int>(4.0 / std::pow(1.0 - random_.Uniform(), 0.72))); }
 
-  std::string DrawPerson() { return fmt::format("{} {}", Pick(FirstNames(), random_), Pick(LastNames(), random_)); }
+  std::string Joined(const std::vector<std::string_view>& beginnings, const std::vector<std::string_view>& ends) {
+    const std::string_view beginning = Pick(beginnings, random_);
+    return fmt::format("{}{}", beginning, Pick(ends, random_));
+  }
+
+  std::string DrawPerson() {
+    const std::string_view first = Pick(FirstNames(), random_);
+    return fmt::format("{} {}", first, Joined(LastNameBeginnings(), LastNameEnds()));
+  }
   std::string DrawCompany() {
-    return fmt::format("{} {}", Pick(CompanyNames(), random_), Pick(CompanyTrades(), random_));
+    const std::string name = Joined(CompanyBeginnings(), CompanyEnds());
+    return fmt::format("{} {}", name, Pick(CompanyTrades(), random_));
   }
 
   Event MakeEvent() {
@@ -89,12 +107,19 @@ class Generator {
       event.kind = model->kind;
       event.country = model->country;
     }
-    event.city = Pick(event.country->cities, random_);
+    event.city = random_.Chance(kTownShare) ? Joined(TownBeginnings(), TownEnds())
+                                            : std::string(Pick(event.country->cities, random_));
     if (model != nullptr && random_.Chance(0.4)) {
       // The same again, later or earlier in the month.
       event.city = model->city;
       event.first_day = (model->first_day + 10 + static_cast<int>(random_.Below(9))) % (kDays - 2);
     }
+    static const std::vector<std::string_view> sites = {"Bridge", "Valley", "Street",  "Harbour", "Hill", "Square",
+                                                        "Road",   "Canal",  "Quarter", "Point",   "Park", "Station"};
+    const std::string site = Joined(TownBeginnings(), TownEnds());
+    event.site = fmt::format("{} {}", site, Pick(sites, random_));
+    event.key = KeyOf(*event.kind);
+    event.second_key = event.key != Key::kCity && random_.Chance(0.4) ? Key::kCity : Key::kSite;
     static const std::vector<std::string_view> quarters = {"the north", "the south", "the east", "the west", "central"};
     const std::string_view quarter = Pick(quarters, random_);
     const std::string_view country = Bare(event.country->name);
@@ -105,10 +130,24 @@ class Generator {
     event.company = DrawCompany();
     event.company2 = DrawCompany();
     event.thing = Pick(event.kind->things, random_);
+    event.voice = random_.Next();
     event.n = 2 + static_cast<int>(random_.Below(static_cast<uint64_t>(event.kind->n_max)));
-    event.m = 3 + static_cast<int>(random_.Below(90));
+    event.m = 21 + static_cast<int>(random_.Below(70));
     events_.push_back(event);
     return event;
+  }
+
+  // The name that most tellings of a kind have.
+  static Key KeyOf(const EventKind& kind) {
+    const auto count = [&](std::string_view slot) {
+      return std::count_if(kind.tellings.begin(), kind.tellings.end(),
+                           [&](std::string_view telling) { return telling.find(slot) != std::string_view::npos; });
+    };
+    const auto cities = count("<city>");
+    const auto people = count("<person>");
+    const auto companies = count("<company>");
+    if (companies >= cities && companies >= people) return Key::kCompany;
+    return people > cities ? Key::kPerson : Key::kCity;
   }
 
   static std::string_view Bare(std::string_view country) {
@@ -121,12 +160,85 @@ class Generator {
     const int span = 1 + static_cast<int>(random_.Below(static_cast<uint64_t>(std::min(6, 1 + size / 2))));
     for (int i = 0; i < size; ++i) {
       const int age = static_cast<int>(random_.Below(static_cast<uint64_t>(span)));
-      std::string text = Tell(Pick(event.kind->tellings, random_), event, age);
-      if (!told.insert(text).second && random_.Chance(0.7))
-        text = Tell(Pick(event.kind->tellings, random_), event, age);
+      std::string text = TellEvent(event, age, size);
+      if (!told.insert(text).second && random_.Chance(0.5)) text = TellEvent(event, age, size);
       Add(std::move(text), std::min(kDays - 1, event.first_day + age));
     }
   }
+
+  // A telling that names the event: most headlines do, and those that would not mostly say it first. A family is told
+  // in some of the ways only.
+  std::string TellEvent(const Event& event, int age, int size) {
+    const auto& tellings = event.kind->tellings;
+    const uint64_t ways = std::min<uint64_t>(tellings.size(), 2 + static_cast<uint64_t>(size) / 5);
+    const std::string_view telling = tellings[(event.voice + random_.Below(ways)) % tellings.size()];
+    std::string text = WithSynonyms(Tell(telling, event, age), event);
+    if (const size_t comma = text.find(", "); comma != std::string::npos && random_.Chance(0.4)) text.resize(comma);
+    if (random_.Chance(kNamedShare)) Name(event.key, event, text);
+    if (random_.Chance(kNamedShare)) Name(event.second_key, event, text);
+    return text;
+  }
+
+  // Puts a name of the event into a headline that does not have it.
+  void Name(Key key, const Event& event, std::string& text) {
+    const auto has = [&](std::string_view name) { return text.find(name) != std::string::npos; };
+    switch (key) {
+      case Key::kCity:
+        if (has(event.city)) return;
+        text = random_.Chance(0.5) ? fmt::format("{} {}: {}", event.city, event.kind->name, text)
+                                   : fmt::format("{} in {}", text, event.city);
+        return;
+      case Key::kSite:
+        if (has(event.site.substr(0, event.site.find(' ')))) return;
+        text =
+            random_.Chance(0.5) ? fmt::format("{}: {}", event.site, text) : fmt::format("{} near {}", text, event.site);
+        return;
+      case Key::kPerson:
+        if (has(LastNameOf(event.person))) return;
+        text = random_.Chance(0.5) ? fmt::format("{}: {}", LastNameOf(event.person), text)
+                                   : fmt::format("{}, says {}", text, event.person);
+        return;
+      case Key::kCompany:
+        if (has(event.company.substr(0, event.company.find(' ')))) return;
+        text = fmt::format("{} - {}", text, event.company);
+        return;
+    }
+  }
+
+  static std::string LastNameOf(const std::string& person) { return person.substr(person.find(' ') + 1); }
+
+  // The text with some words changed for others that mean the same.
+  std::string WithSynonyms(const std::string& text, const Event& event) {
+    std::string changed;
+    for (size_t at = 0; at < text.size();) {
+      if (!IsLetter(text[at])) {
+        changed.push_back(text[at++]);
+        continue;
+      }
+      size_t end = at;
+      while (end < text.size() && IsLetter(text[end])) ++end;
+      changed += Synonym(std::string_view(text).substr(at, end - at), event);
+      at = end;
+    }
+    return changed;
+  }
+
+  std::string_view Synonym(std::string_view word, const Event& event) {
+    for (const std::vector<std::string_view>& group : Synonyms()) {
+      if (group[0] == word) return group[Choose(group.size(), word, event)];
+    }
+    return word;
+  }
+
+  // One of `count`: mostly the one that this family takes at this place.
+  uint64_t Choose(uint64_t count, std::string_view place, const Event& event) {
+    if (!random_.Chance(kOwnWordShare)) return random_.Below(count);
+    uint64_t mixed = event.voice;
+    for (const char c : place) mixed = (mixed ^ static_cast<unsigned char>(c)) * 0x100000001b3u;  // FNV-1a
+    return (mixed >> 17) % count;
+  }
+
+  static bool IsLetter(char c) { return std::isalpha(static_cast<unsigned char>(c)) != 0; }
 
   void AddFiller() {
     ++families_;
@@ -150,7 +262,7 @@ class Generator {
     for (size_t at = 0; at < telling.size();) {
       if (telling[at] == '{') {
         const size_t end = telling.find('}', at);
-        text += Tell(Alternative(telling.substr(at + 1, end - at - 1)), event, age);
+        text += Tell(Alternative(telling.substr(at + 1, end - at - 1), event), event, age);
         at = end + 1;
       } else if (telling[at] == '<') {
         const size_t end = telling.find('>', at);
@@ -163,10 +275,11 @@ class Generator {
     return text;
   }
 
-  std::string_view Alternative(std::string_view alternatives) {
+  std::string_view Alternative(std::string_view alternatives, const Event& event) {
     const auto bars = static_cast<uint64_t>(std::count(alternatives.begin(), alternatives.end(), '|'));
-    for (uint64_t skip = random_.Below(bars + 1); skip > 0; --skip)
+    for (uint64_t skip = Choose(bars + 1, alternatives, event); skip > 0; --skip) {
       alternatives.remove_prefix(alternatives.find('|') + 1);
+    }
     return alternatives.substr(0, alternatives.find('|'));
   }
 
