@@ -430,7 +430,7 @@ TEST(RocksStoreTest, RunsWithTheSettingsThatItsPromisesNeed) {
     EXPECT_EQ(database.max_bgerror_resume_count, 0);
     EXPECT_EQ(database.max_total_wal_size, 48u << 20);
     EXPECT_EQ(family.write_buffer_size, 16u << 20);
-    EXPECT_EQ(family.max_write_buffer_number, 2);
+    EXPECT_EQ(family.max_write_buffer_number, 3);
     EXPECT_FALSE(family.disable_auto_compactions);
   }
   {

@@ -1,4 +1,5 @@
 // What every store promises, tried on each of them.
+#include <fmt/format.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -144,7 +145,7 @@ TEST_P(StoreContractTest, ScansPageByPageInBothDirections) {
 
 TEST_P(StoreContractTest, EstimatesTheSizeOfARange) {
   WriteBatch batch;
-  for (int i = 0; i < 500; ++i) batch.Put("k" + std::to_string(i), std::string(100, 'x'));
+  for (int i = 0; i < 500; ++i) batch.Put(fmt::format("k{}", i), std::string(100, 'x'));
   ASSERT_TRUE(Commit(std::move(batch)).ok());
   const Store::Size size = RunTask(loop(), store().EstimateSize("k", "l")).value();
   EXPECT_NEAR(static_cast<double>(size.entries), 500, 50);
