@@ -23,9 +23,9 @@ struct Message {
 
 // A question, as every provider can understand it.
 struct Request {
-  std::string model;               // the provider's name for it
+  std::string model;  // the provider's name for it
   std::vector<Message> messages;
-  std::string output_schema;       // JSON Schema as the pipeline gave it, `x-millrace-local` included; empty: text
+  std::string output_schema;  // JSON Schema as the pipeline gave it, `x-millrace-local` included; empty: text
   int32_t max_tokens = 1024;
   std::optional<double> temperature;
   std::optional<double> top_p;
@@ -40,26 +40,26 @@ enum class FinishReason { kStop, kLength, kContentFilter, kRefusal, kOther };
 struct Answer {
   std::string text;
   FinishReason finish_reason = FinishReason::kStop;
-  std::optional<int64_t> input_tokens;   // as the provider counts
+  std::optional<int64_t> input_tokens;  // as the provider counts
   std::optional<int64_t> output_tokens;
-  std::string reported_model;            // empty: not told
+  std::string reported_model;  // empty: not told
 };
 
 // What an attempt came to. Policies branch on this, never on a status code.
 enum class Outcome {
-  kAnswered,       // whole answer
-  kRefused,        // the call's own fault, final: bad request, unknown model, too long (`reason` says which)
-  kAnsweredBad,    // whole answer that is not of the protocol
-  kRateLimited,    // the target's: 429; `retry_after` where told
-  kOverloaded,     // the target's: 503 and the like
-  kServerError,    // the target's: 5xx
-  kCredentials,    // the target's, final until mended: 401, 403
-  kQuota,          // the target's, final until mended: money or quota used up
-  kNotSent,        // the target's: no byte of the request left
-  kUnknown,        // the target's: bytes were sent, no whole status came; maybe billed
-  kPartial,        // the target's: cut after part of an answer; likely billed
-  kTooLarge,       // the call's own: answer beyond the limit of bytes; billed
-  kCancelled,      // we ended it
+  kAnswered,     // whole answer
+  kRefused,      // the call's own fault, final: bad request, unknown model, too long (`reason` says which)
+  kAnsweredBad,  // whole answer that is not of the protocol
+  kRateLimited,  // the target's: 429; `retry_after` where told
+  kOverloaded,   // the target's: 503 and the like
+  kServerError,  // the target's: 5xx
+  kCredentials,  // the target's, final until mended: 401, 403
+  kQuota,        // the target's, final until mended: money or quota used up
+  kNotSent,      // the target's: no byte of the request left
+  kUnknown,      // the target's: bytes were sent, no whole status came; maybe billed
+  kPartial,      // the target's: cut after part of an answer; likely billed
+  kTooLarge,     // the call's own: answer beyond the limit of bytes; billed
+  kCancelled,    // we ended it
 };
 
 struct Failure {
@@ -109,7 +109,9 @@ struct HttpAnswered {
 };
 using Happening = std::variant<Continue, HttpAnswered>;
 
-// One attempt of one call. Transport faults never reach it: the server classifies those by the bytes on the wire.
+// One attempt of one call. Transport faults never reach it: the server classifies those by the bytes on the wire. Long
+// questions and answers are looked at on another thread while the engine's goes on: an exchange reads only what is
+// constant of its backend.
 class Exchange {
  public:
   virtual ~Exchange() = default;
@@ -118,12 +120,12 @@ class Exchange {
 
 // What a backend can do and what its answers depend on. The zero value means least able.
 struct Manifest {
-  std::string kind;              // local, simulated, openai
-  std::string protocol_family;   // part of a call's key: `openai-chat`
-  int dialect_version = 0;       // part of a call's key: raised when the same question is put differently
-  bool has_schema = false;       // takes a JSON Schema with the request
-  bool free_of_charge = false;   // sends nothing that could be billed: no attempt records
-  std::string description;       // one sentence, for people
+  std::string kind;             // local, simulated, openai
+  std::string protocol_family;  // part of a call's key: `openai-chat`
+  int dialect_version = 0;      // part of a call's key: raised when the same question is put differently
+  bool has_schema = false;      // takes a JSON Schema with the request
+  bool free_of_charge = false;  // sends nothing that could be billed: no attempt records
+  std::string description;      // one sentence, for people
 };
 
 // One configured backend. Engine thread only.

@@ -1,0 +1,252 @@
+#include "backends/local/local.h"
+
+#include <fmt/format.h>
+#include <re2/re2.h>
+
+#include <algorithm>
+#include <boost/json.hpp>
+#include <charconv>
+
+#include "backends/local/text.h"
+#include "backends/sdk/schema.h"
+#include "server/base/json.h"
+
+namespace millrace::backend {
+namespace {
+
+constexpr int kDepthMax = 32;
+constexpr int64_t kTermsDefault = 5;
+constexpr int64_t kCharactersDefault = 200;
+constexpr size_t kPatternBytesMax = 4096;
+
+Manifest LocalManifest() {
+  return {.kind = "local",
+          .protocol_family = "local",
+          .dialect_version = 1,
+          .has_schema = true,
+          .free_of_charge = true,
+          .description = "Rules and statistics over the words of the question; no model."};
+}
+
+json::string_view View(std::string_view text) { return {text.data(), text.size()}; }
+std::string_view View(const json::string& text) { return {text.data(), text.size()}; }
+
+// A schema or annotation that can't be followed.
+struct Refusal {
+  std::string message;
+};
+
+// Fills one schema from one text.
+class Filling {
+ public:
+  Filling(const json::value& root, std::string_view text) : root_(root), text_(text) {}
+
+  json::value Fill(const json::value& node, int depth = 0) {
+    const json::object& schema = *SchemaAt(root_, node);
+    // An annotation may stand beside a reference.
+    const json::value* annotation = node.is_object() ? node.get_object().if_contains("x-millrace-local") : nullptr;
+    if (annotation == nullptr) annotation = schema.if_contains("x-millrace-local");
+    if (annotation != nullptr) {
+      if (std::optional<json::value> value = ByAnnotation(*annotation, schema)) return *std::move(value);
+    }
+    return ByType(schema, depth);
+  }
+
+ private:
+  // Nothing where it finds nothing.
+  std::optional<json::value> ByAnnotation(const json::value& annotation, const json::object& schema) {
+    if (const json::string* name = annotation.if_string()) {
+      const std::vector<std::string_view> lines = Lines(text_);
+      if (*name == "count_lines") return FromNumber(static_cast<int64_t>(lines.size()), schema);
+      if (*name == "top_terms") return FromTerms(schema);
+      if (*name == "first_line") return lines.empty() ? FromText("", schema) : FromText(lines[0], schema);
+      if (*name == "longest_line") {
+        const auto longest = std::max_element(lines.begin(), lines.end(),
+                                              [](const auto& a, const auto& b) { return a.size() < b.size(); });
+        return longest == lines.end() ? FromText("", schema) : FromText(*longest, schema);
+      }
+    } else if (const json::object* object = annotation.if_object(); object != nullptr && object->size() == 1) {
+      if (const json::value* value = object->if_contains("const")) return *value;
+      const json::value* pattern = object->if_contains("regex");
+      if (pattern != nullptr && pattern->is_string()) return FromPattern(View(pattern->get_string()), schema);
+    }
+    throw Refusal{fmt::format("x-millrace-local: not known: {}", std::string(json::serialize(annotation)))};
+  }
+
+  json::value FromText(std::string_view text, const json::object& schema) {
+    const std::string_view type = TypeOf(schema);
+    if (type == "array") return json::array{json::value(View(text))};
+    if (type == "integer" || type == "number") {
+      double number = 0;
+      const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
+      if (error != std::errc()) return Minimum(schema);
+      if (type == "integer") return static_cast<int64_t>(std::clamp(number, -9e15, 9e15));
+      return number;
+    }
+    if (type == "boolean") return !text.empty();
+    return json::value(View(CutAt(text, CountOf(schema, "maxLength", 1'000'000))));
+  }
+
+  json::value FromNumber(int64_t number, const json::object& schema) {
+    const std::string_view type = TypeOf(schema);
+    if (type == "integer" || type == "number") return number;
+    return FromText(std::to_string(number), schema);
+  }
+
+  json::value FromTerms(const json::object& schema) {
+    const int64_t count = std::max(CountOf(schema, "maxItems", kTermsDefault), CountOf(schema, "minItems", 0));
+    const std::vector<std::string> terms = TopTerms(text_, static_cast<size_t>(count));
+    if (TypeOf(schema) == "array") {
+      json::array list;
+      for (const std::string& term : terms) list.push_back(json::value(View(term)));
+      return list;
+    }
+    std::string joined;
+    for (const std::string& term : terms) joined += (joined.empty() ? "" : ", ") + term;
+    return FromText(joined, schema);
+  }
+
+  std::optional<json::value> FromPattern(std::string_view text, const json::object& schema) {
+    if (text.size() > kPatternBytesMax) throw Refusal{"x-millrace-local: the pattern is too long"};
+    RE2::Options options;
+    options.set_log_errors(false);
+    const RE2 pattern(re2::StringPiece(text.data(), text.size()), options);
+    if (!pattern.ok()) throw Refusal{fmt::format("x-millrace-local: {}", pattern.error())};
+    const re2::StringPiece whole(text_.data(), text_.size());
+    const int group = pattern.NumberOfCapturingGroups() > 0 ? 1 : 0;
+    re2::StringPiece found[2];
+    json::array list;
+    for (size_t at = 0; pattern.Match(whole, at, whole.size(), RE2::UNANCHORED, found, group + 1);) {
+      const std::string_view match(found[group].data(), found[group].size());
+      if (TypeOf(schema) != "array") return FromText(match, schema);
+      list.push_back(json::value(View(match)));
+      at = static_cast<size_t>(found[0].data() - text_.data()) + std::max<size_t>(found[0].size(), 1);
+      if (at > text_.size() || static_cast<int64_t>(list.size()) >= CountOf(schema, "maxItems", 1000)) break;
+    }
+    if (list.empty()) return std::nullopt;
+    return list;
+  }
+
+  json::value ByType(const json::object& schema, int depth) {
+    if (depth > kDepthMax) throw Refusal{"the schema is nested too deep"};
+    if (const json::value* value = schema.if_contains("const")) return *value;
+    if (const json::value* values = schema.if_contains("enum"); values && values->is_array()) {
+      return MostNamed(values->get_array());
+    }
+    const std::string_view type = TypeOf(schema);
+    if (type == "object") return Object(schema, depth);
+    if (type == "array") return List(schema, depth);
+    if (type == "boolean") return false;
+    if (type == "null") return nullptr;
+    if (type == "integer" || type == "number") return Minimum(schema);
+    return json::value(View(FirstSentence(text_, CountOf(schema, "maxLength", kCharactersDefault))));
+  }
+
+  json::value MostNamed(const json::array& values) {
+    const json::value* best = nullptr;
+    int64_t best_count = -1;
+    for (const json::value& value : values) {
+      const int64_t count =
+          value.is_string() ? CountOfWord(text_, View(value.get_string())) : CountOfWord(text_, json::serialize(value));
+      if (count <= best_count) continue;
+      best = &value;
+      best_count = count;
+    }
+    return best == nullptr ? json::value() : *best;
+  }
+
+  json::value Object(const json::object& schema, int depth) {
+    json::object object;
+    const json::value* properties = schema.if_contains("properties");
+    if (properties == nullptr || !properties->is_object()) return object;
+    for (const json::key_value_pair& property : properties->get_object()) {
+      object[property.key()] = Fill(property.value(), depth + 1);
+    }
+    return object;
+  }
+
+  json::value List(const json::object& schema, int depth) {
+    const json::value* items = schema.if_contains("items");
+    if (items == nullptr || TypeOf(*SchemaAt(root_, *items)) == "string") return FromTerms(schema);
+    json::array list;
+    for (int64_t i = 0; i < std::min<int64_t>(CountOf(schema, "minItems", 0), 100); ++i) {
+      list.push_back(Fill(*items, depth + 1));
+    }
+    return list;
+  }
+
+  static json::value Minimum(const json::object& schema) {
+    if (const json::value* minimum = schema.if_contains("minimum"); minimum && minimum->is_number()) return *minimum;
+    if (const json::value* above = schema.if_contains("exclusiveMinimum"); above && above->is_int64()) {
+      return above->get_int64() + 1;
+    }
+    return 0;
+  }
+
+  const json::value& root_;
+  const std::string_view text_;
+};
+
+std::string QuestionText(const Request& request) {
+  for (const Message& message : request.messages) {
+    if (message.role == "user") return message.content;
+  }
+  return "";
+}
+
+Action Answered(const Request& request) {
+  const std::string text = QuestionText(request);
+  Answer answer;
+  if (request.output_schema.empty()) {
+    answer.text = FirstSentence(text, int64_t{4} * request.max_tokens);
+  } else {
+    const auto schema = ParseJson(request.output_schema);
+    if (!schema.ok()) {
+      return Fail{{.outcome = Outcome::kRefused,
+                   .reason = "REQUEST_REFUSED",
+                   .message = fmt::format("the schema: {}", MessageOf(schema.status())),
+                   .retry_after = {},
+                   .http_status = 0}};
+    }
+    try {
+      answer.text = json::serialize(Filling(*schema, text).Fill(*schema));
+    } catch (const Refusal& refusal) {
+      return Fail{{.outcome = Outcome::kRefused,
+                   .reason = "REQUEST_REFUSED",
+                   .message = refusal.message,
+                   .retry_after = {},
+                   .http_status = 0}};
+    }
+  }
+  answer.input_tokens = 0;  // it reads no tokens, and bills none
+  answer.output_tokens = 0;
+  return Done{std::move(answer)};
+}
+
+class LocalExchange final : public Exchange {
+ public:
+  explicit LocalExchange(const Request& request) : request_(request) {}
+  Action Next(Happening) override { return Answered(request_); }
+
+ private:
+  const Request request_;
+};
+
+class LocalBackend final : public Backend {
+ public:
+  const Manifest& manifest() const override { return manifest_; }
+  std::unique_ptr<Exchange> Start(const Request& request, uint64_t) override {
+    return std::make_unique<LocalExchange>(request);
+  }
+  // Never called: nothing of it is stored before it is settled.
+  Action Reparse(const Request& request, const HttpAnswered&) override { return Answered(request); }
+
+ private:
+  const Manifest manifest_ = LocalManifest();
+};
+
+}  // namespace
+
+std::unique_ptr<Backend> MakeLocal() { return std::make_unique<LocalBackend>(); }
+
+}  // namespace millrace::backend

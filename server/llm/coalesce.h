@@ -1,0 +1,100 @@
+// Identical calls in flight are one call: the call table. Whoever asks first, pays; others wait for the same answer. A
+// waiter that leaves (stop, deadline) ends only its own waiting: the call goes on for the others, an attempt in flight
+// is read to its end and stored in any case, and who came next takes over what the call has cost.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <list>
+#include <map>
+#include <memory>
+#include <optional>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "server/base/digest.h"
+#include "server/base/loop.h"
+#include "server/llm/call.h"
+#include "server/llm/progress.h"
+#include "server/llm/queue.h"
+#include "server/llm/target.h"
+
+namespace millrace {
+
+// One who waits for a call.
+struct CallWaiter {
+  CallWaiter(Loop& loop, const CallContext& its_context) : context(its_context), changed(loop) {}
+
+  const CallContext& context;
+  Event changed;  // the call is over, or the waiter is to stop
+};
+
+// A call in flight, and who waits for it.
+struct SharedCall {
+  SharedCall(Loop& loop, const Digest& its_key, CallRequest its_request, const Alias& its_alias)
+      : key(its_key), request(std::move(its_request)), alias(its_alias), changed(loop) {}
+
+  // Nobody waits: no new attempt is worth starting.
+  bool IsAbandoned() const { return waiters.empty(); }
+  // Who pays now. Not while it is abandoned.
+  const CallContext& PaidBy() const { return waiters.front()->context; }
+  int64_t Priority() const;
+  std::vector<std::string> ItemIds() const;
+
+  const Digest key;
+  const CallRequest request;
+  const Alias& alias;
+  bool look_up = true;
+  std::optional<Duration> ttl;
+
+  std::list<CallWaiter*> waiters;  // in the order in which they came
+  Event changed;                   // for the call's own coroutine: granted, joined, left, draining
+  Ticket* ticket = nullptr;        // while it waits for a slot
+
+  CallProgress progress;
+  // The newest failure of a target; it is what a waiter that gives up is told.
+  std::optional<backend::Failure> failure;
+  Target* failing = nullptr;  // its target, until it answers
+  int32_t attempt_number = 0;
+  std::optional<Digest> asked_key;  // of the attempt in flight
+
+  bool finished = false;
+  CallWaiter* payer = nullptr;  // once it is finished; only compared
+  Payer settled_for;            // whose batch has the settlement
+  bool drained = false;         // ended because the server goes down: nothing is settled
+  CallResult result;
+};
+
+// All calls in flight.
+class CallTable {
+ public:
+  // Calls of the same key are the same question with the same rules.
+  std::shared_ptr<SharedCall> Find(const Digest& key) const;
+  void Add(std::shared_ptr<SharedCall> call);
+  void Remove(const Digest& key);
+
+  // In the order of the keys.
+  const std::map<Digest, std::shared_ptr<SharedCall>>& calls() const { return calls_; }
+  // Lets every call look around: the server drains.
+  void WakeAll();
+
+ private:
+  std::map<Digest, std::shared_ptr<SharedCall>> calls_;
+};
+
+// Keys that are being asked for, whatever call they belong to: two aliases may share a target.
+class KeyClaims {
+ public:
+  explicit KeyClaims(Loop& loop) : released_(loop) {}
+
+  // Takes all of the keys once none of them is taken.
+  Task<void> Claim(const std::vector<Digest>& keys);
+  void Release(const std::vector<Digest>& keys);
+
+ private:
+  std::set<Digest> taken_;
+  Event released_;
+};
+
+}  // namespace millrace

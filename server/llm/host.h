@@ -1,0 +1,78 @@
+// The host drives backends: it does what an exchange asks for (HTTP, waits, secrets) and tells it what happened, so
+// that limits, classes and virtual time are the same for all. One try is sent through the seam AttemptSender.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <variant>
+
+#include "backends/sdk/backend.h"
+#include "server/base/loop.h"
+#include "server/base/pool.h"
+#include "server/base/task.h"
+#include "server/http/client.h"
+#include "server/llm/target.h"
+
+namespace millrace {
+
+// What one try came to.
+using AttemptResult = std::variant<backend::Answer, backend::Failure>;
+
+// Told by the sender at the moments of an attempt that must be stored before it goes on.
+class AttemptMoments {
+ public:
+  virtual ~AttemptMoments() = default;
+  // (a) Before the first billable byte leaves, or the billable wait begins. False: it must not be sent any more.
+  virtual Task<bool> Started() = 0;
+  // The last byte came, or the attempt failed: its slot is free.
+  virtual void Ended() = 0;
+  // (b) After a whole billable answer, before it is parsed. `http_status` 0: a provider without I/O, see PackAnswer.
+  virtual Task<void> Answered(int http_status, std::string raw) = 0;
+};
+
+// One try of one call at one target.
+struct AttemptOrder {
+  BackendEntry* entry = nullptr;
+  backend::Request request;  // `model` set, annotations that are not for it stripped
+  CallTimeouts timeouts;
+  uint64_t seed = 0;
+};
+
+// Sends attempts. Engine thread. `moments` must live until it resumes.
+class AttemptSender {
+ public:
+  virtual ~AttemptSender() = default;
+  virtual Task<AttemptResult> Send(AttemptOrder order, AttemptMoments& moments) = 0;
+};
+
+// A whole answer as raw bytes, for what has no HTTP of its own; and back. An answer that can't be read is a failure.
+std::string PackAnswer(const backend::Answer& answer);
+AttemptResult UnpackAnswer(const std::string& raw);
+
+// An answer out of the raw bytes of moment (b).
+AttemptResult Reparse(backend::Backend& backend, const backend::Request& request, int http_status, std::string raw);
+
+struct HostLimits {
+  size_t response_bytes_max = 8u << 20;
+};
+
+class Host final : public AttemptSender {
+ public:
+  Host(Loop& loop, Pool& pool, HttpClient& http, HostLimits limits)
+      : loop_(loop), pool_(pool), http_(http), limits_(limits) {}
+
+  Task<AttemptResult> Send(AttemptOrder order, AttemptMoments& moments) override;
+
+ private:
+  Task<HttpResult> SendHttp(const BackendEntry& entry, backend::SendHttp& send, const CallTimeouts& timeouts,
+                            TimePoint deadline);
+  Task<backend::Action> Next(std::shared_ptr<backend::Exchange> exchange, backend::Happening happening, size_t bytes);
+
+  Loop& loop_;
+  Pool& pool_;
+  HttpClient& http_;
+  const HostLimits limits_;
+};
+
+}  // namespace millrace

@@ -1,0 +1,31 @@
+#include "server/llm/repair.h"
+
+#include <fmt/format.h>
+
+namespace millrace {
+namespace {
+
+// An answer that is only long is not sent back whole: what it cost once, it would cost again.
+constexpr size_t kAnswerBytesMax = 16u << 10;
+
+// Cuts at a character's begin.
+void CutUtf8(std::string& text, size_t bytes_max) {
+  if (text.size() <= bytes_max) return;
+  size_t end = bytes_max;
+  while (end > 0 && (static_cast<unsigned char>(text[end]) & 0xc0) == 0x80) --end;
+  text.resize(end);
+}
+
+}  // namespace
+
+backend::Request RepairRequest(backend::Request question, std::string answer, const Status& fault) {
+  CutUtf8(answer, kAnswerBytesMax);
+  question.messages.push_back({.role = "assistant", .content = std::move(answer)});
+  question.messages.push_back(
+      {.role = "user",
+       .content = fmt::format("{}.\nAnswer the question again with JSON that fits the schema, and nothing else.",
+                              MessageOf(fault))});
+  return question;
+}
+
+}  // namespace millrace

@@ -1,0 +1,13 @@
+// The question after an answer that does not fit: the conversation goes on with the answer and what is wrong with it.
+#pragma once
+
+#include <string>
+
+#include "backends/sdk/backend.h"
+#include "server/base/status.h"
+
+namespace millrace {
+
+backend::Request RepairRequest(backend::Request question, std::string answer, const Status& fault);
+
+}  // namespace millrace

@@ -1,0 +1,84 @@
+#include "server/llm/validate.h"
+
+#include <fmt/format.h>
+
+#include <boost/json.hpp>
+
+#include "server/base/json.h"
+#include "server/text/salvage.h"
+
+namespace millrace {
+namespace {
+
+using backend::FinishReason;
+
+Verdict Unusable(Remedy remedy, std::string_view reason, std::string_view message) {
+  return {.remedy = remedy, .status = MakeError(absl::StatusCode::kFailedPrecondition, reason, message), .text = {}};
+}
+
+}  // namespace
+
+std::string_view FinishReasonName(FinishReason reason) {
+  switch (reason) {
+    case FinishReason::kStop:
+      return "stop";
+    case FinishReason::kLength:
+      return "length";
+    case FinishReason::kContentFilter:
+      return "content_filter";
+    case FinishReason::kRefusal:
+      return "refusal";
+    case FinishReason::kOther:
+      break;
+  }
+  return "other";
+}
+
+FinishReason FinishReasonOf(std::string_view name) {
+  for (const FinishReason reason :
+       {FinishReason::kStop, FinishReason::kLength, FinishReason::kContentFilter, FinishReason::kRefusal}) {
+    if (FinishReasonName(reason) == name) return reason;
+  }
+  return FinishReason::kOther;
+}
+
+Verdict Judge(std::string text, std::string_view finish_reason, const std::optional<Schema>& schema) {
+  if (finish_reason == kBadResponse) {
+    return Unusable(Remedy::kAgain, "BAD_RESPONSE", "the provider's answer is not of its protocol");
+  }
+  if (finish_reason == kTooLarge) {
+    return Unusable(Remedy::kOtherTarget, "RESPONSE_TOO_LARGE", "the answer is larger than the limit of bytes");
+  }
+  switch (FinishReasonOf(finish_reason)) {
+    case FinishReason::kLength:
+      return Unusable(Remedy::kOtherTarget, "TRUNCATED", "the answer was cut by the limit of tokens");
+    case FinishReason::kContentFilter:
+      return Unusable(Remedy::kOtherTarget, "CONTENT_FILTER", "the provider's filter stopped the answer");
+    case FinishReason::kRefusal:
+      return Unusable(Remedy::kOtherTarget, "REFUSAL", fmt::format("the model refused: {}", Excerpt(text, 200)));
+    case FinishReason::kStop:
+    case FinishReason::kOther:
+      break;
+  }
+  if (text.find_first_not_of(" \t\r\n") == std::string::npos) {
+    return Unusable(Remedy::kAgain, "EMPTY_ANSWER", "the answer is empty");
+  }
+  if (!schema) return {.remedy = Remedy::kNone, .status = absl::OkStatus(), .text = std::move(text)};
+
+  auto value = ParseJson(text);
+  if (!value.ok()) {
+    const std::string_view salvaged = SalvageJson(text);
+    auto second = ParseJson(salvaged);
+    if (!second.ok()) {
+      return Unusable(Remedy::kRepair, "NOT_JSON", fmt::format("the answer is no JSON: {}", MessageOf(value.status())));
+    }
+    value = std::move(second);
+    text = std::string(salvaged);
+  }
+  if (const Status status = schema->Check(*value); !status.ok()) {
+    return {.remedy = Remedy::kRepair, .status = WithContext(status, "the answer does not fit the schema"), .text = {}};
+  }
+  return {.remedy = Remedy::kNone, .status = absl::OkStatus(), .text = std::move(text)};
+}
+
+}  // namespace millrace

@@ -1,0 +1,40 @@
+// Whether an answer can be used: complete, not empty, and of the schema. JSON that a model put into a fence or between
+// sentences is taken out.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "backends/sdk/backend.h"
+#include "server/base/status.h"
+#include "server/text/schema.h"
+
+namespace millrace {
+
+// As answers are stored: stop, length, content_filter, refusal, other.
+std::string_view FinishReasonName(backend::FinishReason reason);
+backend::FinishReason FinishReasonOf(std::string_view name);
+
+// Stored in place of a finish reason where there was no answer to keep.
+inline constexpr char kBadResponse[] = "bad_response";  // not of the provider's protocol
+inline constexpr char kTooLarge[] = "too_large";        // cut by the limit of bytes
+
+// What becomes of a call whose answer can't be used.
+enum class Remedy {
+  kNone,         // it can be used
+  kRepair,       // ask again with the error
+  kAgain,        // ask the same again
+  kOtherTarget,  // this target would say the same
+};
+
+struct Verdict {
+  Remedy remedy = Remedy::kNone;
+  Status status;     // of an answer that can't be used: its reason
+  std::string text;  // of one that can: the answer, or the JSON in it
+};
+
+// Judges an answer. A pure function, any thread.
+Verdict Judge(std::string text, std::string_view finish_reason, const std::optional<Schema>& schema);
+
+}  // namespace millrace
