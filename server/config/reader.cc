@@ -6,6 +6,7 @@
 
 #include <optional>
 
+#include "millrace/v1/server_config.pb.h"
 #include "server/config/field_path.h"
 #include "server/config/field_value.h"
 #include "server/config/nearest.h"
@@ -50,6 +51,8 @@ class Reader {
       ReadAt(form.list(), node, message, path);
     } else if (node.kind == Kind::kScalar && HasScalarForm(form)) {
       ReadShortForm(node, message, path);
+    } else if (&descriptor == v1::Secret::descriptor()) {
+      Refuse(node, path, "expected {env: NAME} or {file: PATH}; a secret is never written in place");
     } else if (node.kind != Kind::kNull || HasScalarForm(form)) {  // `local:` alone is an empty message
       Refuse(node, path, fmt::format("expected {}, got {}", ExpectationOf(form), Got(node)));
     }
