@@ -247,12 +247,15 @@ std::optional<std::string> SetScalar(const Slot& slot, const Scalar& scalar) {
 std::optional<std::string> SetShortForm(Message& message, const Scalar& scalar) {
   const v1::ShortForm& form = ShortFormOf(*message.GetDescriptor());
   const std::string& path = ShortFormPath(form, scalar);
-  if (path.empty()) {
+  const auto expected = [&] {
     return fmt::format("expected {}, got {}", ShortFormExpectation(form, *message.GetDescriptor()), Got(scalar));
-  }
+  };
+  if (path.empty()) return expected();
   const StatusOr<std::vector<Slot>> slots = ResolvePath(message, path);
   if (!slots.ok()) return std::string(MessageOf(slots.status()));
-  return SetScalar(slots->back(), scalar);
+  std::optional<std::string> what = SetScalar(slots->back(), scalar);
+  if (what && slots->back().field->enum_type() != nullptr) return expected();  // there are other forms than its names
+  return what;
 }
 
 void Touch(const Slot& slot) {

@@ -1,14 +1,9 @@
 #include "server/config/server_config.h"
 
-#include <fcntl.h>
 #include <fmt/format.h>
 #include <google/protobuf/util/time_util.h>
 #include <re2/re2.h>
-#include <sys/stat.h>
-#include <sys/statvfs.h>
-#include <unistd.h>
 
-#include <cstdlib>
 #include <map>
 #include <set>
 
@@ -21,8 +16,6 @@
 
 namespace millrace {
 namespace {
-
-constexpr size_t kSecretBytesMax = 64u << 10;
 
 // Target and the alias that gave its limits.
 using Target = std::pair<std::string, std::string>;
@@ -168,44 +161,6 @@ void LoadProfiles(v1::ServerConfig& config, const FileLoader& load_file, Reading
   }
 }
 
-Status SecretError(std::string_view what) {
-  return MakeError(absl::StatusCode::kFailedPrecondition, "PROVIDER_CREDENTIALS", what);
-}
-
-struct CloseFd {
-  int fd;
-  ~CloseFd() {
-    if (fd >= 0) ::close(fd);
-  }
-};
-
-StatusOr<std::string> ReadSecretFile(const std::string& path) {
-  const std::string shown = Excerpt(path, 200);
-  const CloseFd file{::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK)};
-  struct stat info {};
-  if (file.fd < 0 || ::fstat(file.fd, &info) != 0)
-    return SecretError(fmt::format("can't open the secret's file {}", shown));
-  struct statvfs system {};
-  const bool is_read_only = ::fstatvfs(file.fd, &system) == 0 && (system.f_flag & ST_RDONLY) != 0;
-  if ((info.st_mode & (S_IROTH | S_IWOTH)) != 0 && !is_read_only) {
-    return SecretError(fmt::format("everyone may read the secret's file {}: chmod 600 it", shown));
-  }
-  std::string secret(kSecretBytesMax + 1, '\0');
-  size_t size = 0;
-  while (size < secret.size()) {
-    const ssize_t read = ::read(file.fd, secret.data() + size, secret.size() - size);
-    if (read < 0) return SecretError(fmt::format("can't read the secret's file {}", shown));
-    if (read == 0) break;
-    size += static_cast<size_t>(read);
-  }
-  if (size > kSecretBytesMax) return SecretError(fmt::format("the secret's file {} is over 64 KiB", shown));
-  secret.resize(size);
-  if (secret.ends_with('\n')) secret.pop_back();
-  if (secret.ends_with('\r')) secret.pop_back();
-  if (secret.empty()) return SecretError(fmt::format("the secret's file {} is empty", shown));
-  return secret;
-}
-
 }  // namespace
 
 StatusOr<v1::ServerConfig> ReadServerConfig(std::string_view text, std::string_view filename,
@@ -245,13 +200,8 @@ StatusOr<v1::SimulatedProfile> ReadSimulatedProfile(std::string_view text, std::
   return profile;
 }
 
-StatusOr<std::string> ReadSecret(const v1::Secret& secret) {
-  if (secret.has_file()) return ReadSecretFile(secret.file());
-  const char* value = secret.env().empty() ? nullptr : std::getenv(secret.env().c_str());
-  if (value == nullptr || *value == '\0') {
-    return SecretError(fmt::format("the environment variable {} is not set", Excerpt(secret.env(), 200)));
-  }
-  return std::string(value);
+StatusOr<Secret> ReadSecret(const v1::Secret& secret) {
+  return secret.has_file() ? Secret::FromFile(secret.file()) : Secret::FromEnvironment(secret.env());
 }
 
 }  // namespace millrace

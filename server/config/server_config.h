@@ -5,6 +5,7 @@
 #include <string_view>
 
 #include "millrace/v1/server_config.pb.h"
+#include "server/base/secret.h"
 #include "server/base/status.h"
 #include "server/config/pipeline_file.h"
 
@@ -22,8 +23,7 @@ v1::ServerConfig BuiltinServerConfig();
 // How a simulated provider behaves, from a file of its own.
 StatusOr<v1::SimulatedProfile> ReadSimulatedProfile(std::string_view text, std::string_view filename);
 
-// The secret itself. FAILED_PRECONDITION (PROVIDER_CREDENTIALS), naming the variable or file, where it is not set,
-// empty, over 64 KiB, or a file that everyone may read (but on a read-only file system). Blocks.
-StatusOr<std::string> ReadSecret(const v1::Secret& secret);
+// The secret itself, from its variable or file: when it is used, and not before. Blocks.
+StatusOr<Secret> ReadSecret(const v1::Secret& secret);
 
 }  // namespace millrace
