@@ -28,7 +28,7 @@ timeout: 3s
 cache: {ttl: 1h}
 when: {compare: {field: x, equals: {b: 1, a: 2}}}
 cluster:
-  lexical: {fields: [title]}
+  lexical: {fields: [title], max_document_share: 20%, max_neighbors: 200}
   time_window: 36h
   time_field: t
   passes: [{threshold: 0.5}]

@@ -19,26 +19,6 @@ std::string ErrorOf(std::string_view text, const YamlLimits& limits = {}) {
   return std::string(MessageOf(ReadYaml(text, "f", limits).status()));
 }
 
-// A scalar that is ambiguous counts as text here.
-std::string JsonOf(const YamlNode& node) {
-  std::string out;
-  switch (node.kind) {
-    case YamlNode::Kind::kNull:
-      return "null";
-    case YamlNode::Kind::kScalar:
-      return ScalarToJson({node.text, node.quoted}).value_or(QuoteJson(node.text));
-    case YamlNode::Kind::kList:
-      for (const YamlNode& element : node.elements) out += (out.empty() ? "" : ",") + JsonOf(element);
-      return "[" + out + "]";
-    case YamlNode::Kind::kMap:
-      for (const YamlMember& member : node.members) {
-        out += (out.empty() ? "" : ",") + QuoteJson(member.name) + ":" + JsonOf(member.value);
-      }
-      return "{" + out + "}";
-  }
-  return out;
-}
-
 TEST(DocumentTest, EveryNodeKnowsItsPlace) {
   const StatusOr<YamlNode> node = ReadYaml("a: 1\nb:\n  - x\n  - {c: 'y'}\n", "f");
   ASSERT_TRUE(node.ok()) << node.status();

@@ -13,6 +13,8 @@
 #include <vector>
 
 #include "server/base/status.h"
+#include "server/config/document.h"
+#include "server/config/field_value.h"
 #include "server/config/pipeline_file.h"
 #include "server/stages/stage.h"
 
@@ -81,6 +83,26 @@ inline std::string PipelineText(std::string_view stage) {
   std::istringstream lines{std::string(stage)};
   for (std::string line; std::getline(lines, line);) text += "  " + line + "\n";
   return text;
+}
+
+// A tree as JSON. A scalar that is ambiguous counts as text here.
+inline std::string JsonOf(const YamlNode& node) {
+  std::string out;
+  switch (node.kind) {
+    case YamlNode::Kind::kNull:
+      return "null";
+    case YamlNode::Kind::kScalar:
+      return ScalarToJson({node.text, node.quoted}).value_or(QuoteJson(node.text));
+    case YamlNode::Kind::kList:
+      for (const YamlNode& element : node.elements) out += (out.empty() ? "" : ",") + JsonOf(element);
+      return "[" + out + "]";
+    case YamlNode::Kind::kMap:
+      for (const YamlMember& member : node.members) {
+        out += (out.empty() ? "" : ",") + QuoteJson(member.name) + ":" + JsonOf(member.value);
+      }
+      return "{" + out + "}";
+  }
+  return out;
 }
 
 }  // namespace millrace
