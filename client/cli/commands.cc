@@ -1,0 +1,126 @@
+#include "client/cli/commands.h"
+
+#include <fmt/format.h>
+#include <signal.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <filesystem>
+#include <fstream>
+#include <iostream>
+#include <mutex>
+#include <thread>
+
+#include "client/cli/output.h"
+#include "server/config/pipeline_file.h"
+#include "server/stages/stage.h"
+
+namespace millrace::cli {
+namespace {
+
+constexpr size_t kDefinitionBytesMax = 4u << 20;
+constexpr std::chrono::seconds kDrainPatience(20);
+
+std::mutex interrupt_mutex;
+std::function<void()> on_interrupt;  // guarded by interrupt_mutex
+std::atomic<bool> was_interrupted{false};
+
+StatusOr<std::string> ReadFile(const std::string& path) {
+  std::ifstream file(path, std::ios::binary);
+  if (!file) return MakeError(absl::StatusCode::kNotFound, "FILE_ERROR", fmt::format("{} can't be read", Excerpt(path, 256)));
+  std::string text(kDefinitionBytesMax + 1, '\0');
+  file.read(text.data(), static_cast<std::streamsize>(text.size()));
+  text.resize(static_cast<size_t>(file.gcount()));
+  if (text.size() > kDefinitionBytesMax) {
+    return MakeError(absl::StatusCode::kInvalidArgument, "INVALID_DEFINITION",
+                     fmt::format("{} is larger than 4 MiB", Excerpt(path, 256)));
+  }
+  return text;
+}
+
+}  // namespace
+
+StatusOr<client::Client*> Session::Connect() {
+  if (client_) return client_.get();
+  if (!server.empty() && !local) {
+    client_ = client::Client::Dial(server);
+    return client_.get();
+  }
+  MR_ASSIGN_OR_RETURN(holder_, client::Holder::Open(data_dir, config));
+  std::cerr << holder_->description() << "\n";
+  client_ = client::Client::Dial(holder_->target());
+  return client_.get();
+}
+
+std::string Session::Flags() const {
+  if (!server.empty() && !local) return fmt::format(" --server {}", server);
+  return data_dir == "./.millrace" ? "" : fmt::format(" --data-dir {}", data_dir);
+}
+
+void Session::OnInterrupt(std::function<void()> function) {
+  const std::lock_guard lock(interrupt_mutex);
+  on_interrupt = std::move(function);
+}
+
+bool Session::interrupted() const { return was_interrupted; }
+
+void Session::Finish() {
+  OnInterrupt(nullptr);
+  if (holder_) holder_->Drain(kDrainPatience);
+  client_.reset();
+  holder_.reset();
+}
+
+// Before any other thread is made: every thread has the signal blocked, and this one takes it.
+void WatchInterrupts() {
+  sigset_t signals;
+  sigemptyset(&signals);
+  sigaddset(&signals, SIGINT);
+  sigaddset(&signals, SIGTERM);
+  pthread_sigmask(SIG_BLOCK, &signals, nullptr);
+  ::signal(SIGPIPE, SIG_IGN);
+  std::thread([signals] {
+    int signal = 0;
+    while (sigwait(&signals, &signal) == 0) {
+      if (was_interrupted.exchange(true)) ::_exit(kInterrupted);
+      const std::lock_guard lock(interrupt_mutex);
+      if (!on_interrupt) ::_exit(kInterrupted);
+      on_interrupt();
+    }
+  }).detach();
+}
+
+CLI::App* AddCommand(CLI::App& app, const std::string& name, const std::string& description, const std::string& examples) {
+  CLI::App* command = app.add_subcommand(name, description);
+  command->fallthrough();
+  command->footer("Examples:\n" + examples);
+  return command;
+}
+
+bool IsFile(const std::string& pipeline) {
+  return pipeline.find('/') != std::string::npos || pipeline.ends_with(".yaml") || pipeline.ends_with(".yml");
+}
+
+StatusOr<v1::Pipeline> LoadPipeline(const std::string& path) {
+  MR_ASSIGN_OR_RETURN(const std::string text, ReadFile(path));
+  const std::filesystem::path folder = std::filesystem::path(path).parent_path();
+  const FileLoader load = [&folder](std::string_view name) { return ReadFile((folder / name).string()); };
+  const StageRegistry stages = BuiltinStages();
+  MR_ASSIGN_OR_RETURN(PipelineFile file, ReadPipeline(text, path, load, &stages));
+  return std::move(file.pipeline);
+}
+
+Status ReadParameters(const std::vector<std::string>& given,
+                      google::protobuf::Map<std::string, v1::ParameterValue>& into) {
+  for (const std::string& entry : given) {
+    const size_t equals = entry.find('=');
+    if (equals == std::string::npos || equals == 0) {
+      return MakeError(absl::StatusCode::kInvalidArgument, "INVALID_FIELD",
+                       fmt::format("-p {}: expected NAME=VALUE", Excerpt(entry)));
+    }
+    into[entry.substr(0, equals)].set_string(entry.substr(equals + 1));
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace millrace::cli

@@ -1,0 +1,151 @@
+// items, why.
+#include <fmt/format.h>
+
+#include <iostream>
+
+#include "client/cli/commands.h"
+#include "client/cli/output.h"
+
+namespace millrace::cli {
+namespace {
+
+struct ItemArguments {
+  std::string run;
+  std::string stage;
+  std::vector<std::string> states;
+  int64_t limit = 100;
+  bool all = false;
+  std::string item;
+};
+
+int ListItems(Session& session, const ItemArguments& arguments) {
+  v1::ListItemsRequest request;
+  request.set_run(arguments.run);
+  request.set_stage(arguments.stage);
+  for (const std::string& name : arguments.states) {
+    std::string upper = name;
+    std::transform(upper.begin(), upper.end(), upper.begin(), [](char c) { return c >= 'a' && c <= 'z' ? c - 32 : c; });
+    v1::ItemState state = v1::ITEM_STATE_UNSPECIFIED;
+    if (!v1::ItemState_Parse("ITEM_STATE_" + upper, &state)) {
+      return PrintError(MakeError(absl::StatusCode::kInvalidArgument, "INVALID_FIELD",
+                                  fmt::format("--state {}: expected ok, degraded, failed, skipped or parked", Excerpt(name))));
+    }
+    request.add_states(state);
+  }
+  const StatusOr<client::Client*> client = session.Connect();
+  if (!client.ok()) return PrintError(client.status());
+  std::vector<std::vector<std::string>> rows = {{"ID", "STATE", "REASON", "ITEM"}};
+  int64_t left = arguments.limit;
+  do {
+    request.set_page_size(arguments.all ? 1000 : static_cast<int32_t>(std::min<int64_t>(left, 1000)));
+    const StatusOr<v1::ListItemsResponse> response = (*client)->ListItems(request);
+    if (!response.ok()) return PrintError(response.status());
+    if (session.json()) PrintJson(*response);
+    for (const v1::Item& item : response->items()) {
+      if (session.format == "jsonl") {
+        // The item as it is, with what says where it stands: no times, so that two runs can be compared.
+        v1::Item line = item;
+        line.clear_end_time();
+        line.clear_origin();
+        PrintJson(line, Layout::kLine);
+      } else if (!session.json()) {
+        rows.push_back({Safe(item.id(), 40), StateName(item.state()),
+                        item.has_error() ? ReasonName(item.error().reason()) : "-",
+                        item.json().empty() ? Safe(item.error().message()) : Safe(item.json())});
+      }
+    }
+    left -= response->items_size();
+    request.set_page_token(response->next_page_token());
+  } while (!request.page_token().empty() && (arguments.all || left > 0));
+  if (session.format == "text") {
+    std::cout << Table(rows);
+    if (!request.page_token().empty()) std::cerr << "there are more: --all, or --limit N\n";
+  }
+  return kDone;
+}
+
+void PrintCall(const v1::CallExplanation& call) {
+  std::cout << fmt::format("  call {} to {}{}\n", call.call_key().substr(0, 12), call.model(),
+                           call.cache_hit() ? fmt::format(": remembered, answered by {} at {}",
+                                                          call.answered_by_run().empty() ? "generate" : call.answered_by_run(),
+                                                          Time(call.answer_time()))
+                                            : "");
+  if (!call.system().empty()) std::cout << "    system  " << Safe(call.system(), 2000) << "\n";
+  std::cout << "    prompt  " << Safe(call.prompt(), 2000) << "\n";
+  std::cout << "    answer  " << Safe(call.answer(), 2000) << "\n";
+  for (const v1::Attempt& attempt : call.attempts()) {
+    std::cout << fmt::format(
+        "    attempt {} at {}/{}: {}, {} s, {} + {} tokens, {}{}\n", attempt.number(), attempt.backend(), attempt.model(),
+        v1::AttemptOutcome_Name(attempt.outcome()).substr(16), Seconds(attempt.latency()), Count(attempt.input_tokens()),
+        Count(attempt.output_tokens()), attempt.has_cost_nano_usd() ? Cost(attempt.cost_nano_usd(), 0) : "unpriced",
+        attempt.error().empty() ? "" : ": " + Safe(attempt.error(), 500));
+  }
+}
+
+int Why(Session& session, const ItemArguments& arguments) {
+  v1::ExplainItemRequest request;
+  request.set_run(arguments.run);
+  request.set_item_id(arguments.item);
+  request.set_stage(arguments.stage);
+  const StatusOr<client::Client*> client = session.Connect();
+  if (!client.ok()) return PrintError(client.status());
+  const StatusOr<v1::ExplainItemResponse> response = (*client)->ExplainItem(request);
+  if (!response.ok()) return PrintError(response.status());
+  if (session.json()) {
+    PrintJson(*response);
+    return kDone;
+  }
+  for (const v1::StageExplanation& stage : response->stages()) {
+    const v1::Item& item = stage.item();
+    std::cout << fmt::format("{} {}: {}", item.stage(), Safe(item.id(), 256), StateName(item.state()));
+    switch (item.origin()) {
+      case v1::ORIGIN_MEMO:
+        std::cout << fmt::format(", remembered: computed by {} at {}",
+                                 stage.computed_by_run().empty() ? "an earlier run" : stage.computed_by_run(),
+                                 Time(stage.computed_time()));
+        break;
+      case v1::ORIGIN_PASSED:
+        std::cout << ", passed through: its `when` did not hold";
+        break;
+      default:
+        std::cout << fmt::format(", computed at {}", Time(item.end_time()));
+    }
+    std::cout << "\n";
+    if (item.has_error()) {
+      std::cout << fmt::format("  {}: {}\n", ReasonName(item.error().reason()), Safe(item.error().message(), 1024));
+    }
+    if (stage.input_ids_size() > 0) {
+      std::string ids;
+      for (int i = 0; i < stage.input_ids_size() && i < 20; ++i) ids += (i > 0 ? " " : "") + Safe(stage.input_ids(i), 64);
+      if (stage.input_ids_size() > 20) ids += fmt::format(" … ({} in all)", Count(stage.input_ids_size()));
+      std::cout << "  made of " << ids << "\n";
+    }
+    for (const std::string& note : stage.notes()) std::cout << "  " << Safe(note, 500) << "\n";
+    if (!item.json().empty()) std::cout << "  " << Safe(item.json(), 2000) << "\n";
+    for (const v1::CallExplanation& call : stage.calls()) PrintCall(call);
+  }
+  return kDone;
+}
+
+}  // namespace
+
+void AddItemCommands(CLI::App& app, Session& session, int& exit) {
+  const auto arguments = std::make_shared<ItemArguments>();
+  CLI::App* items = AddCommand(app, "items", "List the items of a run as a stage left them",
+                               "  millrace items r-… --stage described --state failed\n"
+                               "  millrace items r-… --all --format jsonl > items.jsonl");
+  items->add_option("RUN", arguments->run, "The run")->required();
+  items->add_option("--stage", arguments->stage, "The stage (default: the last one before a store)");
+  items->add_option("--state", arguments->states, "Only in this state");
+  items->add_option("--limit", arguments->limit, "At most so many")->check(CLI::Range(1, 1000000000))->capture_default_str();
+  items->add_flag("--all", arguments->all, "All of them");
+  items->callback([&session, &exit, arguments] { exit = ListItems(session, *arguments); });
+
+  CLI::App* why = AddCommand(app, "why", "Say how an item came to be, stage by stage", "  millrace why r-… item-17");
+  why->add_option("RUN", arguments->run, "The run")->required();
+  why->add_option("ITEM", arguments->item, "The item's id")->required();
+  why->add_option("--stage", arguments->stage, "Only this stage");
+  why->callback([&session, &exit, arguments] { exit = Why(session, *arguments); });
+}
+
+}  // namespace millrace::cli

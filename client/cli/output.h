@@ -1,0 +1,52 @@
+// What commands print: protobuf JSON or text on stdout, everything else on stderr. Text that comes from items, models or
+// servers is escaped: it must not steer a terminal.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "millrace/v1/run.pb.h"
+#include "server/base/status.h"
+
+namespace millrace::cli {
+
+// Exit statuses (README: commands).
+enum Exit : int {
+  kDone = 0,
+  kRunFailed = 1,
+  kUsage = 2,
+  kSomeFailed = 3,
+  kUnreachable = 5,
+  kInterrupted = 130,
+};
+
+// Protobuf JSON on stdout: `indented`, or on one line.
+enum class Layout { kIndented, kLine };
+void PrintJson(const google::protobuf::Message& message, Layout layout = Layout::kIndented);
+
+// The error with its wrong fields on stderr; the exit status that goes with it.
+int PrintError(const Status& status);
+
+// Columns, as wide as they need to be; the last one is not padded. The first row is the header.
+std::string Table(const std::vector<std::vector<std::string>>& rows);
+
+// Text of others for a terminal: control characters escaped, at most `limit` bytes, on one line.
+std::string Safe(std::string_view text, size_t limit = 200);
+
+// 7,483
+std::string Count(int64_t number);
+// 3.2 (seconds, to the precision that matters)
+std::string Seconds(const google::protobuf::Duration& duration);
+// 2026-11-21 10:31:39 UTC; `-` where there is none.
+std::string Time(const google::protobuf::Timestamp& time);
+// RUNNING for RUN_STATE_RUNNING.
+std::string StateName(v1::RunState state);
+std::string StateName(v1::ItemState state);
+// TARGET_FAILED for ERROR_REASON_TARGET_FAILED.
+std::string ReasonName(v1::ErrorReason reason);
+// $0.0123; `unpriced` where an attempt has no known price.
+std::string Cost(int64_t nano_usd, int64_t unpriced_attempts);
+
+}  // namespace millrace::cli

@@ -1,0 +1,137 @@
+// validate, schema, plan, apply, pipelines.
+#include <fmt/format.h>
+
+#include <iostream>
+
+#include "client/cli/commands.h"
+#include "client/cli/output.h"
+#include "server/config/schema.h"
+
+namespace millrace::cli {
+namespace {
+
+int Validate(const std::string& path, bool json) {
+  const StatusOr<v1::Pipeline> pipeline = LoadPipeline(path);
+  if (!pipeline.ok()) return PrintError(pipeline.status());
+  if (json) {
+    PrintJson(*pipeline);
+  } else {
+    std::cout << fmt::format("{}: pipeline {} with {} stages is right\n", path, pipeline->name(), pipeline->stages_size());
+  }
+  return kDone;
+}
+
+std::string OrUnknown(bool known, int64_t number) { return known ? Count(number) : "?"; }
+
+int Plan(Session& session, const std::string& pipeline, const std::vector<std::string>& parameters, int64_t limit) {
+  v1::PlanPipelineRequest request;
+  if (IsFile(pipeline)) {
+    StatusOr<v1::Pipeline> loaded = LoadPipeline(pipeline);
+    if (!loaded.ok()) return PrintError(loaded.status());
+    *request.mutable_pipeline() = *std::move(loaded);
+  } else {
+    request.set_name(pipeline);
+  }
+  request.set_limit(limit);
+  if (Status status = ReadParameters(parameters, *request.mutable_parameters()); !status.ok()) return PrintError(status);
+  const StatusOr<client::Client*> client = session.Connect();
+  if (!client.ok()) return PrintError(client.status());
+  const StatusOr<v1::PlanPipelineResponse> response = (*client)->PlanPipeline(request);
+  if (!response.ok()) return PrintError(response.status());
+  if (session.json()) {
+    PrintJson(*response);
+    return kDone;
+  }
+  std::vector<std::vector<std::string>> rows = {
+      {"STAGE", "KIND", "ITEMS", "REMEMBERED", "CALLS", "CACHE HITS", "BYTES", "TOKENS IN", "TOKENS OUT", "COST", "NOTE"}};
+  for (const v1::StagePlan& stage : response->stages()) {
+    const bool calls = stage.kind() == "synthesize";
+    rows.push_back({stage.stage(), stage.kind(), OrUnknown(stage.has_items(), stage.items()), Count(stage.remembered()),
+                    calls ? OrUnknown(stage.has_calls(), stage.calls()) : "-", calls ? Count(stage.cache_hits()) : "-",
+                    Count(stage.bytes()), calls ? "<= " + Count(stage.estimated_input_tokens()) : "-",
+                    calls ? "<= " + Count(stage.max_output_tokens()) : "-",
+                    !calls ? "-" : stage.unpriced() ? "unpriced" : "$0.00", Safe(stage.reason())});
+  }
+  std::cout << Table(rows);
+  return kDone;
+}
+
+int Apply(Session& session, const std::string& path) {
+  v1::ApplyPipelineRequest request;
+  StatusOr<v1::Pipeline> pipeline = LoadPipeline(path);
+  if (!pipeline.ok()) return PrintError(pipeline.status());
+  *request.mutable_pipeline() = *std::move(pipeline);
+  const StatusOr<client::Client*> client = session.Connect();
+  if (!client.ok()) return PrintError(client.status());
+  const StatusOr<v1::ApplyPipelineResponse> response = (*client)->ApplyPipeline(request);
+  if (!response.ok()) return PrintError(response.status());
+  if (session.json()) {
+    PrintJson(*response);
+  } else {
+    std::cout << fmt::format("pipeline {} version {}: {}\n", response->pipeline().pipeline().name(),
+                             response->pipeline().version(), response->changed() ? "applied" : "unchanged");
+  }
+  return kDone;
+}
+
+int List(Session& session) {
+  const StatusOr<client::Client*> client = session.Connect();
+  if (!client.ok()) return PrintError(client.status());
+  std::vector<std::vector<std::string>> rows = {{"NAME", "VERSION", "APPLIED", "STAGES", "DIGEST"}};
+  v1::ListPipelinesRequest request;
+  do {
+    const StatusOr<v1::ListPipelinesResponse> response = (*client)->ListPipelines(request);
+    if (!response.ok()) return PrintError(response.status());
+    if (session.json()) PrintJson(*response);
+    for (const v1::AppliedPipeline& applied : response->pipelines()) {
+      rows.push_back({applied.pipeline().name(), Count(applied.version()), Time(applied.apply_time()),
+                      Count(applied.pipeline().stages_size()), applied.digest().substr(0, 12)});
+    }
+    request.set_page_token(response->next_page_token());
+  } while (!request.page_token().empty());
+  if (!session.json()) std::cout << Table(rows);
+  return kDone;
+}
+
+}  // namespace
+
+void AddPipelineCommands(CLI::App& app, Session& session, int& exit) {
+  struct Arguments {
+    std::string pipeline;
+    std::vector<std::string> parameters;
+    int64_t limit = 0;
+    bool server_config = false;
+  };
+  const auto arguments = std::make_shared<Arguments>();
+
+  CLI::App* validate = AddCommand(app, "validate", "Check a pipeline's file, all mistakes at once; needs no server",
+                                  "  millrace validate pipeline.yaml");
+  validate->add_option("FILE", arguments->pipeline, "The pipeline")->required();
+  validate->callback([&session, &exit, arguments] { exit = Validate(arguments->pipeline, session.json()); });
+
+  CLI::App* schema = AddCommand(app, "schema", "Print the JSON Schema of pipelines, for editors",
+                                "  millrace schema > pipeline.schema.json\n  millrace schema --server-config");
+  schema->add_flag("--server-config", arguments->server_config, "Of the server's configuration instead");
+  schema->callback([&exit, arguments] {
+    std::cout << (arguments->server_config ? ServerConfigJsonSchema() : PipelineJsonSchema()) << "\n";
+    exit = kDone;
+  });
+
+  CLI::App* plan = AddCommand(app, "plan", "Say what a run would do: items, calls, what is remembered; runs nothing",
+                              "  millrace plan pipeline.yaml -p input=titles.csv\n  millrace plan news-events --limit 100");
+  plan->add_option("PIPELINE", arguments->pipeline, "File (with .yaml or a slash), or applied name")->required();
+  plan->add_option("-p,--param", arguments->parameters, "Parameter, NAME=VALUE");
+  plan->add_option("--limit", arguments->limit, "At most so many items of each fetch");
+  plan->callback([&session, &exit, arguments] {
+    exit = Plan(session, arguments->pipeline, arguments->parameters, arguments->limit);
+  });
+
+  CLI::App* apply = AddCommand(app, "apply", "Keep a pipeline under its name", "  millrace apply pipeline.yaml");
+  apply->add_option("FILE", arguments->pipeline, "The pipeline")->required();
+  apply->callback([&session, &exit, arguments] { exit = Apply(session, arguments->pipeline); });
+
+  CLI::App* pipelines = AddCommand(app, "pipelines", "List the applied pipelines", "  millrace pipelines");
+  pipelines->callback([&session, &exit] { exit = List(session); });
+}
+
+}  // namespace millrace::cli

@@ -1,0 +1,212 @@
+// runs, show, watch, pause, resume, redrive, cancel, delete.
+#include <fmt/format.h>
+
+#include <iostream>
+
+#include "client/cli/commands.h"
+#include "client/cli/output.h"
+
+namespace millrace::cli {
+namespace {
+
+struct RunsArguments {
+  std::string run;
+  std::string pipeline;
+  std::vector<std::string> states;
+  int32_t limit = 50;
+  int64_t after = 0;
+  std::string stage;
+  std::string reason;
+  std::vector<std::string> items;
+};
+
+int List(Session& session, const RunsArguments& arguments) {
+  v1::ListRunsRequest request;
+  request.set_pipeline(arguments.pipeline);
+  request.set_page_size(arguments.limit);
+  for (const std::string& name : arguments.states) {
+    v1::RunState state = v1::RUN_STATE_UNSPECIFIED;
+    std::string upper = name;
+    std::transform(upper.begin(), upper.end(), upper.begin(), [](char c) { return c >= 'a' && c <= 'z' ? c - 32 : c; });
+    if (!v1::RunState_Parse("RUN_STATE_" + upper, &state)) {
+      return PrintError(MakeError(absl::StatusCode::kInvalidArgument, "INVALID_FIELD",
+                                  fmt::format("--state {}: expected queued, running, paused, succeeded, failed or cancelled",
+                                              Excerpt(name))));
+    }
+    request.add_states(state);
+  }
+  const StatusOr<client::Client*> client = session.Connect();
+  if (!client.ok()) return PrintError(client.status());
+  const StatusOr<v1::ListRunsResponse> response = (*client)->ListRuns(request);
+  if (!response.ok()) return PrintError(response.status());
+  if (session.json()) {
+    PrintJson(*response);
+    return kDone;
+  }
+  std::vector<std::vector<std::string>> rows = {{"RUN", "PIPELINE", "STATE", "CREATED", "SECONDS", "FAILED"}};
+  for (const v1::Run& run : response->runs()) {
+    int64_t failed = 0;
+    for (const v1::StageProgress& stage : run.stages()) failed += stage.failed();
+    rows.push_back({run.name(), run.pipeline(), StateName(run.state()), Time(run.create_time()), Seconds(run.active_time()),
+                    Count(failed)});
+  }
+  std::cout << Table(rows);
+  return kDone;
+}
+
+void PrintRun(const v1::Run& run) {
+  std::cout << fmt::format("run       {}\npipeline  {} ({})\nstate     {}\ncreated   {}\nended     {}\nworked    {} s\n",
+                           run.name(), run.pipeline(), run.pipeline_digest().substr(0, 12), StateName(run.state()),
+                           Time(run.create_time()), Time(run.end_time()), Seconds(run.active_time()));
+  if (run.has_error()) {
+    std::cout << fmt::format("error     {} ({})\n", Safe(run.error().message(), 1024), ReasonName(run.error().reason()));
+  }
+  if (run.has_waiting_on()) {
+    const v1::WaitingOn& waiting = run.waiting_on();
+    std::cout << fmt::format("waits on  {} {} since {}: {}\n", v1::WaitingOn::Reason_Name(waiting.reason()).substr(7),
+                             Safe(waiting.object()), Time(waiting.since()), Safe(waiting.remedy()));
+  }
+  std::vector<std::vector<std::string>> rows = {{"STAGE", "KIND", "IN", "OK", "REUSED", "DEGRADED", "FAILED", "SKIPPED",
+                                                 "CALLS", "HITS", "ATTEMPTS", "TOKENS IN", "OUT", "COST", "SECONDS"}};
+  for (const v1::StageProgress& stage : run.stages()) {
+    rows.push_back({stage.stage(), stage.kind(), Count(stage.items_in()), Count(stage.ok()), Count(stage.reused()),
+                    Count(stage.degraded()), Count(stage.failed()), Count(stage.skipped()), Count(stage.calls()),
+                    Count(stage.cache_hits()), Count(stage.attempts()), Count(stage.input_tokens()),
+                    Count(stage.output_tokens()), Cost(stage.cost_nano_usd(), stage.unpriced_attempts()),
+                    Seconds(stage.elapsed_time())});
+  }
+  std::cout << Table(rows);
+  for (const v1::MeasureValue& measure : run.measures()) {
+    std::cout << fmt::format("{}: {}\n", measure.name(), measure.has_value() ? fmt::format("{:.4g}", measure.value()) : "-");
+  }
+}
+
+// One request that names a run, one answer that has it.
+template <typename Request, typename Response>
+int Ask(Session& session, const Request& request, StatusOr<Response> (client::Client::*method)(const Request&),
+        const std::string& done) {
+  const StatusOr<client::Client*> client = session.Connect();
+  if (!client.ok()) return PrintError(client.status());
+  const StatusOr<Response> response = ((*client)->*method)(request);
+  if (!response.ok()) return PrintError(response.status());
+  if (session.json()) {
+    PrintJson(*response);
+  } else if (done.empty()) {
+    if constexpr (requires { response->run(); }) PrintRun(response->run());
+  } else {
+    std::cout << done << "\n";
+  }
+  return kDone;
+}
+
+int64_t LastEvent(client::Client& client, const std::string& run) {
+  v1::GetRunRequest request;
+  request.set_run(run);
+  const StatusOr<v1::GetRunResponse> response = client.GetRun(request);
+  return response.ok() ? response->run().last_event() : 0;
+}
+
+int Resume(Session& session, const std::string& run) {
+  const StatusOr<client::Client*> client = session.Connect();
+  if (!client.ok()) return PrintError(client.status());
+  const int64_t after = LastEvent(**client, run);
+  v1::ResumeRunRequest request;
+  request.set_run(run);
+  const StatusOr<v1::ResumeRunResponse> response = (*client)->ResumeRun(request);
+  if (!response.ok()) return PrintError(response.status());
+  // Who holds the store must stay, or nothing would go on.
+  if (session.holds()) return FollowRun(session, **client, run, after);
+  if (session.json()) {
+    PrintJson(*response);
+  } else {
+    std::cout << fmt::format("run {} goes on\n", run);
+  }
+  return kDone;
+}
+
+int Redrive(Session& session, const RunsArguments& arguments) {
+  v1::RedriveRunRequest request;
+  request.set_run(arguments.run);
+  request.set_stage(arguments.stage);
+  if (!arguments.reason.empty()) {
+    v1::ErrorReason reason = v1::ERROR_REASON_UNSPECIFIED;
+    if (!v1::ErrorReason_Parse("ERROR_REASON_" + arguments.reason, &reason)) {
+      return PrintError(MakeError(absl::StatusCode::kInvalidArgument, "INVALID_FIELD",
+                                  fmt::format("--reason {}: no such reason", Excerpt(arguments.reason))));
+    }
+    request.set_reason(reason);
+  }
+  for (const std::string& item : arguments.items) request.add_item_ids(item);
+  const StatusOr<client::Client*> client = session.Connect();
+  if (!client.ok()) return PrintError(client.status());
+  const int64_t after = LastEvent(**client, arguments.run);
+  const StatusOr<v1::RedriveRunResponse> response = (*client)->RedriveRun(request);
+  if (!response.ok()) return PrintError(response.status());
+  std::cerr << fmt::format("{} items of run {} are worked on again\n", Count(response->items()), arguments.run);
+  if (session.holds() && response->items() > 0) return FollowRun(session, **client, arguments.run, after);
+  if (session.json()) PrintJson(*response);
+  return kDone;
+}
+
+}  // namespace
+
+void AddRunsCommands(CLI::App& app, Session& session, int& exit) {
+  const auto arguments = std::make_shared<RunsArguments>();
+  const auto add = [&](const std::string& name, const std::string& description, const std::string& examples) {
+    CLI::App* command = AddCommand(app, name, description, examples);
+    command->add_option("RUN", arguments->run, "The run")->required();
+    return command;
+  };
+
+  CLI::App* runs = AddCommand(app, "runs", "List runs, newest first",
+                              "  millrace runs --pipeline news-events --state running --state paused");
+  runs->add_option("--pipeline", arguments->pipeline, "Only of this pipeline");
+  runs->add_option("--state", arguments->states, "Only in this state");
+  runs->add_option("--limit", arguments->limit, "At most so many")->check(CLI::Range(1, 1000));
+  runs->callback([&session, &exit, arguments] { exit = List(session, *arguments); });
+
+  add("show", "Show a run with its counts and times", "  millrace show r-…")->callback([&session, &exit, arguments] {
+    v1::GetRunRequest request;
+    request.set_run(arguments->run);
+    exit = Ask(session, request, &client::Client::GetRun, "");
+  });
+
+  CLI::App* watch = add("watch", "Follow a run to its end", "  millrace watch r-…\n  millrace watch r-… --after 17");
+  watch->add_option("--after", arguments->after, "Only events after this number");
+  watch->callback([&session, &exit, arguments] {
+    const StatusOr<client::Client*> client = session.Connect();
+    exit = client.ok() ? FollowRun(session, **client, arguments->run, arguments->after) : PrintError(client.status());
+  });
+
+  add("pause", "Start nothing new; calls in flight are finished and kept", "  millrace pause r-…")
+      ->callback([&session, &exit, arguments] {
+        v1::PauseRunRequest request;
+        request.set_run(arguments->run);
+        exit = Ask(session, request, &client::Client::PauseRun, fmt::format("run {} is paused", arguments->run));
+      });
+
+  add("resume", "Go on with a paused run; nothing that was answered is asked again", "  millrace resume r-…")
+      ->callback([&session, &exit, arguments] { exit = Resume(session, arguments->run); });
+
+  CLI::App* redrive = add("redrive", "Work on failed and degraded items again",
+                          "  millrace redrive r-… --stage described --reason SCHEMA\n  millrace redrive r-… --item f-12");
+  redrive->add_option("--stage", arguments->stage, "Only items that failed in this stage");
+  redrive->add_option("--reason", arguments->reason, "Only items that failed for this reason");
+  redrive->add_option("--item", arguments->items, "Only this item");
+  redrive->callback([&session, &exit, arguments] { exit = Redrive(session, *arguments); });
+
+  add("cancel", "End a run; what was paid for is kept", "  millrace cancel r-…")->callback([&session, &exit, arguments] {
+    v1::CancelRunRequest request;
+    request.set_run(arguments->run);
+    exit = Ask(session, request, &client::Client::CancelRun, fmt::format("run {} is cancelled", arguments->run));
+  });
+
+  add("delete", "Forget an ended run; remembered answers stay", "  millrace delete r-…")
+      ->callback([&session, &exit, arguments] {
+        v1::DeleteRunRequest request;
+        request.set_run(arguments->run);
+        exit = Ask(session, request, &client::Client::DeleteRun, fmt::format("run {} is forgotten", arguments->run));
+      });
+}
+
+}  // namespace millrace::cli

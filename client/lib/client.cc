@@ -1,0 +1,131 @@
+#include "client/lib/client.h"
+
+#include <fmt/format.h>
+#include <grpcpp/grpcpp.h>
+
+#include <mutex>
+
+#include "google/rpc/error_details.pb.h"
+#include "google/rpc/status.pb.h"
+#include "millrace/v1/admin_service.grpc.pb.h"
+#include "millrace/v1/completion_service.grpc.pb.h"
+#include "millrace/v1/pipeline_service.grpc.pb.h"
+#include "millrace/v1/run_service.grpc.pb.h"
+
+namespace millrace::client {
+namespace {
+
+constexpr int kMessageBytesMax = 64 << 20;
+
+// A gRPC status with its google.rpc details as ours.
+Status FromGrpc(const grpc::Status& status) {
+  if (status.ok()) return absl::OkStatus();
+  const auto code = static_cast<absl::StatusCode>(status.error_code());
+  google::rpc::Status details;
+  std::string reason;
+  std::vector<FieldViolation> violations;
+  std::optional<Duration> retry;
+  if (details.ParseFromString(status.error_details())) {
+    for (const google::protobuf::Any& any : details.details()) {
+      google::rpc::ErrorInfo info;
+      google::rpc::BadRequest bad_request;
+      google::rpc::RetryInfo retry_info;
+      if (any.UnpackTo(&info)) {
+        reason = info.reason();
+      } else if (any.UnpackTo(&bad_request)) {
+        for (const auto& violation : bad_request.field_violations()) {
+          violations.push_back({violation.field(), violation.description()});
+        }
+      } else if (any.UnpackTo(&retry_info)) {
+        retry = std::chrono::seconds(retry_info.retry_delay().seconds()) + Duration(retry_info.retry_delay().nanos());
+      }
+    }
+  }
+  if (reason.empty()) return Status(code, status.error_message());
+  Status result = code == absl::StatusCode::kInvalidArgument ? MakeFieldError(reason, status.error_message(), violations)
+                                                             : MakeError(code, reason, status.error_message());
+  return retry ? WithRetryDelay(std::move(result), *retry) : result;
+}
+
+class GrpcClient final : public Client {
+ public:
+  explicit GrpcClient(const std::string& target) {
+    grpc::ChannelArguments arguments;
+    arguments.SetMaxReceiveMessageSize(kMessageBytesMax);
+    // One owner of retries: whoever calls.
+    arguments.SetInt(GRPC_ARG_ENABLE_RETRIES, 0);
+    if (target.rfind("unix:", 0) == 0) arguments.SetString(GRPC_ARG_DEFAULT_AUTHORITY, "localhost");
+    const auto channel = grpc::CreateCustomChannel(target, grpc::InsecureChannelCredentials(), arguments);
+    PipelineService_ = v1::PipelineService::NewStub(channel);
+    RunService_ = v1::RunService::NewStub(channel);
+    CompletionService_ = v1::CompletionService::NewStub(channel);
+    AdminService_ = v1::AdminService::NewStub(channel);
+  }
+
+#define MILLRACE_DEFINE(service, method)                                                      \
+  StatusOr<v1::method##Response> method(const v1::method##Request& request) override {        \
+    grpc::ClientContext context;                                                              \
+    const Underway underway(*this, context);                                                  \
+    v1::method##Response response;                                                            \
+    const Status status = FromGrpc(service##_->method(&context, request, &response));         \
+    if (!status.ok()) return status;                                                          \
+    return response;                                                                          \
+  }
+  MILLRACE_UNARY_RPCS(MILLRACE_DEFINE)
+#undef MILLRACE_DEFINE
+
+  Status WatchRun(const v1::WatchRunRequest& request, const std::function<bool(const v1::RunEvent&)>& take) override {
+    grpc::ClientContext context;
+    const Underway underway(*this, context);
+    const auto reader = RunService_->WatchRun(&context, request);
+    v1::WatchRunResponse response;
+    bool taken = true;
+    while (taken && reader->Read(&response)) taken = take(response.event());
+    if (!taken) context.TryCancel();
+    const grpc::Status status = reader->Finish();
+    return taken ? FromGrpc(status) : absl::OkStatus();
+  }
+
+  void Interrupt() override {
+    const std::lock_guard lock(mutex_);
+    interrupted_ = true;
+    if (context_ != nullptr) context_->TryCancel();
+  }
+
+  void Reset() override {
+    const std::lock_guard lock(mutex_);
+    interrupted_ = false;
+  }
+
+ private:
+  // The call that is going on, so that it can be interrupted from another thread.
+  class Underway {
+   public:
+    Underway(GrpcClient& client, grpc::ClientContext& context) : client_(client) {
+      const std::lock_guard lock(client_.mutex_);
+      client_.context_ = &context;
+      if (client_.interrupted_) context.TryCancel();
+    }
+    ~Underway() {
+      const std::lock_guard lock(client_.mutex_);
+      client_.context_ = nullptr;
+    }
+
+   private:
+    GrpcClient& client_;
+  };
+
+  std::unique_ptr<v1::PipelineService::Stub> PipelineService_;
+  std::unique_ptr<v1::RunService::Stub> RunService_;
+  std::unique_ptr<v1::CompletionService::Stub> CompletionService_;
+  std::unique_ptr<v1::AdminService::Stub> AdminService_;
+  std::mutex mutex_;
+  grpc::ClientContext* context_ = nullptr;  // guarded by mutex_
+  bool interrupted_ = false;                // guarded by mutex_
+};
+
+}  // namespace
+
+std::unique_ptr<Client> Client::Dial(const std::string& target) { return std::make_unique<GrpcClient>(target); }
+
+}  // namespace millrace::client

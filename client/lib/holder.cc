@@ -1,0 +1,85 @@
+#include "client/lib/holder.h"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
+#include <filesystem>
+
+#include "server/config/server_config.h"
+#include "server/coordinator.h"
+
+namespace millrace::client {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr char kSocket[] = "millrace.sock";
+constexpr char kDefaultConfig[] = "millrace.yaml";
+
+std::string SocketOf(int directory_fd) { return fmt::format("/proc/self/fd/{}/{}", directory_fd, kSocket); }
+
+bool SomebodyListens(int directory_fd) {
+  const int fd = ::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  if (fd < 0) return false;
+  sockaddr_un address{};
+  address.sun_family = AF_UNIX;
+  const std::string path = SocketOf(directory_fd);
+  std::memcpy(address.sun_path, path.c_str(), path.size() + 1);
+  const bool connected = ::connect(fd, reinterpret_cast<const sockaddr*>(&address), sizeof(address)) == 0;
+  ::close(fd);
+  return connected;
+}
+
+}  // namespace
+
+Holder::Holder() = default;
+
+Holder::~Holder() {
+  coordinator_.reset();
+  if (directory_fd_ >= 0) ::close(directory_fd_);
+}
+
+void Holder::Drain(Duration patience) {
+  if (coordinator_) coordinator_->Drain(patience);
+}
+
+StatusOr<std::unique_ptr<Holder>> Holder::Open(const std::string& data_dir, const std::string& config_path) {
+  std::unique_ptr<Holder> holder(new Holder);
+  holder->directory_fd_ = ::open(data_dir.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC);
+  if (holder->directory_fd_ >= 0 && SomebodyListens(holder->directory_fd_)) {
+    holder->target_ = fmt::format("unix:{}", SocketOf(holder->directory_fd_));
+    holder->description_ = fmt::format("{} is held by another process: using its socket", data_dir);
+    return holder;
+  }
+
+  std::error_code error;
+  const std::string path = !config_path.empty()                   ? config_path
+                           : fs::exists(kDefaultConfig, error) ? std::string(kDefaultConfig)
+                                                                  : std::string();
+  StatusOr<v1::ServerConfig> config = path.empty() ? BuiltinServerConfig() : LoadServerConfig(path);
+  if (!config.ok()) return config.status();
+  config->set_data_dir(data_dir);
+  if (config->files().read().empty()) config->mutable_files()->add_read(fs::current_path().string());
+  if (config->files().write().empty()) config->mutable_files()->add_write(fs::current_path().string());
+  CoordinatorOptions options;
+  options.config = *std::move(config);
+  options.config_dir = path.empty() || fs::path(path).parent_path().empty() ? "." : fs::path(path).parent_path().string();
+  options.listen_tcp = false;
+  MR_ASSIGN_OR_RETURN(holder->coordinator_, Coordinator::Start(std::move(options)));
+  if (holder->directory_fd_ < 0) holder->directory_fd_ = ::open(data_dir.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC);
+  if (holder->directory_fd_ < 0) {
+    return MakeError(absl::StatusCode::kUnavailable, "FILE_ERROR",
+                     fmt::format("{}: {}", data_dir, std::strerror(errno)));
+  }
+  holder->target_ = fmt::format("unix:{}", SocketOf(holder->directory_fd_));
+  holder->description_ = fmt::format("{} is held by this command, {}", data_dir,
+                                     path.empty() ? "with the built-in configuration" : fmt::format("configured by {}", path));
+  return holder;
+}
+
+}  // namespace millrace::client

@@ -1,0 +1,45 @@
+// The data directory that a command works on without a server: held by another process, whose socket is used, or by this
+// one for as long as the command takes.
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include "server/base/clock.h"
+#include "server/base/status.h"
+
+namespace millrace {
+class Coordinator;
+}
+
+namespace millrace::client {
+
+// Whoever serves a data directory.
+class Holder {
+ public:
+  // Connects to the socket in `data_dir` if somebody listens there; else opens the store, with the configuration of
+  // `config_path` (empty: `millrace.yaml` in the working directory where there is one, else built in: backend `local`
+  // as model `local`). Runs may read and write below the working directory where the configuration names no `files`.
+  static StatusOr<std::unique_ptr<Holder>> Open(const std::string& data_dir, const std::string& config_path);
+  ~Holder();
+
+  // This process holds the store.
+  bool own() const { return coordinator_ != nullptr; }
+  // What to dial.
+  const std::string& target() const { return target_; }
+  // One line for people: who holds what.
+  const std::string& description() const { return description_; }
+
+  // Where this process holds the store: takes no new work and waits for calls in flight.
+  void Drain(Duration patience);
+
+ private:
+  Holder();
+
+  std::unique_ptr<Coordinator> coordinator_;
+  int directory_fd_ = -1;  // of the data directory: its socket's path may be too long for a socket address
+  std::string target_;
+  std::string description_;
+};
+
+}  // namespace millrace::client

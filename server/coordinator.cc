@@ -1,0 +1,254 @@
+#include "server/coordinator.h"
+
+#include <fmt/format.h>
+#include <spdlog/spdlog.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <filesystem>
+#include <fstream>
+#include <future>
+#include <thread>
+
+#include "backends/local/local.h"
+#include "backends/openai/openai.h"
+#include "backends/simulated/simulated.h"
+#include "server/api/server.h"
+#include "server/base/pool.h"
+#include "server/base/secret.h"
+#include "server/config/binding.h"
+#include "server/config/check.h"
+#include "server/config/server_config.h"
+#include "server/engine/engine.h"
+#include "server/files.h"
+#include "server/http/beast_client.h"
+#include "server/llm/calls.h"
+#include "server/stages/stage.h"
+#include "server/storage/rocks_store.h"
+
+namespace millrace {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr size_t kConfigBytesMax = 1u << 20;
+
+Duration FromProto(const google::protobuf::Duration& duration) {
+  return std::chrono::seconds(duration.seconds()) + Duration(duration.nanos());
+}
+
+Durability MakeDurability(const v1::Durability& config) {
+  if (config.has_interval()) return {.mode = Durability::Mode::kInterval, .interval = FromProto(config.interval())};
+  return {.mode = config.mode() == v1::Durability::MODE_PROCESS ? Durability::Mode::kProcess : Durability::Mode::kSync};
+}
+
+std::string DurabilityText(const Durability& durability) {
+  switch (durability.mode) {
+    case Durability::Mode::kSync:
+      return "sync";
+    case Durability::Mode::kProcess:
+      return "process";
+    case Durability::Mode::kInterval:
+      return fmt::format("interval {}ms", std::chrono::duration_cast<std::chrono::milliseconds>(durability.interval).count());
+  }
+  return "";
+}
+
+// `scheme://host:port` of a URL: where its secret may go.
+std::string OriginOf(const std::string& url) {
+  const size_t host = url.find("://");
+  return host == std::string::npos ? "" : url.substr(0, url.find('/', host + 3));
+}
+
+StatusOr<Secret> MakeSecret(const v1::Secret& config, const std::string& config_dir) {
+  if (!config.env().empty()) return Secret::FromEnvironment(config.env());
+  if (!config.file().empty()) return Secret::FromFile((fs::path(config_dir) / config.file()).string());
+  return Secret();
+}
+
+StatusOr<std::unique_ptr<BackendEntry>> MakeBackend(const v1::BackendConfig& config, const std::string& config_dir) {
+  auto entry = std::make_unique<BackendEntry>();
+  entry->name = config.name();
+  switch (config.kind_case()) {
+    case v1::BackendConfig::kLocal:
+      entry->backend = backend::MakeLocal();
+      return entry;
+    case v1::BackendConfig::kSimulated:
+      entry->backend = backend::MakeSimulated(config.simulated().profile(), config.simulated().seed());
+      return entry;
+    case v1::BackendConfig::kOpenai: {
+      StatusOr<Secret> secret = MakeSecret(config.openai().api_key(), config_dir);
+      if (!secret.ok()) return WithContext(secret.status(), fmt::format("backend {}", config.name()));
+      entry->secret = *std::move(secret);
+      entry->secret_origin = OriginOf(config.openai().base_url());
+      entry->backend = backend::MakeOpenai(config.openai());
+      return entry;
+    }
+    case v1::BackendConfig::KIND_NOT_SET:
+      break;
+  }
+  return MakeError(absl::StatusCode::kInvalidArgument, "INVALID_DEFINITION",
+                   fmt::format("backend {} has no kind", config.name()));
+}
+
+class CoordinatorImpl final : public Coordinator {
+ public:
+  explicit CoordinatorImpl(CoordinatorOptions options)
+      : options_(std::move(options)),
+        start_(clock_.Now()),
+        loop_(clock_),
+        pool_(MakeThreadPool(loop_, std::clamp(static_cast<int>(std::thread::hardware_concurrency()), 2, 8))),
+        files_({options_.config.files().read().begin(), options_.config.files().read().end()},
+               {options_.config.files().write().begin(), options_.config.files().write().end()}),
+        stages_(BuiltinStages()) {}
+
+  ~CoordinatorImpl() override {
+    if (server_) server_->Shutdown();
+    if (thread_.joinable()) {
+      loop_.Stop();
+      thread_.join();
+    }
+    // What is suspended goes while everything that it refers to is still there.
+    loop_.Abandon();
+  }
+
+  Status Build() {
+    const v1::ServerConfig& config = options_.config;
+    RocksOptions store_options;
+    store_options.path = config.data_dir();
+    store_options.durability = MakeDurability(config.durability());
+    store_options.disk_reserve = config.limits().disk_reserve();
+    MR_ASSIGN_OR_RETURN(store_, OpenRocksStore(store_options, loop_, *pool_));
+    http_ = MakeBeastClient(loop_);
+
+    std::vector<std::unique_ptr<BackendEntry>> backends;
+    for (const v1::BackendConfig& backend : config.backends()) {
+      MR_ASSIGN_OR_RETURN(std::unique_ptr<BackendEntry> entry, MakeBackend(backend, options_.config_dir));
+      backends.push_back(std::move(entry));
+    }
+    Random random = Random::FromSystem();
+    MR_ASSIGN_OR_RETURN(calls_, MakeCalls({.loop = loop_, .pool = *pool_, .store = *store_, .http = *http_}, random.Fork(),
+                                          std::move(backends), config));
+
+    EngineOptions engine_options;
+    engine_options.version = kVersion;
+    engine_options.pid = ::getpid();
+    engine_options.data_dir = fs::path(config.data_dir()).filename().string();
+    engine_options.durability = DurabilityText(store_options.durability);
+    engine_options.active_runs_max = config.limits().max_active_runs();
+    engine_options.check_pipeline = [](const v1::Pipeline& pipeline, const StageRegistry& stages) {
+      return CheckPipeline(pipeline, stages);
+    };
+    engine_options.bind_parameters = [](const v1::Pipeline& pipeline, const ParameterValues& values) {
+      return BindParameters(pipeline, values);
+    };
+    engine_options.open_file = OpenFileSource;
+    engine_ = std::make_unique<Engine>(EngineParts{.loop = loop_,
+                                                   .pool = *pool_,
+                                                   .store = *store_,
+                                                   .calls = *calls_,
+                                                   .desk = *calls_,
+                                                   .stages = stages_,
+                                                   .files = files_},
+                                       random.Fork(), std::move(engine_options));
+
+    std::vector<api::Listener> listeners;
+    MR_ASSIGN_OR_RETURN(api::Listener unix_listener, api::Listener::Unix(config.data_dir()));
+    listeners.push_back(std::move(unix_listener));
+    if (options_.listen_tcp) {
+      MR_ASSIGN_OR_RETURN(api::Listener tcp, api::Listener::Tcp(config.grpc().address()));
+      port_ = tcp.port();
+      listeners.push_back(std::move(tcp));
+    }
+    thread_ = std::thread([this] { loop_.Run(); });
+    api::ServerOptions server_options;
+    server_options.max_message_bytes = config.limits().max_message_bytes();
+    server_options.max_connections = config.limits().max_connections();
+    MR_ASSIGN_OR_RETURN(server_, api::Server::Start(loop_, *engine_, std::move(listeners), server_options));
+    MR_RETURN_IF_ERROR(OnLoop([this](std::promise<Status>& done) { return Recover(done); }));
+    server_->SetServing();
+    const auto took = std::chrono::duration_cast<std::chrono::milliseconds>(clock_.Now() - start_);
+    spdlog::info("serving on {}{} {} ms after the start; durability {}", options_.listen_tcp ? config.grpc().address() + " and " : "",
+                 "the data directory's socket", took.count(), DurabilityText(store_options.durability));
+    return absl::OkStatus();
+  }
+
+  void Drain(Duration patience) override {
+    server_->SetNotServing();
+    const TimePoint deadline = clock_.Now() + patience;
+    const Status status = OnLoop([this, deadline](std::promise<Status>& done) { return DrainEngine(done, deadline); });
+    if (!status.ok()) spdlog::warn("draining: {}", MessageOf(status));
+    server_->Shutdown();
+  }
+
+  std::string socket_path() const override {
+    return (fs::path(options_.config.data_dir()) / api::kSocketName).string();
+  }
+  int port() const override { return port_; }
+
+ private:
+  // Runs a coroutine on the engine's thread and waits for what it promises.
+  template <typename Start>
+  Status OnLoop(Start start) {
+    std::promise<Status> done;
+    std::future<Status> result = done.get_future();
+    loop_.Post([this, &start, &done] { loop_.Spawn(start(done)); });
+    return result.get();
+  }
+
+  Task<void> Recover(std::promise<Status>& done) {
+    Status status = co_await engine_->Recover();
+    done.set_value(std::move(status));
+  }
+
+  Task<void> DrainEngine(std::promise<Status>& done, TimePoint deadline) {
+    co_await engine_->Drain(deadline);
+    done.set_value(absl::OkStatus());
+  }
+
+  const CoordinatorOptions options_;
+  SystemClock clock_;
+  const TimePoint start_;
+  Loop loop_;
+  std::unique_ptr<Pool> pool_;
+  FileRoots files_;
+  StageRegistry stages_;
+  std::unique_ptr<Store> store_;
+  std::unique_ptr<HttpClient> http_;
+  std::unique_ptr<Calls> calls_;
+  std::unique_ptr<Engine> engine_;
+  std::unique_ptr<api::Server> server_;
+  std::thread thread_;
+  int port_ = 0;
+};
+
+StatusOr<std::string> ReadText(const fs::path& path) {
+  std::ifstream file(path, std::ios::binary);
+  if (!file) {
+    return MakeError(absl::StatusCode::kNotFound, "FILE_ERROR", fmt::format("{} can't be read", Excerpt(path.string(), 256)));
+  }
+  std::string text(kConfigBytesMax + 1, '\0');
+  file.read(text.data(), static_cast<std::streamsize>(text.size()));
+  text.resize(static_cast<size_t>(file.gcount()));
+  if (text.size() > kConfigBytesMax) {
+    return MakeError(absl::StatusCode::kInvalidArgument, "INVALID_DEFINITION",
+                     fmt::format("{} is larger than 1 MiB", Excerpt(path.string(), 256)));
+  }
+  return text;
+}
+
+}  // namespace
+
+StatusOr<v1::ServerConfig> LoadServerConfig(const std::string& path) {
+  MR_ASSIGN_OR_RETURN(const std::string text, ReadText(path));
+  const fs::path folder = fs::path(path).parent_path();
+  return ReadServerConfig(text, path, [&folder](std::string_view name) { return ReadText(folder / name); });
+}
+
+StatusOr<std::unique_ptr<Coordinator>> Coordinator::Start(CoordinatorOptions options) {
+  auto coordinator = std::make_unique<CoordinatorImpl>(std::move(options));
+  if (Status status = coordinator->Build(); !status.ok()) return status;
+  return coordinator;
+}
+
+}  // namespace millrace
