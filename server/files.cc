@@ -56,7 +56,7 @@ StatusOr<std::string> Resolve(std::string_view path, const std::vector<std::stri
   }
   if (!allowed) return NotAllowed(path, setting);
   return MakeError(absl::StatusCode::kNotFound, "FILE_ERROR",
-                   fmt::format(directory_only ? "the directory of {} does not exist" : "{} does not exist", Excerpt(path, 256)));
+                   fmt::format("{}{} does not exist", directory_only ? "the directory of " : "", Excerpt(path, 256)));
 }
 
 class FileSource final : public ByteSource {
