@@ -1,0 +1,73 @@
+// The shape of a run: which stage feeds which, what may start when, and what depends on what. Pure: no state, no time.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "millrace/v1/pipeline.pb.h"
+#include "server/base/status.h"
+#include "server/stages/stage.h"
+
+namespace millrace {
+
+enum class StageShape { kFetch, kItems, kBarrier, kSink };
+
+StageShape ShapeOf(const StageWork& work);
+
+struct PlanStage {
+  std::string name;
+  std::string kind;
+  StageShape shape = StageShape::kItems;
+  std::vector<int> needs;
+  std::vector<int> consumers;
+  // It begins when all that it needs is there: a barrier, a sink, and whoever checks its whole input first.
+  bool whole_input = false;
+  // Its items are delivered as they end; otherwise when the stage is complete.
+  bool streams = false;
+};
+
+class Plan {
+ public:
+  // `shapes` of the stages in the pipeline's order. INVALID_ARGUMENT (INVALID_DEFINITION) where a need is unknown or
+  // there is a cycle.
+  static StatusOr<Plan> Make(const v1::Pipeline& pipeline, const std::vector<StageShape>& shapes);
+
+  // In the pipeline's order.
+  const std::vector<PlanStage>& stages() const { return stages_; }
+  const PlanStage& stage(int index) const { return stages_[index]; }
+  int size() const { return static_cast<int>(stages_.size()); }
+  // -1: none of this name.
+  int Find(std::string_view name) const;
+  // Every stage after all that it needs.
+  const std::vector<int>& order() const { return order_; }
+  // The stages that depend on `index`, itself left out, in `order`.
+  std::vector<int> After(int index) const;
+  // The stage whose items are the result: the last one before a store, or the last.
+  int Result() const;
+
+  // True where a delivery from `upstream` reaches `consumer` while `upstream` still works.
+  bool Streams(int upstream, int consumer) const {
+    return stages_[upstream].streams && !stages_[consumer].whole_input;
+  }
+
+  // The ordinal that an item of `stage`'s need number `need` has in `stage`, and back.
+  int64_t OrdinalIn(int stage, int need, int64_t ordinal) const {
+    return ordinal * static_cast<int64_t>(stages_[stage].needs.size()) + need;
+  }
+  struct Source {
+    int need = 0;
+    int64_t ordinal = 0;
+  };
+  Source SourceOf(int stage, int64_t ordinal) const {
+    const int64_t needs = static_cast<int64_t>(stages_[stage].needs.size());
+    return {static_cast<int>(ordinal % needs), ordinal / needs};
+  }
+
+ private:
+  std::vector<PlanStage> stages_;
+  std::vector<int> order_;
+};
+
+}  // namespace millrace

@@ -1,0 +1,60 @@
+#include "server/engine/step.h"
+
+#include <algorithm>
+
+#include <fmt/format.h>
+
+namespace millrace {
+
+bool StepHost::InputClosed(int stage) {
+  const std::vector<int>& needs = plan().stage(stage).needs;
+  if (needs.empty()) return slot(stage).rows->done();
+  return std::all_of(needs.begin(), needs.end(), [this](int need) { return slot(need).rows->done(); });
+}
+
+int64_t StepHost::ItemsIn(int stage) {
+  const std::vector<int>& needs = plan().stage(stage).needs;
+  if (needs.empty()) return slot(stage).rows->progress().items_in();
+  int64_t items = 0;
+  for (const int need : needs) {
+    const StageRows& rows = *slot(need).rows;
+    if (rows.readable()) items += rows.progress().ok() + rows.progress().degraded();
+  }
+  return items;
+}
+
+void Step::WakeParked(int64_t, int64_t) {}
+
+StageContext MakeStageContext(StepHost& host, int stage) {
+  const storage::v1::RunRecord& record = host.record();
+  const StageSlot& slot = host.slot(stage);
+  StageContext context{.loop = host.parts().loop,
+                       .pool = host.parts().pool,
+                       .calls = host.parts().calls,
+                       .run = record.run().name(),
+                       .pipeline = record.run().pipeline(),
+                       .stage = slot.definition->name(),
+                       .generation = fmt::format("{}-{}", record.run().name(), record.redrives())};
+  context.as_of_micros = record.run().as_of().seconds() * 1'000'000 + record.run().as_of().nanos() / 1000;
+  context.call.run = context.run;
+  context.call.stage = context.stage;
+  context.call.look_up = slot.look_up;
+  context.call.remember = slot.definition->cache().mode() != v1::CachePolicy::MODE_OFF;
+  if (slot.definition->cache().has_ttl()) {
+    const auto& ttl = slot.definition->cache().ttl();
+    context.call.cache_ttl = std::chrono::seconds(ttl.seconds()) + Duration(ttl.nanos());
+  }
+  context.call.stop = host.stop();
+  return context;
+}
+
+void FailStage(StepHost& host, int stage, const Status& status) {
+  const StageItem item = FailedItem(status);
+  v1::RunError error;
+  error.set_reason(item.reason);
+  error.set_message(item.message);
+  error.set_stage(host.plan().stage(stage).name);
+  host.Fail(std::move(error));
+}
+
+}  // namespace millrace

@@ -1,0 +1,32 @@
+// Messages in the store: put into a batch, read from the store, each inside the frame of value_codec.h.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <utility>
+
+#include "server/base/status.h"
+#include "server/base/task.h"
+#include "server/storage/store.h"
+#include "server/storage/value_codec.h"
+
+namespace millrace {
+
+template <typename Message>
+void PutRecord(WriteBatch& batch, std::string key, const Message& message) {
+  std::string value = EncodeValue(key, message);
+  batch.Put(std::move(key), std::move(value));
+}
+
+// The record of a key; nullopt where there is none.
+template <typename Message>
+Task<StatusOr<std::optional<Message>>> GetRecord(Store& store, std::string key) {
+  StatusOr<std::optional<std::string>> value = co_await store.Get(key);
+  if (!value.ok()) co_return value.status();
+  if (!value->has_value()) co_return std::optional<Message>();
+  Message message;
+  MR_CO_RETURN_IF_ERROR(DecodeValue(key, **value, message));
+  co_return std::optional<Message>(std::move(message));
+}
+
+}  // namespace millrace
