@@ -5,6 +5,7 @@
 #include <set>
 #include <utility>
 
+#include "server/engine/times.h"
 #include "server/storage/records.h"
 
 namespace millrace {
@@ -13,11 +14,6 @@ namespace {
 constexpr size_t kIdBytesMax = 256;
 
 void AddTotals(v1::StageProgress& progress, const storage::v1::CallTotals& totals) {
-  const auto add_time = [](google::protobuf::Duration& to, int64_t nanos) {
-    const int64_t sum = to.seconds() * 1'000'000'000 + to.nanos() + nanos;
-    to.set_seconds(sum / 1'000'000'000);
-    to.set_nanos(static_cast<int32_t>(sum % 1'000'000'000));
-  };
   progress.set_calls(progress.calls() + totals.calls());
   progress.set_attempts(progress.attempts() + totals.attempts());
   progress.set_cache_hits(progress.cache_hits() + totals.cache_hits());
@@ -27,14 +23,8 @@ void AddTotals(v1::StageProgress& progress, const storage::v1::CallTotals& total
   progress.set_output_tokens(progress.output_tokens() + totals.output_tokens());
   progress.set_cost_nano_usd(progress.cost_nano_usd() + totals.cost_nano_usd());
   progress.set_unpriced_attempts(progress.unpriced_attempts() + totals.unpriced_attempts());
-  if (totals.waiting_nanos() > 0) add_time(*progress.mutable_waiting_time(), totals.waiting_nanos());
-  if (totals.calling_nanos() > 0) add_time(*progress.mutable_calling_time(), totals.calling_nanos());
-}
-
-void AddTime(google::protobuf::Duration& to, Duration duration) {
-  const int64_t sum = to.seconds() * 1'000'000'000 + to.nanos() + duration.count();
-  to.set_seconds(sum / 1'000'000'000);
-  to.set_nanos(static_cast<int32_t>(sum % 1'000'000'000));
+  if (totals.waiting_nanos() > 0) AddTo(*progress.mutable_waiting_time(), Duration(totals.waiting_nanos()));
+  if (totals.calling_nanos() > 0) AddTo(*progress.mutable_calling_time(), Duration(totals.calling_nanos()));
 }
 
 bool Delivers(v1::ItemState state) { return state == v1::ITEM_STATE_OK || state == v1::ITEM_STATE_DEGRADED; }
@@ -138,7 +128,7 @@ void EncodeItem(Encoding& encoding, EndedItem& ended, WriteBatch& batch, std::ve
   *row.mutable_totals() = ended.item.totals;
   if (ended.item.totals.ByteSizeLong() == 0) row.clear_totals();
   AddTotals(progress, ended.item.totals);
-  if (ended.item.computing.count() > 0) AddTime(*progress.mutable_computing_time(), ended.item.computing);
+  if (ended.item.computing.count() > 0) AddTo(*progress.mutable_computing_time(), ended.item.computing);
   if (ended.woken) {
     progress.set_parked(progress.parked() - 1);
     if (ended.parked_until > 0) {
@@ -211,7 +201,10 @@ Task<Status> StageRows::Commit(EndedGroup group) {
   encoding->memo_rules = memo_rules_;
   encoding->run = run_;
   encoding->stage = stage_;
+  Begin();
   encoding->record = record_;
+  AddTo(*encoding->record.mutable_progress()->mutable_elapsed_time(), parts_.loop.Now() - *elapsed_until_);
+  elapsed_until_ = parts_.loop.Now();
   encoding->group = std::move(group);
   encoding->now_micros = parts_.loop.clock().WallMicros();
   auto encode = [encoding] {
@@ -234,7 +227,7 @@ Task<Status> StageRows::Commit(EndedGroup group) {
   const TimePoint begun = parts_.loop.Now();
   MR_CO_RETURN_IF_ERROR(co_await parts_.store.Commit(std::move(encoded.batch)));
   // Counted with the next commit: it is not known before.
-  AddTime(*encoded.record.mutable_progress()->mutable_storing_time(),
+  AddTo(*encoded.record.mutable_progress()->mutable_storing_time(),
           (parts_.loop.Now() - begun) * static_cast<int64_t>(count));
   record_ = std::move(encoded.record);
   // From here on a channel that is attached gets only later commits; those attached before get these.
@@ -247,24 +240,24 @@ Task<Status> StageRows::Commit(EndedGroup group) {
   co_return absl::OkStatus();
 }
 
-Task<Status> StageRows::Update(std::function<void(storage::v1::StageRecord&)> change, WriteBatch more) {
+Task<Status> StageRows::Update(RecordChange change, WriteBatch more) {
   storage::v1::StageRecord record = record_;
+  if (elapsed_until_) AddTo(*record.mutable_progress()->mutable_elapsed_time(), parts_.loop.Now() - *elapsed_until_);
+  elapsed_until_.reset();
   change(record);
   PutRecord(more, StageKey(run_, stage_), record);
   MR_CO_RETURN_IF_ERROR(co_await parts_.store.Commit(std::move(more)));
   record_ = std::move(record);
   moved_.NotifyAll();
+  if (record_.done()) {
+    for (Channel* channel : consumers_) channel->Close();
+  }
   co_return absl::OkStatus();
 }
 
-Task<Status> StageRows::Finish(WriteBatch more) {
-  std::function<void(storage::v1::StageRecord&)> change = [](storage::v1::StageRecord& record) {
-    record.set_done(true);
-    record.mutable_progress()->set_done(true);
-  };
-  MR_CO_RETURN_IF_ERROR(co_await Update(std::move(change), std::move(more)));
-  for (Channel* channel : consumers_) channel->Close();
-  co_return absl::OkStatus();
+void StageRows::Prepare(const RecordChange& change, WriteBatch& batch) {
+  change(record_);
+  PutRecord(batch, StageKey(run_, stage_), record_);
 }
 
 void StageRows::Reset(WriteBatch& batch) {

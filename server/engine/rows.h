@@ -41,6 +41,8 @@ struct EndedGroup {
   bool check_ids = false;                          // ids may stand there twice
 };
 
+using RecordChange = std::function<void(storage::v1::StageRecord&)>;
+
 // Engine thread. One group at a time.
 class StageRows {
  public:
@@ -70,16 +72,24 @@ class StageRows {
 
   // Items that end ok or degraded from now on are put there, after their commit.
   void Attach(Channel& channel) { consumers_.push_back(&channel); }
-  void DetachAll() { consumers_.clear(); }
+  // The episode is over.
+  void DetachAll() {
+    consumers_.clear();
+    elapsed_until_.reset();
+  }
+  // The stage begins to work, where it has not in this episode: its time runs from here.
+  void Begin() {
+    if (!elapsed_until_) elapsed_until_ = parts_.loop.Now();
+  }
   // The number of the newest commit that was delivered: what is attached now gets all later ones.
   int64_t delivered() const { return delivered_; }
 
   // Commits a group and delivers it.
   Task<Status> Commit(EndedGroup group);
-  // The stage has ended. Commits `more` along, and closes what is attached.
-  Task<Status> Finish(WriteBatch more);
-  // Commits the stage's record after `change`.
-  Task<Status> Update(std::function<void(storage::v1::StageRecord&)> change, WriteBatch more);
+  // Commits the stage's record after `change`, and `more`. Where the stage is done then, what is attached is closed.
+  Task<Status> Update(RecordChange change, WriteBatch more);
+  // The same without the commit, which is the caller's.
+  void Prepare(const RecordChange& change, WriteBatch& batch);
   // Deletes all rows; the record keeps its money and its numbers. The caller commits the batch.
   void Reset(WriteBatch& batch);
 
@@ -98,6 +108,7 @@ class StageRows {
   std::vector<Channel*> consumers_;
   int64_t delivered_ = 0;
   bool hidden_ = false;
+  std::optional<TimePoint> elapsed_until_;  // up to here its time is counted; nullopt: it rests
   Event moved_;
 };
 

@@ -57,11 +57,18 @@ class StepHost {
 
   // Something that others may wait for has changed: counts, ends of stages.
   virtual void Moved() = 0;
+  // An item was parked until then.
+  virtual void Parked(int64_t wake_micros) = 0;
+  // Look-ups of memos that found something, found nothing, found something damaged.
+  virtual void NoteMemos(int64_t hits, int64_t misses, int64_t corrupt) = 0;
   // Ends the episode; the run fails. The first error counts.
   virtual void Fail(v1::RunError error) = 0;
   // Ends the episode; the run pauses until it is resumed, because of a check.
   virtual void PauseForCheck(int stage, std::string message) = 0;
   virtual Task<Status> Warn(std::string message) = 0;
+
+  // The stage has ended: commits its record after `change`, `more`, and the event in one batch.
+  virtual Task<Status> EndStage(int stage, RecordChange change, WriteBatch more) = 0;
 
   // Waits while new work must not begin: the disk is nearly full. False: the episode has ended.
   virtual Task<bool> AwaitRoom() = 0;

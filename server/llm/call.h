@@ -72,6 +72,8 @@ struct CallContext {
   std::vector<std::string> item_ids;
   int64_t priority = 0;               // higher first
   TimePoint deadline = kNever;        // of the whole call
+  // How long its target may fail, from its first attempt; then it fails.
+  Duration max_elapsed = std::chrono::hours(24);
   std::optional<Duration> cache_ttl;  // answers of earlier runs older than this are not reused
   bool look_up = true;                // reuse answers of earlier runs (answers given to this run always are)
   bool remember = true;               // keep the answer for later runs

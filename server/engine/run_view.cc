@@ -1,0 +1,118 @@
+// What clients see of a run: snapshots with counts, what it waits on, and Progress events, at most one an interval.
+
+#include <algorithm>
+#include <utility>
+
+#include "server/engine/client_input.h"
+#include "server/engine/run.h"
+#include "server/engine/times.h"
+#include "server/storage/records.h"
+#include "server/storage/runs.h"
+
+namespace millrace {
+
+Duration ActiveRun::ActiveTime() const {
+  Duration time = ToDuration(record_.run().active_time());
+  if (working_since_) time += parts_.loop.Now() - *working_since_;
+  return time;
+}
+
+v1::Run ActiveRun::Snapshot() {
+  v1::Run run = record_.run();
+  run.clear_stages();
+  for (int stage = 0; stage < plan().size(); ++stage) {
+    StageSlot& at = slot(stage);
+    v1::StageProgress& progress = *run.add_stages();
+    progress = at.rows->progress();
+    if (!at.rows->readable()) {
+      progress.set_ok(0);
+      progress.set_skipped(0);
+    }
+    progress.set_stage(plan().stage(stage).name);
+    progress.set_kind(plan().stage(stage).kind);
+    progress.set_items_in(ItemsIn(stage));
+    progress.set_input_closed(InputClosed(stage));
+  }
+  if (progress_micros_ > 0) *run.mutable_last_progress_time() = ToTimestamp(progress_micros_);
+  *run.mutable_active_time() = FromDuration(ActiveTime());
+  run.set_last_event(last_event_);
+  if (state() == v1::RUN_STATE_RUNNING) {
+    run.clear_waiting_on();
+    if (std::optional<v1::WaitingOn> waiting = WaitsOn()) *run.mutable_waiting_on() = *std::move(waiting);
+  }
+  return run;
+}
+
+// Of a run that runs: the first of these that holds it up as a whole.
+std::optional<v1::WaitingOn> ActiveRun::WaitsOn() {
+  v1::WaitingOn waiting;
+  const auto since = [&](v1::WaitingOn::Reason reason) {
+    waiting.set_reason(reason);
+    if (waiting_since_micros_ == 0) waiting_since_micros_ = WallMicros();
+    *waiting.mutable_since() = ToTimestamp(waiting_since_micros_);
+    return waiting;
+  };
+  if (store_.state() != StoreState::kOk) {
+    waiting.set_remedy("make room on the disk of the data directory");
+    return since(v1::WaitingOn::REASON_DISK);
+  }
+  const std::string target = parts_.desk.FailingTarget(name());
+  if (!target.empty()) {
+    waiting.set_object(target);
+    waiting.set_remedy("it is tried again and again; see ListAttempts for what it answers");
+    return since(v1::WaitingOn::REASON_TARGET);
+  }
+  int64_t in_flight = 0;
+  int64_t parked = 0;
+  std::string input;
+  std::string parking;
+  for (size_t i = 0; i < steps_.size(); ++i) {
+    const int stage = plan().order()[i];
+    in_flight += steps_[i]->in_flight();
+    if (steps_[i]->waits_for_input() && input.empty()) input = plan().stage(stage).name;
+    const int64_t here = slot(stage).rows->progress().parked();
+    if (here > 0 && parking.empty()) parking = plan().stage(stage).name;
+    parked += here;
+  }
+  if (in_flight == 0 && parked > 0) {
+    waiting.set_object(parking);
+    waiting.set_count(parked);
+    waiting.set_remedy("the items go on by themselves when their time has come");
+    return since(v1::WaitingOn::REASON_TIME);
+  }
+  if (in_flight == 0 && !input.empty()) {
+    waiting.set_object(input);
+    waiting.set_remedy("add items, or close the input");
+    return since(v1::WaitingOn::REASON_INPUT);
+  }
+  waiting_since_micros_ = 0;
+  return std::nullopt;
+}
+
+void ActiveRun::PlanProgressEvent() {
+  if (progress_timer_armed_ || !working_) return;
+  progress_timer_armed_ = true;
+  const std::weak_ptr<ActiveRun> weak = weak_from_this();
+  progress_timer_ = parts_.loop.CallAt(std::max(next_progress_, parts_.loop.Now()), [weak] {
+    const std::shared_ptr<ActiveRun> self = weak.lock();
+    if (self) self->parts_.loop.Spawn(self->WriteProgressEvent(self));
+  });
+}
+
+Task<void> ActiveRun::WriteProgressEvent(std::shared_ptr<ActiveRun> self) {
+  const Turn::Holder holder = co_await turn_.Enter();
+  progress_timer_armed_ = false;
+  next_progress_ = parts_.loop.Now() + options_.progress_interval;
+  if (state() != v1::RUN_STATE_RUNNING || !working_) co_return;
+  v1::RunEvent event;
+  event.set_number(last_event_ + 1);
+  *event.mutable_time() = ToTimestamp(WallMicros());
+  *event.mutable_progress()->mutable_run() = Snapshot();
+  event.mutable_progress()->mutable_run()->set_last_event(event.number());
+  WriteBatch batch;
+  PutRecord(batch, EventKey(name(), event.number()), event);
+  if ((co_await store_.Commit(std::move(batch))).ok()) ++last_event_;
+  changed_.NotifyAll();
+}
+
+}  // namespace millrace
