@@ -47,8 +47,9 @@ void PutItems(const std::string& run, const std::string& stage, const v1::Inline
 
 }  // namespace
 
-ClientInput::ClientInput(Loop& loop, Store& store, std::string run, std::string stage, storage::v1::InputState state)
-    : store_(store), run_(std::move(run)), stage_(std::move(stage)), state_(std::move(state)), turn_(loop) {}
+ClientInput::ClientInput(Loop& loop, Store& store, Store& patient, std::string run, std::string stage,
+                         storage::v1::InputState state)
+    : store_(store), patient_(patient), run_(std::move(run)), stage_(std::move(stage)), state_(std::move(state)), turn_(loop) {}
 
 Task<StatusOr<int64_t>> ClientInput::Append(const FetchStage& fetch, v1::AddItemsRequest request) {
   const Turn::Holder holder = co_await turn_.Enter();
@@ -102,7 +103,7 @@ Task<Status> ClientInput::Close() {
 
 Task<StatusOr<std::vector<v1::InputItem>>> ClientInput::ReadItems(int64_t offset) {
   std::string key = InputKey(run_, stage_, offset);
-  auto record = co_await GetRecord<storage::v1::InputRecord>(store_, std::move(key));
+  auto record = co_await GetRecord<storage::v1::InputRecord>(patient_, std::move(key));
   if (!record.ok()) co_return record.status();
   std::vector<v1::InputItem> items;
   if (*record) {
@@ -115,7 +116,7 @@ Task<StatusOr<std::string>> ClientInput::ReadBytes(int64_t offset) {
   if (offset >= state_.next_offset()) co_return std::string();
   // The part that holds `offset` is the last that begins at or before it.
   auto [begin, end] = InputKeys(run_, stage_, 0, offset + 1);
-  auto page = co_await store_.Scan(std::move(begin), std::move(end), 1, 1, Store::Direction::kBackwards);
+  auto page = co_await patient_.Scan(std::move(begin), std::move(end), 1, 1, Store::Direction::kBackwards);
   if (!page.ok()) co_return page.status();
   if (page->entries.empty()) co_return MakeError(absl::StatusCode::kDataLoss, "STORE_CORRUPT", "a part of the input is gone");
   storage::v1::InputRecord part;

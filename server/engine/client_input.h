@@ -18,7 +18,9 @@ namespace millrace {
 // Engine thread.
 class ClientInput {
  public:
-  ClientInput(Loop& loop, Store& store, std::string run, std::string stage, storage::v1::InputState state);
+  // Clients append to `store`; a run reads by `patient`.
+  ClientInput(Loop& loop, Store& store, Store& patient, std::string run, std::string stage,
+              storage::v1::InputState state);
 
   const storage::v1::InputState& state() const { return state_; }
 
@@ -36,6 +38,7 @@ class ClientInput {
 
  private:
   Store& store_;
+  Store& patient_;
   const std::string run_;
   const std::string stage_;
   storage::v1::InputState state_;

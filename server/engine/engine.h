@@ -4,13 +4,13 @@
 
 #include <cstdint>
 #include <functional>
-#include <map>
 #include <memory>
 #include <string>
 
 #include "server/base/loop.h"
 #include "server/base/pool.h"
 #include "server/base/random.h"
+#include "server/config/binding.h"
 #include "server/engine/calls.h"
 #include "server/engine/service.h"
 #include "server/llm/call.h"
@@ -47,11 +47,12 @@ struct EngineOptions {
   // Checks a definition as a whole (server/config). INVALID_ARGUMENT (INVALID_DEFINITION). Empty: no check.
   std::function<Status(const v1::Pipeline&, const StageRegistry&)> check_pipeline;
   // Puts parameters into a definition (server/config). INVALID_ARGUMENT (INVALID_FIELD). Empty: as it is.
-  std::function<StatusOr<v1::Pipeline>(const v1::Pipeline&, const std::map<std::string, v1::ParameterValue>&)>
-      bind_parameters;
+  std::function<StatusOr<BoundPipeline>(const v1::Pipeline&, const ParameterValues&)> bind_parameters;
   // Opens a file that FileAccess allowed. Empty: fetches of files fail.
   std::function<StatusOr<std::unique_ptr<ByteSource>>(Loop&, Pool&, const std::string& path)> open_file;
 };
+
+class ActiveRun;
 
 class Engine final : public Service {
  public:
@@ -96,8 +97,14 @@ class Engine final : public Service {
 
   Task<void> Drain(TimePoint deadline) override;
 
+  struct State;  // engine_state.h
+
  private:
-  struct State;
+  // Creates a run out of a checked request. A run without a name: it was only checked.
+  static Task<StatusOr<v1::Run>> Create(State& state, v1::CreateRunRequest request, Digest digest);
+  // Brings a run into another state; nothing is done where it has ended in `done_in`.
+  Task<StatusOr<v1::Run>> Change(std::string name, Task<Status> (ActiveRun::*change)(), v1::RunState done_in);
+
   std::unique_ptr<State> state_;
 };
 

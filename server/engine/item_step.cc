@@ -180,6 +180,7 @@ void ItemStep::WakeParked(int64_t ordinal, int64_t wake_micros) {
 // Parked items whose time has come, as they came in. One that is no longer parked was redriven since.
 Task<StatusOr<std::vector<InputItem>>> ItemStep::TakeDue() {
   std::vector<std::pair<int64_t, int64_t>> due;
+  if (due_.size() >= kDueMax) host_.LookForParked();
   while (!due_.empty() && due.size() < host_.options().chunk_items) {
     due.push_back(due_.front());
     due_.pop_front();
@@ -339,18 +340,17 @@ Task<void> ItemStep::CommitEnded() {
     for (const EndedItem& ended : outbox_) outbox_bytes_ += BytesOf(ended);
     committing_ = group.items.size();
     group.check_ids = check_ids_;
-    int64_t wake_micros = 0;
+    bool parks = false;
     std::vector<int64_t> woken;
     for (const EndedItem& ended : group.items) {
       if (ended.woken) woken.push_back(ended.ordinal);
-      const int64_t wake = ended.item.wake_micros;
-      if (wake > 0 && (wake_micros == 0 || wake < wake_micros)) wake_micros = wake;
+      parks = parks || ended.item.wake_micros > 0;
     }
     const Status status = co_await rows_.Commit(std::move(group));
     committing_ = 0;
     for (const int64_t ordinal : woken) woken_.erase(ordinal);
     if (!status.ok()) FailStage(host_, stage_, status);
-    if (wake_micros > 0) host_.Parked(wake_micros);
+    if (parks) host_.LookForParked();
     failed_ = std::max(failed_, rows_.progress().failed());
     Judge();
     room_.NotifyAll();

@@ -7,6 +7,7 @@
 
 #include <fmt/format.h>
 
+#include "server/storage/answers.h"
 #include "server/storage/records.h"
 #include "server/storage/runs.h"
 
@@ -106,6 +107,17 @@ class Taker {
  public:
   explicit Taker(StepHost& host) : host_(host) {
     for (int stage = 0; stage < host.plan().size(); ++stage) records_.emplace(stage, host.slot(stage).rows->record());
+  }
+
+  // What the rows' calls were told is forgotten with them: they are asked anew.
+  void ForgetAnswers(const std::vector<Row>& rows) {
+    std::vector<Digest> keys;
+    for (const Row& row : rows) {
+      for (const std::string& bytes : row.record.call_keys()) {
+        if (const std::optional<Digest> key = Digest::FromBytes(bytes)) keys.push_back(*key);
+      }
+    }
+    ForgetRunAnswers(batch_, host_.record().run().name(), keys);
   }
 
   Task<Status> Take(int stage, std::vector<Row> rows) {
@@ -222,6 +234,7 @@ Task<Status> TakeBack(StepHost& host, const v1::RedriveRunRequest& request) {
       next = std::move(page->next);
       if (page->named.empty()) continue;
       Taker taker(host);
+      taker.ForgetAnswers(page->named);
       MR_CO_RETURN_IF_ERROR(co_await taker.Take(stage, std::move(page->named)));
       MR_CO_RETURN_IF_ERROR(co_await taker.Commit());
     } while (!next.empty());

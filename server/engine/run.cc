@@ -63,7 +63,8 @@ void ActiveRun::Start() {
   parts_.loop.Spawn(Work(shared_from_this()));
 }
 
-Task<void> ActiveRun::Work(std::shared_ptr<ActiveRun> self) {
+// `self` keeps it while this works.
+Task<void> ActiveRun::Work([[maybe_unused]] std::shared_ptr<ActiveRun> self) {
   if (record_.has_redrive() && !IsEnded(state())) {
     Status status = co_await TakeBack(*this, record_.redrive());
     if (status.ok()) {
@@ -92,6 +93,7 @@ Task<void> ActiveRun::RunSteps() {
   for (const int stage : plan().order()) steps_.push_back(MakeStep(*this, stage));
   complete_ = 0;
   JudgeStages();
+  hooks_.look_for_parked();
   TaskGroup group(parts_.loop);
   for (const std::unique_ptr<Step>& step : steps_) group.Spawn(step->Run());
   co_await group.Join();

@@ -30,7 +30,7 @@ struct MemoFigures {
 // What a run tells its engine.
 struct RunHooks {
   std::function<void(const std::string& run)> rested;  // it ended, and nothing of it is in flight
-  std::function<void(int64_t wake_micros)> parked;
+  std::function<void()> look_for_parked;               // an item was parked, or can be woken again
   MemoFigures* memos = nullptr;
 };
 
@@ -83,7 +83,7 @@ class ActiveRun final : public StepHost, public std::enable_shared_from_this<Act
   const storage::v1::RunRecord& record() const override { return record_; }
   std::shared_ptr<StopSignal> stop() override { return stop_; }
   void Moved() override;
-  void Parked(int64_t wake_micros) override { hooks_.parked(wake_micros); }
+  void LookForParked() override { hooks_.look_for_parked(); }
   void NoteMemos(int64_t hits, int64_t misses, int64_t corrupt) override;
   void Fail(v1::RunError error) override;
   void PauseForCheck(int stage, std::string message) override;

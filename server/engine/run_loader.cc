@@ -98,7 +98,8 @@ Task<StatusOr<RunStages>> LoadStages(const EngineParts& parts, Store& store, Sto
       if (!state.ok()) co_return state.status();
       storage::v1::InputState input_state;
       if (*state) input_state = *std::move(*state);
-      slot->input = std::make_shared<ClientInput>(parts.loop, store, run, definition.name(), std::move(input_state));
+      slot->input = std::make_shared<ClientInput>(parts.loop, store, patient, run, definition.name(),
+                                                  std::move(input_state));
     }
     stages.slots.push_back(std::move(slot));
   }

@@ -99,7 +99,7 @@ void ActiveRun::PlanProgressEvent() {
   });
 }
 
-Task<void> ActiveRun::WriteProgressEvent(std::shared_ptr<ActiveRun> self) {
+Task<void> ActiveRun::WriteProgressEvent([[maybe_unused]] std::shared_ptr<ActiveRun> self) {
   const Turn::Holder holder = co_await turn_.Enter();
   progress_timer_armed_ = false;
   next_progress_ = parts_.loop.Now() + options_.progress_interval;

@@ -1,8 +1,10 @@
 #include "server/engine/step.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 
-#include <fmt/format.h>
+#include "server/engine/times.h"
 
 namespace millrace {
 
@@ -34,15 +36,15 @@ StageContext MakeStageContext(StepHost& host, int stage) {
                        .run = record.run().name(),
                        .pipeline = record.run().pipeline(),
                        .stage = slot.definition->name(),
-                       .generation = fmt::format("{}-{}", record.run().name(), record.redrives())};
-  context.as_of_micros = record.run().as_of().seconds() * 1'000'000 + record.run().as_of().nanos() / 1000;
+                       .generation = fmt::format("{}-{}", record.run().name(), record.redrives()),
+                       .as_of_micros = ToMicros(record.run().as_of()),
+                       .call = {}};
   context.call.run = context.run;
   context.call.stage = context.stage;
   context.call.look_up = slot.look_up;
   context.call.remember = slot.definition->cache().mode() != v1::CachePolicy::MODE_OFF;
   if (slot.definition->cache().has_ttl()) {
-    const auto& ttl = slot.definition->cache().ttl();
-    context.call.cache_ttl = std::chrono::seconds(ttl.seconds()) + Duration(ttl.nanos());
+    context.call.cache_ttl = ToDuration(slot.definition->cache().ttl());
   }
   context.call.stop = host.stop();
   return context;

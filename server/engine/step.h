@@ -57,8 +57,8 @@ class StepHost {
 
   // Something that others may wait for has changed: counts, ends of stages.
   virtual void Moved() = 0;
-  // An item was parked until then.
-  virtual void Parked(int64_t wake_micros) = 0;
+  // An item was parked, or there is room again for some that wake.
+  virtual void LookForParked() = 0;
   // Look-ups of memos that found something, found nothing, found something damaged.
   virtual void NoteMemos(int64_t hits, int64_t misses, int64_t corrupt) = 0;
   // Ends the episode; the run fails. The first error counts.

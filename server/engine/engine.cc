@@ -1,0 +1,198 @@
+#include "server/engine/engine.h"
+
+#include <google/protobuf/util/json_util.h>
+
+#include <utility>
+
+#include <fmt/format.h>
+
+#include "server/base/json.h"
+#include "server/engine/engine_state.h"
+#include "server/engine/times.h"
+#include "server/storage/records.h"
+#include "server/storage/runs.h"
+
+namespace millrace {
+
+Engine::State::State(EngineParts the_parts, Random the_random, EngineOptions the_options)
+    : parts(the_parts),
+      random(the_random),
+      options(std::move(the_options)),
+      patient(parts.loop, parts.store),
+      start_micros(parts.loop.clock().WallMicros()),
+      parking(parts.loop, parts.store, [this](const std::string& run) { return FindActive(run); }),
+      pipelines_turn(parts.loop) {}
+
+Engine::Engine(EngineParts parts, Random random, EngineOptions options)
+    : state_(std::make_unique<State>(parts, random, std::move(options))) {}
+
+Engine::~Engine() = default;
+
+std::shared_ptr<ActiveRun> Engine::State::FindActive(const std::string& run) const {
+  const auto found = runs.find(run);
+  return found == runs.end() ? nullptr : found->second;
+}
+
+std::shared_ptr<ActiveRun> Engine::State::MakeRun(storage::v1::RunRecord record, RunStages stages,
+                                                  int64_t last_event) {
+  RunHooks hooks;
+  hooks.rested = [this](const std::string& run) { runs.erase(run); };
+  hooks.look_for_parked = [this] { parking.Look(); };
+  hooks.memos = &memos;
+  auto run = std::make_shared<ActiveRun>(parts, options, patient, std::move(record), std::move(stages), last_event,
+                                         std::move(hooks));
+  runs[run->name()] = run;
+  return run;
+}
+
+Task<StatusOr<FoundRun>> Engine::State::Find(std::string name) {
+  auto record = co_await GetRecord<storage::v1::RunRecord>(parts.store, RunKey(name));
+  if (!record.ok()) co_return record.status();
+  if (!*record) {
+    co_return MakeError(absl::StatusCode::kNotFound, "RUN_NOT_FOUND", fmt::format("no run `{}`", Excerpt(name)));
+  }
+  FoundRun found;
+  found.record = *std::move(*record);
+  found.active = FindActive(name);
+  if (found.active) {
+    found.run = found.active->Snapshot();
+  } else {
+    found.run = found.record.run();
+  }
+  co_return found;
+}
+
+Task<StatusOr<std::shared_ptr<ActiveRun>>> Engine::State::Load(storage::v1::RunRecord record) {
+  const std::string name = record.run().name();
+  auto definition = std::make_shared<const v1::Pipeline>(std::move(*record.mutable_definition()));
+  record.clear_definition();
+  StatusOr<MadeStages> made = co_await MakeStages(parts, std::move(definition));
+  if (!made.ok()) co_return made.status();
+  auto stages = co_await LoadStages(parts, parts.store, patient, *std::move(made), record);
+  if (!stages.ok()) co_return stages.status();
+  auto newest = co_await LoadNewestEvent(parts.store, name);
+  if (!newest.ok()) co_return newest.status();
+  if (newest->active_time && !IsEnded(record.run().state())) {
+    *record.mutable_run()->mutable_active_time() = *newest->active_time;
+  }
+  co_return MakeRun(std::move(record), *std::move(stages), newest->number);
+}
+
+// A run whose stages can't be made any more (a model was taken out of the configuration) fails, and can be redriven when
+// they can.
+static Task<Status> FailUnloadable(Engine::State& state, storage::v1::RunRecord record, const Status& status) {
+  const std::string name = record.run().name();
+  auto newest = co_await LoadNewestEvent(state.parts.store, name);
+  if (!newest.ok()) co_return newest.status();
+  const int64_t now_micros = state.parts.loop.clock().WallMicros();
+  const StageItem failed = FailedItem(status);
+  v1::Run& run = *record.mutable_run();
+  run.set_state(v1::RUN_STATE_FAILED);
+  *run.mutable_end_time() = ToTimestamp(now_micros);
+  run.mutable_error()->set_reason(failed.reason);
+  run.mutable_error()->set_message(failed.message);
+  run.set_last_event(newest->number + 1);
+  v1::RunEvent event;
+  event.set_number(run.last_event());
+  *event.mutable_time() = ToTimestamp(now_micros);
+  event.mutable_state_changed()->set_state(run.state());
+  *event.mutable_state_changed()->mutable_run() = run;
+  WriteBatch batch;
+  PutRecord(batch, EventKey(name, event.number()), event);
+  PutRecord(batch, RunKey(name), record);
+  batch.Delete(ActiveRunKey(name));
+  co_return co_await state.patient.Commit(std::move(batch));
+}
+
+Task<Status> Engine::Recover() {
+  State& state = *state_;
+  auto [begin, end] = ActiveRunKeys();
+  while (!begin.empty()) {
+    auto page = co_await state.parts.store.Scan(std::move(begin), end);
+    if (!page.ok()) co_return page.status();
+    for (const StoreEntry& entry : page->entries) {
+      const std::optional<std::string> name = ReadActiveRunKey(entry.key);
+      if (!name) continue;
+      auto record = co_await GetRecord<storage::v1::RunRecord>(state.parts.store, RunKey(*name));
+      if (!record.ok()) co_return WithContext(record.status(), "run `" + *name + "`");
+      if (!*record) continue;
+      storage::v1::RunRecord copy = **record;
+      auto run = co_await state.Load(*std::move(*record));
+      if (!run.ok()) {
+        if (run.status().code() == absl::StatusCode::kUnavailable) co_return run.status();
+        MR_CO_RETURN_IF_ERROR(co_await FailUnloadable(state, std::move(copy), run.status()));
+        continue;
+      }
+      if ((*run)->state() != v1::RUN_STATE_PAUSED) (*run)->Start();
+    }
+    begin = std::move(page->next);
+  }
+  state.parts.loop.Spawn(state.WatchStore());
+  state.parts.loop.Spawn(state.parking.Watch());
+  co_return absl::OkStatus();
+}
+
+Task<void> Engine::State::WatchStore() {
+  StoreState last = parts.store.state();
+  while (true) {
+    co_await parts.store.WaitForChange(last);
+    last = parts.store.state();
+    const std::map<std::string, std::shared_ptr<ActiveRun>> present = runs;
+    for (const auto& [name, run] : present) run->WakeSteps();
+  }
+}
+
+Status Engine::State::CheckOpen() const {
+  if (draining) {
+    const Status status = MakeError(absl::StatusCode::kUnavailable, "DRAINING", "the server is going down");
+    return WithRetryDelay(status, std::chrono::seconds(5));
+  }
+  switch (parts.store.state()) {
+    case StoreState::kOk: return absl::OkStatus();
+    case StoreState::kDiskLow: {
+      const Status status = MakeError(absl::StatusCode::kResourceExhausted, "DISK_LOW",
+                                      "the disk of the data directory is nearly full: no new work until there is room");
+      return WithRetryDelay(status, std::chrono::seconds(10));
+    }
+    case StoreState::kReopening: {
+      const Status status = MakeError(absl::StatusCode::kUnavailable, "STORE_UNAVAILABLE", "the store is being reopened");
+      return WithRetryDelay(status, std::chrono::seconds(1));
+    }
+  }
+  return absl::OkStatus();
+}
+
+Task<void> Engine::Drain(TimePoint deadline) {
+  State& state = *state_;
+  state.draining = true;
+  const std::map<std::string, std::shared_ptr<ActiveRun>> present = state.runs;
+  TaskGroup group(state.parts.loop);
+  for (const auto& [name, run] : present) group.Spawn(run->Drain(deadline));
+  co_await state.parts.desk.Drain(deadline);
+  co_await group.Join();
+}
+
+std::string DefinitionDigest(const v1::Pipeline& pipeline) {
+  std::string text;
+  google::protobuf::util::JsonPrintOptions options;
+  options.preserve_proto_field_names = true;
+  if (!google::protobuf::util::MessageToJsonString(pipeline, &text, options).ok()) return "";
+  const StatusOr<std::string> canonical = CanonicalJson(text, {.depth = 1000, .bytes = 64u << 20});
+  return canonical.ok() ? Digest::Of(*canonical).Hex() : "";
+}
+
+StatusOr<Plan> PlanOf(const v1::Pipeline& definition) {
+  std::vector<StageShape> shapes;
+  for (const v1::Stage& stage : definition.stages()) {
+    switch (stage.kind_case()) {
+      case v1::Stage::kFetch: shapes.push_back(StageShape::kFetch); break;
+      case v1::Stage::kCluster:
+      case v1::Stage::kMerge: shapes.push_back(StageShape::kBarrier); break;
+      case v1::Stage::kStore: shapes.push_back(StageShape::kSink); break;
+      default: shapes.push_back(StageShape::kItems); break;
+    }
+  }
+  return Plan::Make(definition, shapes);
+}
+
+}  // namespace millrace

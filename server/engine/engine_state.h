@@ -1,0 +1,90 @@
+// What the parts of the engine share: each group of methods has a file of its own.
+#pragma once
+
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "server/engine/engine.h"
+#include "server/engine/parking.h"
+#include "server/engine/patient_store.h"
+#include "server/engine/run.h"
+#include "server/engine/run_loader.h"
+#include "server/engine/turn.h"
+
+namespace millrace {
+
+// A run wherever it is: in memory, or as records only.
+struct FoundRun {
+  std::shared_ptr<ActiveRun> active;  // null: it has come to rest
+  storage::v1::RunRecord record;      // as stored; of an active run, as of its last change of state
+  v1::Run run;                        // as clients see it now
+};
+
+struct Engine::State {
+  State(EngineParts parts, Random random, EngineOptions options);
+
+  // NOT_FOUND (RUN_NOT_FOUND).
+  Task<StatusOr<FoundRun>> Find(std::string run);
+  // An active run, or an ended one taken back into memory, at rest.
+  Task<StatusOr<std::shared_ptr<ActiveRun>>> Load(storage::v1::RunRecord record);
+  std::shared_ptr<ActiveRun> FindActive(const std::string& run) const;
+  std::shared_ptr<ActiveRun> MakeRun(storage::v1::RunRecord record, RunStages stages, int64_t last_event);
+
+  // New work is taken: UNAVAILABLE (DRAINING, STORE_UNAVAILABLE), RESOURCE_EXHAUSTED (DISK_LOW).
+  Status CheckOpen() const;
+  // Wakes runs when the store's state changes.
+  Task<void> WatchStore();
+
+  StatusOr<v1::Pipeline> Checked(v1::Pipeline pipeline) const;
+  Task<StatusOr<v1::AppliedPipeline>> FindPipeline(std::string name);
+  // The definition that a request names or brings, checked.
+  Task<StatusOr<v1::AppliedPipeline>> Resolve(std::string name, const v1::Pipeline* definition);
+  StatusOr<BoundPipeline> Bind(const v1::Pipeline& pipeline,
+                               const google::protobuf::Map<std::string, v1::ParameterValue>& parameters) const;
+
+  const EngineParts parts;
+  Random random;
+  const EngineOptions options;
+  PatientStore patient;
+  const int64_t start_micros;
+  bool draining = false;
+  std::map<std::string, std::shared_ptr<ActiveRun>> runs;  // that have not come to rest
+  MemoFigures memos;
+  Parking parking;
+  Turn pipelines_turn;
+  std::map<std::string, std::shared_ptr<Turn>> request_turns;
+  std::map<std::string, std::shared_ptr<Turn>> run_turns;  // of taking an ended run back into memory
+};
+
+// The digest of a definition: of its canonical JSON.
+std::string DefinitionDigest(const v1::Pipeline& pipeline);
+
+// The plan of a run that is not in memory: the shapes of its kinds are known by their names.
+StatusOr<Plan> PlanOf(const v1::Pipeline& definition);
+
+// One holder at a time by name; entries that nobody waits for go.
+class NamedTurn {
+ public:
+  NamedTurn(std::map<std::string, std::shared_ptr<Turn>>& turns, Loop& loop, std::string name)
+      : turns_(turns), name_(std::move(name)) {
+    std::shared_ptr<Turn>& turn = turns_[name_];
+    if (!turn) turn = std::make_shared<Turn>(loop);
+    turn_ = turn;
+  }
+  NamedTurn(const NamedTurn&) = delete;
+  ~NamedTurn() {
+    turn_.reset();
+    const auto found = turns_.find(name_);
+    if (found != turns_.end() && found->second.use_count() == 1) turns_.erase(found);
+  }
+  Turn& operator*() { return *turn_; }
+
+ private:
+  std::map<std::string, std::shared_ptr<Turn>>& turns_;
+  const std::string name_;
+  std::shared_ptr<Turn> turn_;
+};
+
+}  // namespace millrace
