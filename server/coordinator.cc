@@ -81,7 +81,7 @@ StatusOr<std::unique_ptr<BackendEntry>> MakeBackend(const v1::BackendConfig& con
       if (!secret.ok()) return WithContext(secret.status(), fmt::format("backend {}", config.name()));
       entry->secret = *std::move(secret);
       entry->secret_origin = OriginOf(config.openai().base_url());
-      entry->backend = backend::MakeOpenai(config.openai());
+      entry->backend = backend::MakeOpenaiBackend(config.openai());
       return entry;
     }
     case v1::BackendConfig::KIND_NOT_SET:

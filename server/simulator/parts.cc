@@ -1,0 +1,108 @@
+#include "server/simulator/parts.h"
+
+#include <fmt/format.h>
+
+#include <vector>
+
+#include "backends/openai/openai.h"
+#include "server/config/binding.h"
+#include "server/config/check.h"
+#include "server/llm/calls.h"
+#include "server/stages/cluster/cluster.h"
+#include "server/stages/fetch/fetch.h"
+#include "server/stages/prepare/prepare.h"
+#include "server/stages/synthesize/synthesize.h"
+
+namespace millrace::simulator {
+namespace {
+
+v1::ServerConfig Config(int concurrency) {
+  v1::ServerConfig config;
+  v1::ModelConfig* model = config.add_models();
+  model->set_name("writer");
+  v1::TargetConfig* target = model->add_targets();
+  target->set_backend("provider");
+  target->set_model("m");
+  target->mutable_limits()->set_max_concurrency(concurrency);
+  model->mutable_retry()->set_max_attempts(3);
+  model->mutable_retry()->mutable_initial_backoff()->set_nanos(100'000'000);
+  model->mutable_retry()->mutable_max_backoff()->set_seconds(5);
+  model->mutable_timeout()->mutable_connect()->set_seconds(5);
+  model->mutable_timeout()->mutable_first_byte()->set_seconds(10);
+  model->mutable_timeout()->mutable_idle()->set_seconds(10);
+  model->mutable_timeout()->mutable_total()->set_seconds(30);
+  return config;
+}
+
+class RealCalls final : public SimulatedCalls {
+ public:
+  explicit RealCalls(std::unique_ptr<Calls> calls) : calls_(std::move(calls)) {}
+  CallHandler& handler() override { return *calls_; }
+  CallDesk& desk() override { return *calls_; }
+
+ private:
+  std::unique_ptr<Calls> calls_;
+};
+
+class RefusedFiles final : public FileAccess {
+ public:
+  StatusOr<std::string> ForReading(std::string_view path) const override { return Refuse(path); }
+  // The simulated sink writes nowhere.
+  StatusOr<std::string> ForWriting(std::string_view path) const override { return std::string(path); }
+
+ private:
+  static Status Refuse(std::string_view path) {
+    return MakeError(absl::StatusCode::kPermissionDenied, "FILE_NOT_ALLOWED",
+                     fmt::format("the simulation has no file {}", Excerpt(path)));
+  }
+};
+
+}  // namespace
+
+std::unique_ptr<SimulatedCalls> MakeSimulatedCalls(Loop& loop, Pool& pool, Store& store, HttpClient& http,
+                                                   Random random, int concurrency) {
+  auto entry = std::make_unique<BackendEntry>();
+  entry->name = "provider";
+  v1::OpenaiBackend openai;
+  openai.set_base_url("http://127.0.0.1:1/v1");
+  openai.set_max_tokens_member("max_completion_tokens");
+  openai.set_schema_format("json_schema");
+  entry->backend = backend::MakeOpenaiBackend(openai);
+  std::vector<std::unique_ptr<BackendEntry>> backends;
+  backends.push_back(std::move(entry));
+  StatusOr<std::unique_ptr<Calls>> calls = MakeCalls({.loop = loop, .pool = pool, .store = store, .http = http}, random,
+                                                     std::move(backends), Config(concurrency));
+  return std::make_unique<RealCalls>(std::move(calls).value());
+}
+
+StageRegistry SimulatedStages(SinkWorld& sinks) {
+  StageRegistry stages;
+  stages.Add(FetchKind());
+  stages.Add(PrepareKind());
+  stages.Add(SynthesizeKind());
+  stages.Add(ClusterKind());
+  stages.Add(SimulatedStoreKind(sinks));
+  return stages;
+}
+
+const FileAccess& NoFiles() {
+  static const RefusedFiles files;
+  return files;
+}
+
+EngineOptions SimulatedEngineOptions() {
+  EngineOptions options;
+  options.version = "simulated";
+  options.data_dir = "simulated";
+  options.chunk_items = 16;  // so that small runs have many chunks
+  options.channel_items = 32;
+  options.check_pipeline = [](const v1::Pipeline& pipeline, const StageRegistry& stages) {
+    return CheckPipeline(pipeline, stages);
+  };
+  options.bind_parameters = [](const v1::Pipeline& pipeline, const ParameterValues& values) {
+    return BindParameters(pipeline, values);
+  };
+  return options;
+}
+
+}  // namespace millrace::simulator
