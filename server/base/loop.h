@@ -181,7 +181,7 @@ class Promise {
   // False where `deadline` passed first; where both are so, the value wins.
   Task<bool> WaitUntil(TimePoint deadline) {
     while (!value_) {
-      if (!co_await event_.WaitUntil(deadline)) co_return value_.has_value();
+      if (const bool held = co_await event_.WaitUntil(deadline); !held) co_return value_.has_value();
     }
     co_return true;
   }

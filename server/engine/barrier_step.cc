@@ -79,8 +79,8 @@ Task<Status> BarrierStep::Work() {
     if (host_.stopped()) co_return absl::OkStatus();
     co_await changed_.Wait();
   }
-  if (!co_await PassesExpectations(host_, stage_)) co_return absl::OkStatus();
-  if (!co_await host_.AwaitRoom()) co_return absl::OkStatus();
+  if (const bool held = co_await PassesExpectations(host_, stage_); !held) co_return absl::OkStatus();
+  if (const bool held = co_await host_.AwaitRoom(); !held) co_return absl::OkStatus();
   working_ = true;
   rows_.Begin();
   host_.Moved();

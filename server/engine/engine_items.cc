@@ -183,7 +183,7 @@ Task<StatusOr<Service::ItemPage>> Engine::NextItems(v1::StreamItemsRequest reque
     if (rows.delivered() != newest || rows.readable() != *readable || now_ended != ended) continue;
     // The end of the run is seen by its stages' last move, or by looking again.
     const TimePoint look_again = state.parts.loop.Now() + std::chrono::seconds(1);
-    if (!co_await rows.moved().WaitUntil(std::min(deadline, look_again)) && state.parts.loop.Now() >= deadline) {
+    if (const bool held = co_await rows.moved().WaitUntil(std::min(deadline, look_again)); !held && state.parts.loop.Now() >= deadline) {
       co_return page;
     }
   }
@@ -214,7 +214,7 @@ Task<StatusOr<Service::EventPage>> Engine::NextEvents(v1::WatchRunRequest reques
       co_return page;
     }
     if (active->last_event() != newest || IsEnded(active->state())) continue;
-    if (!co_await active->changed().WaitUntil(deadline)) co_return page;
+    if (const bool held = co_await active->changed().WaitUntil(deadline); !held) co_return page;
   }
 }
 

@@ -77,7 +77,7 @@ Status CheckInputs(const v1::CreateRunRequest& request, const MadeStages& made) 
 // Waits until the run has ended or is paused.
 Task<void> AwaitRest(std::shared_ptr<ActiveRun> run, TimePoint deadline) {
   while (!IsEnded(run->state()) && run->state() != v1::RUN_STATE_PAUSED) {
-    if (!co_await run->changed().WaitUntil(deadline)) co_return;
+    if (const bool held = co_await run->changed().WaitUntil(deadline); !held) co_return;
   }
 }
 

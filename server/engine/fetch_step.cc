@@ -84,7 +84,7 @@ Task<Status> FetchStep::ReadAll() {
   uint64_t wakes = wakes_;
   // Whether a client sends items or bytes is known with the first of them.
   while (slot_.input && slot_.input->state().next_offset() == 0 && !slot_.input->state().closed()) {
-    if (!co_await AwaitInput(wakes)) co_return absl::OkStatus();
+    if (const bool held = co_await AwaitInput(wakes); !held) co_return absl::OkStatus();
     wakes = wakes_;
   }
   if (run.sample() > 0) {
@@ -96,13 +96,13 @@ Task<Status> FetchStep::ReadAll() {
   auto source = co_await OpenRows(host_, stage_, std::move(cursor));
   if (!source.ok()) co_return source.status();
   while (!rows_.record().cursor().done()) {
-    if (!co_await host_.AwaitRoom()) co_return absl::OkStatus();
+    if (const bool held = co_await host_.AwaitRoom(); !held) co_return absl::OkStatus();
     wakes = wakes_;
     StatusOr<RowBatch> batch = co_await (*source)->Next();
     if (!batch.ok()) co_return batch.status();
     if (host_.stopped()) co_return absl::OkStatus();
     if (batch->waits) {
-      if (!co_await AwaitInput(wakes)) co_return absl::OkStatus();
+      if (const bool held = co_await AwaitInput(wakes); !held) co_return absl::OkStatus();
       continue;
     }
     MR_CO_RETURN_IF_ERROR(co_await Commit(*std::move(batch)));
@@ -156,7 +156,7 @@ Task<Status> FetchStep::Draw() {
     if (!batch.ok()) co_return batch.status();
     if (host_.stopped()) co_return absl::OkStatus();
     if (batch->waits) {
-      if (!co_await AwaitInput(wakes)) co_return absl::OkStatus();
+      if (const bool held = co_await AwaitInput(wakes); !held) co_return absl::OkStatus();
       continue;
     }
     int64_t number = batch->after.rows() - static_cast<int64_t>(batch->rows.size());

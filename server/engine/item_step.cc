@@ -112,7 +112,7 @@ class ItemStep final : public Step {
 Task<void> ItemStep::Run() {
   if (rows_.done()) co_return;
   Judge();
-  if (!co_await AwaitStart()) co_return;
+  if (const bool held = co_await AwaitStart(); !held) co_return;
   context_.emplace(MakeStageContext(host_, stage_));
   TaskGroup committer(loop_);
   TaskGroup workers(loop_);
@@ -145,7 +145,7 @@ Task<bool> ItemStep::AwaitStart() {
 
 Task<void> ItemStep::TakeAll(TaskGroup& workers) {
   while (!host_.stopped()) {
-    if (!co_await host_.AwaitRoom()) break;
+    if (const bool held = co_await host_.AwaitRoom(); !held) break;
     const uint64_t wakes = wakes_;
     StatusOr<std::vector<InputItem>> chunk = co_await Take();
     if (!chunk.ok()) {
@@ -271,7 +271,7 @@ Task<void> ItemStep::WorkOnAll(std::vector<OpenItem> open) {
   for (OpenItem& each : open) {
     co_await AwaitOutbox();
     while (in_flight_ >= concurrency_ && !host_.stopped()) co_await slots_.Wait();
-    if (!co_await host_.AwaitRoom()) co_return;
+    if (const bool held = co_await host_.AwaitRoom(); !held) co_return;
     ++in_flight_;
     loop_.Spawn(WorkOnOne(std::move(each)));
   }

@@ -259,7 +259,7 @@ Task<void> ActiveRun::Drain(TimePoint deadline) {
   draining_ = true;
   Stop();
   while (working_) {
-    if (!co_await changed_.WaitUntil(deadline)) co_return;
+    if (const bool held = co_await changed_.WaitUntil(deadline); !held) co_return;
   }
 }
 

@@ -111,7 +111,8 @@ Task<void> ActiveRun::WriteProgressEvent([[maybe_unused]] std::shared_ptr<Active
   event.mutable_progress()->mutable_run()->set_last_event(event.number());
   WriteBatch batch;
   PutRecord(batch, EventKey(name(), event.number()), event);
-  if ((co_await store_.Commit(std::move(batch))).ok()) ++last_event_;
+  const Status stored = co_await store_.Commit(std::move(batch));
+  if (stored.ok()) ++last_event_;
   changed_.NotifyAll();
 }
 

@@ -163,7 +163,7 @@ Task<HttpResult> BeastClient::Send(HttpRequest request, HttpLimits limits, HttpC
   if (connection != nullptr) {
     Connection& used = *connection;
     attempt.OnEnd([&used] { used.Close(); });
-    if (co_await WriteRequest(used, attempt, limits, *head, request.body, result)) {
+    if (const bool held = co_await WriteRequest(used, attempt, limits, *head, request.body, result); held) {
       keep = co_await ReadAnswer(used, attempt, limits, request.method == "HEAD", result);
     }
   }

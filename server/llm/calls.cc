@@ -400,7 +400,7 @@ Task<void> Calls::Drain(TimePoint deadline) {
   queue_.Close();
   table_.WakeAll();
   while (!table_.calls().empty()) {
-    if (!co_await ended_.WaitUntil(deadline)) co_return;
+    if (const bool held = co_await ended_.WaitUntil(deadline); !held) co_return;
   }
 }
 

@@ -123,7 +123,8 @@ Task<HttpResult> SimulatedProvider::Send(HttpRequest request, HttpLimits limits,
   const TimePoint patience = std::min(limits.deadline, loop_.Now() + limits.first_byte);
   Event over(loop_);
   if (cancel != nullptr) cancel->OnCancel([&over] { over.NotifyAll(); });
-  const bool cancelled = (cancel != nullptr && cancel->cancelled()) || co_await over.WaitUntil(std::min(end, patience));
+  bool cancelled = cancel != nullptr && cancel->cancelled();
+  if (!cancelled) cancelled = co_await over.WaitUntil(std::min(end, patience));
   if (cancel != nullptr) cancel->OnCancel(nullptr);
 
   HttpResult result;

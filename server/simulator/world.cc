@@ -142,7 +142,7 @@ class Life {
     if (!scenario_.items_with_request) co_await SendItems(run);
     if (scenario_.cancel && static_cast<size_t>(number_) + 1 >= scenario_.lives.size()) co_await Cancel(run);
     step_ = "wait";
-    if (!co_await WaitForEnd(run)) co_return;
+    if (const bool held = co_await WaitForEnd(run); !held) co_return;
     if (scenario_.redrive) {
       step_ = "redrive";
       v1::RedriveRunRequest request;
@@ -158,10 +158,10 @@ class Life {
           co_await loop_.Sleep(200ms);
         }
       }
-      if (!co_await WaitForEnd(run)) co_return;
+      if (const bool held = co_await WaitForEnd(run); !held) co_return;
     }
     step_ = "read";
-    if (!co_await ReadBack(run)) co_return;
+    if (const bool held = co_await ReadBack(run); !held) co_return;
     played_.ended = true;
     played_.end = loop_.Now();
     if (scenario_.seed % 2 == 0 && !scenario_.cancel) co_await RunAgain();
@@ -196,7 +196,11 @@ class Life {
     }
     v1::CloseInputRequest request;
     request.set_run(run);
-    while (!(co_await engine_.CloseInput(request)).ok()) co_await loop_.Sleep(200ms);
+    while (true) {
+      const StatusOr<v1::CloseInputResponse> response = co_await engine_.CloseInput(request);
+      if (response.ok()) break;
+      co_await loop_.Sleep(200ms);
+    }
   }
 
   Task<void> Cancel(std::string run) {
@@ -269,7 +273,7 @@ class Life {
     const StatusOr<v1::GetRunResponse> response = co_await engine_.GetRun(get);
     if (Failed(response, "GetRun")) co_return false;
     played_.run = response->run();
-    if (!co_await ReadItems(run, &played_.items)) co_return false;
+    if (const bool held = co_await ReadItems(run, &played_.items); !held) co_return false;
     v1::WatchRunRequest watch;
     watch.set_run(run);
     while (true) {
@@ -300,8 +304,9 @@ class Life {
     *request.mutable_definition() = scenario_.pipeline;
     for (const v1::InputItem& item : scenario_.items) *(*request.mutable_items())["source"].add_items() = item;
     const StatusOr<v1::CreateRunResponse> response = co_await engine_.CreateRun(std::move(request), kNever);
-    if (!response.ok() || !co_await WaitForEnd(response->run().name())) co_return;
-    if (!co_await ReadItems(response->run().name(), &played_.items_again)) co_return;
+    if (!response.ok()) co_return;
+    if (const bool held = co_await WaitForEnd(response->run().name()); !held) co_return;
+    if (const bool held = co_await ReadItems(response->run().name(), &played_.items_again); !held) co_return;
     for (size_t i = before; i < played_.log.requests.size(); ++i) {
       played_.asked_again.push_back(played_.log.requests[i].question);
     }
