@@ -1,10 +1,11 @@
-// validate, plan, apply, pipelines.
+// validate, schema, plan, apply, pipelines.
 #include <fmt/format.h>
 
 #include <iostream>
 
 #include "client/cli/commands.h"
 #include "client/cli/output.h"
+#include "server/config/schema.h"
 
 namespace millrace::cli {
 namespace {
@@ -99,6 +100,7 @@ void AddPipelineCommands(CLI::App& app, Session& session, int& exit) {
     std::string pipeline;
     std::vector<std::string> parameters;
     int64_t limit = 0;
+    bool server_config = false;
   };
   const auto arguments = std::make_shared<Arguments>();
 
@@ -106,6 +108,14 @@ void AddPipelineCommands(CLI::App& app, Session& session, int& exit) {
                                   "  millrace validate pipeline.yaml");
   validate->add_option("FILE", arguments->pipeline, "The pipeline")->required();
   validate->callback([&session, &exit, arguments] { exit = Validate(arguments->pipeline, session.json()); });
+
+  CLI::App* schema = AddCommand(app, "schema", "Print the JSON Schema of pipelines, for editors",
+                                "  millrace schema > pipeline.schema.json\n  millrace schema --server-config");
+  schema->add_flag("--server-config", arguments->server_config, "Of the server's configuration instead");
+  schema->callback([&exit, arguments] {
+    std::cout << (arguments->server_config ? ServerConfigJsonSchema() : PipelineJsonSchema()) << "\n";
+    exit = kDone;
+  });
 
   CLI::App* plan = AddCommand(app, "plan", "Say what a run would do: items, calls, what is remembered; runs nothing",
                               "  millrace plan pipeline.yaml -p input=titles.csv\n  millrace plan news-events --limit 100");

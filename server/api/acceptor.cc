@@ -3,8 +3,8 @@
 #include <arpa/inet.h>
 #include <fcntl.h>
 #include <fmt/format.h>
-#include <linux/tcp.h>
 #include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <poll.h>
 #include <sys/eventfd.h>
 #include <sys/resource.h>
@@ -174,16 +174,14 @@ void Acceptor::Look() {
     }
     pollfd end{watched.fd.get(), 0, 0};
     bool gone = poll(&end, 1, 0) > 0 && (end.revents & (POLLHUP | POLLERR | POLLNVAL)) != 0;
-    tcp_info info{};
-    socklen_t length = sizeof info;
     bool cut = false;
-    if (!gone && watched.is_tcp && getsockopt(watched.fd.get(), IPPROTO_TCP, TCP_INFO, &info, &length) == 0) {
-      credit += (info.tcpi_bytes_acked - watched.acknowledged) / kCreditPerBytesSent;
-      const uint64_t total = watched.unaccounted + (info.tcpi_bytes_received - watched.received);
+    const std::optional<TcpTraffic> traffic = watched.is_tcp && !gone ? TrafficOf(watched.fd.get()) : std::nullopt;
+    if (traffic) {
+      credit += (traffic->acknowledged - watched.traffic.acknowledged) / kCreditPerBytesSent;
+      const uint64_t total = watched.unaccounted + (traffic->received - watched.traffic.received);
       // Credit is never saved up: otherwise cheap calls would buy an expensive flood.
       watched.unaccounted = total > credit ? total - credit : 0;
-      watched.received = info.tcpi_bytes_received;
-      watched.acknowledged = info.tcpi_bytes_acked;
+      watched.traffic = *traffic;
       cut = watched.unaccounted > limits_.unaccounted_bytes_max;
     }
     if (!gone && !cut) {

@@ -14,6 +14,7 @@
 
 #include "absl/functional/any_invocable.h"
 #include "server/api/listener.h"
+#include "server/api/tcp_traffic.h"
 #include "server/base/fd.h"
 
 namespace millrace::api {
@@ -54,8 +55,7 @@ class Acceptor {
     UniqueFd fd;
     std::string peer;
     bool is_tcp = false;
-    uint64_t received = 0;      // as counted at the last look
-    uint64_t acknowledged = 0;  // of what we sent, likewise
+    TcpTraffic traffic;  // at the last look
     uint64_t unaccounted = 0;
   };
 

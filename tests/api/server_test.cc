@@ -7,6 +7,7 @@
 #include <grpcpp/grpcpp.h>
 #include <gtest/gtest.h>
 
+#include <filesystem>
 #include <optional>
 
 #include "millrace/v1/admin_service.grpc.pb.h"
@@ -429,6 +430,45 @@ TEST_F(ServerTest, AServerThatIsNotReadyRefusesCallsForAMoment) {
   EXPECT_EQ(Serving(""), true);
   grpc::ClientContext after;
   EXPECT_TRUE(stub->GetStatus(&after, {}, &response).ok());
+}
+
+TEST_F(ServerTest, TheSocketOfADirectoryServesLikeAPort) {
+  std::string directory = testing::TempDir() + "server-XXXXXX";
+  ASSERT_NE(mkdtemp(directory.data()), nullptr);
+  StatusOr<api::Listener> listener = api::Listener::Unix(directory);
+  ASSERT_TRUE(listener.ok()) << listener.status();
+  std::vector<api::Listener> listeners;
+  listeners.push_back(std::move(*listener));
+  StatusOr<std::unique_ptr<api::Server>> server = api::Server::Start(on_.loop, on_.service, std::move(listeners), {});
+  ASSERT_TRUE(server.ok());
+  (*server)->SetServing();
+  const auto stub = v1::RunService::NewStub(Connect("unix:" + directory + "/millrace.sock"));
+  // More than a TCP connection would have credit for at once: the socket is its user's own.
+  for (int i = 0; i < 3; ++i) {
+    v1::AddItemsRequest request;
+    request.set_data(std::string(3 << 20, 'x'));
+    grpc::ClientContext context;
+    v1::AddItemsResponse response;
+    const grpc::Status status = stub->AddItems(&context, request, &response);
+    EXPECT_TRUE(status.ok()) << status.error_message();
+  }
+  EXPECT_EQ((*server)->Figures().accepted, 1);
+  (*server)->Shutdown();
+  EXPECT_FALSE(std::filesystem::exists(directory + "/millrace.sock"));
+  std::filesystem::remove_all(directory);
+}
+
+TEST_F(ServerTest, AConnectionThatClosesIsForgotten) {
+  const api::AcceptorFigures before = server_->Figures();
+  for (int i = 0; i < 5; ++i) {
+    grpc::ClientContext context;
+    v1::GetStatusResponse response;
+    EXPECT_TRUE(v1::AdminService::NewStub(Connect(target_))->GetStatus(&context, {}, &response).ok());
+  }
+  const auto give_up = std::chrono::steady_clock::now() + 10s;
+  while (server_->Figures().open > before.open && std::chrono::steady_clock::now() < give_up) std::this_thread::yield();
+  EXPECT_EQ(server_->Figures().open, before.open);
+  EXPECT_EQ(server_->Figures().accepted, before.accepted + 5);
 }
 
 TEST_F(ServerTest, AMessageOverTheLimitIsRefusedAndTheConnectionLives) {
