@@ -113,7 +113,7 @@ void AddPipelineCommands(CLI::App& app, Session& session, int& exit) {
                                 "  millrace schema > pipeline.schema.json\n  millrace schema --server-config");
   schema->add_flag("--server-config", arguments->server_config, "Of the server's configuration instead");
   schema->callback([&exit, arguments] {
-    std::cout << (arguments->server_config ? ServerConfigJsonSchema() : PipelineJsonSchema()) << "\n";
+    std::cout << (arguments->server_config ? ServerConfigSchema() : PipelineSchema()) << "\n";
     exit = kDone;
   });
 
