@@ -1,11 +1,10 @@
 #include "server/api/acceptor.h"
 
-#include <arpa/inet.h>
 #include <fcntl.h>
-#include <fmt/format.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
-#include <poll.h>
+#include <spdlog/spdlog.h>
+#include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
@@ -16,33 +15,16 @@
 namespace millrace::api {
 namespace {
 
-constexpr int kLookEveryMs = 50;
-// What any call may need besides its message: headers up to gRPC's limit, and framing.
-constexpr uint64_t kCreditPerMessage = 8 << 10;
-// Flow control answers what we send: a reader of many small messages sends at most a quarter of what it gets.
-constexpr uint64_t kCreditPerBytesSent = 4;
-// Pings of an idle client, and calls that reach no service, per look.
-constexpr uint64_t kCreditPerLook = 64;
-// Two descriptors a connection, and these stay for the store, backends and files.
+// Three descriptors a connection, and these stay for the store, backends and files.
 constexpr int kFdsKept = 128;
+constexpr int kFdsPerConnection = 3;
+// At the end, or without a spare descriptor, it looks again after this long.
+constexpr int kShortWaitMs = 20;
+// Tags of what is polled: the wake-up, then listeners, then the two ends of relays.
+constexpr uint64_t kWakeTag = 0;
+constexpr uint64_t kFirstRelay = 1000;
 
 UniqueFd OpenSpare() { return UniqueFd(open("/dev/null", O_RDONLY | O_CLOEXEC)); }
-
-// The peer's address as gRPC writes it; empty for a unix socket.
-std::string PeerOf(const sockaddr_storage& address) {
-  char text[INET6_ADDRSTRLEN] = "";
-  if (address.ss_family == AF_INET) {
-    const auto& v4 = reinterpret_cast<const sockaddr_in&>(address);
-    inet_ntop(AF_INET, &v4.sin_addr, text, sizeof text);
-    return fmt::format("ipv4:{}:{}", text, ntohs(v4.sin_port));
-  }
-  if (address.ss_family == AF_INET6) {
-    const auto& v6 = reinterpret_cast<const sockaddr_in6&>(address);
-    inet_ntop(AF_INET6, &v6.sin6_addr, text, sizeof text);
-    return fmt::format("ipv6:%5B{}%5D:{}", text, ntohs(v6.sin6_port));
-  }
-  return "";
-}
 
 bool OutOfDescriptors(int error) { return error == EMFILE || error == ENFILE || error == ENOBUFS || error == ENOMEM; }
 
@@ -51,31 +33,40 @@ bool OutOfDescriptors(int error) { return error == EMFILE || error == ENFILE || 
 int ConnectionsUnderFdLimit(int wanted) {
   rlimit limit{};
   if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur == RLIM_INFINITY) return wanted;
-  const int64_t room = (static_cast<int64_t>(limit.rlim_cur) - kFdsKept) / 2;
+  const int64_t room = (static_cast<int64_t>(limit.rlim_cur) - kFdsKept) / kFdsPerConnection;
   return static_cast<int>(std::clamp<int64_t>(room, 4, wanted));
 }
 
-Acceptor::Acceptor(std::vector<Listener> listeners, AcceptorLimits limits, HandOver hand_over)
+Acceptor::Acceptor(std::vector<Listener> listeners, int connections_max, const Clock& clock, HandOver hand_over)
     : listeners_(std::move(listeners)),
-      limits_(limits),
+      connections_max_(connections_max),
+      clock_(clock),
       hand_over_(std::move(hand_over)),
       wake_(eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC)),
+      poll_(epoll_create1(EPOLL_CLOEXEC)),
       spare_(OpenSpare()),
+      last_id_(kFirstRelay),
       thread_([this] { Run(); }) {}
 
 Acceptor::~Acceptor() {
-  {
-    const std::lock_guard lock(mutex_);
-    stopped_ = true;
-  }
-  eventfd_write(wake_.get(), 1);
+  SetPhase(Phase::kFinish, TimePoint::min());
+  if (thread_.joinable()) thread_.join();
+}
+
+void Acceptor::StopListening() { SetPhase(Phase::kRelay, kNever); }
+
+void Acceptor::Finish(Duration patience) {
+  SetPhase(Phase::kFinish, clock_.Now() + patience);
   thread_.join();
 }
 
-void Acceptor::Credit(const std::string& peer, size_t bytes) {
-  const std::lock_guard lock(mutex_);
-  const auto found = credit_.find(peer);
-  if (found != credit_.end()) found->second += bytes + kCreditPerMessage;
+void Acceptor::SetPhase(Phase phase, TimePoint finish_by) {
+  {
+    const std::lock_guard lock(mutex_);
+    phase_ = phase;
+    finish_by_ = finish_by;
+  }
+  eventfd_write(wake_.get(), 1);
 }
 
 AcceptorFigures Acceptor::Figures() const {
@@ -84,35 +75,58 @@ AcceptorFigures Acceptor::Figures() const {
 }
 
 void Acceptor::Run() {
-  std::vector<pollfd> polled;
+  uint32_t asked_wake = 0;
+  Watch(wake_.get(), kWakeTag, EPOLLIN, asked_wake);
+  std::vector<uint32_t> asked(listeners_.size());
+  std::vector<epoll_event> events(256);
   while (true) {
-    polled.clear();
-    polled.push_back({wake_.get(), POLLIN, 0});
-    // Without a descriptor to accept with, the listeners would wake it again at once.
-    const bool starved = !spare_;
-    const short wanted = starved ? 0 : POLLIN;
-    for (const Listener& listener : listeners_) polled.push_back({listener.fd(), wanted, 0});
-    bool any_tcp = starved;
-    for (const Watched& watched : watched_) {
-      polled.push_back({watched.fd.get(), 0, 0});  // only its end is of interest
-      any_tcp |= watched.is_tcp;
-    }
-    poll(polled.data(), polled.size(), any_tcp ? kLookEveryMs : -1);
+    Phase phase;
+    TimePoint finish_by;
     {
       const std::lock_guard lock(mutex_);
-      if (stopped_) return;
+      phase = phase_;
+      finish_by = finish_by_;
     }
-    Look();
-    if (starved) spare_ = OpenSpare();
-    for (size_t i = 0; i < listeners_.size(); ++i) {
-      if (polled[i + 1].revents != 0) AcceptAll(listeners_[i]);
+    if (phase != Phase::kListen) listeners_.clear();
+    if (phase == Phase::kFinish && (relays_.empty() || clock_.Now() >= finish_by)) break;
+
+    // With no descriptor to accept with, a listener would wake it again and again.
+    if (!spare_) spare_ = OpenSpare();
+    for (size_t i = 0; i < listeners_.size(); ++i)
+      Watch(listeners_[i].fd(), i + 1, spare_ ? uint32_t{EPOLLIN} : 0, asked[i]);
+    const int wait = phase == Phase::kFinish || !spare_ ? kShortWaitMs : -1;
+    const int count = epoll_wait(poll_.get(), events.data(), static_cast<int>(events.size()), wait);
+    for (int i = 0; i < count; ++i) {
+      const uint64_t tag = events[static_cast<size_t>(i)].data.u64;
+      if (tag == kWakeTag) {
+        eventfd_t ignored = 0;
+        eventfd_read(wake_.get(), &ignored);
+      } else if (tag <= listeners_.size()) {
+        Accept(listeners_[tag - 1]);
+      } else {
+        Serve(tag);
+      }
     }
   }
+  const std::lock_guard lock(mutex_);
+  relays_.clear();
+  figures_.open = 0;
 }
 
-void Acceptor::AcceptAll(const Listener& listener) {
-  // Bounded, so that a flood of connections does not keep the looks from happening.
-  for (int i = 0; i < 64; ++i) {
+void Acceptor::Watch(int fd, uint64_t tag, uint32_t events, uint32_t& asked) {
+  // Even with nothing asked for, an end or an error is reported: then it is better not watched at all.
+  const int operation = asked == 0 ? EPOLL_CTL_ADD : events == 0 ? EPOLL_CTL_DEL : EPOLL_CTL_MOD;
+  if (asked == events) return;
+  epoll_event event{};
+  event.events = events;
+  event.data.u64 = tag;
+  epoll_ctl(poll_.get(), operation, fd, &event);
+  asked = events;
+}
+
+void Acceptor::Accept(const Listener& listener) {
+  // Bounded, so that a flood of connections does not keep those that are there from being served.
+  for (int i = 0; i < 64 && spare_; ++i) {
     UniqueFd fd(accept4(listener.fd(), nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC));
     if (!fd && OutOfDescriptors(errno)) {
       spare_.Reset();
@@ -122,7 +136,7 @@ void Acceptor::AcceptAll(const Listener& listener) {
       spare_ = OpenSpare();
       const std::lock_guard lock(mutex_);
       figures_.refused += closed ? 1 : 0;
-      if (!closed || !spare_) return;
+      if (!closed) return;
       continue;
     }
     if (!fd) {
@@ -134,72 +148,43 @@ void Acceptor::AcceptAll(const Listener& listener) {
 }
 
 void Acceptor::TakeOver(const Listener& listener, UniqueFd fd) {
-  sockaddr_storage address{};
-  socklen_t length = sizeof address;
-  Watched watched;
-  watched.is_tcp = !listener.is_unix();
-  bool fits = static_cast<int>(watched_.size()) < limits_.connections_max;
-  if (fits) {
-    watched.fd.Reset(fcntl(fd.get(), F_DUPFD_CLOEXEC, 0));
-    fits = watched.fd && getpeername(fd.get(), reinterpret_cast<sockaddr*>(&address), &length) == 0;
-  }
-  if (!fits) {
+  int pair[2] = {-1, -1};
+  if (static_cast<int>(relays_.size()) >= connections_max_ ||
+      socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, pair) != 0) {
     const std::lock_guard lock(mutex_);
     ++figures_.refused;
     return;
   }
-  if (watched.is_tcp) {
-    const int on = 1;
-    setsockopt(fd.get(), IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
-    watched.peer = PeerOf(address);
-  }
+  const int on = 1;
+  setsockopt(fd.get(), IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);  // of no effect on a unix socket
+  // An even number for the client's end; the odd one after it stands for gRPC's.
+  const uint64_t id = last_id_ += 2;
+  const auto [entry, added] = relays_.emplace(id, std::make_unique<Relay>(std::move(fd), UniqueFd(pair[0])));
   {
     const std::lock_guard lock(mutex_);
-    if (watched.is_tcp) credit_[watched.peer] = 0;
     ++figures_.accepted;
     ++figures_.open;
   }
-  watched_.push_back(std::move(watched));
-  hand_over_(listener.fd(), fd.Release());
+  hand_over_(listener.fd(), pair[1]);
+  Serve(entry->first);
 }
 
-void Acceptor::Look() {
-  for (size_t i = 0; i < watched_.size();) {
-    Watched& watched = watched_[i];
-    // The credit is read before the bytes: what it stands for has surely been counted then.
-    uint64_t credit = kCreditPerLook;
-    if (watched.is_tcp) {
-      const std::lock_guard lock(mutex_);
-      credit += std::exchange(credit_[watched.peer], 0);
-    }
-    pollfd end{watched.fd.get(), 0, 0};
-    bool gone = poll(&end, 1, 0) > 0 && (end.revents & (POLLHUP | POLLERR | POLLNVAL)) != 0;
-    bool cut = false;
-    const std::optional<TcpTraffic> traffic = watched.is_tcp && !gone ? TrafficOf(watched.fd.get()) : std::nullopt;
-    if (traffic) {
-      credit += (traffic->acknowledged - watched.traffic.acknowledged) / kCreditPerBytesSent;
-      const uint64_t total = watched.unaccounted + (traffic->received - watched.traffic.received);
-      // Credit is never saved up: otherwise cheap calls would buy an expensive flood.
-      watched.unaccounted = total > credit ? total - credit : 0;
-      watched.traffic = *traffic;
-      cut = watched.unaccounted > limits_.unaccounted_bytes_max;
-    }
-    if (!gone && !cut) {
-      ++i;
-      continue;
-    }
-    if (cut) {
-      // A reset, not an orderly end: what has arrived and was not read yet must not be worked on.
-      const linger now{1, 0};
-      setsockopt(watched.fd.get(), SOL_SOCKET, SO_LINGER, &now, sizeof now);
-      shutdown(watched.fd.get(), SHUT_RDWR);
-    }
-    const std::lock_guard lock(mutex_);
-    credit_.erase(watched.peer);
-    figures_.cut += cut ? 1 : 0;
-    --figures_.open;
-    watched_.erase(watched_.begin() + static_cast<std::ptrdiff_t>(i));
+void Acceptor::Serve(uint64_t tag) {
+  const uint64_t id = tag & ~uint64_t{1};
+  const auto found = relays_.find(id);
+  if (found == relays_.end()) return;  // ended by an event before this one
+  Relay& relay = *found->second;
+  const Relay::Verdict verdict = relay.Move(clock_.Now());
+  if (verdict == Relay::Verdict::kGoOn) {
+    Watch(relay.client(), id, relay.ClientEvents(), relay.asked_client);
+    Watch(relay.inner(), id + 1, relay.InnerEvents(), relay.asked_inner);
+    return;
   }
+  if (verdict == Relay::Verdict::kCut) spdlog::warn("a connection was cut: {}", relay.fault());
+  relays_.erase(found);
+  const std::lock_guard lock(mutex_);
+  figures_.cut += verdict == Relay::Verdict::kCut ? 1 : 0;
+  --figures_.open;
 }
 
 }  // namespace millrace::api

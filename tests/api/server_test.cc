@@ -443,7 +443,6 @@ TEST_F(ServerTest, TheSocketOfADirectoryServesLikeAPort) {
   ASSERT_TRUE(server.ok());
   (*server)->SetServing();
   const auto stub = v1::RunService::NewStub(Connect("unix:" + directory + "/millrace.sock"));
-  // More than a TCP connection would have credit for at once: the socket is its user's own.
   for (int i = 0; i < 3; ++i) {
     v1::AddItemsRequest request;
     request.set_data(std::string(3 << 20, 'x'));
@@ -491,6 +490,25 @@ TEST_F(ServerTest, ManyLargeMessagesOnOneConnectionAreNoFlood) {
     const grpc::Status status = runs_->AddItems(&context, request, &response);
     ASSERT_TRUE(status.ok()) << i << ": " << status.error_message();
   }
+  EXPECT_EQ(server_->Figures().cut, 0);
+}
+
+TEST_F(ServerTest, ManyLargeMessagesAtOnceAreNoFlood) {
+  v1::AddItemsRequest request;
+  request.set_data(std::string(1000 << 10, 'x'));
+  std::atomic<int> failed{0};
+  std::vector<std::thread> threads;
+  for (int i = 0; i < 16; ++i) {
+    threads.emplace_back([&] {
+      for (int j = 0; j < 10; ++j) {
+        grpc::ClientContext context;
+        v1::AddItemsResponse response;
+        failed += runs_->AddItems(&context, request, &response).ok() ? 0 : 1;
+      }
+    });
+  }
+  for (std::thread& thread : threads) thread.join();
+  EXPECT_EQ(failed, 0);
   EXPECT_EQ(server_->Figures().cut, 0);
 }
 
