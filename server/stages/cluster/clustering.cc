@@ -118,6 +118,7 @@ Status Clustering::Add(const std::vector<InputItem>& items) {
     AddToCorpus(cluster_.lexical().fields(), value, corpus_);
     Member member;
     member.id = item.id;
+    member.degraded = item.degraded;
     member.title = TextOf(FindPath(value, TitleFieldOf(cluster_)));
     member.kept = keep_.Take(value);
     TimeSpan span;
@@ -230,6 +231,8 @@ StageItem Clustering::GroupItem(const Members& members) const {
   for (const uint32_t member : members) {
     const Member& one = members_[member];
     item.input_ids.push_back(one.id);
+    // What a fallback made one of will be made again, and the group with it.
+    if (one.degraded) item.state = v1::ITEM_STATE_DEGRADED;
     ids.push_back(json::string(one.id));
     kept.push_back(one.kept);
     const TimeSpan& time = times_[member];

@@ -42,6 +42,7 @@ class Clustering {
     std::string title;
     std::string time;  // as it was written, JSON
     std::string kept;  // see GroupFields
+    bool degraded = false;
   };
 
   // A group seen from its members.

@@ -55,6 +55,7 @@ Status Merging::Add(const std::vector<InputItem>& items) {
     AddToCorpus(merge_.fields(), value, corpus_);
     Side side;
     side.id = item.id;
+    side.degraded = item.degraded;
     side.members = std::max<size_t>(1, MembersOf(value, item.id).size());
     side.facts = rules_.Side(value);
     bytes_ += kSideBytes + 2 * item.id.size() + kParsed * json::serialize(side.facts.fields).size();
@@ -208,6 +209,7 @@ StageItem Merging::Joined(uint32_t root) const {
     const Side& side = sides_[part];
     json::value value = json::parse(whole_.at(part));
     item.input_ids.push_back(side.id);
+    if (side.degraded) item.state = v1::ITEM_STATE_DEGRADED;
     kept.push_back(keep_.Take(value));
     for (const std::string& member : MembersOf(value, side.id)) {
       if (seen.insert(member).second) members.push_back(json::string(member));
@@ -244,6 +246,7 @@ std::vector<StageItem> Merging::Results(const std::vector<InputItem>& items) con
     StageItem same;
     same.id = item.id;
     same.json = *item.json;
+    if (item.degraded) same.state = v1::ITEM_STATE_DEGRADED;
     PutNotes(place, same);
     results.push_back(std::move(same));
   }

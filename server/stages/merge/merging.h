@@ -35,6 +35,7 @@ class Merging {
   struct Side {
     std::string id;
     size_t members = 1;
+    bool degraded = false;
     PairSide facts;
   };
   // Two items that were joined, or that a rule or limit kept apart.

@@ -5,7 +5,7 @@
 #include <google/protobuf/text_format.h>
 #include <gtest/gtest.h>
 
-#include "tests/stages/cluster/barrier.h"
+#include "tests/stages/barrier.h"
 
 namespace millrace {
 namespace {
@@ -192,6 +192,15 @@ TEST(ClusterTest, LinksChainsWithSingleLinkageAndNoneWithComplete) {
   EXPECT_THAT(MembersOf(Clustered(
                   StageOf("lexical { " + fields + "linkage: LINKAGE_COMPLETE } passes { threshold: 0.4 }"), items)),
               ElementsAre(ElementsAre("x1", "x2"), ElementsAre("x3", "x4")));
+}
+
+TEST(ClusterTest, AGroupWithADegradedMemberIsDegraded) {
+  std::vector<InputItem> items = ItemsOf(Storms());
+  items[2].degraded = true;
+  const StatusOr<std::vector<StageItem>> results = RunBarrier(ClusterKind(), StageOf(kPlain), std::move(items));
+  ASSERT_TRUE(results.ok());
+  EXPECT_EQ((*results)[0].state, v1::ITEM_STATE_DEGRADED);
+  EXPECT_EQ((*results)[1].state, v1::ITEM_STATE_OK);
 }
 
 TEST(ClusterTest, FailsBeforeItBeginsWhereMemoryWouldNotDo) {

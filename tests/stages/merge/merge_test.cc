@@ -4,7 +4,7 @@
 #include <google/protobuf/text_format.h>
 #include <gtest/gtest.h>
 
-#include "tests/stages/cluster/barrier.h"
+#include "tests/stages/barrier.h"
 
 namespace millrace {
 namespace {
