@@ -39,7 +39,7 @@ StatusOr<v1::Pipeline> LoadPipeline(const std::string& path) {
   const auto load = [folder](std::string_view name) { return FileText(folder + std::string(name)); };
   MR_ASSIGN_OR_RETURN(const PipelineFile file, ReadPipeline(text, path, load));
   v1::ParameterValue input;
-  input.set_string_value("titles.csv");
+  input.set_string("titles.csv");
   MR_ASSIGN_OR_RETURN(BoundPipeline bound, BindParameters(file.pipeline, ParameterValues{{"input", input}}));
   return std::move(bound.pipeline);
 }

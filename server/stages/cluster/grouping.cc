@@ -35,10 +35,8 @@ std::vector<Members> GroupPartition(const Vectors& vectors, const std::vector<Ti
                                     const GroupingOptions& options) {
   double least = 1;
   for (const GroupingPass& pass : options.passes) least = std::min(least, pass.threshold);
-  const TimeRules& rules = options.agglomeration.time;
-  const auto factor = [&](uint32_t left, uint32_t right) { return rules.Factor(times[left], times[right]); };
   const NeighborOptions near = {.least_similarity = least * kBelowThreshold, .max_neighbors = options.max_neighbors};
-  const std::vector<std::vector<Neighbor>> neighbors = FindNeighbors(vectors, near, factor);
+  const std::vector<std::vector<Neighbor>> neighbors = FindNeighbors(vectors, times, options.agglomeration.time, near);
   std::vector<Members> groups;
   for (uint32_t document = 0; document < vectors.size(); ++document) groups.push_back({document});
   std::vector<bool> settled(vectors.size());  // in a group of an earlier pass

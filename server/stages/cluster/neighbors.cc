@@ -1,6 +1,7 @@
 #include "server/stages/cluster/neighbors.h"
 
 #include <algorithm>
+#include <numeric>
 
 namespace millrace {
 namespace {
@@ -13,29 +14,35 @@ struct Posting {
 
 class Search {
  public:
-  Search(const Vectors& vectors, const NeighborOptions& options) : vectors_(vectors), options_(options) {
+  Search(const Vectors& vectors, const std::vector<TimeSpan>& times, const TimeRules& rules,
+         const NeighborOptions& options)
+      : vectors_(vectors), times_(times), rules_(rules), options_(options) {
     postings_.resize(vectors.terms());
     heaviest_.resize(vectors.terms());
-    for (uint32_t document = 0; document < vectors.size(); ++document) {
+    sums_.resize(vectors.size());
+    query_.resize(vectors.terms());
+    // By time, so that those near a document are one stretch of each list; those without a time come first.
+    std::vector<uint32_t> order(vectors.size());
+    std::iota(order.begin(), order.end(), 0u);
+    std::stable_sort(order.begin(), order.end(), [this](uint32_t a, uint32_t b) { return Start(a) < Start(b); });
+    double longest = 0;
+    for (const uint32_t document : order) {
+      double length = 0;
       for (const Feature& feature : vectors[document]) {
         postings_[feature.term].push_back({document, feature.weight});
         heaviest_[feature.term] = std::max(heaviest_[feature.term], feature.weight);
+        length += static_cast<double>(feature.weight) * feature.weight;
       }
+      longest = std::max(longest, length);
     }
-    sums_.resize(vectors.size());
-    query_.resize(vectors.terms());
+    reach_ = rules.Reach(longest, options.least_similarity);
   }
 
-  std::vector<Neighbor> Find(uint32_t document, const PairFactor& factor) {
+  std::vector<Neighbor> Find(uint32_t document) {
     const Vectors::Range vector = vectors_[document];
     SplitByBound(vector);
     found_.clear();
-    for (const Feature& feature : searched_) {
-      for (const Posting& posting : postings_[feature.term]) {
-        if (sums_[posting.document] == 0) found_.push_back(posting.document);
-        sums_[posting.document] += feature.weight * posting.weight;
-      }
-    }
+    for (const Feature& feature : searched_) SumPostings(feature, document);
     for (const Feature& feature : rest_) query_[feature.term] = feature.weight;
     std::vector<Neighbor> neighbors;
     for (const uint32_t other : found_) {
@@ -48,7 +55,7 @@ class Search {
         }
       }
       if (similarity < options_.least_similarity) continue;
-      similarity *= factor(document, other);
+      similarity *= rules_.Factor(times_[document], times_[other]);
       if (similarity < options_.least_similarity) continue;
       neighbors.push_back({other, static_cast<float>(std::min(similarity, 1.0))});
     }
@@ -58,6 +65,26 @@ class Search {
   }
 
  private:
+  int64_t Start(uint32_t document) const { return times_[document].known() ? times_[document].first : INT64_MIN; }
+
+  void SumPostings(const Feature& feature, uint32_t document) {
+    const std::vector<Posting>& postings = postings_[feature.term];
+    const auto sum = [&](auto begin, auto end) {
+      for (auto posting = begin; posting != end; ++posting) {
+        if (sums_[posting->document] == 0) found_.push_back(posting->document);
+        sums_[posting->document] += feature.weight * posting->weight;
+      }
+    };
+    const int64_t start = Start(document);
+    if (reach_ == INT64_MAX || start == INT64_MIN) return sum(postings.begin(), postings.end());
+    const auto before = [this](const Posting& posting, int64_t time) { return Start(posting.document) < time; };
+    const auto after = [this](int64_t time, const Posting& posting) { return time < Start(posting.document); };
+    const auto timed = std::upper_bound(postings.begin(), postings.end(), INT64_MIN, after);
+    sum(postings.begin(), timed);
+    const auto near = std::lower_bound(timed, postings.end(), start - reach_, before);
+    sum(near, std::upper_bound(near, postings.end(), start + reach_, after));
+  }
+
   // The frequent words of a document need not be searched for where they alone can't make a pair similar enough.
   void SplitByBound(Vectors::Range vector) {
     searched_.assign(vector.begin(), vector.end());
@@ -92,7 +119,10 @@ class Search {
   }
 
   const Vectors& vectors_;
+  const std::vector<TimeSpan>& times_;
+  const TimeRules& rules_;
   const NeighborOptions& options_;
+  int64_t reach_ = INT64_MAX;  // documents further apart in time are never similar enough
   std::vector<std::vector<Posting>> postings_;
   std::vector<float> heaviest_;  // by term: its largest weight in any document
   std::vector<float> sums_;      // by document; zero between searches
@@ -105,14 +135,12 @@ class Search {
 
 }  // namespace
 
-std::vector<std::vector<Neighbor>> FindNeighbors(const Vectors& vectors, const NeighborOptions& options,
-                                                 const PairFactor& factor) {
-  Search search(vectors, options);
+std::vector<std::vector<Neighbor>> FindNeighbors(const Vectors& vectors, const std::vector<TimeSpan>& times,
+                                                 const TimeRules& rules, const NeighborOptions& options) {
+  Search search(vectors, times, rules, options);
   std::vector<std::vector<Neighbor>> neighbors;
   neighbors.reserve(vectors.size());
-  for (uint32_t document = 0; document < vectors.size(); ++document) {
-    neighbors.push_back(search.Find(document, factor));
-  }
+  for (uint32_t document = 0; document < vectors.size(); ++document) neighbors.push_back(search.Find(document));
   return neighbors;
 }
 

@@ -3,9 +3,9 @@
 #pragma once
 
 #include <cstdint>
-#include <functional>
 #include <vector>
 
+#include "server/stages/cluster/time_rules.h"
 #include "server/text/features.h"
 
 namespace millrace {
@@ -21,13 +21,11 @@ struct NeighborOptions {
   size_t max_neighbors = 200;     // of one document; the most similar, the earlier where equal
 };
 
-// How much of a pair's similarity counts, 0 to 1; 0: they are no neighbours.
-using PairFactor = std::function<double(uint32_t left, uint32_t right)>;
-
-// The neighbours of each document, most similar first; similarities above 1 (of short texts that are scaled up) are 1.
-// Exact: what is not looked at is below the least similarity (the bound of Bayardo, Ma and Srikant, "Scaling up all
-// pairs similarity search", 2007). A pure function.
-std::vector<std::vector<Neighbor>> FindNeighbors(const Vectors& vectors, const NeighborOptions& options,
-                                                 const PairFactor& factor);
+// The neighbours of each document, most similar first. Their similarity is what is left of it by the rules of time
+// (`times` has a point of time or nothing for each document); above 1 (of short texts that are scaled up) it is 1.
+// Exact: what is not looked at is too far in time, or below the least similarity (the bound of Bayardo, Ma and Srikant,
+// "Scaling up all pairs similarity search", 2007). A pure function.
+std::vector<std::vector<Neighbor>> FindNeighbors(const Vectors& vectors, const std::vector<TimeSpan>& times,
+                                                 const TimeRules& rules, const NeighborOptions& options);
 
 }  // namespace millrace

@@ -14,6 +14,18 @@ int64_t TimeSpan::Gap(const TimeSpan& a, const TimeSpan& b) {
   return std::max<int64_t>(0, std::max(a.first, b.first) - std::min(a.last, b.last));
 }
 
+int64_t TimeRules::Reach(double similarity, double least) const {
+  // Longer than all dates are apart: no limit, and nothing that could overflow.
+  constexpr int64_t kFar = INT64_MAX / 4;
+  int64_t reach = window_micros > 0 && window_micros < kFar ? window_micros : INT64_MAX;
+  if (half_life_micros > 0 && least > 0) {
+    const double lives = std::max(0.0, std::log2(similarity / least));
+    const double micros = std::ceil(lives * static_cast<double>(half_life_micros)) + 1;
+    if (micros < static_cast<double>(std::min(reach, kFar))) reach = static_cast<int64_t>(micros);
+  }
+  return reach;
+}
+
 double TimeRules::Factor(const TimeSpan& a, const TimeSpan& b) const {
   if (!a.known() || !b.known()) return 1;
   const TimeSpan both = TimeSpan::Around(a, b);

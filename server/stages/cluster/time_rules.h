@@ -21,6 +21,8 @@ struct TimeRules {
   int64_t window_micros = 0;     // longest span of a group; 0: no limit
   int64_t half_life_micros = 0;  // distance that halves a similarity; 0: distance does not count
 
+  // The largest gap at which `similarity` is still at least `least`; INT64_MAX: at any.
+  int64_t Reach(double similarity, double least) const;
   // What a similarity of the two is multiplied by; 0: they can't be in one group.
   double Factor(const TimeSpan& a, const TimeSpan& b) const;
 };

@@ -72,7 +72,7 @@ std::vector<Merging::Pair> Merging::Candidates() const {
   const NeighborOptions options = {.least_similarity = least, .max_neighbors = static_cast<size_t>(most)};
   const Vectors vectors = corpus_.Weigh();
   const std::vector<std::vector<Neighbor>> neighbors =
-      FindNeighbors(vectors, options, [](uint32_t, uint32_t) { return 1.0; });
+      FindNeighbors(vectors, std::vector<TimeSpan>(vectors.size()), TimeRules{}, options);
   std::vector<Pair> pairs;
   for (uint32_t place = 0; place < neighbors.size(); ++place) {
     for (const Neighbor& neighbor : neighbors[place]) {
