@@ -27,11 +27,10 @@ test: packages ## build and run all tests
 	@cmake --build build -j $(JOBS)
 	@tools/test build
 
-test-sanitizers: packages ## all tests under asan+ubsan; under tsan those without gRPC and RocksDB
+test-sanitizers: packages ## all tests under the address and undefined-behaviour sanitizers
 	@$(call CONFIGURE,asan) && cmake --build build-asan -j $(JOBS) && tools/test build-asan
-	@$(call CONFIGURE,tsan) && cmake --build build-tsan -j $(JOBS) --target tsan_programs && tools/test build-tsan --label-regex tsan
 
-test-real: build ## tests against real servers and clients (grpcurl, buf, llama.cpp …); builds them once
+test-real: build ## tests against a real grpcurl; builds it once
 	@tools/test-real
 
 bench: build ## print the table of figures

@@ -1,0 +1,378 @@
+// Runs that are paused, resumed, cancelled, redriven, deleted, checked, held up.
+#include "tests/engine/world.h"
+
+namespace millrace {
+namespace {
+
+using testing::ElementsAre;
+using testing::IsEmpty;
+using testing::SizeIs;
+
+v1::Pipeline Linear() { return MakePipeline({"in:fetch", "told:synthesize:in", "out:store:told"}); }
+
+template <typename Request>
+Request Named(const std::string& run) {
+  Request request;
+  request.set_run(run);
+  return request;
+}
+
+TEST(ControlTest, AfterAPauseNoCallStartsAndCallsInFlightAreKept) {
+  World world;
+  world.outside.latency = 1s;
+  v1::Pipeline pipeline = Linear();
+  StageOf(pipeline, "told").set_concurrency(4);
+  const std::string name = world.Create(pipeline, MakeItems(20)).name();
+  world.Pass(1500ms);
+  const auto paused = world.Do(world.engine->PauseRun(Named<v1::PauseRunRequest>(name)));
+  ASSERT_TRUE(paused.ok());
+  EXPECT_EQ(paused->run().state(), v1::RUN_STATE_PAUSED);
+  EXPECT_EQ(paused->run().waiting_on().reason(), v1::WaitingOn::REASON_USER);
+  const size_t started = world.outside.starts.size();
+  EXPECT_EQ(started, 8u);
+  world.Pass(60s);
+  EXPECT_EQ(world.outside.starts.size(), started);
+  EXPECT_EQ(world.Stage(world.Get(name), "told").ok(), 8);
+  world.Crash();
+  EXPECT_EQ(world.Get(name).state(), v1::RUN_STATE_PAUSED);
+  world.Pass(60s);
+  EXPECT_EQ(world.outside.starts.size(), started);
+  ASSERT_TRUE(world.Do(world.engine->ResumeRun(Named<v1::ResumeRunRequest>(name))).ok());
+  EXPECT_EQ(world.Wait(name).state(), v1::RUN_STATE_SUCCEEDED);
+  EXPECT_THAT(world.outside.starts, SizeIs(20));
+}
+
+TEST(ControlTest, DISABLED_PauseAndResumeInAnyOrderAreHarmless) {
+  World world;
+  const std::string name = world.Create(Linear(), MakeItems(50)).name();
+  for (int i = 0; i < 10; ++i) {
+    world.Pass(3ms);
+    EXPECT_TRUE(world.Do(world.engine->PauseRun(Named<v1::PauseRunRequest>(name))).ok());
+    EXPECT_TRUE(world.Do(world.engine->PauseRun(Named<v1::PauseRunRequest>(name))).ok());
+    EXPECT_TRUE(world.Do(world.engine->ResumeRun(Named<v1::ResumeRunRequest>(name))).ok());
+    EXPECT_TRUE(world.Do(world.engine->ResumeRun(Named<v1::ResumeRunRequest>(name))).ok());
+  }
+  EXPECT_EQ(world.Wait(name).state(), v1::RUN_STATE_SUCCEEDED);
+  EXPECT_THAT(world.outside.starts, SizeIs(50));
+  EXPECT_THAT(world.outside.sink.back(), SizeIs(50));
+}
+
+TEST(ControlTest, ACancelIsDurableAndKeepsWhatWasPaidFor) {
+  World world;
+  world.outside.latency = 1s;
+  v1::Pipeline pipeline = Linear();
+  StageOf(pipeline, "told").set_concurrency(4);
+  const std::string name = world.Create(pipeline, MakeItems(20)).name();
+  world.Pass(1500ms);
+  ASSERT_TRUE(world.Do(world.engine->CancelRun(Named<v1::CancelRunRequest>(name))).ok());
+  const size_t started = world.outside.starts.size();
+  world.Pass(10s);
+  EXPECT_EQ(world.outside.starts.size(), started);
+  EXPECT_EQ(world.Stage(world.Get(name), "told").ok(), static_cast<int64_t>(started));
+  EXPECT_TRUE(world.Do(world.engine->CancelRun(Named<v1::CancelRunRequest>(name))).ok());
+  EXPECT_EQ(ReasonOf(world.Do(world.engine->PauseRun(Named<v1::PauseRunRequest>(name))).status()), "WRONG_RUN_STATE");
+  world.Crash();
+  EXPECT_EQ(world.Get(name).state(), v1::RUN_STATE_CANCELLED);
+  int cancelled = 0;
+  for (const v1::RunEvent& event : world.Events(name)) {
+    cancelled += event.state_changed().state() == v1::RUN_STATE_CANCELLED ? 1 : 0;
+  }
+  EXPECT_EQ(cancelled, 1);
+  // The next run asks only what was not answered.
+  EXPECT_EQ(world.Wait(world.Create(pipeline, MakeItems(20)).name()).state(), v1::RUN_STATE_SUCCEEDED);
+  EXPECT_THAT(world.outside.starts, SizeIs(20));
+}
+
+TEST(ControlTest, ACrashRightAfterACancelLeavesItCancelled) {
+  World world;
+  const std::string name = world.Create(Linear(), MakeItems(20)).name();
+  world.Pass(5ms);
+  ASSERT_TRUE(world.Do(world.engine->CancelRun(Named<v1::CancelRunRequest>(name))).ok());
+  world.Crash(true);
+  world.Pass(1s);
+  EXPECT_EQ(world.Get(name).state(), v1::RUN_STATE_CANCELLED);
+  EXPECT_EQ(static_cast<int64_t>(world.Items(name, "told").size()), world.Stage(world.Get(name), "told").ok());
+}
+
+TEST(ControlTest, ARedriveWorksOnFailedItemsAndWhatDependsOnThemOnly) {
+  World world;
+  world.outside.fault = [](const std::string& question) {
+    return question == "text a3" || question == "text a4"
+               ? MakeError(absl::StatusCode::kFailedPrecondition, "REFUSAL", "no")
+               : absl::OkStatus();
+  };
+  const v1::Pipeline pipeline = MakePipeline({"in:fetch", "told:synthesize:in", "made:prepare:told",
+                                              "families:cluster:made", "out:store:families,made"});
+  const v1::Run run = world.Wait(world.Create(pipeline, MakeItems(10)).name());
+  EXPECT_EQ(run.state(), v1::RUN_STATE_SUCCEEDED);
+  EXPECT_EQ(world.Stage(run, "told").failed(), 2);
+  world.outside.fault = nullptr;
+  const size_t asked = world.outside.starts.size();
+  const auto redriven = world.Do(world.engine->RedriveRun(Named<v1::RedriveRunRequest>(run.name())));
+  ASSERT_TRUE(redriven.ok()) << MessageOf(redriven.status());
+  EXPECT_EQ(redriven->items(), 2);
+  const v1::Run again = world.Wait(run.name());
+  EXPECT_EQ(again.state(), v1::RUN_STATE_SUCCEEDED);
+  EXPECT_EQ(world.outside.starts.size(), asked + 2);
+  EXPECT_EQ(world.Stage(again, "told").ok(), 10);
+  EXPECT_EQ(world.Stage(again, "told").failed(), 0);
+  EXPECT_THAT(world.Items(run.name(), "made"), SizeIs(10));
+  EXPECT_THAT(world.outside.sink, SizeIs(2));
+  EXPECT_THAT(world.outside.sink.back(), SizeIs(15));
+  EXPECT_NE(world.outside.generations[0], world.outside.generations[1]);
+  const std::vector<v1::RunEvent> events = world.Events(run.name());
+  for (size_t i = 0; i < events.size(); ++i) EXPECT_EQ(events[i].number(), static_cast<int64_t>(i) + 1);
+  const auto nothing = world.Do(world.engine->RedriveRun(Named<v1::RedriveRunRequest>(run.name())));
+  ASSERT_TRUE(nothing.ok());
+  EXPECT_EQ(nothing->items(), 0);
+  EXPECT_EQ(nothing->run().state(), v1::RUN_STATE_SUCCEEDED);
+}
+
+TEST(ControlTest, ARedriveTakesOnlyWhatTheRequestNames) {
+  World world;
+  world.outside.fault = [](const std::string& question) {
+    if (question == "text a1") return MakeError(absl::StatusCode::kFailedPrecondition, "REFUSAL", "no");
+    if (question == "text a2") return MakeError(absl::StatusCode::kFailedPrecondition, "SCHEMA", "no");
+    return question == "text a3" ? MakeError(absl::StatusCode::kFailedPrecondition, "SCHEMA", "no") : absl::OkStatus();
+  };
+  const std::string name = world.Wait(world.Create(Linear(), MakeItems(5)).name()).name();
+  world.outside.fault = nullptr;
+  auto request = Named<v1::RedriveRunRequest>(name);
+  request.add_item_ids("nobody");
+  EXPECT_EQ(ReasonOf(world.Do(world.engine->RedriveRun(request)).status()), "ITEM_NOT_FOUND");
+  request.clear_item_ids();
+  request.set_stage("nowhere");
+  EXPECT_EQ(ReasonOf(world.Do(world.engine->RedriveRun(request)).status()), "STAGE_NOT_FOUND");
+  request.clear_stage();
+  request.set_reason(v1::ERROR_REASON_SCHEMA);
+  request.add_item_ids("a3");
+  const auto redriven = world.Do(world.engine->RedriveRun(request));
+  ASSERT_TRUE(redriven.ok());
+  EXPECT_EQ(redriven->items(), 1);
+  world.Wait(name);
+  EXPECT_THAT(world.States(name, "told"), ElementsAre("a0=OK", "a1=FAILED", "a2=FAILED", "a3=OK", "a4=OK"));
+}
+
+TEST(ControlTest, ADegradedItemIsNoMemoAndIsRedrivenWithAllThatCameOfIt) {
+  World world;
+  v1::Pipeline pipeline = MakePipeline({"in:fetch", "told:synthesize:in", "made:prepare:told", "out:store:made"});
+  StageOf(pipeline, "told").mutable_synthesize()->mutable_fallback();
+  world.outside.fault = [](const std::string& question) {
+    return question == "text a1" ? MakeError(absl::StatusCode::kFailedPrecondition, "REFUSAL", "no") : absl::OkStatus();
+  };
+  const std::string name = world.Wait(world.Create(pipeline, MakeItems(3)).name()).name();
+  EXPECT_THAT(world.States(name, "told"), ElementsAre("a0=OK", "a1=DEGRADED", "a2=OK"));
+  const v1::Run second = world.Wait(world.Create(pipeline, MakeItems(3)).name());
+  EXPECT_EQ(world.Stage(second, "told").degraded(), 1);
+  EXPECT_EQ(world.Stage(second, "told").reused(), 2);
+  world.outside.fault = nullptr;
+  ASSERT_TRUE(world.Do(world.engine->RedriveRun(Named<v1::RedriveRunRequest>(name))).ok());
+  const v1::Run run = world.Wait(name);
+  EXPECT_EQ(world.Stage(run, "told").ok(), 3);
+  EXPECT_EQ(world.Stage(run, "told").degraded(), 0);
+  EXPECT_EQ(world.Stage(run, "made").ok(), 3);
+  EXPECT_THAT(world.Items(name, "made")[1].json(), testing::HasSubstr("TEXT A1"));
+}
+
+TEST(ControlTest, ARedriveThatDiesHalfwayGoesOn) {
+  for (int moment = 0; moment < 30; ++moment) {
+    SCOPED_TRACE(moment);
+    World world;
+    world.outside.fault = [](const std::string&) { return MakeError(absl::StatusCode::kInternal, "REFUSAL", "no"); };
+    v1::Pipeline pipeline = MakePipeline({"in:fetch", "told:synthesize:in", "made:prepare:told", "out:store:made"});
+    StageOf(pipeline, "told").mutable_synthesize()->mutable_fallback();
+    const std::string name = world.Wait(world.Create(pipeline, MakeItems(600)).name()).name();
+    world.outside.fault = nullptr;
+    const auto redrive = [](World& world, std::string name) -> Task<void> {
+      v1::RedriveRunRequest request;
+      request.set_run(name);
+      co_await world.engine->RedriveRun(std::move(request));
+    };
+    world.loop->Spawn(redrive(world, name));
+    world.Pass(moment * 700us);
+    world.Crash();
+    v1::Run run = world.Wait(name);
+    if (world.Stage(run, "told").degraded() > 0) {
+      ASSERT_EQ(world.Stage(run, "told").degraded(), 600);  // it had not begun
+      ASSERT_TRUE(world.Do(world.engine->RedriveRun(Named<v1::RedriveRunRequest>(name))).ok());
+      run = world.Wait(name);
+    }
+    EXPECT_EQ(run.state(), v1::RUN_STATE_SUCCEEDED);
+    EXPECT_EQ(world.Stage(run, "told").ok(), 600);
+    EXPECT_EQ(world.Stage(run, "made").ok(), 600);
+    EXPECT_THAT(world.Items(name, "made"), SizeIs(600));
+    EXPECT_THAT(world.outside.sink.back(), SizeIs(600));
+    if (testing::Test::HasFailure()) return;
+  }
+}
+
+TEST(ControlTest, ASinkThatFailsFailsTheRunAndARedriveWritesAgain) {
+  World world;
+  world.outside.fault = [](const std::string& question) {
+    return question == "sink" ? MakeError(absl::StatusCode::kInternal, "SINK", "read-only") : absl::OkStatus();
+  };
+  const v1::Run run = world.Wait(world.Create(Linear(), MakeItems(3)).name());
+  EXPECT_EQ(run.state(), v1::RUN_STATE_FAILED);
+  EXPECT_EQ(run.error().reason(), v1::ERROR_REASON_SINK);
+  EXPECT_EQ(run.error().stage(), "out");
+  world.outside.fault = nullptr;
+  ASSERT_TRUE(world.Do(world.engine->RedriveRun(Named<v1::RedriveRunRequest>(run.name()))).ok());
+  EXPECT_EQ(world.Wait(run.name()).state(), v1::RUN_STATE_SUCCEEDED);
+  EXPECT_THAT(world.outside.sink, SizeIs(1));
+  EXPECT_THAT(world.outside.starts, SizeIs(3));
+}
+
+TEST(ControlTest, ChecksFailWarnOrPause) {
+  World world;
+  v1::Pipeline pipeline = Linear();
+  v1::Expect& expect = *StageOf(pipeline, "told").mutable_expect();
+  expect.set_min_items(5);
+  expect.add_unique("group");
+  const v1::Run failed = world.Wait(world.Create(pipeline, MakeItems(3)).name());
+  EXPECT_EQ(failed.state(), v1::RUN_STATE_FAILED);
+  EXPECT_EQ(failed.error().reason(), v1::ERROR_REASON_EXPECTATION);
+  EXPECT_THAT(world.outside.starts, IsEmpty());
+  expect.set_action(v1::Expect::ACTION_WARN);
+  const v1::Run warned = world.Wait(world.Create(pipeline, MakeItems(8)).name());
+  EXPECT_EQ(warned.state(), v1::RUN_STATE_SUCCEEDED);
+  EXPECT_THAT(warned.warnings(), ElementsAre(testing::HasSubstr("unique: 3 items")));
+  expect.set_action(v1::Expect::ACTION_PAUSE);
+  world.outside.starts.clear();
+  const v1::Run paused = world.Wait(world.Create(pipeline, MakeItems(4, "b")).name());
+  EXPECT_EQ(paused.state(), v1::RUN_STATE_PAUSED);
+  EXPECT_EQ(paused.waiting_on().reason(), v1::WaitingOn::REASON_EXPECT);
+  EXPECT_THAT(world.outside.starts, IsEmpty());
+  world.Crash();
+  ASSERT_TRUE(world.Do(world.engine->ResumeRun(Named<v1::ResumeRunRequest>(paused.name()))).ok());
+  EXPECT_EQ(world.Wait(paused.name()).state(), v1::RUN_STATE_SUCCEEDED);
+}
+
+TEST(ControlTest, ParkedItemsWakeAtTheirTimeAlsoAfterARestart) {
+  World world;
+  const int64_t now = world.clock.WallMicros() / 1'000'000;
+  std::vector<std::string> items = MakeItems(3);
+  for (int i = 0; i < 40; ++i) {
+    items.push_back(fmt::format(R"({{"id":"p{}","text":"later {}","wake":{}}})", i, i, now + 3600 + i));
+  }
+  const std::string name = world.Create(Linear(), items).name();
+  world.Pass(10s);
+  v1::Run run = world.Get(name);
+  EXPECT_EQ(run.state(), v1::RUN_STATE_RUNNING);
+  EXPECT_EQ(run.waiting_on().reason(), v1::WaitingOn::REASON_TIME);
+  EXPECT_EQ(world.Stage(run, "told").parked(), 40);
+  EXPECT_THAT(world.outside.starts, SizeIs(3));
+  world.Crash();
+  world.Pass(3000s);
+  EXPECT_THAT(world.outside.starts, SizeIs(3));
+  world.Pass(620s);
+  EXPECT_GT(world.outside.starts.size(), 10u);
+  world.Crash();
+  run = world.Wait(name);
+  EXPECT_EQ(run.state(), v1::RUN_STATE_SUCCEEDED);
+  EXPECT_EQ(world.Stage(run, "told").ok(), 43);
+  EXPECT_EQ(world.Stage(run, "told").parked(), 0);
+  EXPECT_THAT(world.outside.sink.back(), SizeIs(43));
+}
+
+TEST(ControlTest, AParkedItemOfAPausedRunWaitsForTheResume) {
+  World world;
+  const int64_t now = world.clock.WallMicros() / 1'000'000;
+  const std::string name =
+      world.Create(Linear(), {fmt::format(R"({{"id":"p","text":"later","wake":{}}})", now + 100)}).name();
+  world.Pass(10s);
+  ASSERT_TRUE(world.Do(world.engine->PauseRun(Named<v1::PauseRunRequest>(name))).ok());
+  world.Pass(200s);
+  EXPECT_THAT(world.outside.starts, IsEmpty());
+  ASSERT_TRUE(world.Do(world.engine->ResumeRun(Named<v1::ResumeRunRequest>(name))).ok());
+  EXPECT_EQ(world.Wait(name).state(), v1::RUN_STATE_SUCCEEDED);
+  EXPECT_THAT(world.outside.starts, SizeIs(1));
+}
+
+TEST(ControlTest, ADiskThatIsNearlyFullStopsNewWorkAndARunGoesOnByItself) {
+  World world;
+  world.store_options.disk_reserve = 1 << 20;
+  world.Crash();
+  world.outside.latency = 1s;
+  v1::Pipeline pipeline = Linear();
+  StageOf(pipeline, "told").set_concurrency(2);
+  const std::string name = world.Create(pipeline, MakeItems(10)).name();
+  world.Pass(1500ms);
+  world.disk.SetRoom((1 << 20) - 1000);
+  world.Pass(5s);
+  const size_t started = world.outside.starts.size();
+  EXPECT_LT(started, 10u);
+  EXPECT_EQ(world.Get(name).waiting_on().reason(), v1::WaitingOn::REASON_DISK);
+  v1::CreateRunRequest request;
+  *request.mutable_definition() = pipeline;
+  const auto refused = world.Do(world.engine->CreateRun(request, kNever));
+  EXPECT_EQ(refused.status().code(), absl::StatusCode::kResourceExhausted);
+  EXPECT_EQ(ReasonOf(refused.status()), "DISK_LOW");
+  world.Pass(60s);
+  EXPECT_EQ(world.outside.starts.size(), started);
+  EXPECT_EQ(world.Stage(world.Get(name), "told").ok(), static_cast<int64_t>(started));
+  world.disk.SetRoom(std::nullopt);
+  EXPECT_EQ(world.Wait(name).state(), v1::RUN_STATE_SUCCEEDED);
+  EXPECT_THAT(world.outside.starts, SizeIs(10));
+}
+
+TEST(ControlTest, ADeletedRunLeavesNothingButWhatIsRemembered) {
+  World world;
+  const std::string name = world.Wait(world.Create(Linear(), MakeItems(5)).name()).name();
+  ASSERT_TRUE(world.Do(world.engine->DeleteRun(Named<v1::DeleteRunRequest>(name))).ok());
+  EXPECT_EQ(ReasonOf(world.Do(world.engine->GetRun(Named<v1::GetRunRequest>(name))).status()), "RUN_NOT_FOUND");
+  EXPECT_EQ(world.Do(world.engine->ListRuns({}))->runs_size(), 0);
+  for (const auto& [key, value] : world.disk.data()) EXPECT_EQ(key.find(name), std::string::npos);
+  const v1::Run again = world.Wait(world.Create(Linear(), MakeItems(5)).name());
+  EXPECT_EQ(world.Stage(again, "told").reused(), 5);
+}
+
+TEST(ControlTest, ADrainEndsCallsInFlightAndTheNextStartGoesOn) {
+  World world;
+  world.outside.latency = 1s;
+  v1::Pipeline pipeline = Linear();
+  StageOf(pipeline, "told").set_concurrency(2);
+  const std::string name = world.Create(pipeline, MakeItems(10)).name();
+  world.Pass(1500ms);
+  const auto drain = [](World& world, bool& done) -> Task<void> {
+    co_await world.engine->Drain(world.clock.Now() + 30s);
+    done = true;
+  };
+  bool done = false;
+  world.loop->Spawn(drain(world, done));
+  ASSERT_TRUE(world.Until([&] { return done; }));
+  EXPECT_EQ(world.outside.in_flight, 0);
+  EXPECT_THAT(world.outside.starts, SizeIs(4));
+  EXPECT_EQ(ReasonOf(world.Do(world.engine->CreateRun({}, kNever)).status()), "INVALID_FIELD");
+  v1::CreateRunRequest request;
+  *request.mutable_definition() = pipeline;
+  EXPECT_EQ(ReasonOf(world.Do(world.engine->CreateRun(request, kNever)).status()), "DRAINING");
+  EXPECT_EQ(world.Get(name).state(), v1::RUN_STATE_RUNNING);
+  world.Crash();
+  EXPECT_EQ(world.Wait(name).state(), v1::RUN_STATE_SUCCEEDED);
+  EXPECT_THAT(world.outside.starts, SizeIs(10));
+}
+
+TEST(ControlTest, RunsAreListedNewestFirstInPages) {
+  World world;
+  std::vector<std::string> names;
+  for (int i = 0; i < 7; ++i) {
+    names.push_back(world.Wait(world.Create(Linear(), MakeItems(1)).name()).name());
+    world.Pass(1s);
+  }
+  std::vector<std::string> listed;
+  v1::ListRunsRequest request;
+  request.set_page_size(3);
+  do {
+    const auto page = world.Do(world.engine->ListRuns(request));
+    ASSERT_TRUE(page.ok());
+    for (const v1::Run& run : page->runs()) listed.push_back(run.name());
+    request.set_page_token(page->next_page_token());
+  } while (!request.page_token().empty());
+  std::reverse(names.begin(), names.end());
+  EXPECT_EQ(listed, names);
+  request.set_page_token("0123");
+  EXPECT_EQ(ReasonOf(world.Do(world.engine->ListRuns(request)).status()), "INVALID_PAGE_TOKEN");
+}
+
+}  // namespace
+}  // namespace millrace

@@ -1,0 +1,148 @@
+// What can be asked about a run before and after: `plan`, `why`, the pipelines themselves.
+#include "server/storage/answers.h"
+#include "tests/engine/world.h"
+
+namespace millrace {
+namespace {
+
+using testing::ElementsAre;
+using testing::SizeIs;
+
+v1::Pipeline Linear() { return MakePipeline({"in:fetch", "told:synthesize:in", "out:store:told"}); }
+
+v1::Pipeline OfFile() {
+  v1::Pipeline pipeline =
+      MakePipeline({"in:fetch", "made:prepare:in", "families:cluster:made", "told:synthesize:families", "out:store:told"});
+  StageOf(pipeline, "in").mutable_fetch()->mutable_jsonl()->set_path("titles.jsonl");
+  return pipeline;
+}
+
+TEST(ExplainTest, TellsHowAnItemCameToBeInEachStage) {
+  World world;
+  v1::Pipeline pipeline = MakePipeline({"in:fetch", "families:cluster:in", "told:synthesize:families"});
+  const std::string name = world.Wait(world.Create(pipeline, MakeItems(10)).name()).name();
+  v1::ExplainItemRequest request;
+  request.set_run(name);
+  request.set_item_id("g-1");
+  auto explained = world.Do(world.engine->ExplainItem(request));
+  ASSERT_TRUE(explained.ok()) << MessageOf(explained.status());
+  ASSERT_THAT(explained->stages(), SizeIs(2));
+  EXPECT_EQ(explained->stages(0).item().stage(), "families");
+  EXPECT_THAT(explained->stages(0).input_ids(), ElementsAre("a1", "a6"));
+  EXPECT_EQ(explained->stages(1).item().stage(), "told");
+  EXPECT_THAT(explained->stages(1).calls(), SizeIs(1));
+  const v1::Run second = world.Wait(world.Create(pipeline, MakeItems(10)).name());
+  request.set_run(second.name());
+  explained = world.Do(world.engine->ExplainItem(request));
+  ASSERT_TRUE(explained.ok());
+  EXPECT_EQ(explained->stages(0).item().origin(), v1::ORIGIN_MEMO);
+  EXPECT_EQ(explained->stages(0).computed_by_run(), name);
+  EXPECT_EQ(explained->stages(1).computed_by_run(), name);
+  request.set_item_id("nobody");
+  EXPECT_EQ(ReasonOf(world.Do(world.engine->ExplainItem(request)).status()), "ITEM_NOT_FOUND");
+}
+
+TEST(PlanningTest, CountsWithoutAskingOrStoring) {
+  World world;
+  for (const std::string& item : MakeItems(50)) world.outside.files["titles.jsonl"] += item + "\n";
+  v1::PlanPipelineRequest request;
+  *request.mutable_pipeline() = OfFile();
+  const uint64_t written = world.disk.written();
+  auto plan = world.Do(world.engine->PlanPipeline(request));
+  ASSERT_TRUE(plan.ok()) << MessageOf(plan.status());
+  EXPECT_EQ(plan->stages(0).items(), 50);
+  EXPECT_EQ(plan->stages(1).items(), 50);
+  EXPECT_EQ(plan->stages(2).items(), 50);
+  EXPECT_FALSE(plan->stages(3).has_items());
+  EXPECT_FALSE(plan->stages(3).reason().empty());
+  EXPECT_EQ(world.disk.written(), written);
+  EXPECT_THAT(world.outside.starts, SizeIs(0));
+  v1::CreateRunRequest create;
+  *create.mutable_definition() = OfFile();
+  world.Wait(world.Create(create).name());
+  plan = world.Do(world.engine->PlanPipeline(request));
+  ASSERT_TRUE(plan.ok());
+  EXPECT_EQ(plan->stages(1).remembered(), 50);
+  EXPECT_EQ(plan->stages(3).items(), 5);
+  EXPECT_EQ(plan->stages(3).remembered(), 5);
+  EXPECT_EQ(plan->stages(3).calls(), 0);
+}
+
+TEST(PlanningTest, CountsCallsOfItemsThatAreKnown) {
+  World world;
+  for (const std::string& item : MakeItems(20)) world.outside.files["titles.jsonl"] += item + "\n";
+  v1::Pipeline pipeline = Linear();
+  StageOf(pipeline, "in").mutable_fetch()->mutable_jsonl()->set_path("titles.jsonl");
+  v1::PlanPipelineRequest request;
+  *request.mutable_pipeline() = pipeline;
+  request.set_limit(12);
+  const auto plan = world.Do(world.engine->PlanPipeline(request));
+  ASSERT_TRUE(plan.ok()) << MessageOf(plan.status());
+  EXPECT_EQ(plan->stages(0).items(), 12);
+  EXPECT_EQ(plan->stages(1).calls(), 12);
+  EXPECT_TRUE(plan->stages(1).unpriced());
+  EXPECT_FALSE(plan->stages(2).has_items());
+}
+
+TEST(PipelinesTest, AreAppliedListedRunAndForgotten) {
+  World world;
+  v1::ApplyPipelineRequest apply;
+  *apply.mutable_pipeline() = Linear();
+  auto applied = world.Do(world.engine->ApplyPipeline(apply));
+  ASSERT_TRUE(applied.ok()) << MessageOf(applied.status());
+  EXPECT_TRUE(applied->changed());
+  EXPECT_EQ(applied->pipeline().version(), 1);
+  EXPECT_FALSE(world.Do(world.engine->ApplyPipeline(apply))->changed());
+  apply.mutable_pipeline()->set_description("another");
+  EXPECT_EQ(world.Do(world.engine->ApplyPipeline(apply))->pipeline().version(), 2);
+  world.Crash();
+  EXPECT_EQ(world.Do(world.engine->ListPipelines({}))->pipelines_size(), 1);
+  v1::CreateRunRequest create;
+  create.set_pipeline("toy");
+  const std::string name = world.Create(create).name();
+  v1::DeletePipelineRequest forget;
+  forget.set_name("toy");
+  EXPECT_EQ(ReasonOf(world.Do(world.engine->DeletePipeline(forget)).status()), "PIPELINE_IN_USE");
+  v1::CancelRunRequest cancel;
+  cancel.set_run(name);
+  ASSERT_TRUE(world.Do(world.engine->CancelRun(cancel)).ok());
+  ASSERT_TRUE(world.Do(world.engine->DeletePipeline(forget)).ok());
+  EXPECT_EQ(ReasonOf(world.Do(world.engine->CreateRun(create, kNever)).status()), "PIPELINE_NOT_FOUND");
+}
+
+TEST(PipelinesTest, WhatIsWrongIsRefusedBeforeAnythingIsStored) {
+  World world;
+  const uint64_t written = world.disk.written();
+  v1::CreateRunRequest create;
+  *create.mutable_definition() = Linear();
+  StageOf(*create.mutable_definition(), "told").mutable_synthesize()->set_model("nobody");
+  EXPECT_EQ(ReasonOf(world.Do(world.engine->CreateRun(create, kNever)).status()), "MODEL_NOT_FOUND");
+  *create.mutable_definition() = MakePipeline({"in:fetch", "a:prepare:b"});
+  EXPECT_EQ(ReasonOf(world.Do(world.engine->CreateRun(create, kNever)).status()), "INVALID_DEFINITION");
+  *create.mutable_definition() = Linear();
+  create.set_limit(-1);
+  EXPECT_EQ(ReasonOf(world.Do(world.engine->CreateRun(create, kNever)).status()), "INVALID_FIELD");
+  create.clear_limit();
+  create.set_validate_only(true);
+  EXPECT_TRUE(world.Do(world.engine->CreateRun(create, kNever)).ok());
+  EXPECT_EQ(world.disk.written(), written);
+  EXPECT_EQ(world.Do(world.engine->ListRuns({}))->runs_size(), 0);
+}
+
+TEST(EvictionTest, WhatIsForgottenIsMadeAgain) {
+  World world;
+  const std::string name = world.Wait(world.Create(Linear(), MakeItems(5)).name()).name();
+  world.Pass(10s);
+  world.Wait(world.Create(Linear(), MakeItems(8)).name());
+  v1::EvictCacheRequest evict;
+  evict.mutable_older_than()->set_seconds(5);
+  const auto evicted = world.Do(world.engine->EvictCache(evict));
+  ASSERT_TRUE(evicted.ok());
+  EXPECT_EQ(evicted->memos(), 5);
+  const v1::Run run = world.Wait(world.Create(Linear(), MakeItems(8)).name());
+  EXPECT_EQ(world.Stage(run, "told").reused(), 3);
+  EXPECT_EQ(world.Stage(run, "told").computed(), 5);
+}
+
+}  // namespace
+}  // namespace millrace

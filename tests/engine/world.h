@@ -1,0 +1,176 @@
+// An engine in a small world: simulated time, a store in memory, toy stage kinds, and a call layer that answers at once or
+// after a while and keeps a ledger of every question it was really asked. Its memory outlives crashes of the engine.
+#pragma once
+
+#include <fmt/format.h>
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <boost/json.hpp>
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "server/base/json.h"
+#include "server/engine/engine.h"
+#include "server/storage/memory_store.h"
+
+namespace millrace {
+
+using std::chrono_literals::operator""us;
+using std::chrono_literals::operator""ms;
+using std::chrono_literals::operator""s;
+using std::chrono_literals::operator""h;
+
+// What lies outside of the engine.
+struct Outside {
+  std::map<std::string, int> asked;             // by question: how often it was really asked
+  std::vector<TimePoint> starts;                // of all questions
+  std::map<std::string, std::string> answers;   // remembered by key: the call layer's own memory
+  std::vector<std::vector<std::string>> sink;   // of every write: ids
+  std::vector<std::string> generations;
+  std::map<std::string, std::string> files;
+  int64_t prepared = 0;                         // items that `prepare` really computed
+  int clustered = 0;                            // how often `cluster` really ran
+  Duration latency = 10ms;
+  std::function<Status(const std::string& question)> fault;  // of a call
+  int in_flight = 0;
+  int in_flight_max = 0;
+};
+
+// Answers a question with itself in capitals; the answer is remembered when its settlement is in the store.
+class ToyCalls final : public CallHandler, public CallDesk {
+ public:
+  ToyCalls(Loop& loop, Store& store, Outside& outside) : loop_(loop), store_(store), outside_(outside) {}
+
+  Task<CallOutcome> Handle(CallContext context, CallRequest request) override {
+    CallOutcome outcome;
+    const std::string question = request.question.messages.front().content;
+    const std::string key = "x/answer/" + question;
+    outcome.call_keys.push_back(Digest::Of(question));
+    outcome.totals.set_calls(1);
+    auto known = co_await store_.Get(key);
+    if (known.ok() && *known) {
+      outcome.text = **known;
+      outcome.cache_hit = true;
+      outcome.totals.set_cache_hits(1);
+      co_return outcome;
+    }
+    if (context.stop && context.stop->stopped()) {
+      outcome.stopped = true;
+      co_return outcome;
+    }
+    ++outside_.asked[question];
+    outside_.starts.push_back(loop_.Now());
+    outside_.in_flight_max = std::max(outside_.in_flight_max, ++outside_.in_flight);
+    outcome.totals.set_attempts(1);
+    co_await loop_.Sleep(outside_.latency);
+    --outside_.in_flight;
+    if (outside_.fault) outcome.status = outside_.fault(question);
+    if (!outcome.status.ok()) co_return outcome;
+    for (const char c : question) outcome.text += static_cast<char>(std::toupper(c));
+    outcome.settlement.Put(key, outcome.text);
+    co_return outcome;
+  }
+
+  StatusOr<std::string> Identity(std::string_view alias) const override {
+    if (alias == "nobody") return MakeError(absl::StatusCode::kNotFound, "MODEL_NOT_FOUND", "no model `nobody`");
+    return "toy/" + std::string(alias);
+  }
+  Task<StatusOr<bool>> IsRemembered(CallContext, CallRequest request) override {
+    auto known = co_await store_.Get("x/answer/" + request.question.messages.front().content);
+    co_return known.ok() && known->has_value();
+  }
+  bool IsPriced(std::string_view) const override { return false; }
+  v1::ListModelsResponse Models() const override { return {}; }
+  v1::ListBackendsResponse Backends() const override { return {}; }
+  int64_t waiting() const override { return 0; }
+  int64_t in_flight() const override { return outside_.in_flight; }
+  std::string FailingTarget(std::string_view) const override { return ""; }
+  Task<StatusOr<v1::CacheStats>> AnswerStats() override { co_return v1::CacheStats(); }
+  Task<StatusOr<int64_t>> EvictAnswers(std::optional<Duration>, std::string) override { co_return 0; }
+  Task<void> Drain(TimePoint) override { co_return; }
+
+ private:
+  Loop& loop_;
+  Store& store_;
+  Outside& outside_;
+};
+
+StageRegistry ToyKinds(Outside& outside);
+
+class AnyFile final : public FileAccess {
+ public:
+  StatusOr<std::string> ForReading(std::string_view path) const override { return std::string(path); }
+  StatusOr<std::string> ForWriting(std::string_view path) const override { return std::string(path); }
+};
+
+class World {
+ public:
+  explicit World(uint64_t seed = 1);
+  ~World();
+
+  // Kills the process and starts the next one over what the disk has.
+  void Crash(bool power_loss = false);
+  void Start();
+
+  // Runs a coroutine to its end.
+  template <typename T>
+  T Do(Task<T> task) {
+    std::optional<T> result;
+    loop->Spawn(Keep(std::move(task), result));
+    if (!loop->RunUntil([&] { return result.has_value(); }, clock.Now() + 24h)) ADD_FAILURE() << "it never ended";
+    return std::move(*result);
+  }
+  // Goes on for so long.
+  void Pass(Duration duration);
+  // Goes on until something holds; false where it never does.
+  bool Until(const std::function<bool()>& done, Duration limit = 24h) {
+    return loop->RunUntil(done, clock.Now() + limit);
+  }
+
+  // The rest is short for requests.
+  v1::Run Create(v1::CreateRunRequest request);
+  v1::Run Create(const v1::Pipeline& pipeline, const std::vector<std::string>& items);
+  v1::Run Wait(const std::string& run);
+  v1::Run Get(const std::string& run);
+  std::vector<v1::Item> Items(const std::string& run, const std::string& stage);
+  // `id=state` of every item by ordinal.
+  std::vector<std::string> States(const std::string& run, const std::string& stage);
+  std::vector<v1::RunEvent> Events(const std::string& run);
+  const v1::StageProgress& Stage(const v1::Run& run, const std::string& stage);
+
+  SimulatedClock clock;
+  MemoryDisk disk;
+  Outside outside;
+  EngineOptions options;
+  MemoryStoreOptions store_options;
+  StageRegistry kinds;
+  AnyFile files;
+  uint64_t seed;
+  int boots = 0;
+
+  std::unique_ptr<Loop> loop;
+  std::unique_ptr<Pool> pool;
+  std::unique_ptr<MemoryStore> store;
+  std::unique_ptr<ToyCalls> calls;
+  std::unique_ptr<Engine> engine;
+
+ private:
+  template <typename T>
+  static Task<void> Keep(Task<T> task, std::optional<T>& result) {
+    result.emplace(co_await std::move(task));
+  }
+};
+
+// A pipeline: stages as `name:kind:need,need`.
+v1::Pipeline MakePipeline(const std::vector<std::string>& stages);
+v1::Stage& StageOf(v1::Pipeline& pipeline, const std::string& name);
+// `{"id": "a0", "text": "…"}` and so on.
+std::vector<std::string> MakeItems(int count, const std::string& prefix = "a");
+
+}  // namespace millrace

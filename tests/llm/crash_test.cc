@@ -1,0 +1,179 @@
+// What a killed process leaves behind: G1, G3 of the promises, at every moment of an attempt.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <map>
+
+#include "server/storage/keys.h"
+#include "server/storage/ledger.h"
+#include "server/storage/value_codec.h"
+#include "tests/llm/world.h"
+
+namespace millrace {
+namespace {
+
+CallContext OfRun(std::string run) {
+  CallContext context;
+  context.run = std::move(run);
+  context.stage = "s";
+  return context;
+}
+
+std::vector<storage::v1::AttemptRecord> Ledger(const World& world) {
+  std::vector<storage::v1::AttemptRecord> attempts;
+  const std::string begin = KeyBuilder(Table::kAttempt);
+  for (auto entry = world.disk.data().lower_bound(begin); entry != world.disk.data().lower_bound(PrefixEnd(begin));
+       ++entry) {
+    attempts.push_back(*Decode<storage::v1::AttemptRecord>(entry->first, entry->second));
+  }
+  return attempts;
+}
+
+TEST(CrashTest, AnAnsweredAttemptIsCheckedAgainFromItsBytesAndNeverSentAgain) {
+  World world;
+  world.commits = false;  // the process dies before the caller commits
+  EXPECT_EQ(world.Answer("q", OfRun("r")).text, "an answer");
+  EXPECT_EQ(world.Count(Table::kAnswer), 0);
+  world.Restart();
+  world.commits = true;
+  const CallOutcome outcome = world.Answer("q", OfRun("r"));
+  EXPECT_EQ(outcome.text, "an answer");
+  EXPECT_EQ(outcome.totals.attempts(), 1);
+  EXPECT_EQ(outcome.totals.output_tokens(), 5);
+  EXPECT_EQ(outcome.totals.maybe_billed(), 0);
+  EXPECT_EQ(world.provider.received.size(), 1u);
+  EXPECT_EQ(world.Count(Table::kPending), 0);
+  ASSERT_EQ(Ledger(world).size(), 1u);
+  EXPECT_TRUE(Ledger(world)[0].settled());
+  EXPECT_EQ(Ledger(world)[0].attempt().outcome(), v1::ATTEMPT_OUTCOME_ANSWERED);
+}
+
+TEST(CrashTest, AnotherRunMayTakeWhatACrashLeftBehind) {
+  World world;
+  world.commits = false;
+  world.Answer("q", OfRun("r1"));
+  world.Restart();
+  world.commits = true;
+  EXPECT_EQ(world.Answer("q", OfRun("r2")).text, "an answer");
+  EXPECT_EQ(world.provider.received.size(), 1u);
+}
+
+TEST(CrashTest, AStartedAttemptIsSentAgainAndCountedAsMaybeBilled) {
+  World world;
+  world.provider.usual = [](const HttpRequest&) { return Reaction{.latency = 10s}; };
+  for (int life = 0; life < 3; ++life) {
+    world.Restart();
+    world.Ask("q", OfRun("r"));
+    world.RunFor(1s);
+  }
+  EXPECT_EQ(world.provider.received.size(), 3u);
+  world.Restart();
+  const CallOutcome outcome = world.Answer("q", OfRun("r"));
+  EXPECT_TRUE(outcome.status.ok());
+  EXPECT_EQ(outcome.totals.attempts(), 4);
+  EXPECT_EQ(outcome.totals.maybe_billed(), 3);
+  EXPECT_EQ(outcome.totals.calls(), 1);
+  EXPECT_EQ(outcome.attempts.back().number(), 4);
+  const auto ledger = Ledger(world);
+  ASSERT_EQ(ledger.size(), 4u);
+  for (int i = 0; i < 3; ++i) {
+    EXPECT_EQ(ledger[i].attempt().outcome(), v1::ATTEMPT_OUTCOME_UNKNOWN);
+    EXPECT_EQ(ledger[i].attempt().number(), i + 1);
+    EXPECT_TRUE(ledger[i].settled());
+  }
+}
+
+TEST(CrashTest, AStartedAttemptFailsItsCallWhereThePolicySaysSo) {
+  World world;
+  world.config.mutable_models(0)->set_on_unknown(v1::ON_UNKNOWN_FAIL);
+  world.provider.usual = [](const HttpRequest&) { return Reaction{.latency = 10s}; };
+  world.Ask("q", OfRun("r"));
+  world.RunFor(1s);
+  world.Restart();
+  const CallOutcome outcome = world.Answer("q", OfRun("r"));
+  EXPECT_EQ(ReasonOf(outcome.status), "UNKNOWN_OUTCOME");
+  EXPECT_EQ(outcome.totals.maybe_billed(), 1);
+  EXPECT_EQ(world.provider.received.size(), 1u);
+}
+
+TEST(CrashTest, ARepairGoesOnWhereItWas) {
+  World world;
+  world.provider.script.push_back({.body = "no JSON"});
+  world.provider.script.push_back({.latency = 10s, .body = "{}"});
+  const auto with_schema = [](CallRequest& request) { request.question.output_schema = R"({"type":"object"})"; };
+  world.Ask("q", OfRun("r"), with_schema);
+  world.RunFor(5s);
+  EXPECT_EQ(world.provider.received.size(), 2u);
+  world.Restart();
+  world.provider.usual = [](const HttpRequest&) { return Reaction{.body = "{}"}; };
+  const CallOutcome outcome = world.Answer("q", OfRun("r"), with_schema);
+  EXPECT_TRUE(outcome.status.ok()) << outcome.status;
+  EXPECT_EQ(world.provider.received.size(), 3u) << "the first answer was there, the repair was not";
+  EXPECT_EQ(outcome.totals.calls(), 2);
+  EXPECT_EQ(outcome.totals.attempts(), 3);
+  EXPECT_EQ(outcome.totals.maybe_billed(), 1);
+  EXPECT_EQ(world.Count(Table::kPending), 0);
+}
+
+TEST(CrashTest, DISABLED_KilledAtAnyMomentNoAnsweredCallIsSentAgainAndEverySendIsRecorded) {
+  constexpr int kCalls = 40;
+  for (uint64_t seed = 1; seed <= 60; ++seed) {
+    Random random(seed);
+    World world(seed);
+    world.store_options.durability.mode = seed % 2 == 0 ? Durability::Mode::kProcess : Durability::Mode::kSync;
+    world.config.mutable_models(0)->mutable_targets(0)->mutable_limits()->set_max_concurrency(7);
+    world.provider.usual = [&](const HttpRequest&) {
+      Reaction reaction;
+      reaction.latency = Duration(static_cast<int64_t>(random.Below(60'000'000)));
+      const uint64_t fate = random.Below(20);
+      if (fate == 0) reaction.status = 503;
+      if (fate == 1) reaction.outcome = HttpOutcome::kUnknown;
+      if (fate == 2) reaction.outcome = HttpOutcome::kNotSent;
+      return reaction;
+    };
+    std::map<int, CallOutcome> outcomes;
+    int kills = 0;
+    for (; outcomes.size() < kCalls && kills < 500; ++kills) {
+      world.Restart();
+      std::map<int, std::shared_ptr<World::Asked>> asked;
+      for (int i = 0; i < kCalls; ++i) {
+        if (!outcomes.contains(i)) asked[i] = world.Ask("question " + std::to_string(i), OfRun("r"));
+      }
+      world.RunFor(Duration(static_cast<int64_t>(random.Below(120'000'000))));
+      world.Crash();
+      for (const auto& [i, one] : asked) {
+        if (one->done) outcomes[i] = one->outcome;
+      }
+    }
+    ASSERT_EQ(outcomes.size(), kCalls) << seed;
+    int64_t maybe_billed = 0;
+    int64_t attempts = 0;
+    for (const auto& [i, outcome] : outcomes) {
+      ASSERT_TRUE(outcome.status.ok()) << outcome.status;
+      maybe_billed += outcome.totals.maybe_billed();
+      attempts += outcome.totals.attempts();
+    }
+    std::map<std::string, int> sent;
+    int64_t rejected = 0;
+    for (const auto& received : world.provider.received) {
+      EXPECT_TRUE(received.was_recorded);
+      ++sent[received.body];
+    }
+    for (const auto& record : Ledger(world)) {
+      rejected += record.attempt().outcome() == v1::ATTEMPT_OUTCOME_REJECTED;
+    }
+    EXPECT_LE(static_cast<int64_t>(world.provider.received.size()), kCalls + maybe_billed + rejected) << seed;
+    for (const auto& [body, count] : sent) EXPECT_LE(count, 1 + 3 * kills) << seed;
+    EXPECT_GE(static_cast<int64_t>(Ledger(world).size()), attempts) << seed;
+    EXPECT_GE(Ledger(world).size(), world.provider.received.size()) << seed;
+    // What was answered and stored is there: asking everything again costs nothing.
+    world.Restart();
+    const size_t before = world.provider.received.size();
+    for (int i = 0; i < kCalls; ++i) world.Answer("question " + std::to_string(i), OfRun("r"));
+    EXPECT_EQ(world.provider.received.size(), before) << seed;
+    EXPECT_EQ(world.Count(Table::kPending), 0) << seed;
+  }
+}
+
+}  // namespace
+}  // namespace millrace

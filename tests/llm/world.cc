@@ -1,0 +1,211 @@
+#include "tests/llm/world.h"
+
+#include <boost/json.hpp>
+
+#include "server/base/json.h"
+#include "server/llm/key.h"
+
+namespace millrace {
+namespace {
+
+using backend::Outcome;
+
+backend::Failure MakeFailure(Outcome outcome, int status, std::string reason) {
+  backend::Failure failure;
+  failure.outcome = outcome;
+  failure.reason = std::move(reason);
+  failure.message = "status " + std::to_string(status);
+  failure.http_status = status;
+  return failure;
+}
+
+backend::Action Parse(const backend::HttpAnswered& answered) {
+  switch (answered.status) {
+    case 200:
+      break;
+    case 400:
+      return backend::Fail{MakeFailure(Outcome::kRefused, 400, "REQUEST_REFUSED")};
+    case 401:
+      return backend::Fail{MakeFailure(Outcome::kCredentials, 401, "PROVIDER_CREDENTIALS")};
+    case 429: {
+      backend::Failure failure = MakeFailure(Outcome::kRateLimited, 429, "TARGET_FAILED");
+      const std::string_view after = FindHeader(answered.headers, "retry-after");
+      if (!after.empty()) failure.retry_after = std::chrono::seconds(std::stoi(std::string(after)));
+      return backend::Fail{failure};
+    }
+    default:
+      return backend::Fail{MakeFailure(Outcome::kServerError, answered.status, "TARGET_FAILED")};
+  }
+  if (answered.body == "garbage") return backend::Fail{MakeFailure(Outcome::kAnsweredBad, 200, "BAD_RESPONSE")};
+  backend::Answer answer;
+  answer.text = answered.body;
+  answer.input_tokens = 10;
+  answer.output_tokens = 5;
+  const std::string_view finish = FindHeader(answered.headers, "finish");
+  if (!finish.empty()) answer.finish_reason = FinishReasonOf(finish);
+  return backend::Done{answer};
+}
+
+class PlainExchange final : public backend::Exchange {
+ public:
+  explicit PlainExchange(const backend::Request& request) : request_(request) {}
+  backend::Action Next(backend::Happening happening) override {
+    if (const auto* answered = std::get_if<backend::HttpAnswered>(&happening)) return Parse(*answered);
+    backend::SendHttp send;
+    send.url = "http://provider/" + request_.model;
+    send.body = CanonicalRequest(request_);
+    send.secret_header = "Authorization";
+    send.secret_scheme = "Bearer ";
+    return send;
+  }
+
+ private:
+  const backend::Request request_;
+};
+
+// The provider as our process reaches it.
+class Wire final : public HttpClient {
+ public:
+  Wire(Loop& loop, MemoryDisk& disk, Provider& provider) : loop_(loop), disk_(disk), provider_(provider) {}
+
+  Task<HttpResult> Send(HttpRequest request, HttpLimits limits, HttpCancel*) override {
+    Reaction reaction;
+    if (provider_.script.empty()) {
+      reaction = provider_.usual(request);
+    } else {
+      reaction = std::move(provider_.script.front());
+      provider_.script.pop_front();
+    }
+    HttpResult result;
+    result.outcome = reaction.outcome;
+    if (reaction.outcome == HttpOutcome::kNotSent) {
+      result.error = "connection refused";
+      co_return result;
+    }
+    const std::string begin = KeyBuilder(Table::kPending);
+    const bool was_recorded = disk_.data().lower_bound(begin) != disk_.data().lower_bound(PrefixEnd(begin));
+    provider_.received.push_back({request.url, request.body, request.headers, loop_.Now(), was_recorded});
+    provider_.in_flight_max = std::max(provider_.in_flight_max, ++provider_.in_flight);
+    const TimePoint end = std::min(loop_.Now() + reaction.latency, limits.deadline);
+    co_await loop_.SleepUntil(end);
+    --provider_.in_flight;
+    if (end == limits.deadline) {
+      result.outcome = HttpOutcome::kUnknown;
+      result.error = "no answer within the time limit";
+      co_return result;
+    }
+    if (reaction.outcome == HttpOutcome::kAnswered) {
+      ++provider_.answered;
+      result.status = reaction.status;
+      result.headers = reaction.headers;
+      result.body = reaction.body;
+    } else {
+      result.error = "the connection was cut";
+    }
+    co_return result;
+  }
+
+ private:
+  Loop& loop_;
+  MemoryDisk& disk_;
+  Provider& provider_;
+};
+
+Task<void> AskOnce(Calls& calls, Loop& loop, Store& store, CallContext context, CallRequest request, bool commits,
+                   std::shared_ptr<World::Asked> asked) {
+  asked->outcome = co_await calls.Handle(std::move(context), std::move(request));
+  asked->time = loop.Now();
+  if (commits && !asked->outcome.settlement.empty()) {
+    WriteBatch settlement = asked->outcome.settlement;
+    co_await CommitFirmly(loop, store, std::move(settlement), Urgency::kDurable);
+  }
+  asked->done = true;
+}
+
+}  // namespace
+
+std::unique_ptr<backend::Exchange> PlainBackend::Start(const backend::Request& request, uint64_t) {
+  return std::make_unique<PlainExchange>(request);
+}
+
+backend::Action PlainBackend::Reparse(const backend::Request&, const backend::HttpAnswered& answered) {
+  ++reparsed;
+  return Parse(answered);
+}
+
+World::World(uint64_t seed) : seed_(seed) {
+  v1::ModelConfig& model = *config.add_models();
+  model.set_name("writer");
+  v1::TargetConfig& target = *model.add_targets();
+  target.set_backend("plain");
+  target.set_model("m");
+}
+
+World::~World() { Crash(); }
+
+void World::Crash() {
+  if (loop_) loop_->Abandon();
+  calls_.reset();
+  http_.reset();
+  store_.reset();
+  pool_.reset();
+  loop_.reset();
+  provider.in_flight = 0;
+}
+
+void World::Restart() {
+  Crash();
+  loop_ = std::make_unique<Loop>(clock);
+  pool_ = MakeInlinePool(*loop_);
+  store_ = std::make_unique<MemoryStore>(*loop_, disk, store_options);
+  http_ = std::make_unique<Wire>(*loop_, disk, provider);
+  std::vector<std::unique_ptr<BackendEntry>> backends;
+  for (const char* name : {"plain", "other"}) {
+    auto entry = std::make_unique<BackendEntry>();
+    entry->name = name;
+    entry->backend = std::make_unique<PlainBackend>();
+    entry->secret = Secret("s3cret-key");
+    entry->secret_origin = "http://provider";
+    backends.push_back(std::move(entry));
+  }
+  const CallsParts parts{*loop_, *pool_, *store_, *http_};
+  auto calls = MakeCalls(parts, Random(++seed_), std::move(backends), config);
+  if (!calls.ok()) std::abort();
+  calls_ = *std::move(calls);
+}
+
+std::shared_ptr<World::Asked> World::Ask(std::string text, CallContext context,
+                                         std::function<void(CallRequest&)> change) {
+  if (!calls_) Restart();
+  CallRequest request;
+  request.model_alias = "writer";
+  request.question.messages.push_back({"user", std::move(text)});
+  if (change) change(request);
+  auto asked = std::make_shared<Asked>();
+  loop_->Spawn(AskOnce(*calls_, *loop_, *store_, std::move(context), std::move(request), commits, asked));
+  return asked;
+}
+
+CallOutcome World::Answer(std::string text, CallContext context, std::function<void(CallRequest&)> change) {
+  const std::shared_ptr<Asked> asked = Ask(std::move(text), std::move(context), std::move(change));
+  RunUntil([&] { return asked->done; });
+  return asked->outcome;
+}
+
+bool World::RunUntil(const std::function<bool()>& done, Duration limit) {
+  return loop_->RunUntil(done, clock.Now() + limit);
+}
+
+void World::RunFor(Duration duration) {
+  const TimePoint end = clock.Now() + duration;
+  bool is_over = false;
+  const Loop::Timer timer = loop_->CallAt(end, [&] { is_over = true; });
+  loop_->RunUntil([&] { return is_over; }, end);
+}
+
+int64_t World::Count(Table table) const {
+  const std::string begin = KeyBuilder(table);
+  return std::distance(disk.data().lower_bound(begin), disk.data().lower_bound(PrefixEnd(begin)));
+}
+
+}  // namespace millrace

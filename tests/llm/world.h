@@ -1,0 +1,116 @@
+// A world for tests of calls: simulated time, a store in memory, and a provider that writes down every request that it
+// receives before it answers. A crash takes everything but the disk and the provider.
+#pragma once
+
+#include <deque>
+#include <functional>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "backends/sdk/backend.h"
+#include "server/base/loop.h"
+#include "server/base/pool.h"
+#include "server/base/random.h"
+#include "server/http/client.h"
+#include "server/llm/calls.h"
+#include "server/storage/keys.h"
+#include "server/storage/memory_store.h"
+
+namespace millrace {
+
+using std::chrono_literals::operator""ms;
+using std::chrono_literals::operator""s;
+using std::chrono_literals::operator""min;
+using std::chrono_literals::operator""h;
+
+// What the provider does with one request.
+struct Reaction {
+  Duration latency = 50ms;
+  HttpOutcome outcome = HttpOutcome::kAnswered;
+  int status = 200;
+  std::string body = "an answer";
+  HttpHeaders headers = {};
+};
+
+// A server that outlives crashes of ours.
+struct Provider {
+  struct Received {
+    std::string url;
+    std::string body;
+    HttpHeaders headers = {};
+    TimePoint time;
+    bool was_recorded = false;  // its attempt was in the store when it came
+  };
+  std::vector<Received> received;
+  int64_t answered = 0;
+  int in_flight = 0;
+  int in_flight_max = 0;
+  // Decides about the next requests, in their order; then `usual` does.
+  std::deque<Reaction> script;
+  std::function<Reaction(const HttpRequest&)> usual = [](const HttpRequest&) { return Reaction{}; };
+};
+
+// A provider's protocol that is as plain as can be: the question is posted as canonical JSON, the body of a 200 is the
+// answer's text; `finish` may come in a header. A body of `garbage` is not of the protocol.
+class PlainBackend final : public backend::Backend {
+ public:
+  const backend::Manifest& manifest() const override { return manifest_; }
+  std::unique_ptr<backend::Exchange> Start(const backend::Request& request, uint64_t attempt_seed) override;
+  backend::Action Reparse(const backend::Request& request, const backend::HttpAnswered& answered) override;
+
+  int reparsed = 0;
+
+ private:
+  const backend::Manifest manifest_{.kind = "plain",
+                                    .protocol_family = "plain",
+                                    .dialect_version = 1,
+                                    .has_schema = true,
+                                    .free_of_charge = false,
+                                    .description = "A provider for tests."};
+};
+
+class World {
+ public:
+  explicit World(uint64_t seed = 1);
+  ~World();
+
+  // The process dies, with everything in it.
+  void Crash();
+  // A new process over the same disk and provider. Begun by the first use.
+  void Restart();
+
+  // Asks, and goes on at once. The outcome is committed as a caller would, unless `commits` is false.
+  struct Asked {
+    bool done = false;
+    CallOutcome outcome;
+    TimePoint time{};
+  };
+  std::shared_ptr<Asked> Ask(std::string text, CallContext context = {}, std::function<void(CallRequest&)> change = {});
+  // Asks and runs until the outcome is there.
+  CallOutcome Answer(std::string text, CallContext context = {}, std::function<void(CallRequest&)> change = {});
+
+  bool RunUntil(const std::function<bool()>& done, Duration limit = 48h);
+  void RunFor(Duration duration);
+  Calls& calls() { return *calls_; }
+  std::shared_ptr<StopSignal> NewStop() { return std::make_shared<StopSignal>(*loop_); }
+  int64_t Count(Table table) const;
+
+  SimulatedClock clock;
+  MemoryDisk disk;
+  MemoryStoreOptions store_options;
+  Provider provider;
+  v1::ServerConfig config;  // one alias `writer` with the target plain/m
+  bool commits = true;
+  std::unique_ptr<Loop> loop_;
+  std::unique_ptr<MemoryStore> store_;
+
+ private:
+  std::unique_ptr<Pool> pool_;
+  std::unique_ptr<HttpClient> http_;
+  std::unique_ptr<Calls> calls_;
+  uint64_t seed_;
+};
+
+}  // namespace millrace
