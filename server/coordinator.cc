@@ -49,7 +49,8 @@ std::string DurabilityText(const Durability& durability) {
     case Durability::Mode::kProcess:
       return "process";
     case Durability::Mode::kInterval:
-      return fmt::format("interval {}ms", std::chrono::duration_cast<std::chrono::milliseconds>(durability.interval).count());
+      return fmt::format("interval {}ms",
+                         std::chrono::duration_cast<std::chrono::milliseconds>(durability.interval).count());
   }
   return "";
 }
@@ -127,8 +128,8 @@ class CoordinatorImpl final : public Coordinator {
       backends.push_back(std::move(entry));
     }
     Random random = Random::FromSystem();
-    MR_ASSIGN_OR_RETURN(calls_, MakeCalls({.loop = loop_, .pool = *pool_, .store = *store_, .http = *http_}, random.Fork(),
-                                          std::move(backends), config));
+    MR_ASSIGN_OR_RETURN(calls_, MakeCalls({.loop = loop_, .pool = *pool_, .store = *store_, .http = *http_},
+                                          random.Fork(), std::move(backends), config));
 
     EngineOptions engine_options;
     engine_options.version = kVersion;
@@ -168,8 +169,9 @@ class CoordinatorImpl final : public Coordinator {
     MR_RETURN_IF_ERROR(OnLoop([this](std::promise<Status>& done) { return Recover(done); }));
     server_->SetServing();
     const auto took = std::chrono::duration_cast<std::chrono::milliseconds>(clock_.Now() - start_);
-    spdlog::info("serving on {}{} {} ms after the start; durability {}", options_.listen_tcp ? config.grpc().address() + " and " : "",
-                 "the data directory's socket", took.count(), DurabilityText(store_options.durability));
+    spdlog::info("serving on {}{} {} ms after the start; durability {}",
+                 options_.listen_tcp ? config.grpc().address() + " and " : "", "the data directory's socket",
+                 took.count(), DurabilityText(store_options.durability));
     return absl::OkStatus();
   }
 
@@ -225,7 +227,8 @@ class CoordinatorImpl final : public Coordinator {
 StatusOr<std::string> ReadText(const fs::path& path) {
   std::ifstream file(path, std::ios::binary);
   if (!file) {
-    return MakeError(absl::StatusCode::kNotFound, "FILE_ERROR", fmt::format("{} can't be read", Excerpt(path.string(), 256)));
+    return MakeError(absl::StatusCode::kNotFound, "FILE_ERROR",
+                     fmt::format("{} can't be read", Excerpt(path.string(), 256)));
   }
   std::string text(kConfigBytesMax + 1, '\0');
   file.read(text.data(), static_cast<std::streamsize>(text.size()));

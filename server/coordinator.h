@@ -1,5 +1,5 @@
-// The coordinator: the one place that knows all parts. It builds them in order, joins them, runs the engine's thread, and
-// takes them apart again.
+// The coordinator: the one place that knows all parts. It builds them in order, joins them, runs the engine's thread,
+// and takes them apart again.
 #pragma once
 
 #include <memory>

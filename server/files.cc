@@ -20,8 +20,8 @@ constexpr size_t kIdentityBytes = 64u << 10;
 
 Status NotAllowed(std::string_view path, std::string_view setting) {
   return MakeError(absl::StatusCode::kPermissionDenied, "FILE_NOT_ALLOWED",
-                   fmt::format("{} is not below a directory of `files.{}` in the server's configuration", Excerpt(path, 256),
-                               setting));
+                   fmt::format("{} is not below a directory of `files.{}` in the server's configuration",
+                               Excerpt(path, 256), setting));
 }
 
 bool IsBelow(const fs::path& path, const fs::path& root) {
@@ -89,7 +89,8 @@ class FileSource final : public ByteSource {
       chunk.bytes.resize(size);
       size_t filled = 0;
       while (filled < size) {
-        const ssize_t got = ::pread(fd, chunk.bytes.data() + filled, size - filled, offset + static_cast<off_t>(filled));
+        const ssize_t got =
+            ::pread(fd, chunk.bytes.data() + filled, size - filled, offset + static_cast<off_t>(filled));
         if (got < 0 && errno == EINTR) continue;
         if (got < 0) return Error("the input can't be read");
         if (got == 0) {
@@ -126,12 +127,15 @@ class FileSource final : public ByteSource {
 
 StatusOr<std::string> FileRoots::ForReading(std::string_view path) const { return Resolve(path, read_, "read", false); }
 
-StatusOr<std::string> FileRoots::ForWriting(std::string_view path) const { return Resolve(path, write_, "write", true); }
+StatusOr<std::string> FileRoots::ForWriting(std::string_view path) const {
+  return Resolve(path, write_, "write", true);
+}
 
 StatusOr<std::unique_ptr<ByteSource>> OpenFileSource(Loop& loop, Pool& pool, const std::string& path) {
   const int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
   if (fd < 0) {
-    return MakeError(absl::StatusCode::kNotFound, "FILE_ERROR", fmt::format("the input can't be opened: {}", std::strerror(errno)));
+    return MakeError(absl::StatusCode::kNotFound, "FILE_ERROR",
+                     fmt::format("the input can't be opened: {}", std::strerror(errno)));
   }
   struct stat status {};
   if (::fstat(fd, &status) != 0 || !S_ISREG(status.st_mode)) {

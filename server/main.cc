@@ -29,7 +29,8 @@ void PrintError(const Status& status) {
 
 int Main(int argc, char** argv) {
   CLI::App app(
-      "millraced: the Millrace server. It keeps its data in one directory, serves gRPC on a loopback address and on the\n"
+      "millraced: the Millrace server. It keeps its data in one directory, serves gRPC on a loopback address and on "
+      "the\n"
       "data directory's socket, and ends gracefully on SIGTERM (a second one ends it at once).",
       "millraced");
   app.footer("Example:\n  millraced --config millraced.yaml --data-dir /var/lib/millrace");

@@ -27,7 +27,8 @@ std::atomic<bool> was_interrupted{false};
 
 StatusOr<std::string> ReadFile(const std::string& path) {
   std::ifstream file(path, std::ios::binary);
-  if (!file) return MakeError(absl::StatusCode::kNotFound, "FILE_ERROR", fmt::format("{} can't be read", Excerpt(path, 256)));
+  if (!file)
+    return MakeError(absl::StatusCode::kNotFound, "FILE_ERROR", fmt::format("{} can't be read", Excerpt(path, 256)));
   std::string text(kDefinitionBytesMax + 1, '\0');
   file.read(text.data(), static_cast<std::streamsize>(text.size()));
   text.resize(static_cast<size_t>(file.gcount()));
@@ -90,7 +91,8 @@ void WatchInterrupts() {
   }).detach();
 }
 
-CLI::App* AddCommand(CLI::App& app, const std::string& name, const std::string& description, const std::string& examples) {
+CLI::App* AddCommand(CLI::App& app, const std::string& name, const std::string& description,
+                     const std::string& examples) {
   CLI::App* command = app.add_subcommand(name, description);
   command->fallthrough();
   command->footer("Examples:\n" + examples);

@@ -54,7 +54,8 @@ void AddServerCommands(CLI::App& app, Session& session, int& exit);
 void WatchInterrupts();
 
 // A command with examples in its help.
-CLI::App* AddCommand(CLI::App& app, const std::string& name, const std::string& description, const std::string& examples);
+CLI::App* AddCommand(CLI::App& app, const std::string& name, const std::string& description,
+                     const std::string& examples);
 
 // A PIPELINE with `.yaml` or a slash is a file, else an applied name.
 bool IsFile(const std::string& pipeline);
@@ -62,7 +63,8 @@ bool IsFile(const std::string& pipeline);
 StatusOr<v1::Pipeline> LoadPipeline(const std::string& path);
 
 // `k=v` into a request's parameters.
-Status ReadParameters(const std::vector<std::string>& given, google::protobuf::Map<std::string, v1::ParameterValue>& into);
+Status ReadParameters(const std::vector<std::string>& given,
+                      google::protobuf::Map<std::string, v1::ParameterValue>& into);
 
 // Watches a run to its end and prints what was done; the exit status. (progress.cc)
 int FollowRun(Session& session, client::Client& client, const std::string& run, int64_t after);

@@ -27,8 +27,9 @@ int ListItems(Session& session, const ItemArguments& arguments) {
     std::transform(upper.begin(), upper.end(), upper.begin(), [](char c) { return c >= 'a' && c <= 'z' ? c - 32 : c; });
     v1::ItemState state = v1::ITEM_STATE_UNSPECIFIED;
     if (!v1::ItemState_Parse("ITEM_STATE_" + upper, &state)) {
-      return PrintError(MakeError(absl::StatusCode::kInvalidArgument, "INVALID_FIELD",
-                                  fmt::format("--state {}: expected ok, degraded, failed, skipped or parked", Excerpt(name))));
+      return PrintError(
+          MakeError(absl::StatusCode::kInvalidArgument, "INVALID_FIELD",
+                    fmt::format("--state {}: expected ok, degraded, failed, skipped or parked", Excerpt(name))));
     }
     request.add_states(state);
   }
@@ -65,20 +66,21 @@ int ListItems(Session& session, const ItemArguments& arguments) {
 }
 
 void PrintCall(const v1::CallExplanation& call) {
-  std::cout << fmt::format("  call {} to {}{}\n", call.call_key().substr(0, 12), call.model(),
-                           call.cache_hit() ? fmt::format(": remembered, answered by {} at {}",
-                                                          call.answered_by_run().empty() ? "generate" : call.answered_by_run(),
-                                                          Time(call.answer_time()))
-                                            : "");
+  std::cout << fmt::format(
+      "  call {} to {}{}\n", call.call_key().substr(0, 12), call.model(),
+      call.cache_hit()
+          ? fmt::format(": remembered, answered by {} at {}",
+                        call.answered_by_run().empty() ? "generate" : call.answered_by_run(), Time(call.answer_time()))
+          : "");
   if (!call.system().empty()) std::cout << "    system  " << Safe(call.system(), 2000) << "\n";
   std::cout << "    prompt  " << Safe(call.prompt(), 2000) << "\n";
   std::cout << "    answer  " << Safe(call.answer(), 2000) << "\n";
   for (const v1::Attempt& attempt : call.attempts()) {
-    std::cout << fmt::format(
-        "    attempt {} at {}/{}: {}, {} s, {} + {} tokens, {}{}\n", attempt.number(), attempt.backend(), attempt.model(),
-        v1::AttemptOutcome_Name(attempt.outcome()).substr(16), Seconds(attempt.latency()), Count(attempt.input_tokens()),
-        Count(attempt.output_tokens()), attempt.has_cost_nano_usd() ? Cost(attempt.cost_nano_usd(), 0) : "unpriced",
-        attempt.error().empty() ? "" : ": " + Safe(attempt.error(), 500));
+    std::cout << fmt::format("    attempt {} at {}/{}: {}, {} s, {} + {} tokens, {}{}\n", attempt.number(),
+                             attempt.backend(), attempt.model(), v1::AttemptOutcome_Name(attempt.outcome()).substr(16),
+                             Seconds(attempt.latency()), Count(attempt.input_tokens()), Count(attempt.output_tokens()),
+                             attempt.has_cost_nano_usd() ? Cost(attempt.cost_nano_usd(), 0) : "unpriced",
+                             attempt.error().empty() ? "" : ": " + Safe(attempt.error(), 500));
   }
 }
 
@@ -116,7 +118,8 @@ int Why(Session& session, const ItemArguments& arguments) {
     }
     if (stage.input_ids_size() > 0) {
       std::string ids;
-      for (int i = 0; i < stage.input_ids_size() && i < 20; ++i) ids += (i > 0 ? " " : "") + Safe(stage.input_ids(i), 64);
+      for (int i = 0; i < stage.input_ids_size() && i < 20; ++i)
+        ids += (i > 0 ? " " : "") + Safe(stage.input_ids(i), 64);
       if (stage.input_ids_size() > 20) ids += fmt::format(" … ({} in all)", Count(stage.input_ids_size()));
       std::cout << "  made of " << ids << "\n";
     }
@@ -137,7 +140,9 @@ void AddItemCommands(CLI::App& app, Session& session, int& exit) {
   items->add_option("RUN", arguments->run, "The run")->required();
   items->add_option("--stage", arguments->stage, "The stage (default: the last one before a store)");
   items->add_option("--state", arguments->states, "Only in this state");
-  items->add_option("--limit", arguments->limit, "At most so many")->check(CLI::Range(1, 1000000000))->capture_default_str();
+  items->add_option("--limit", arguments->limit, "At most so many")
+      ->check(CLI::Range(1, 1000000000))
+      ->capture_default_str();
   items->add_flag("--all", arguments->all, "All of them");
   items->callback([&session, &exit, arguments] { exit = ListItems(session, *arguments); });
 

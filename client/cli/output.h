@@ -1,5 +1,5 @@
-// What commands print: protobuf JSON or text on stdout, everything else on stderr. Text that comes from items, models or
-// servers is escaped: it must not steer a terminal.
+// What commands print: protobuf JSON or text on stdout, everything else on stderr. Text that comes from items, models
+// or servers is escaped: it must not steer a terminal.
 #pragma once
 
 #include <cstdint>

@@ -16,7 +16,8 @@ int Validate(const std::string& path, bool json) {
   if (json) {
     PrintJson(*pipeline);
   } else {
-    std::cout << fmt::format("{}: pipeline {} with {} stages is right\n", path, pipeline->name(), pipeline->stages_size());
+    std::cout << fmt::format("{}: pipeline {} with {} stages is right\n", path, pipeline->name(),
+                             pipeline->stages_size());
   }
   return kDone;
 }
@@ -33,7 +34,8 @@ int Plan(Session& session, const std::string& pipeline, const std::vector<std::s
     request.set_name(pipeline);
   }
   request.set_limit(limit);
-  if (Status status = ReadParameters(parameters, *request.mutable_parameters()); !status.ok()) return PrintError(status);
+  if (Status status = ReadParameters(parameters, *request.mutable_parameters()); !status.ok())
+    return PrintError(status);
   const StatusOr<client::Client*> client = session.Connect();
   if (!client.ok()) return PrintError(client.status());
   const StatusOr<v1::PlanPipelineResponse> response = (*client)->PlanPipeline(request);
@@ -42,15 +44,18 @@ int Plan(Session& session, const std::string& pipeline, const std::vector<std::s
     PrintJson(*response);
     return kDone;
   }
-  std::vector<std::vector<std::string>> rows = {
-      {"STAGE", "KIND", "ITEMS", "REMEMBERED", "CALLS", "CACHE HITS", "BYTES", "TOKENS IN", "TOKENS OUT", "COST", "NOTE"}};
+  std::vector<std::vector<std::string>> rows = {{"STAGE", "KIND", "ITEMS", "REMEMBERED", "CALLS", "CACHE HITS", "BYTES",
+                                                 "TOKENS IN", "TOKENS OUT", "COST", "NOTE"}};
   for (const v1::StagePlan& stage : response->stages()) {
     const bool calls = stage.kind() == "synthesize";
     rows.push_back({stage.stage(), stage.kind(), OrUnknown(stage.has_items(), stage.items()), Count(stage.remembered()),
                     calls ? OrUnknown(stage.has_calls(), stage.calls()) : "-", calls ? Count(stage.cache_hits()) : "-",
                     Count(stage.bytes()), calls ? "<= " + Count(stage.estimated_input_tokens()) : "-",
                     calls ? "<= " + Count(stage.max_output_tokens()) : "-",
-                    !calls ? "-" : stage.unpriced() ? "unpriced" : "$0.00", Safe(stage.reason())});
+                    !calls             ? "-"
+                    : stage.unpriced() ? "unpriced"
+                                       : "$0.00",
+                    Safe(stage.reason())});
   }
   std::cout << Table(rows);
   return kDone;
@@ -117,8 +122,9 @@ void AddPipelineCommands(CLI::App& app, Session& session, int& exit) {
     exit = kDone;
   });
 
-  CLI::App* plan = AddCommand(app, "plan", "Say what a run would do: items, calls, what is remembered; runs nothing",
-                              "  millrace plan pipeline.yaml -p input=titles.csv\n  millrace plan news-events --limit 100");
+  CLI::App* plan =
+      AddCommand(app, "plan", "Say what a run would do: items, calls, what is remembered; runs nothing",
+                 "  millrace plan pipeline.yaml -p input=titles.csv\n  millrace plan news-events --limit 100");
   plan->add_option("PIPELINE", arguments->pipeline, "File (with .yaml or a slash), or applied name")->required();
   plan->add_option("-p,--param", arguments->parameters, "Parameter, NAME=VALUE");
   plan->add_option("--limit", arguments->limit, "At most so many items of each fetch");

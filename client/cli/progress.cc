@@ -131,10 +131,10 @@ std::string LastLine(const v1::Run& run, const std::string& backends) {
     maybe_billed += stage.maybe_billed();
     times += fmt::format("{}{} {}", times.empty() ? "" : ", ", stage.stage(), Seconds(stage.elapsed_time()));
   }
-  std::string line = fmt::format("run {} done: {} in {} s ({}), {} calls{}, {}, {} degraded", run.name(), WhatWasMade(run),
-                                 Seconds(run.active_time()), times, Count(calls),
-                                 calls > 0 && !backends.empty() ? fmt::format(" ({})", backends) : "", Cost(cost, unpriced),
-                                 Count(degraded));
+  std::string line = fmt::format("run {} done: {} in {} s ({}), {} calls{}, {}, {} degraded", run.name(),
+                                 WhatWasMade(run), Seconds(run.active_time()), times, Count(calls),
+                                 calls > 0 && !backends.empty() ? fmt::format(" ({})", backends) : "",
+                                 Cost(cost, unpriced), Count(degraded));
   if (failed > 0) line += fmt::format(", {} failed", Count(failed));
   if (remembered > 0) line += fmt::format(", {} answers remembered", Count(remembered));
   if (maybe_billed > 0) line += fmt::format(", {} maybe billed", Count(maybe_billed));
@@ -167,7 +167,8 @@ int Conclude(Session& session, client::Client& client, const std::string& name) 
   for (const v1::StageProgress& stage : run.stages()) failed += stage.failed();
   std::ostream& out = session.json() ? std::cerr : std::cout;
   for (const v1::MeasureValue& measure : run.measures()) {
-    out << fmt::format("  {}: {}\n", measure.name(), measure.has_value() ? fmt::format("{:.4g}", measure.value()) : "-");
+    out << fmt::format("  {}: {}\n", measure.name(),
+                       measure.has_value() ? fmt::format("{:.4g}", measure.value()) : "-");
   }
   for (const std::string& warning : run.warnings()) out << "  warning: " << Safe(warning, 1024) << "\n";
   switch (run.state()) {
@@ -221,7 +222,8 @@ int FollowRun(Session& session, client::Client& client, const std::string& run, 
       std::cerr << fmt::format("interrupted: run {} {}; `millrace resume {}{}` goes on with it\n", run,
                                response.ok() ? "is paused" : "stops here", run, session.Flags());
     } else {
-      std::cerr << fmt::format("interrupted: run {} goes on; `millrace watch {}{}` shows it\n", run, run, session.Flags());
+      std::cerr << fmt::format("interrupted: run {} goes on; `millrace watch {}{}` shows it\n", run, run,
+                               session.Flags());
     }
     return kInterrupted;
   }

@@ -29,9 +29,9 @@ int List(Session& session, const RunsArguments& arguments) {
     std::string upper = name;
     std::transform(upper.begin(), upper.end(), upper.begin(), [](char c) { return c >= 'a' && c <= 'z' ? c - 32 : c; });
     if (!v1::RunState_Parse("RUN_STATE_" + upper, &state)) {
-      return PrintError(MakeError(absl::StatusCode::kInvalidArgument, "INVALID_FIELD",
-                                  fmt::format("--state {}: expected queued, running, paused, succeeded, failed or cancelled",
-                                              Excerpt(name))));
+      return PrintError(MakeError(
+          absl::StatusCode::kInvalidArgument, "INVALID_FIELD",
+          fmt::format("--state {}: expected queued, running, paused, succeeded, failed or cancelled", Excerpt(name))));
     }
     request.add_states(state);
   }
@@ -47,19 +47,21 @@ int List(Session& session, const RunsArguments& arguments) {
   for (const v1::Run& run : response->runs()) {
     int64_t failed = 0;
     for (const v1::StageProgress& stage : run.stages()) failed += stage.failed();
-    rows.push_back({run.name(), run.pipeline(), StateName(run.state()), Time(run.create_time()), Seconds(run.active_time()),
-                    Count(failed)});
+    rows.push_back({run.name(), run.pipeline(), StateName(run.state()), Time(run.create_time()),
+                    Seconds(run.active_time()), Count(failed)});
   }
   std::cout << Table(rows);
   return kDone;
 }
 
 void PrintRun(const v1::Run& run) {
-  std::cout << fmt::format("run       {}\npipeline  {} ({})\nstate     {}\ncreated   {}\nended     {}\nworked    {} s\n",
-                           run.name(), run.pipeline(), run.pipeline_digest().substr(0, 12), StateName(run.state()),
-                           Time(run.create_time()), Time(run.end_time()), Seconds(run.active_time()));
+  std::cout << fmt::format(
+      "run       {}\npipeline  {} ({})\nstate     {}\ncreated   {}\nended     {}\nworked    {} s\n", run.name(),
+      run.pipeline(), run.pipeline_digest().substr(0, 12), StateName(run.state()), Time(run.create_time()),
+      Time(run.end_time()), Seconds(run.active_time()));
   if (run.has_error()) {
-    std::cout << fmt::format("error     {} ({})\n", Safe(run.error().message(), 1024), ReasonName(run.error().reason()));
+    std::cout << fmt::format("error     {} ({})\n", Safe(run.error().message(), 1024),
+                             ReasonName(run.error().reason()));
   }
   if (run.has_waiting_on()) {
     const v1::WaitingOn& waiting = run.waiting_on();
@@ -77,7 +79,8 @@ void PrintRun(const v1::Run& run) {
   }
   std::cout << Table(rows);
   for (const v1::MeasureValue& measure : run.measures()) {
-    std::cout << fmt::format("{}: {}\n", measure.name(), measure.has_value() ? fmt::format("{:.4g}", measure.value()) : "-");
+    std::cout << fmt::format("{}: {}\n", measure.name(),
+                             measure.has_value() ? fmt::format("{:.4g}", measure.value()) : "-");
   }
 }
 
@@ -188,18 +191,20 @@ void AddRunsCommands(CLI::App& app, Session& session, int& exit) {
   add("resume", "Go on with a paused run; nothing that was answered is asked again", "  millrace resume r-…")
       ->callback([&session, &exit, arguments] { exit = Resume(session, arguments->run); });
 
-  CLI::App* redrive = add("redrive", "Work on failed and degraded items again",
-                          "  millrace redrive r-… --stage described --reason SCHEMA\n  millrace redrive r-… --item f-12");
+  CLI::App* redrive =
+      add("redrive", "Work on failed and degraded items again",
+          "  millrace redrive r-… --stage described --reason SCHEMA\n  millrace redrive r-… --item f-12");
   redrive->add_option("--stage", arguments->stage, "Only items that failed in this stage");
   redrive->add_option("--reason", arguments->reason, "Only items that failed for this reason");
   redrive->add_option("--item", arguments->items, "Only this item");
   redrive->callback([&session, &exit, arguments] { exit = Redrive(session, *arguments); });
 
-  add("cancel", "End a run; what was paid for is kept", "  millrace cancel r-…")->callback([&session, &exit, arguments] {
-    v1::CancelRunRequest request;
-    request.set_run(arguments->run);
-    exit = Ask(session, request, &client::Client::CancelRun, fmt::format("run {} is cancelled", arguments->run));
-  });
+  add("cancel", "End a run; what was paid for is kept", "  millrace cancel r-…")
+      ->callback([&session, &exit, arguments] {
+        v1::CancelRunRequest request;
+        request.set_run(arguments->run);
+        exit = Ask(session, request, &client::Client::CancelRun, fmt::format("run {} is cancelled", arguments->run));
+      });
 
   add("delete", "Forget an ended run; remembered answers stay", "  millrace delete r-…")
       ->callback([&session, &exit, arguments] {

@@ -122,17 +122,18 @@ int ShowStatus(Session& session) {
   const auto millis = [](const google::protobuf::Duration& duration) {
     return fmt::format("{:.3f} ms", static_cast<double>(duration.seconds()) * 1e3 + duration.nanos() / 1e6);
   };
-  std::cout << Table({{"version", fmt::format("{}{}", status.version(), status.draining() ? ", draining" : "")},
-                      {"process", fmt::format("{} since {}", status.pid(), Time(status.start_time()))},
-                      {"data", fmt::format("{}, durability {}, store {}", status.data_dir(), status.durability(), status.store())},
-                      {"disk", fmt::format("{} MiB free, {} MiB kept free", Count(status.disk_free_bytes() >> 20),
-                                           Count(status.disk_reserve_bytes() >> 20))},
-                      {"runs", fmt::format("{} active", status.active_runs())},
-                      {"calls", fmt::format("{} wait, {} in flight", status.calls_waiting(), status.attempts_in_flight())},
-                      {"loop", fmt::format("lag p50 {}, p99.9 {}; handlers' CPU p99.9 {}", millis(status.loop_lag_p50()),
-                                           millis(status.loop_lag_p999()), millis(status.handler_cpu_p999()))},
-                      {"commits", fmt::format("{}{}", Count(status.commits()),
-                                              status.has_fsync_p50() ? ", fdatasync p50 " + millis(status.fsync_p50()) : "")}});
+  std::cout << Table(
+      {{"version", fmt::format("{}{}", status.version(), status.draining() ? ", draining" : "")},
+       {"process", fmt::format("{} since {}", status.pid(), Time(status.start_time()))},
+       {"data", fmt::format("{}, durability {}, store {}", status.data_dir(), status.durability(), status.store())},
+       {"disk", fmt::format("{} MiB free, {} MiB kept free", Count(status.disk_free_bytes() >> 20),
+                            Count(status.disk_reserve_bytes() >> 20))},
+       {"runs", fmt::format("{} active", status.active_runs())},
+       {"calls", fmt::format("{} wait, {} in flight", status.calls_waiting(), status.attempts_in_flight())},
+       {"loop", fmt::format("lag p50 {}, p99.9 {}; handlers' CPU p99.9 {}", millis(status.loop_lag_p50()),
+                            millis(status.loop_lag_p999()), millis(status.handler_cpu_p999()))},
+       {"commits", fmt::format("{}{}", Count(status.commits()),
+                               status.has_fsync_p50() ? ", fdatasync p50 " + millis(status.fsync_p50()) : "")}});
   return kDone;
 }
 
@@ -151,15 +152,17 @@ void AddServerCommands(CLI::App& app, Session& session, int& exit) {
   generate->add_option("--sample-number", arguments->sample, "Another number asks the same question anew");
   generate->callback([&session, &exit, arguments] { exit = Generate(session, *arguments); });
 
-  CLI::App* cache = AddCommand(app, "cache", "What is remembered",
-                               "  millrace cache stats\n  millrace cache evict --older-than-hours 720 --target cloud/gpt-4o-mini");
+  CLI::App* cache =
+      AddCommand(app, "cache", "What is remembered",
+                 "  millrace cache stats\n  millrace cache evict --older-than-hours 720 --target cloud/gpt-4o-mini");
   cache->require_subcommand(1);
   CLI::App* stats = cache->add_subcommand("stats", "Entries, bytes, hits and misses");
   stats->fallthrough();
   stats->callback([&session, &exit] { exit = CacheStats(session); });
   CLI::App* evict = cache->add_subcommand("evict", "Forget remembered answers and results");
   evict->fallthrough();
-  evict->add_option("--older-than-hours", arguments->older_than_hours, "Only entries older than this")->check(CLI::PositiveNumber);
+  evict->add_option("--older-than-hours", arguments->older_than_hours, "Only entries older than this")
+      ->check(CLI::PositiveNumber);
   evict->add_option("--target", arguments->target, "Only answers of BACKEND/MODEL");
   evict->add_flag("--keep-memos", arguments->keep_memos, "Keep the results of items");
   evict->callback([&session, &exit, arguments] { exit = CacheEvict(session, *arguments); });

@@ -42,8 +42,9 @@ Status FromGrpc(const grpc::Status& status) {
     }
   }
   if (reason.empty()) return Status(code, status.error_message());
-  Status result = code == absl::StatusCode::kInvalidArgument ? MakeFieldError(reason, status.error_message(), violations)
-                                                             : MakeError(code, reason, status.error_message());
+  Status result = code == absl::StatusCode::kInvalidArgument
+                      ? MakeFieldError(reason, status.error_message(), violations)
+                      : MakeError(code, reason, status.error_message());
   return retry ? WithRetryDelay(std::move(result), *retry) : result;
 }
 
@@ -62,14 +63,14 @@ class GrpcClient final : public Client {
     AdminService_ = v1::AdminService::NewStub(channel);
   }
 
-#define MILLRACE_DEFINE(service, method)                                                      \
-  StatusOr<v1::method##Response> method(const v1::method##Request& request) override {        \
-    grpc::ClientContext context;                                                              \
-    const Underway underway(*this, context);                                                  \
-    v1::method##Response response;                                                            \
-    const Status status = FromGrpc(service##_->method(&context, request, &response));         \
-    if (!status.ok()) return status;                                                          \
-    return response;                                                                          \
+#define MILLRACE_DEFINE(service, method)                                               \
+  StatusOr<v1::method##Response> method(const v1::method##Request& request) override { \
+    grpc::ClientContext context;                                                       \
+    const Underway underway(*this, context);                                           \
+    v1::method##Response response;                                                     \
+    const Status status = FromGrpc(service##_->method(&context, request, &response));  \
+    if (!status.ok()) return status;                                                   \
+    return response;                                                                   \
   }
   MILLRACE_UNARY_RPCS(MILLRACE_DEFINE)
 #undef MILLRACE_DEFINE

@@ -15,31 +15,31 @@
 namespace millrace::client {
 
 // The unary RPCs: X(service, method).
-#define MILLRACE_UNARY_RPCS(X)         \
-  X(PipelineService, ApplyPipeline)    \
-  X(PipelineService, GetPipeline)      \
-  X(PipelineService, ListPipelines)    \
-  X(PipelineService, DeletePipeline)   \
-  X(PipelineService, PlanPipeline)     \
-  X(RunService, CreateRun)             \
-  X(RunService, GetRun)                \
-  X(RunService, ListRuns)              \
-  X(RunService, WaitRun)               \
-  X(RunService, PauseRun)              \
-  X(RunService, ResumeRun)             \
-  X(RunService, RedriveRun)            \
-  X(RunService, CancelRun)             \
-  X(RunService, DeleteRun)             \
-  X(RunService, ListItems)             \
-  X(RunService, AddItems)              \
-  X(RunService, CloseInput)            \
-  X(RunService, ExplainItem)           \
-  X(RunService, ListAttempts)          \
-  X(CompletionService, Generate)       \
-  X(AdminService, GetStatus)           \
-  X(AdminService, ListBackends)        \
-  X(AdminService, ListModels)          \
-  X(AdminService, GetCacheStats)       \
+#define MILLRACE_UNARY_RPCS(X)       \
+  X(PipelineService, ApplyPipeline)  \
+  X(PipelineService, GetPipeline)    \
+  X(PipelineService, ListPipelines)  \
+  X(PipelineService, DeletePipeline) \
+  X(PipelineService, PlanPipeline)   \
+  X(RunService, CreateRun)           \
+  X(RunService, GetRun)              \
+  X(RunService, ListRuns)            \
+  X(RunService, WaitRun)             \
+  X(RunService, PauseRun)            \
+  X(RunService, ResumeRun)           \
+  X(RunService, RedriveRun)          \
+  X(RunService, CancelRun)           \
+  X(RunService, DeleteRun)           \
+  X(RunService, ListItems)           \
+  X(RunService, AddItems)            \
+  X(RunService, CloseInput)          \
+  X(RunService, ExplainItem)         \
+  X(RunService, ListAttempts)        \
+  X(CompletionService, Generate)     \
+  X(AdminService, GetStatus)         \
+  X(AdminService, ListBackends)      \
+  X(AdminService, ListModels)        \
+  X(AdminService, GetCacheStats)     \
   X(AdminService, EvictCache)
 
 // Any thread.

@@ -58,9 +58,9 @@ StatusOr<std::unique_ptr<Holder>> Holder::Open(const std::string& data_dir, cons
   }
 
   std::error_code error;
-  const std::string path = !config_path.empty()                   ? config_path
+  const std::string path = !config_path.empty()                ? config_path
                            : fs::exists(kDefaultConfig, error) ? std::string(kDefaultConfig)
-                                                                  : std::string();
+                                                               : std::string();
   StatusOr<v1::ServerConfig> config = path.empty() ? BuiltinServerConfig() : LoadServerConfig(path);
   if (!config.ok()) return config.status();
   config->set_data_dir(data_dir);
@@ -68,7 +68,8 @@ StatusOr<std::unique_ptr<Holder>> Holder::Open(const std::string& data_dir, cons
   if (config->files().write().empty()) config->mutable_files()->add_write(fs::current_path().string());
   CoordinatorOptions options;
   options.config = *std::move(config);
-  options.config_dir = path.empty() || fs::path(path).parent_path().empty() ? "." : fs::path(path).parent_path().string();
+  options.config_dir =
+      path.empty() || fs::path(path).parent_path().empty() ? "." : fs::path(path).parent_path().string();
   options.listen_tcp = false;
   MR_ASSIGN_OR_RETURN(holder->coordinator_, Coordinator::Start(std::move(options)));
   if (holder->directory_fd_ < 0) holder->directory_fd_ = ::open(data_dir.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC);
@@ -77,8 +78,9 @@ StatusOr<std::unique_ptr<Holder>> Holder::Open(const std::string& data_dir, cons
                      fmt::format("{}: {}", data_dir, std::strerror(errno)));
   }
   holder->target_ = fmt::format("unix:{}", SocketOf(holder->directory_fd_));
-  holder->description_ = fmt::format("{} is held by this command, {}", data_dir,
-                                     path.empty() ? "with the built-in configuration" : fmt::format("configured by {}", path));
+  holder->description_ =
+      fmt::format("{} is held by this command, {}", data_dir,
+                  path.empty() ? "with the built-in configuration" : fmt::format("configured by {}", path));
   return holder;
 }
 

@@ -1,5 +1,5 @@
-// The data directory that a command works on without a server: held by another process, whose socket is used, or by this
-// one for as long as the command takes.
+// The data directory that a command works on without a server: held by another process, whose socket is used, or by
+// this one for as long as the command takes.
 #pragma once
 
 #include <memory>

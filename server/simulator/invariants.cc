@@ -83,7 +83,8 @@ class Checker {
     for (const v1::Attempt& attempt : played_.attempts) ++recorded[attempt.stage()];
     for (const auto& [stage, count] : sends) {
       if (count > recorded[stage]) {
-        Broken(fmt::format("G3: {} requests of stage {} were received, {} are on record", count, stage, recorded[stage]));
+        Broken(
+            fmt::format("G3: {} requests of stage {} were received, {} are on record", count, stage, recorded[stage]));
       }
     }
     int64_t maybe_billed = 0;
@@ -148,7 +149,8 @@ class Checker {
       if (stage.kind() == "store") continue;  // its items are outside: CheckSinks
       std::map<v1::ItemState, int64_t>& count = counts[stage.stage()];
       const auto compare = [&](std::string_view name, int64_t shown, int64_t real) {
-        if (shown != real) Broken(fmt::format("counts: {} {} shown, {} there are: {}", stage.stage(), shown, name, real));
+        if (shown != real)
+          Broken(fmt::format("counts: {} {} shown, {} there are: {}", stage.stage(), shown, name, real));
       };
       compare("ok", stage.ok(), count[v1::ITEM_STATE_OK]);
       compare("degraded", stage.degraded(), count[v1::ITEM_STATE_DEGRADED]);

@@ -57,8 +57,7 @@ class MutantStore final : public Store {
 
   Task<StatusOr<ScanPage>> Scan(std::string begin, std::string end, size_t entries_max, size_t bytes_max,
                                 Direction direction) override {
-    StatusOr<ScanPage> page =
-        co_await real_.Scan(std::move(begin), std::move(end), entries_max, bytes_max, direction);
+    StatusOr<ScanPage> page = co_await real_.Scan(std::move(begin), std::move(end), entries_max, bytes_max, direction);
     if (mutant_ == Mutant::kStaleScan && page.ok() && page->entries.size() > 1 &&
         IsOf(page->entries.back().key, Table::kItem)) {
       page->entries.pop_back();
@@ -92,8 +91,8 @@ class MutantStore final : public Store {
     WriteBatch spoiled;
     for (const WriteBatch::Change& change : batch.changes()) {
       const bool put = change.kind == WriteBatch::Kind::kPut;
-      if (mutant_ == Mutant::kDropStarted && put && (IsOf(change.key, Table::kPending) || IsOf(change.key, Table::kAttempt)) &&
-          ++spoiled_ % 3 == 0) {
+      if (mutant_ == Mutant::kDropStarted && put &&
+          (IsOf(change.key, Table::kPending) || IsOf(change.key, Table::kAttempt)) && ++spoiled_ % 3 == 0) {
         continue;
       }
       Repeat(change, spoiled);
@@ -108,9 +107,9 @@ class MutantStore final : public Store {
   }
 
   bool Forgotten(std::string_view key) const {
-    return mutant_ == Mutant::kForgetAnswers && (IsOf(key, Table::kAnswer) || IsOf(key, Table::kRunAnswer) ||
-                                                 IsOf(key, Table::kPending) || IsOf(key, Table::kMemo) ||
-                                                 IsOf(key, Table::kRunMemo));
+    return mutant_ == Mutant::kForgetAnswers &&
+           (IsOf(key, Table::kAnswer) || IsOf(key, Table::kRunAnswer) || IsOf(key, Table::kPending) ||
+            IsOf(key, Table::kMemo) || IsOf(key, Table::kRunMemo));
   }
 
   Task<void> CommitLater(WriteBatch batch, Urgency urgency) {
@@ -156,14 +155,12 @@ class MutantCalls final : public CallHandler {
   MutantCalls(Mutant mutant, CallHandler& real) : mutant_(mutant), real_(real) {}
 
   Task<CallOutcome> Handle(CallContext context, CallRequest request) override {
-    if (mutant_ == Mutant::kIgnoreStop) context.stop = nullptr;
     CallOutcome outcome = co_await real_.Handle(std::move(context), std::move(request));
     ++calls_;
     if (mutant_ == Mutant::kSwapAnswers && outcome.status.ok()) {
       if (calls_ % 9 == 0 && !before_.empty()) outcome.text = before_;
       before_ = outcome.text;
     }
-    if (mutant_ == Mutant::kDropSettlement) outcome.settlement = WriteBatch();
     co_return outcome;
   }
 
@@ -200,10 +197,6 @@ std::string_view NameOf(Mutant mutant) {
       return "take a cut answer";
     case Mutant::kSwapAnswers:
       return "swap answers";
-    case Mutant::kDropSettlement:
-      return "lose a settlement";
-    case Mutant::kIgnoreStop:
-      return "ignore stop";
     case Mutant::kLoseItems:
       return "lose an item";
     case Mutant::kLoseEvents:

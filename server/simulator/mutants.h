@@ -15,27 +15,24 @@ namespace millrace::simulator {
 // What is broken.
 enum class Mutant {
   kNone,
-  kSkipCommit,         // every 7th commit is acknowledged and dropped
-  kAckBeforeStore,     // commits are acknowledged before they are written
-  kTearBatch,          // a batch is written in two commits
-  kForgetAnswers,      // settled and pending answers are never found
-  kDropStarted,        // attempts are not recorded before they are sent
-  kStaleScan,          // a scan leaves out its last entry
-  kDoubleSend,         // the transport sends every 5th request twice
-  kMislabelUnknown,    // the transport says "not sent" where bytes were sent
-  kTruncateAnswer,     // the transport takes a cut answer for a whole one
-  kSwapAnswers,        // now and then a call gets the answer of the one before it
-  kDropSettlement,     // the answer's settlement is lost on the way to the item's commit
-  kIgnoreStop,         // calls do not see that the run was stopped
-  kLoseItems,          // an item's row is overwritten by a delete in the same batch
-  kLoseEvents,         // an event is not written
+  kSkipCommit,       // every 7th commit is acknowledged and dropped
+  kAckBeforeStore,   // commits are acknowledged before they are written
+  kTearBatch,        // a batch is written in two commits
+  kForgetAnswers,    // settled and pending answers are never found
+  kDropStarted,      // attempts are not recorded before they are sent
+  kStaleScan,        // a scan leaves out its last entry
+  kDoubleSend,       // the transport sends every 5th request twice
+  kMislabelUnknown,  // the transport says "not sent" where bytes were sent
+  kTruncateAnswer,   // the transport takes a cut answer for a whole one
+  kSwapAnswers,      // now and then a call gets the answer of the one before it
+  kLoseItems,        // an item's row is overwritten by a delete in the same batch
+  kLoseEvents,       // an event is not written
 };
 
 inline constexpr Mutant kMutants[] = {
-    Mutant::kSkipCommit,      Mutant::kAckBeforeStore, Mutant::kTearBatch,      Mutant::kForgetAnswers,
-    Mutant::kDropStarted,     Mutant::kStaleScan,      Mutant::kDoubleSend,     Mutant::kMislabelUnknown,
-    Mutant::kTruncateAnswer,  Mutant::kSwapAnswers,    Mutant::kDropSettlement, Mutant::kIgnoreStop,
-    Mutant::kLoseItems,       Mutant::kLoseEvents,
+    Mutant::kSkipCommit,     Mutant::kAckBeforeStore, Mutant::kTearBatch,  Mutant::kForgetAnswers,
+    Mutant::kDropStarted,    Mutant::kStaleScan,      Mutant::kDoubleSend, Mutant::kMislabelUnknown,
+    Mutant::kTruncateAnswer, Mutant::kSwapAnswers,    Mutant::kLoseItems,  Mutant::kLoseEvents,
 };
 
 std::string_view NameOf(Mutant mutant);

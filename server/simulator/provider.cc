@@ -116,7 +116,8 @@ Task<HttpResult> SimulatedProvider::Send(HttpRequest request, HttpLimits limits,
   const bool cut_before = !rate_limited && !server_error && falls_to(habits_.cut_before_answer);
   const bool cut_in = !rate_limited && !server_error && !cut_before && falls_to(habits_.cut_in_answer);
   const bool hang = !rate_limited && !server_error && !cut_before && !cut_in && falls_to(habits_.hangs);
-  const bool malformed = !rate_limited && !server_error && !cut_before && !cut_in && !hang && falls_to(habits_.malformed);
+  const bool malformed =
+      !rate_limited && !server_error && !cut_before && !cut_in && !hang && falls_to(habits_.malformed);
   const bool retry_after = random_.Chance(0.5);
 
   const TimePoint end = hang ? kNever : loop_.Now() + latency;

@@ -1,6 +1,6 @@
-// A provider of chat completions in virtual time, behind the HttpClient that real backends use: the whole path of a call
-// runs as in the server, and only the far end is made up. Its log outlives crashes of the server, as a real provider's
-// bill does: it is the oracle for what was sent how often.
+// A provider of chat completions in virtual time, behind the HttpClient that real backends use: the whole path of a
+// call runs as in the server, and only the far end is made up. Its log outlives crashes of the server, as a real
+// provider's bill does: it is the oracle for what was sent how often.
 #pragma once
 
 #include <cstdint>
@@ -43,7 +43,7 @@ struct Received {
   std::string question;  // what stands between `[[` and `]]` in the first user message, and the number of messages
   int life = 0;          // of the server, from 0
   TimePoint received{};
-  TimePoint left{};      // when its answer left, or the connection was cut
+  TimePoint left{};  // when its answer left, or the connection was cut
   Fate fate = Fate::kInFlight;
 };
 
@@ -55,8 +55,8 @@ class ProviderLog {
   std::map<std::string, int> PerQuestion() const;
 };
 
-// The text that the provider answers to a question: the same in every life, so that a disturbed run can be compared with
-// an undisturbed one.
+// The text that the provider answers to a question: the same in every life, so that a disturbed run can be compared
+// with an undisturbed one.
 std::string AnswerTo(const std::string& question);
 
 // The provider as an HTTP client of one life.

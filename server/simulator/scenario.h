@@ -26,7 +26,7 @@ enum class Blow {
 };
 
 struct BlowAt {
-  Duration at{};        // after the life's start
+  Duration at{};  // after the life's start
   Blow blow = Blow::kKill;
   Duration lasts{};
 };
@@ -46,8 +46,8 @@ struct Scenario {
   int concurrency = 8;                     // slots of the target
   bool cancel = false;                     // a client cancels the run at `cancel_at`
   Duration cancel_at{};
-  bool redrive = false;                    // failed items are redriven at the end, with a healthy provider
-  int racers = 1;                          // clients that create the run with one request_id at once
+  bool redrive = false;  // failed items are redriven at the end, with a healthy provider
+  int racers = 1;        // clients that create the run with one request_id at once
 };
 
 Scenario DrawScenario(uint64_t seed);

@@ -1,4 +1,5 @@
-// The outside world that a simulated store stage writes to: what a transaction left there outlives crashes of the server.
+// The outside world that a simulated store stage writes to: what a transaction left there outlives crashes of the
+// server.
 #pragma once
 
 #include <map>

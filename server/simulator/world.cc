@@ -46,7 +46,7 @@ class Life {
   Life(const Scenario& scenario, Mutant mutant, SimulatedClock& clock, MemoryDisk& disk, Played& played, int number)
       : scenario_(scenario),
         blows_(static_cast<size_t>(number) < scenario.lives.size() ? scenario.lives[static_cast<size_t>(number)]
-                                                                    : std::vector<BlowAt>()),
+                                                                   : std::vector<BlowAt>()),
         clock_(clock),
         disk_(disk),
         played_(played),
@@ -173,8 +173,8 @@ class Life {
 
   Task<void> SendItems(std::string run) {
     step_ = "send items";
-    const size_t part = (scenario_.items.size() + static_cast<size_t>(scenario_.parts) - 1) /
-                        static_cast<size_t>(scenario_.parts);
+    const size_t part =
+        (scenario_.items.size() + static_cast<size_t>(scenario_.parts) - 1) / static_cast<size_t>(scenario_.parts);
     for (size_t at = 0; at < scenario_.items.size();) {
       v1::AddItemsRequest request;
       request.set_run(run);

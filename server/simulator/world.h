@@ -24,15 +24,15 @@ struct Death {
 
 // What a scenario came to.
 struct Played {
-  bool ended = false;              // the run ended, and could be read
-  std::string trouble;             // what stood in the way where it did not
+  bool ended = false;   // the run ended, and could be read
+  std::string trouble;  // what stood in the way where it did not
   v1::Run run;
-  std::vector<v1::Item> items;     // of all stages, by stage and ordinal
+  std::vector<v1::Item> items;  // of all stages, by stage and ordinal
   std::vector<v1::RunEvent> events;
   std::vector<v1::Attempt> attempts;
-  std::vector<std::string> created;         // names that the racers got
-  bool redriven = false;                    // once, not once a life
-  std::optional<TimePoint> cancelled_at;    // when CancelRun was acknowledged
+  std::vector<std::string> created;       // names that the racers got
+  bool redriven = false;                  // once, not once a life
+  std::optional<TimePoint> cancelled_at;  // when CancelRun was acknowledged
   ProviderLog log;
   SinkWorld sinks;
   std::vector<Death> deaths;
