@@ -31,10 +31,11 @@ StatusOr<HttpUrl> ParseHttpUrl(std::string_view text) {
   const std::string default_port = result.tls ? "443" : "80";
   result.port = url.has_port() && !url.port().empty() ? own(url.port()) : default_port;
   if (url.has_port() && !url.port().empty() && url.port_number() == 0) return refuse("has no port that there is");
-  result.authority = own(url.encoded_host()) + (result.port == default_port ? "" : ":" + result.port);
-  result.target = own(url.encoded_path());
-  if (result.target.empty() || result.target[0] != '/') result.target.insert(0, "/");
-  if (url.has_query()) result.target += "?" + own(url.encoded_query());
+  result.authority = own(url.encoded_host());
+  if (result.port != default_port) result.authority += fmt::format(":{}", result.port);
+  const std::string path = own(url.encoded_path());
+  result.target = fmt::format("{}{}", path.starts_with('/') ? "" : "/", path);
+  if (url.has_query()) result.target += fmt::format("?{}", own(url.encoded_query()));
   return result;
 }
 

@@ -65,7 +65,9 @@ class CsvFile {
     if (value == nullptr || value->is_null()) return "";
     if (!value->is_string()) return CanonicalJson(*value);
     const std::string_view text(value->get_string().data(), value->get_string().size());
-    return (IsFormula(text) && !sink_.keep_formulas() ? "'" : "") + std::string(text);
+    std::string cell;
+    if (IsFormula(text) && !sink_.keep_formulas()) cell.push_back('\'');
+    return cell.append(text);
   }
 
   const v1::CsvSink sink_;

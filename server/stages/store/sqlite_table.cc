@@ -13,7 +13,7 @@ namespace {
 constexpr size_t kColumnsMax = 2000;  // SQLITE_MAX_COLUMN
 
 // A column whose values are of several types gets none, so that SQLite leaves each as it is: it would make 7 of "007".
-constexpr char kSeveralTypes[] = "*";
+const std::string kSeveralTypes = "*";
 
 std::string TypeName(const SqlValue& value) {
   if (std::holds_alternative<int64_t>(value)) return "INTEGER";

@@ -29,13 +29,13 @@ std::vector<std::string> Query(const std::filesystem::path& path, const std::str
   std::vector<std::string> rows;
   const auto take = [](void* to, int columns, char** values, char**) {
     std::string row;
-    for (int i = 0; i < columns; ++i) row += (i ? "|" : "") + std::string(values[i] ? values[i] : "NULL");
+    for (int i = 0; i < columns; ++i) row += fmt::format("{}{}", i ? "|" : "", values[i] ? values[i] : "NULL");
     static_cast<std::vector<std::string>*>(to)->push_back(row);
     return 0;
   };
   char* error = nullptr;
   if (sqlite3_exec(database, sql.c_str(), take, &rows, &error) != SQLITE_OK)
-    rows.push_back(std::string("error ") + error);
+    rows.push_back(fmt::format("error {}", error));
   sqlite3_free(error);
   sqlite3_close(database);
   return rows;
