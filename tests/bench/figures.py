@@ -1,6 +1,6 @@
 """The table of figures. `tests/bench/run [row ...]` prints each row as it is measured; times are ratios of one run.
 
-Rows: calls virtual engine second kill seeds mutants memory start quality."""
+Rows: calls second seeds mutants memory start quality."""
 
 import os
 import pathlib
@@ -74,20 +74,6 @@ def calls(folder):
 
 
 @row
-def virtual(_):
-    """The same in virtual time."""
-    print(subprocess.run([str(BUILD / "tests/bench/virtual_bench")], check=True, capture_output=True, text=True).stdout,
-          end="", flush=True)
-
-
-@row
-def engine(folder):
-    """Engine-thread CPU per item through a synthesize stage with an instant backend."""
-    print(subprocess.run([str(BUILD / "tests/bench/engine_bench")], check=True, capture_output=True, text=True).stdout,
-          end="", flush=True)
-
-
-@row
 def second(folder):
     """A second run over the same input."""
     count = 20000
@@ -122,12 +108,6 @@ def dump_items(server, run):
 def dump_table(path):
     return subprocess.run(["sqlite3", "-readonly", str(path), "SELECT * FROM answers ORDER BY id"], capture_output=True,
                           text=True, check=True).stdout
-
-
-@row
-def kill(_):
-    """20,000 calls, 100 kills."""
-    subprocess.run([sys.executable, str(ROOT / "tests/e2e/kill_loop.py"), "--calls", "20000", "--kills", "100"], check=True)
 
 
 @row
