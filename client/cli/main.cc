@@ -1,4 +1,7 @@
 // millrace: the command.
+#include <spdlog/sinks/stdout_sinks.h>
+#include <spdlog/spdlog.h>
+
 #include <cstdlib>
 #include <iostream>
 
@@ -12,6 +15,9 @@ namespace {
 
 int Main(int argc, char** argv) {
   WatchInterrupts();
+  // The log of a coordinator of its own: stdout is for answers, and what went well is not worth a line here.
+  spdlog::set_default_logger(spdlog::stderr_logger_mt("millrace"));
+  spdlog::set_level(spdlog::level::warn);
   Session session;
   if (const char* server = std::getenv("MILLRACE_SERVER")) session.server = server;
   int exit = kDone;

@@ -97,7 +97,10 @@ std::string Excerpt(std::string_view text, size_t limit) {
   for (size_t i = 0; i < text.size();) {
     const size_t length = Utf8Length(text, i);
     std::string piece;
-    if (length == 0 || (length == 1 && (static_cast<unsigned char>(text[i]) < 0x20 || text[i] == 0x7f))) {
+    // C1 controls too (U+0080 to U+009F, as UTF-8): U+009B begins a terminal's sequences as ESC [ does.
+    const bool is_control = (length == 1 && (static_cast<unsigned char>(text[i]) < 0x20 || text[i] == 0x7f)) ||
+                            (length == 2 && text[i] == '\xc2' && static_cast<unsigned char>(text[i + 1]) < 0xa0);
+    if (length == 0 || is_control) {
       piece = text[i] == '\n' ? "\\n" : fmt::format("\\x{:02x}", static_cast<unsigned char>(text[i]));
       ++i;
     } else {
