@@ -1,0 +1,198 @@
+// `millrace` without a server: what its users see.
+#include <boost/json.hpp>
+#include <set>
+
+#include "server/base/json.h"
+#include "tests/e2e/story.h"
+
+namespace millrace {
+namespace {
+
+using ::testing::AllOf;
+using ::testing::ContainsRegex;
+using ::testing::HasSubstr;
+using ::testing::Not;
+using ::testing::StartsWith;
+
+// The value at a path of the JSON that a command printed; null where there is none.
+json::value At(const std::string& text, std::string_view path) {
+  const StatusOr<json::value> value = ParseJson(text);
+  EXPECT_TRUE(value.ok()) << value.status() << "\n" << text;
+  if (!value.ok()) return nullptr;
+  const json::value* found = FindPath(*value, path);
+  return found == nullptr ? json::value(nullptr) : *found;
+}
+
+class CommandTest : public StoryTest {};
+
+TEST_F(CommandTest, ARunEndsWithOneLineOfWhatWasDone) {
+  const Finished run = Millrace({"run", "stories.yaml"});
+  EXPECT_EQ(run.exit, 0) << run.err;
+  EXPECT_THAT(LastLine(run.out),
+              ContainsRegex("^run r-[a-z0-9]+ done: 5 story of 5 titles in [0-9.]+ s \\(titles [0-9.]+, story [0-9.]+, "
+                            "saved [0-9.]+\\), 5 calls \\(local\\), \\$0.00, 0 degraded"));
+  EXPECT_THAT(run.err, StartsWith("./.millrace is held by this command"));
+  const std::string lines = workspace_.Read("stories.jsonl");
+  EXPECT_EQ(Lines(lines), 5u);
+  EXPECT_LT(lines.find("number 1 "), lines.find("number 5 ")) << "not in the order of the input";
+}
+
+TEST_F(CommandTest, ASecondRunCallsNobodyAndWritesTheSame) {
+  ASSERT_EQ(Millrace({"run", "stories.yaml"}).exit, 0);
+  const std::string first = workspace_.Read("stories.jsonl");
+  const Finished second = Millrace({"run", "stories.yaml", "--format", "json"});
+  ASSERT_EQ(second.exit, 0) << second.err;
+  EXPECT_EQ(At(second.out, "run.state"), json::value("RUN_STATE_SUCCEEDED"));
+  EXPECT_EQ(At(second.out, "run.stages.1.reused"), json::value("5"));
+  EXPECT_EQ(At(second.out, "run.stages.1.calls"), json::value(nullptr));
+  EXPECT_EQ(At(second.out, "run.stages.1.computed"), json::value(nullptr));
+  EXPECT_EQ(workspace_.Read("stories.jsonl"), first);
+}
+
+TEST_F(CommandTest, OfANewItemOnlyThatOneIsComputed) {
+  ASSERT_EQ(Millrace({"run", "stories.yaml"}).exit, 0);
+  workspace_.Write("titles.csv", Titles(6));
+  const Finished second = Millrace({"run", "stories.yaml", "--format", "json"});
+  ASSERT_EQ(second.exit, 0) << second.err;
+  EXPECT_EQ(At(second.out, "run.stages.1.reused"), json::value("5"));
+  EXPECT_EQ(At(second.out, "run.stages.1.computed"), json::value("1"));
+  EXPECT_EQ(Lines(workspace_.Read("stories.jsonl")), 6u);
+}
+
+TEST_F(CommandTest, ItemsAndWhyShowWhatARunMade) {
+  const Finished run = Millrace({"run", "stories.yaml"});
+  ASSERT_EQ(run.exit, 0) << run.err;
+  const std::string name = RunName(run.out);
+  const Finished items = Millrace({"items", name, "--format", "json"});
+  EXPECT_EQ(items.exit, 0) << items.err;
+  EXPECT_THAT(items.out, AllOf(HasSubstr("t-0001"), HasSubstr("t-0005")));
+  const Finished why = Millrace({"why", name, "t-0003"});
+  EXPECT_EQ(why.exit, 0) << why.err;
+  EXPECT_THAT(why.out, HasSubstr("Tell the story of: Flood number 3 in the valley"));
+  const Finished runs = Millrace({"runs"});
+  EXPECT_THAT(runs.out, AllOf(HasSubstr(name), HasSubstr("stories"), HasSubstr("SUCCEEDED")));
+}
+
+TEST_F(CommandTest, AnAppliedPipelineRunsByItsName) {
+  ASSERT_EQ(Millrace({"apply", "stories.yaml"}).exit, 0);
+  EXPECT_THAT(Millrace({"pipelines"}).out, HasSubstr("stories"));
+  EXPECT_EQ(Millrace({"run", "stories"}).exit, 0);
+}
+
+TEST_F(CommandTest, LimitTakesTheFirstItems) {
+  EXPECT_EQ(Millrace({"run", "stories.yaml", "--limit", "2"}).exit, 0);
+  EXPECT_EQ(Lines(workspace_.Read("stories.jsonl")), 2u);
+}
+
+TEST_F(CommandTest, AFileOfTheClientsOwnIsStreamed) {
+  Workspace elsewhere;
+  elsewhere.Write("mine.csv", Titles(3));
+  const Finished run =
+      Millrace({"run", "stories.yaml", "--input", "titles=" + (elsewhere.path() / "mine.csv").string()});
+  EXPECT_EQ(run.exit, 0) << run.err;
+  EXPECT_EQ(Lines(workspace_.Read("stories.jsonl")), 3u);
+}
+
+TEST_F(CommandTest, AFileOutsideTheWorkingDirectoryIsNotWritten) {
+  Workspace elsewhere;
+  const std::string output = (elsewhere.path() / "out.jsonl").string();
+  const Finished run = Millrace({"run", "stories.yaml", "-p", "output=" + output});
+  EXPECT_EQ(run.exit, 2) << run.err;
+  EXPECT_THAT(run.err, HasSubstr("FILE_NOT_ALLOWED"));
+  EXPECT_FALSE(std::filesystem::exists(output));
+}
+
+TEST_F(CommandTest, EveryMistakeOfADefinitionIsToldWithItsPlace) {
+  workspace_.Write("wrong.yaml",
+                   "name: wrong\nstages:\n  - name: a\n    fetch: {csv: {pth: x.csv}}\n  - name: b\n    needs: [c]\n");
+  for (const char* command : {"validate", "run"}) {
+    const Finished finished = Millrace({command, "wrong.yaml"});
+    EXPECT_EQ(finished.exit, 2) << command;
+    EXPECT_THAT(finished.err, AllOf(HasSubstr("wrong.yaml:4:"), HasSubstr("path"))) << command;
+    EXPECT_EQ(finished.out, "") << command;
+  }
+  EXPECT_FALSE(std::filesystem::exists(workspace_.path() / ".millrace")) << "a store was made for nothing";
+}
+
+TEST_F(CommandTest, WrongUseExitsWithTwoAndPrintsNothingOnStdout) {
+  for (const std::vector<std::string>& arguments :
+       std::vector<std::vector<std::string>>{{},
+                                             {"no-such-command"},
+                                             {"run"},
+                                             {"run", "stories.yaml", "--no-such-option"},
+                                             {"run", "stories.yaml", "--limit", "many"},
+                                             {"run", "stories.yaml", "--limit", "1", "--sample", "1"},
+                                             {"run", "stories.yaml", "-p", "novalue"},
+                                             {"run", "stories.yaml", "-p", "unknown=1"},
+                                             {"run", "stories.yaml", "--input", "titles"},
+                                             {"run", "stories.yaml", "--input", "titles=absent.csv"},
+                                             {"run", "absent.yaml"},
+                                             {"run", "absent"},
+                                             {"show", "r-absent"},
+                                             {"runs", "--state", "happy"},
+                                             {"status", "--format", "xml"},
+                                             {"status", "--config", "absent.yaml"}}) {
+    const Finished finished = Millrace(arguments);
+    EXPECT_EQ(finished.exit, 2) << fmt::format("{}", fmt::join(arguments, " ")) << "\n" << finished.err;
+    EXPECT_EQ(finished.out, "") << fmt::format("{}", fmt::join(arguments, " "));
+    EXPECT_NE(finished.err, "") << fmt::format("{}", fmt::join(arguments, " "));
+  }
+}
+
+TEST_F(CommandTest, AServerThatIsNotThereExitsWithFive) {
+  const Finished finished = Millrace({"runs", "--server", fmt::format("127.0.0.1:{}", FreePort())});
+  EXPECT_EQ(finished.exit, 5) << finished.err;
+}
+
+TEST_F(CommandTest, FailedItemsExitWithThreeAndAreKept) {
+  workspace_.Write("titles.csv", "id,title\nt-1,Flood\n,no id and,too many fields\nt-3,Fire\n");
+  const Finished run = Millrace({"run", "stories.yaml"});
+  EXPECT_EQ(run.exit, 3) << run.out << run.err;
+  EXPECT_THAT(LastLine(run.out), HasSubstr("1 failed"));
+  EXPECT_EQ(Lines(workspace_.Read("stories.jsonl")), 2u);
+}
+
+TEST_F(CommandTest, ARunThatFailsExitsWithOne) {
+  workspace_.Write("titles.csv", "id,title\n");
+  std::string definition = kStories;
+  const std::string needs = "    needs: [titles]\n";
+  definition.insert(definition.find(needs) + needs.size(), "    expect: {min_items: 1}\n");
+  workspace_.Write("stories.yaml", definition);
+  const Finished run = Millrace({"run", "stories.yaml"});
+  EXPECT_EQ(run.exit, 1) << run.out << run.err;
+  EXPECT_THAT(run.out, HasSubstr("EXPECTATION"));
+}
+
+TEST_F(CommandTest, TextOfItemsCanNotSteerATerminal) {
+  workspace_.Write("titles.csv",
+                   "id,title\nt-1,\"\x1b]0;owned\x07\x1b[2J evil \xc2\x9b"
+                   "31m\"\n");
+  const Finished run = Millrace({"run", "stories.yaml"});
+  const std::string name = RunName(run.out);
+  for (const Finished& shown : {run, Millrace({"items", name}), Millrace({"why", name, "t-1"})}) {
+    EXPECT_THAT(shown.out + shown.err,
+                AllOf(Not(HasSubstr("\x1b")), Not(HasSubstr("\x07")), Not(HasSubstr("\xc2\x9b"))));
+  }
+}
+
+TEST_F(CommandTest, EveryCommandHasExamplesInItsHelp) {
+  for (const char* command :
+       {"run", "validate", "schema", "plan",    "apply",  "pipelines", "runs",     "show",  "watch",  "items",
+        "why", "pause",    "resume", "redrive", "cancel", "delete",    "generate", "cache", "status", "version"}) {
+    const Finished help = Millrace({command, "--help"});
+    EXPECT_EQ(help.exit, 0) << command;
+    EXPECT_THAT(help.out, HasSubstr(fmt::format("  millrace {}", command))) << command;
+  }
+}
+
+TEST_F(CommandTest, GenerateRemembersItsAnswer) {
+  const Finished first = Millrace({"generate", "local", "What is a mill race?", "--format", "json"});
+  ASSERT_EQ(first.exit, 0) << first.err;
+  const Finished second = Millrace({"generate", "local", "What is a mill race?", "--format", "json"});
+  ASSERT_EQ(second.exit, 0) << second.err;
+  EXPECT_EQ(At(second.out, "text"), At(first.out, "text"));
+  EXPECT_EQ(At(second.out, "cacheHit"), json::value(true));
+}
+
+}  // namespace
+}  // namespace millrace
