@@ -10,6 +10,8 @@ add_library(millrace_flags INTERFACE)
 # Designated initializers leave members to their defaults on purpose.
 # -pthread everywhere: RE2 and others ask for it, and a precompiled header fits only one setting.
 target_compile_options(millrace_flags INTERFACE -Wall -Wextra -Wno-missing-field-initializers -pthread $<$<BOOL:${MILLRACE_WERROR}>:-Werror>
+  # Sources that are compiled together (CMAKE_UNITY_BUILD) look like headers to this one.
+  $<$<BOOL:${CMAKE_UNITY_BUILD}>:-Wno-subobject-linkage>
   # GCC 12 warns of its own inlined std::string copies (GCC bugs 105329, 105651): shown, but no errors.
   $<$<BOOL:${MILLRACE_WERROR}>:-Wno-error=stringop-overflow> $<$<BOOL:${MILLRACE_WERROR}>:-Wno-error=stringop-overread>
   $<$<BOOL:${MILLRACE_WERROR}>:-Wno-error=restrict> $<$<BOOL:${MILLRACE_WERROR}>:-Wno-error=array-bounds>)
@@ -21,6 +23,9 @@ if(MILLRACE_SANITIZE)
   add_link_options(-fsanitize=${MILLRACE_SANITIZE})
 endif()
 
+# The tests themselves are not optimised: what they test is.
+set(MILLRACE_TEST_OPTIONS $<$<CONFIG:Release>:-O0>)
+
 # What nearly every source includes, parsed once: a third of the build's time. Sources include what they use all the same.
 # (Not with sanitizers: their builds are rare.) One set for the parts, one with GoogleTest for the tests.
 option(MILLRACE_PCH "Use precompiled headers" ON)
@@ -28,19 +33,22 @@ set(MILLRACE_PCH_HEADERS
   <algorithm> <chrono> <cstdint> <functional> <map> <memory> <optional> <string> <string_view> <utility> <vector>
   <boost/asio/awaitable.hpp> <boost/json/fwd.hpp> <absl/functional/any_invocable.h> <absl/status/statusor.h>
   <fmt/format.h> <google/protobuf/message.h>)
+# All that reuse them link what they come from: a precompiled header fits only where the same macros are set.
+add_library(millrace_header_sources INTERFACE)
 function(millrace_precompile_headers)
   if(NOT MILLRACE_PCH)
     return()
   endif()
+  target_link_libraries(millrace_header_sources INTERFACE millrace_flags absl::statusor absl::any_invocable fmt::fmt
+                        Boost::json protobuf::libprotobuf Threads::Threads)
   file(WRITE ${CMAKE_BINARY_DIR}/precompiled.cc "// Only its precompiled header is used.\n")
   add_library(millrace_headers STATIC ${CMAKE_BINARY_DIR}/precompiled.cc)
-  target_link_libraries(millrace_headers PUBLIC millrace_flags absl::statusor absl::any_invocable fmt::fmt Boost::json
-                        protobuf::libprotobuf Threads::Threads)
+  target_link_libraries(millrace_headers PRIVATE millrace_header_sources)
   target_precompile_headers(millrace_headers PRIVATE ${MILLRACE_PCH_HEADERS})
   if(MILLRACE_TESTS)
     add_library(millrace_test_headers STATIC ${CMAKE_BINARY_DIR}/precompiled.cc)
-    target_link_libraries(millrace_test_headers PUBLIC millrace_flags absl::statusor absl::any_invocable fmt::fmt
-                          Boost::json protobuf::libprotobuf GTest::gmock Threads::Threads)
+    target_link_libraries(millrace_test_headers PRIVATE millrace_header_sources GTest::gmock)
+    target_compile_options(millrace_test_headers PRIVATE ${MILLRACE_TEST_OPTIONS})
     target_precompile_headers(millrace_test_headers PRIVATE ${MILLRACE_PCH_HEADERS} <gmock/gmock.h> <gtest/gtest.h>)
   endif()
 endfunction()
@@ -51,6 +59,7 @@ function(millrace_library name)
   add_library(${name} STATIC ${ARG_SOURCES})
   target_link_libraries(${name} PUBLIC millrace_flags ${ARG_DEPS})
   if(MILLRACE_PCH)
+    target_link_libraries(${name} PRIVATE millrace_header_sources)
     target_precompile_headers(${name} REUSE_FROM millrace_headers)
   endif()
 endfunction()
@@ -63,7 +72,11 @@ function(millrace_test name)
   endif()
   add_executable(${name} ${ARG_SOURCES})
   target_link_libraries(${name} PRIVATE millrace_flags ${ARG_DEPS} GTest::gmock GTest::gtest_main)
+  # Each test file has helpers of its own, and is compiled more often than it is run.
+  set_target_properties(${name} PROPERTIES UNITY_BUILD OFF)
+  target_compile_options(${name} PRIVATE ${MILLRACE_TEST_OPTIONS})
   if(MILLRACE_PCH)
+    target_link_libraries(${name} PRIVATE millrace_header_sources)
     target_precompile_headers(${name} REUSE_FROM millrace_test_headers)
   endif()
   add_test(NAME ${name} COMMAND ${name})

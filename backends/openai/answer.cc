@@ -19,12 +19,6 @@ Action BadAnswer(int status, std::string message) {
                .http_status = status}};
 }
 
-std::string TextAt(const json::value& value, std::string_view path) {
-  const json::value* found = FindPath(value, path);
-  return found != nullptr && found->is_string() ? std::string(found->get_string().data(), found->get_string().size())
-                                                : "";
-}
-
 // A text, or the texts of its parts.
 std::string ContentOf(const json::value& message) {
   const json::value* content = FindPath(message, "content");

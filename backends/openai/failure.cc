@@ -78,12 +78,6 @@ struct Complaint {
   std::string code;
 };
 
-std::string TextAt(const json::value& value, std::string_view name) {
-  const json::value* found = FindPath(value, name);
-  return found != nullptr && found->is_string() ? std::string(found->get_string().data(), found->get_string().size())
-                                                : "";
-}
-
 Complaint ReadComplaint(const std::string& body) {
   json::error_code error;
   const json::value value = json::parse(json::string_view(body.data(), body.size()), error);
@@ -164,6 +158,12 @@ bool MayBeRetried(Outcome outcome) {
 }
 
 }  // namespace
+
+std::string TextAt(const json::value& value, std::string_view path) {
+  const json::value* found = FindPath(value, path);
+  return found != nullptr && found->is_string() ? std::string(found->get_string().data(), found->get_string().size())
+                                                : "";
+}
 
 Failure ReadFailure(const HttpAnswered& answered) {
   const Complaint complaint = ReadComplaint(answered.body);

@@ -8,13 +8,11 @@
 
 #include "server/base/pool.h"
 #include "server/llm/classify.h"
+#include "server/llm/inline.h"
 #include "server/storage/ledger.h"
 
 namespace millrace {
 namespace {
-
-// A record with more than this is made on the pool.
-constexpr size_t kInlineBytesMax = 64u << 10;
 
 bool HasAnswer(const v1::Attempt& attempt) {
   return attempt.outcome() == v1::ATTEMPT_OUTCOME_ANSWERED || attempt.outcome() == v1::ATTEMPT_OUTCOME_ANSWERED_BAD;

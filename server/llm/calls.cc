@@ -6,14 +6,13 @@
 #include <utility>
 
 #include "server/llm/classify.h"
+#include "server/llm/inline.h"
 #include "server/storage/answers.h"
 #include "server/storage/ledger.h"
 
 namespace millrace {
 namespace {
 
-// A settlement with more text than this is made on the pool.
-constexpr size_t kInlineBytesMax = 64u << 10;
 constexpr int32_t kConcurrencyDefault = 8;
 
 Duration DurationOf(const google::protobuf::Duration& duration) {

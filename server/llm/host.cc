@@ -8,13 +8,11 @@
 
 #include "server/base/json.h"
 #include "server/llm/classify.h"
+#include "server/llm/inline.h"
 #include "server/llm/validate.h"
 
 namespace millrace {
 namespace {
-
-// What is looked at beyond this is looked at on the pool.
-constexpr size_t kInlineBytesMax = 64u << 10;
 
 size_t BytesOf(const backend::Request& request) {
   size_t bytes = request.output_schema.size();

@@ -7,6 +7,7 @@
 
 #include "backends/sdk/schema.h"
 #include "server/llm/classify.h"
+#include "server/llm/inline.h"
 #include "server/llm/key.h"
 #include "server/llm/repair.h"
 #include "server/llm/retry.h"
@@ -17,8 +18,6 @@ namespace {
 using storage::v1::AnswerRecord;
 using storage::v1::AttemptRecord;
 
-// What is longer is parsed and checked on the pool.
-constexpr size_t kInlineBytesMax = 64u << 10;
 constexpr size_t kInlineSchemaBytesMax = 4u << 10;
 
 bool IsUnknown(v1::AttemptOutcome outcome) {
@@ -80,12 +79,7 @@ Task<bool> CallLife::Live() {
       co_return true;
     }
     if (given.is_new) call_.progress.answers.push_back({given.key, given.record, false});
-    for (auto& [key, attempt] : call_.progress.unsettled) {
-      if (key == given.key && attempt.attempt().outcome() == v1::ATTEMPT_OUTCOME_ANSWERED) {
-        attempt.mutable_attempt()->set_outcome(v1::ATTEMPT_OUTCOME_ANSWERED_BAD);
-        attempt.mutable_attempt()->set_error(std::string(MessageOf(verdict.status)));
-      }
-    }
+    call_.progress.MarkBad(given.key, MessageOf(verdict.status));
     if (verdict.remedy == Remedy::kRepair && repairs_left > 0) {
       --repairs_left;
       retry = 0;
@@ -250,8 +244,11 @@ bool CallLife::TakeOver(const Digest& key, AttemptRecord pending) {
   if (parts_.names.IsOwn(pending.attempt().id()) && !pending.unclaimed()) return false;
   v1::Attempt& attempt = *pending.mutable_attempt();
   storage::v1::CallTotals& totals = call_.progress.totals;
-  // The record's totals are of its whole call, this one's included.
-  if (pending.totals().calls() > 0) totals = pending.totals();
+  // The record's totals are of its whole call; of a call that was given up, of what came after that. This one's question
+  // is counted already.
+  const int64_t calls = totals.calls();
+  totals = pending.totals();
+  totals.set_calls(std::max(calls, totals.calls()));
   if (attempt.outcome() == v1::ATTEMPT_OUTCOME_STARTED) {
     attempt.set_outcome(v1::ATTEMPT_OUTCOME_UNKNOWN);
     attempt.set_error("the server ended before the answer");

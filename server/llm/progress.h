@@ -5,6 +5,7 @@
 #include <map>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "millrace/storage/v1/records.pb.h"
@@ -37,6 +38,8 @@ struct CallProgress {
 
   void AddKey(const Digest& call_key);
   void AddAttempt(const v1::Attempt& attempt);
+  // The answered attempt of this key gave an answer that can't be used.
+  void MarkBad(const Digest& call_key, std::string_view error);
   void AddPending(const Digest& call_key);
   void AddQuestion(const Digest& call_key, const storage::v1::QuestionRecord& question);
 };

@@ -15,6 +15,21 @@ void CallProgress::AddAttempt(const v1::Attempt& attempt) {
   attempts.push_back(attempt);
 }
 
+void CallProgress::MarkBad(const Digest& call_key, std::string_view error) {
+  const auto mark = [&](v1::Attempt& attempt) {
+    if (attempt.outcome() != v1::ATTEMPT_OUTCOME_ANSWERED) return;
+    attempt.set_outcome(v1::ATTEMPT_OUTCOME_ANSWERED_BAD);
+    attempt.set_error(std::string(error));
+  };
+  for (auto& [key, record] : unsettled) {
+    if (key == call_key) mark(*record.mutable_attempt());
+  }
+  const std::string name = call_key.Hex();
+  for (v1::Attempt& attempt : attempts) {
+    if (attempt.call_key() == name) mark(attempt);
+  }
+}
+
 void CallProgress::AddPending(const Digest& call_key) {
   if (std::find(pending.begin(), pending.end(), call_key) == pending.end()) pending.push_back(call_key);
 }

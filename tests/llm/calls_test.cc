@@ -353,7 +353,7 @@ TEST(CallsTest, AnAttemptThatHangsEndsByItsTimeLimit) {
   EXPECT_LT(world.clock.Now().time_since_epoch(), 12s);
 }
 
-TEST(CallsTest, DISABLED_RepairsAnAnswerThatDoesNotFitWithTheError) {
+TEST(CallsTest, RepairsAnAnswerThatDoesNotFitWithTheError) {
   World world;
   world.provider.script.push_back({.body = R"({"n":"no number"})"});
   world.provider.script.push_back({.body = "Sure!\n```json\n{\"n\": 7}\n```\n"});
@@ -504,7 +504,7 @@ TEST(CallsTest, AWaiterThatLeavesTakesNothingFromTheOthers) {
   EXPECT_EQ(world.provider.received.size(), 1u);
 }
 
-TEST(CallsTest, DISABLED_ADeadlineDuringAnAttemptLeavesItsAnswerToBeFound) {
+TEST(CallsTest, ADeadlineDuringAnAttemptLeavesItsAnswerToBeFound) {
   World world;
   world.provider.usual = [](const HttpRequest&) { return Reaction{.latency = 10s}; };
   CallContext context = OfRun("r");

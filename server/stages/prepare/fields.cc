@@ -42,6 +42,8 @@ Status SetPath(json::value& item, std::string_view path, json::value value) {
   return {};
 }
 
+json::string Text(std::string_view text) { return json::string(text.data(), text.size()); }
+
 bool IsPath(std::string_view path) {
   return !path.empty() && path.front() != '.' && path.back() != '.' && path.find("..") == std::string_view::npos;
 }

@@ -13,6 +13,9 @@ namespace millrace {
 // FAILED_PRECONDITION (BAD_ITEM) where something on the way is neither an object nor an element of a list.
 Status SetPath(boost::json::value& item, std::string_view path, boost::json::value value);
 
+// A text as a value: Boost.JSON has a string view of its own.
+boost::json::string Text(std::string_view text);
+
 // Whether SetPath could ever take it: names that are not empty, joined by dots.
 bool IsPath(std::string_view path);
 

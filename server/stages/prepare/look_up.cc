@@ -16,8 +16,6 @@ namespace {
 
 constexpr size_t kNoteBytesMax = 256;
 
-json::string Text(std::string_view text) { return json::string(text.data(), text.size()); }
-
 void AddName(std::string_view name, std::string& found) {
   if (found.size() >= kNoteBytesMax) return;
   found += found.empty() ? "" : ", ";

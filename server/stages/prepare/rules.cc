@@ -57,8 +57,6 @@ Status BadItem(std::string_view what) { return MakeError(absl::StatusCode::kFail
 
 re2::StringPiece Piece(const json::string& text) { return {text.data(), text.size()}; }
 
-json::value Text(std::string_view text) { return json::string(text.data(), text.size()); }
-
 }  // namespace
 
 struct Rules::Rule {
