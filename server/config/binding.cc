@@ -22,6 +22,8 @@
 namespace millrace {
 namespace {
 
+constexpr size_t kParametersMax = 100;  // as of Pipeline.parameters
+
 using v1::Parameter;
 using v1::ParameterValue;
 using What = std::optional<std::string>;  // what is wrong
@@ -269,6 +271,10 @@ StatusOr<BoundPipeline> BindParameters(const v1::Pipeline& pipeline, const Param
   BoundPipeline bound;
   std::vector<FieldViolation> violations;
   const std::vector<std::string> names = ParameterNames(pipeline);
+  if (values.size() > kParametersMax) {
+    return MakeFieldError("INVALID_FIELD", fmt::format("at most {} parameters, got {}", kParametersMax, values.size()),
+                          {{"parameters", "too many"}});
+  }
   for (const auto& [name, value] : values) {
     if (pipeline.parameters().contains(name)) continue;
     violations.push_back({PathOfEntry("parameters", name), "unknown parameter" + DidYouMean(name, names)});

@@ -36,6 +36,8 @@ class PipelineChecker {
 
   std::vector<FieldViolation> Check() {
     violations_ = CheckRules(pipeline_, bound_);
+    // What follows takes the numbers of things for bounded: it recurses along needs and compares names with names.
+    if (IsTooLarge()) return std::move(violations_);
     const std::vector<FieldViolation> bindings = CheckBindings(pipeline_);
     violations_.insert(violations_.end(), bindings.begin(), bindings.end());
     CheckNames();
@@ -48,6 +50,12 @@ class PipelineChecker {
 
  private:
   void Refuse(std::string path, std::string what) { violations_.push_back({std::move(path), std::move(what)}); }
+
+  // Beyond the bounds that pipeline.proto gives and CheckRules has found broken.
+  bool IsTooLarge() const {
+    return pipeline_.stages_size() > 100 || pipeline_.parameters_size() > 100 || pipeline_.bindings_size() > 1000 ||
+           pipeline_.measures_size() > 100 || pipeline_.files_size() > 100;
+  }
 
   void CheckNames() {
     for (int i = 0; i < pipeline_.stages_size(); ++i) {
@@ -108,8 +116,7 @@ class PipelineChecker {
       path.pop_back();
       mark = Mark::kDone;
     };
-    // Depth is bounded by the number of stages, which is: more are refused already.
-    for (int i = 0; i < std::min(pipeline_.stages_size(), 100); ++i) visit(visit, i);
+    for (int i = 0; i < pipeline_.stages_size(); ++i) visit(visit, i);
   }
 
   void CheckFiles() {

@@ -8,7 +8,6 @@ namespace millrace {
 namespace {
 
 using testing::ElementsAre;
-using testing::IsEmpty;
 
 std::vector<std::string> ProblemsOf(std::string_view text) { return Problems(ReadTestPipeline(text).status()); }
 
@@ -137,6 +136,20 @@ TEST(CheckPipelineTest, BoundsTheNumberOfStages) {
             "], prepare: {rules: [{drop: {}}]}}\n";
   }
   EXPECT_THAT(ProblemsOf(text), ElementsAre("p.yaml:3:1: stages: must be at most 100 entries, got 101 entries"));
+}
+
+TEST(CheckPipelineTest, TellsOfAHugeMessageOnlyThatItIsHuge) {
+  v1::Pipeline pipeline;
+  pipeline.set_name("p");
+  for (int i = 0; i < 50'000; ++i) {
+    v1::Stage& stage = *pipeline.add_stages();
+    stage.set_name("s" + std::to_string(i));
+    stage.add_needs("s" + std::to_string(i + 1));
+    stage.add_needs("t" + std::to_string(i));
+    stage.mutable_prepare()->add_rules()->mutable_drop();
+  }
+  EXPECT_THAT(Problems(CheckPipeline(pipeline, TestStages())),
+              ElementsAre("stages: must be at most 100 entries, got 50000 entries"));
 }
 
 TEST(CheckPipelineTest, GivesPlacesToWhatAServerFinds) {
