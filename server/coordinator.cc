@@ -80,6 +80,7 @@ StatusOr<std::unique_ptr<BackendEntry>> MakeBackend(const v1::BackendConfig& con
     case v1::BackendConfig::kOpenai: {
       StatusOr<Secret> secret = MakeSecret(config.openai().api_key(), config_dir);
       if (!secret.ok()) return WithContext(secret.status(), fmt::format("backend {}", config.name()));
+      if (!secret->warning().empty()) spdlog::warn("backend {}: {}", config.name(), secret->warning());
       entry->secret = *std::move(secret);
       entry->secret_origin = OriginOf(config.openai().base_url());
       entry->backend = backend::MakeOpenaiBackend(config.openai());

@@ -1,15 +1,47 @@
 #include "server/base/secret.h"
 
+#include <fcntl.h>
 #include <fmt/format.h>
+#include <sys/stat.h>
+#include <sys/statvfs.h>
+#include <unistd.h>
 
+#include <cerrno>
 #include <cstdlib>
+#include <cstring>
 #include <filesystem>
-#include <fstream>
+
+#include "server/base/fd.h"
 
 namespace millrace {
 namespace {
 
 constexpr size_t kFileBytesMax = 64u << 10;
+constexpr mode_t kModeOfOthers = S_IRWXG | S_IRWXO;
+
+Status Refuse(std::string_view why) {
+  return MakeError(absl::StatusCode::kFailedPrecondition, "INVALID_DEFINITION", why);
+}
+
+bool IsReadOnlyMount(int fd) {
+  struct statvfs mount {};
+  return ::fstatvfs(fd, &mount) == 0 && (mount.f_flag & ST_RDONLY) != 0;
+}
+
+StatusOr<std::string> ReadAll(int fd) {
+  std::string value(kFileBytesMax + 1, '\0');
+  size_t length = 0;
+  while (length < value.size()) {
+    const ssize_t got = ::read(fd, value.data() + length, value.size() - length);
+    if (got < 0 && errno == EINTR) continue;
+    if (got < 0) return Refuse(fmt::format("can't be read: {}", std::strerror(errno)));
+    if (got == 0) break;
+    length += static_cast<size_t>(got);
+  }
+  if (length > kFileBytesMax) return Refuse(fmt::format("has more than {} bytes", kFileBytesMax));
+  value.resize(length);
+  return value;
+}
 
 }  // namespace
 
@@ -23,22 +55,28 @@ StatusOr<Secret> Secret::FromEnvironment(const std::string& name) {
 }
 
 StatusOr<Secret> Secret::FromFile(const std::string& path) {
-  const std::string name = std::filesystem::path(path).filename().string();
-  std::ifstream file(path, std::ios::binary);
-  std::string value(kFileBytesMax + 1, '\0');
-  file.read(value.data(), static_cast<std::streamsize>(value.size()));
-  value.resize(static_cast<size_t>(std::max<std::streamsize>(file.gcount(), 0)));
-  if (value.size() > kFileBytesMax) {
-    return MakeError(absl::StatusCode::kFailedPrecondition, "INVALID_DEFINITION",
-                     fmt::format("the secret file {} has more than {} bytes", Excerpt(name), kFileBytesMax));
+  const std::string name = Excerpt(std::filesystem::path(path).filename().string());
+  // Not blocking: a pipe that nobody writes to is refused, not waited for.
+  const UniqueFd fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
+  struct stat status {};
+  if (!fd || ::fstat(fd.get(), &status) != 0) {
+    return Refuse(fmt::format("the secret file {} can't be read: {}", name, std::strerror(errno)));
   }
-  if (value.ends_with('\n')) value.pop_back();
-  if (value.ends_with('\r')) value.pop_back();
-  if (value.empty()) {
-    return MakeError(absl::StatusCode::kFailedPrecondition, "INVALID_DEFINITION",
-                     fmt::format("the secret file {} can't be read, or is empty", Excerpt(name)));
+  if (!S_ISREG(status.st_mode)) return Refuse(fmt::format("the secret file {} is no regular file", name));
+  std::string warning;
+  if ((status.st_mode & kModeOfOthers) != 0) {
+    warning =
+        fmt::format("the secret file {} is open to others than its owner (mode {:04o})", name, status.st_mode & 07777u);
+    if (!IsReadOnlyMount(fd.get())) return Refuse(fmt::format("{}: chmod 600 {}", warning, name));
   }
-  return Secret(std::move(value));
+  StatusOr<std::string> value = ReadAll(fd.get());
+  if (!value.ok()) return WithContext(value.status(), fmt::format("the secret file {}", name));
+  if (value->ends_with('\n')) value->pop_back();
+  if (value->ends_with('\r')) value->pop_back();
+  if (value->empty()) return Refuse(fmt::format("the secret file {} is empty", name));
+  Secret secret(*std::move(value));
+  secret.warning_ = std::move(warning);
+  return secret;
 }
 
 std::string Secret::Redact(std::string text) const {

@@ -22,10 +22,14 @@ class Secret {
 
   // The value of an environment variable. NOT_FOUND (INVALID_DEFINITION) where it is not set or empty.
   static StatusOr<Secret> FromEnvironment(const std::string& name);
-  // The content of a file without a line end at its end, at most 64 KiB. FAILED_PRECONDITION (INVALID_DEFINITION) where
-  // it can't be read or is empty. The message names the file's last part only.
+  // The content of a regular file without a line end at its end, at most 64 KiB. FAILED_PRECONDITION
+  // (INVALID_DEFINITION) where it can't be read, is empty, or where its mode lets others than its owner read or write
+  // it; on a read-only mount, where the mode can't be mended, there is a warning instead. Messages name the file's last
+  // part only.
   static StatusOr<Secret> FromFile(const std::string& path);
 
+  // What the operator should know about where it came from; empty: nothing.
+  const std::string& warning() const { return warning_; }
   bool empty() const { return value_.empty(); }
   // The value, for a header that leaves the process.
   std::string_view Reveal() const { return value_; }
@@ -34,6 +38,7 @@ class Secret {
 
  private:
   std::string value_;
+  std::string warning_;
 };
 
 }  // namespace millrace

@@ -1,12 +1,9 @@
 #include "server/config/address.h"
 
 #include <arpa/inet.h>
-#include <fmt/format.h>
 #include <netinet/in.h>
-#include <re2/re2.h>
 
 #include <charconv>
-#include <cstring>
 
 namespace millrace {
 namespace {
@@ -47,34 +44,6 @@ bool IsLoopback(std::string_view host) {
   if (const std::optional<uint32_t> address = ParseIpv4(host)) return *address >> 24 == 127;
   if (const std::optional<in6_addr> address = ParseIpv6(host)) return IN6_IS_ADDR_LOOPBACK(&*address);
   return false;
-}
-
-bool IsPrivate(std::string_view host) {
-  if (IsLoopback(host)) return true;
-  if (const std::optional<uint32_t> address = ParseIpv4(host)) {
-    return *address >> 24 == 10 || *address >> 20 == 0xac1 || *address >> 16 == 0xc0a8;
-  }
-  if (const std::optional<in6_addr> address = ParseIpv6(host)) return (address->s6_addr[0] & 0xfe) == 0xfc;
-  return false;
-}
-
-std::string WhyNoBaseUrl(std::string_view url) {
-  static const re2::RE2 pattern(R"((https?)://(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9.-]+)(:([0-9]{1,5}))?(/[!-~]*)?)");
-  std::string scheme, host, port;
-  if (!re2::RE2::FullMatch(re2::StringPiece(url.data(), url.size()), pattern, &scheme, &host, nullptr, &port)) {
-    return "expected a URL such as https://api.example.com/v1";
-  }
-  if (url.find_first_of("?#@\\") != std::string_view::npos)
-    return "has a user, query or fragment; only a path may follow";
-  if (!port.empty() && (std::stoi(port) < 1 || std::stoi(port) > 65535)) return "has no valid port";
-  if (host.starts_with('[')) {
-    host = host.substr(1, host.size() - 2);
-    if (!ParseIpv6(host)) return "has no valid address";
-  }
-  if (scheme == "http" && !IsPrivate(host)) {
-    return "http is allowed only to loopback and private addresses; use https";
-  }
-  return "";
 }
 
 }  // namespace millrace

@@ -18,11 +18,4 @@ std::optional<HostPort> ParseHostPort(std::string_view text);
 // localhost, 127.0.0.0/8 or ::1.
 bool IsLoopback(std::string_view host);
 
-// Loopback, or an address of RFC 1918 or RFC 4193. Names are not looked up.
-bool IsPrivate(std::string_view host);
-
-// What is wrong with a provider's URL; empty: nothing. https to anyone, http only to private addresses; no user, query
-// or fragment.
-std::string WhyNoBaseUrl(std::string_view url);
-
 }  // namespace millrace

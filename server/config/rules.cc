@@ -95,6 +95,8 @@ class RuleChecker {
         return;
       }
       CheckRange(rules, size, path, [](double n) { return fmt::format("{} entries", n); });
+      // A list beyond its bounds is refused as it is: looking at each of its entries would be work without bounds.
+      if (rules.has_max() && size > rules.max()) return;
       for (int i = 0; i < size; ++i) CheckElement(message, field, i, path);
       return;
     }

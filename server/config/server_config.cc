@@ -13,6 +13,7 @@
 #include "server/config/nearest.h"
 #include "server/config/reader.h"
 #include "server/config/rules.h"
+#include "server/http/guard.h"
 
 namespace millrace {
 namespace {
@@ -62,8 +63,8 @@ class ConfigChecker {
     }
     if (!backend.has_openai()) return;
     if (!backend.openai().base_url().empty()) {
-      if (std::string what = WhyNoBaseUrl(backend.openai().base_url()); !what.empty()) {
-        Refuse(path + ".openai.base_url", std::move(what));
+      if (const Status status = CheckBackendUrl(backend.openai().base_url()); !status.ok()) {
+        Refuse(path + ".openai.base_url", std::string(MessageOf(status)));
       }
     }
     if (!backend.openai().has_api_key()) return;
@@ -198,10 +199,6 @@ StatusOr<v1::SimulatedProfile> ReadSimulatedProfile(std::string_view text, std::
   if (!reading.problems.empty()) return DefinitionError(filename, std::move(reading.problems));
   FillDefaults(profile, AbsentMessages::kMake);
   return profile;
-}
-
-StatusOr<Secret> ReadSecret(const v1::Secret& secret) {
-  return secret.has_file() ? Secret::FromFile(secret.file()) : Secret::FromEnvironment(secret.env());
 }
 
 }  // namespace millrace

@@ -5,7 +5,6 @@
 #include <string_view>
 
 #include "millrace/v1/server_config.pb.h"
-#include "server/base/secret.h"
 #include "server/base/status.h"
 #include "server/config/pipeline_file.h"
 
@@ -22,8 +21,5 @@ v1::ServerConfig BuiltinServerConfig();
 
 // How a simulated provider behaves, from a file of its own.
 StatusOr<v1::SimulatedProfile> ReadSimulatedProfile(std::string_view text, std::string_view filename);
-
-// The secret itself, from its variable or file: when it is used, and not before. Blocks.
-StatusOr<Secret> ReadSecret(const v1::Secret& secret);
 
 }  // namespace millrace

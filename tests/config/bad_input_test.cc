@@ -14,6 +14,7 @@
 #include "server/config/nearest.h"
 #include "server/config/scalar.h"
 #include "server/config/server_config.h"
+#include "server/http/guard.h"
 #include "tests/config/support.h"
 
 namespace millrace {
@@ -84,7 +85,7 @@ TEST(NaughtyStringsTest, NeverCrashAReader) {
     ParseDuration(text);
     ParseHostPort(text);
     EXPECT_FALSE(IsLoopback(text) && text != "localhost" && text != "127.0.0.1" && text != "::1") << text;
-    (void)WhyNoBaseUrl(text);
+    (void)CheckBackendUrl(text);
     NearestName(text, {"a", "name"});
     EXPECT_EQ(ParseDuration(text).has_value(), KindOf(text) == ScalarKind::kDuration) << text;
   }

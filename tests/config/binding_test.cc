@@ -161,5 +161,12 @@ TEST(CheckBindingsTest, RefusesPathsThatLeadNowhere) {
   }
 }
 
+TEST(BindParametersTest, OfTooManyValuesOnlyTellsThat) {
+  const v1::Pipeline pipeline = Pipeline(PipelineText("prepare: {rules: [{drop: {}}]}"));
+  ParameterValues values;
+  for (int i = 0; i < 200'000; ++i) values["x" + std::to_string(i)] = Int(i);
+  EXPECT_THAT(Problems(BindParameters(pipeline, values).status()), ElementsAre("parameters: too many"));
+}
+
 }  // namespace
 }  // namespace millrace

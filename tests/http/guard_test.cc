@@ -18,5 +18,24 @@ TEST(GuardTest, TakesHttpOnlyToNearAddresses) {
   }
 }
 
+TEST(GuardTest, TakesOnlyPlainUrls) {
+  for (const std::string_view url :
+       {"", "api.example.com", "https://user@example.com/", "https://example.com/?a=b", "https://example.com/#f",
+        "https://127.0.0.1#@evil/", "https://a\\@b/", "https://example.com:0/", "https://example.com:99999/",
+        "https://[::g]/", "https://exa mple.com", "http://2130706433/", "http://0x7f.1/", "http://127.1/",
+        "https:///v1", "https://example.com\n", "https://example.com/v1?", "file:///etc/passwd"}) {
+    EXPECT_EQ(ReasonOf(CheckBackendUrl(url)), "INVALID_DEFINITION") << url;
+  }
+}
+
+TEST(GuardTest, RefusesAddressesThatNoProviderHasEvenByHttps) {
+  for (const std::string_view url :
+       {"https://169.254.169.254/latest", "https://0.0.0.0/", "https://[::]/", "https://[fe80::1]/",
+        "https://[::ffff:169.254.169.254]/", "http://0.1.2.3/", "https://224.0.0.1/", "https://[ff02::1]/"}) {
+    EXPECT_EQ(ReasonOf(CheckBackendUrl(url)), "INVALID_DEFINITION") << url;
+  }
+  EXPECT_TRUE(CheckBackendUrl("http://[::ffff:127.0.0.1]/").ok());
+}
+
 }  // namespace
 }  // namespace millrace

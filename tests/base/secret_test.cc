@@ -1,0 +1,71 @@
+#include "server/base/secret.h"
+
+#include <gmock/gmock.h>
+#include <sys/stat.h>
+
+#include <filesystem>
+#include <fstream>
+
+namespace millrace {
+namespace {
+
+using testing::HasSubstr;
+using testing::Not;
+
+class SecretFileTest : public testing::Test {
+ protected:
+  SecretFileTest() : directory_(testing::TempDir() + "secret-XXXXXX") {
+    EXPECT_NE(::mkdtemp(directory_.data()), nullptr);
+    path_ = directory_ + "/provider.key";
+  }
+  ~SecretFileTest() override { std::filesystem::remove_all(directory_); }
+
+  void Write(const std::string& text, mode_t mode = 0600) {
+    std::ofstream(path_, std::ios::binary) << text;
+    ASSERT_EQ(::chmod(path_.c_str(), mode), 0);
+  }
+  std::string ErrorOf() { return std::string(MessageOf(Secret::FromFile(path_).status())); }
+
+  std::string directory_;
+  std::string path_;
+};
+
+TEST_F(SecretFileTest, IsTheContentWithoutItsLineEnd) {
+  Write("canary\r\n");
+  const StatusOr<Secret> secret = Secret::FromFile(path_);
+  ASSERT_TRUE(secret.ok()) << secret.status();
+  EXPECT_EQ(secret->Reveal(), "canary");
+  EXPECT_EQ(secret->warning(), "");
+  Write("canary", 0400);
+  EXPECT_TRUE(Secret::FromFile(path_).ok());
+}
+
+TEST_F(SecretFileTest, RefusesAFileThatOthersMayRead) {
+  for (const mode_t mode : {0640, 0604, 0644, 0660, 0666, 0620, 0602}) {
+    Write("canary", mode);
+    const Status status = Secret::FromFile(path_).status();
+    EXPECT_EQ(ReasonOf(status), "INVALID_DEFINITION") << mode;
+    EXPECT_THAT(status.ToString(), HasSubstr("chmod 600 provider.key")) << mode;
+    EXPECT_THAT(status.ToString(), Not(HasSubstr("canary"))) << mode;
+    EXPECT_THAT(status.ToString(), Not(HasSubstr(directory_))) << mode;
+  }
+}
+
+TEST_F(SecretFileTest, SaysWhatIsWrongWithAFile) {
+  EXPECT_THAT(ErrorOf(), HasSubstr("the secret file provider.key can't be read"));
+  Write("\n");
+  EXPECT_THAT(ErrorOf(), HasSubstr("is empty"));
+  Write(std::string((64u << 10) + 1, 'k'));
+  EXPECT_THAT(ErrorOf(), HasSubstr("has more than 65536 bytes"));
+  std::filesystem::remove(path_);
+  ASSERT_EQ(::mkfifo(path_.c_str(), 0600), 0);
+  EXPECT_THAT(ErrorOf(), HasSubstr("is no regular file"));
+}
+
+TEST(SecretTest, IsTakenOutOfTextsOfOthers) {
+  EXPECT_EQ(Secret("canary").Redact("a canary, a canary"), "a [secret], a [secret]");
+  EXPECT_EQ(Secret().Redact("a canary"), "a canary");
+}
+
+}  // namespace
+}  // namespace millrace
