@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <charconv>
+
 // Debian has Boost.URL's headers only; this makes its functions here.
 #include <boost/url/src.hpp>
 
@@ -30,7 +32,9 @@ StatusOr<HttpUrl> ParseHttpUrl(std::string_view text) {
   if (!result.host_is_address && result.host.find('%') != std::string::npos) return refuse("has an escaped host name");
   const std::string default_port = result.tls ? "443" : "80";
   result.port = url.has_port() && !url.port().empty() ? own(url.port()) : default_port;
-  if (url.has_port() && !url.port().empty() && url.port_number() == 0) return refuse("has no port that there is");
+  uint16_t port = 0;
+  std::from_chars(result.port.data(), result.port.data() + result.port.size(), port);  // stays 0 beyond 65535
+  if (port == 0) return refuse("has no port that there is");
   result.authority = own(url.encoded_host());
   if (result.port != default_port) result.authority += fmt::format(":{}", result.port);
   const std::string path = own(url.encoded_path());
