@@ -110,6 +110,8 @@ class CoordinatorImpl final : public Coordinator {
       loop_.Stop();
       thread_.join();
     }
+    // Its idle connections, before the loop's end takes away the context that they live on.
+    http_.reset();
     // What is suspended goes while everything that it refers to is still there.
     loop_.Abandon();
   }

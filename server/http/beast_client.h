@@ -17,7 +17,8 @@ struct BeastClientOptions {
   std::string ca_file;
 };
 
-// Must be destroyed before the loop. TLS is 1.2 or newer, and certificates and names are always checked.
+// Must be destroyed before the loop, and before Loop::Abandon: what is suspended in Send does not use it again. TLS
+// is 1.2 or newer, and certificates and names are always checked.
 std::unique_ptr<HttpClient> MakeBeastClient(Loop& loop, const BeastClientOptions& options = {});
 
 }  // namespace millrace
