@@ -1,6 +1,6 @@
 """The table of figures. `tests/bench/run [row ...]` prints each row as it is measured; times are ratios of one run.
 
-Rows: calls second seeds mutants memory start quality."""
+Rows: calls virtual engine second kills seeds mutants memory start quality."""
 
 import os
 import pathlib
@@ -74,6 +74,18 @@ def calls(folder):
 
 
 @row
+def virtual(_):
+    """The same calls in virtual time."""
+    subprocess.run([str(BUILD / "tests/bench/virtual_bench")], check=False)
+
+
+@row
+def engine(_):
+    """What an item costs the engine's thread, by step."""
+    subprocess.run([str(BUILD / "tests/bench/engine_bench")], check=False)
+
+
+@row
 def second(folder):
     """A second run over the same input."""
     count = 20000
@@ -108,6 +120,12 @@ def dump_items(server, run):
 def dump_table(path):
     return subprocess.run(["sqlite3", "-readonly", str(path), "SELECT * FROM answers ORDER BY id"], capture_output=True,
                           text=True, check=True).stdout
+
+
+@row
+def kills(_):
+    """20,000 calls held 50 ms, 20 at once, through 100 kills."""
+    subprocess.run([str(BUILD / "tests/e2e/millrace_kill_loop"), "--rounds", "100", "--calls", "20000"], check=False)
 
 
 @row

@@ -75,16 +75,6 @@ TEST_F(HolderTest, ASecondCommandUsesTheSocketOfTheFirst) {
   ExpectEveryStoryOnce();
 }
 
-TEST_F(HolderTest, CommandsThatStartTogetherAllSucceed) {
-  workspace_.Write("titles.csv", Titles(5));
-  std::vector<std::unique_ptr<Process>> commands;
-  for (int i = 0; i < 4; ++i) commands.push_back(std::make_unique<Process>(Command({"runs"}), Here()));
-  for (const std::unique_ptr<Process>& command : commands) {
-    const Finished finished = command->Wait();
-    EXPECT_EQ(finished.exit, 0) << finished.err;
-  }
-}
-
 TEST_F(HolderTest, AnInterruptedRunIsPausedAndResumed) {
   std::string name;
   {

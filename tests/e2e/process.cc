@@ -2,7 +2,6 @@
 
 #include <arpa/inet.h>
 #include <fcntl.h>
-#include <gtest/gtest.h>
 #include <netinet/in.h>
 #include <signal.h>
 #include <sys/socket.h>
@@ -94,7 +93,7 @@ Finished RunProgram(const std::vector<std::string>& command, const ProcessOption
 }
 
 Workspace::Workspace() {
-  std::string name = testing::TempDir() + "millrace-e2e-XXXXXX";
+  std::string name = std::filesystem::temp_directory_path() / "millrace-e2e-XXXXXX";
   if (mkdtemp(name.data()) == nullptr) abort();
   path_ = name;
 }

@@ -35,7 +35,7 @@ TEST_F(ServerProcessTest, CommandsWorkOverItsAddress) {
   const auto server = Serve();
   const Finished run =
       RunProgram(Command({"run", "stories.yaml"}),
-          {.directory = workspace_.path(), .environment = {{"MILLRACE_SERVER", address_}}, .input = ""});
+                 {.directory = workspace_.path(), .environment = {{"MILLRACE_SERVER", address_}}, .input = ""});
   EXPECT_EQ(run.exit, 0) << run.err;
   EXPECT_EQ(Lines(workspace_.Read("stories.jsonl")), 5u);
   EXPECT_THAT(Millrace({"status", "--server", address_}).out, HasSubstr("durability sync"));

@@ -58,7 +58,9 @@ class StoryTest : public testing::Test {
     return arguments;
   }
   ProcessOptions Here() const { return {.directory = workspace_.path(), .environment = {}, .input = ""}; }
-  Finished Millrace(std::vector<std::string> arguments) const { return RunProgram(Command(std::move(arguments)), Here()); }
+  Finished Millrace(std::vector<std::string> arguments) const {
+    return RunProgram(Command(std::move(arguments)), Here());
+  }
 
   // `r-…` of the first line that names a run.
   static std::string RunName(const std::string& text) {

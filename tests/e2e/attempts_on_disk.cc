@@ -1,0 +1,60 @@
+#include "tests/e2e/attempts_on_disk.h"
+
+#include <rocksdb/db.h>
+
+#include <memory>
+#include <stdexcept>
+
+#include "millrace/storage/v1/records.pb.h"
+#include "server/storage/keys.h"
+#include "server/storage/rocks_settings.h"
+#include "server/storage/value_codec.h"
+
+namespace millrace {
+namespace {
+
+// A database opened for reading leaves its log where it was.
+class NoLog final : public rocksdb::Logger {
+ public:
+  using rocksdb::Logger::Logv;
+  void Logv(const char*, va_list) override {}
+};
+
+// Calls `take` with every attempt in a table.
+template <typename Take>
+void ForEachAttempt(rocksdb::DB& database, Table table, Take take) {
+  const std::string prefix = KeyBuilder(table);
+  const std::unique_ptr<rocksdb::Iterator> entry(database.NewIterator(RocksReads()));
+  for (entry->Seek(prefix); entry->Valid() && entry->key().starts_with(prefix); entry->Next()) {
+    const auto record = Decode<storage::v1::AttemptRecord>(entry->key().ToString(), entry->value().ToString());
+    if (!record.ok()) throw std::runtime_error(record.status().ToString());
+    take(record->attempt());
+  }
+  if (!entry->status().ok()) throw std::runtime_error(entry->status().ToString());
+}
+
+}  // namespace
+
+std::map<std::string, AttemptsOfItem> ReadAttemptsOnDisk(const std::filesystem::path& data_dir) {
+  rocksdb::Options options = RocksSettings();
+  options.info_log = std::make_shared<NoLog>();
+  rocksdb::DB* opened = nullptr;
+  const rocksdb::Status status = rocksdb::DB::OpenForReadOnly(options, data_dir.string(), &opened);
+  if (!status.ok()) throw std::runtime_error(status.ToString());
+  const std::unique_ptr<rocksdb::DB> database(opened);
+
+  std::map<std::string, AttemptsOfItem> attempts;
+  const auto note_answer = [&attempts](const v1::Attempt& attempt) {
+    if (attempt.outcome() != v1::ATTEMPT_OUTCOME_ANSWERED && attempt.outcome() != v1::ATTEMPT_OUTCOME_ANSWERED_BAD)
+      return;
+    for (const std::string& item : attempt.item_ids()) attempts[item].answered = true;
+  };
+  ForEachAttempt(*database, Table::kAttempt, [&](const v1::Attempt& attempt) {
+    for (const std::string& item : attempt.item_ids()) ++attempts[item].recorded;
+    note_answer(attempt);
+  });
+  ForEachAttempt(*database, Table::kPending, note_answer);
+  return attempts;
+}
+
+}  // namespace millrace
