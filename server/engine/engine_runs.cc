@@ -75,8 +75,9 @@ Status CheckInputs(const v1::CreateRunRequest& request, const MadeStages& made) 
 }
 
 // Waits until the run has ended or is paused.
+// Until the run has ended or is paused, and what was in flight then is counted.
 Task<void> AwaitRest(std::shared_ptr<ActiveRun> run, TimePoint deadline) {
-  while (!IsEnded(run->state()) && run->state() != v1::RUN_STATE_PAUSED) {
+  while (run->working() || (!IsEnded(run->state()) && run->state() != v1::RUN_STATE_PAUSED)) {
     if (const bool held = co_await run->changed().WaitUntil(deadline); !held) co_return;
   }
 }

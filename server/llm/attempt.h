@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <functional>
 #include <optional>
+#include <set>
 #include <string>
 
 #include "millrace/storage/v1/records.pb.h"
@@ -29,6 +30,19 @@ class AttemptNames {
  private:
   std::string prefix_;
   uint64_t count_ = 0;
+};
+
+// Attempts of earlier processes, and ones that nobody waited for any more, whose costs a call has taken over. Their
+// records stay pending until that call is committed; who finds them before that only reads them.
+class TakenAttempts {
+ public:
+  // False: somebody has taken it.
+  bool Take(const std::string& id) { return ids_.insert(id).second; }
+  // Nobody settles it after all.
+  void GiveBack(const std::string& id) { ids_.erase(id); }
+
+ private:
+  std::set<std::string> ids_;
 };
 
 // Follows one attempt: commits its moments (a) and (b), and gives its slot back when it has ended. One use.

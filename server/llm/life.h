@@ -39,6 +39,7 @@ struct CallParts {
   KeyClaims& claims;
   AttemptSender& sender;
   AttemptNames& names;
+  TakenAttempts& taken;
   Random& random;
 };
 

@@ -160,6 +160,8 @@ class Life {
       }
       if (const bool held = co_await WaitForEnd(run); !held) co_return;
     }
+    // From here on it is only looked at: what strikes now would disturb the look, not the run.
+    calm_ = true;
     step_ = "read";
     if (const bool held = co_await ReadBack(run); !held) co_return;
     played_.ended = true;
@@ -320,6 +322,7 @@ class Life {
 
   Task<void> Strike(BlowAt blow) {
     co_await loop_.Sleep(blow.at);
+    if (calm_) co_return;
     switch (blow.blow) {
       case Blow::kKill:
         Die(false);
@@ -385,6 +388,7 @@ class Life {
   std::string step_;
   bool over_ = false;
   bool pausing_ = false;
+  bool calm_ = false;
   bool disk_trouble_ = false;
   std::optional<Death> death_;
 };

@@ -15,11 +15,39 @@ namespace {
 using millrace::simulator::CheckSeed;
 using millrace::simulator::Mutant;
 
+// What a seed draws and what came of it, for whoever looks for the fault.
+void Describe(uint64_t seed) {
+  using namespace millrace::simulator;
+  static constexpr const char* kBlows[] = {"kill",        "power loss", "disk low",  "disk full",
+                                           "failed sync", "read error", "wall jump", "pause"};
+  static constexpr const char* kDurable[] = {"sync", "interval", "process"};
+  const auto seconds = [](auto duration) { return std::chrono::duration<double>(duration).count(); };
+  const Scenario scenario = DrawScenario(seed);
+  std::cout << fmt::format("seed {}: {} items in {} parts{}, {}, {} slots{}{}, {} racers\n", seed, scenario.items.size(),
+                           scenario.parts, scenario.items_with_request ? " with the request" : "",
+                           kDurable[static_cast<int>(scenario.durable)], scenario.concurrency,
+                           scenario.cancel ? fmt::format(", cancel at {:.3f} s", seconds(scenario.cancel_at)) : "",
+                           scenario.redrive ? ", redrive" : "", scenario.racers);
+  for (const auto& stage : scenario.pipeline.stages()) std::cout << "  " << stage.ShortDebugString() << "\n";
+  for (size_t life = 0; life < scenario.lives.size(); ++life) {
+    for (const BlowAt& blow : scenario.lives[life]) {
+      std::cout << fmt::format("  life {}: {} at {:.3f} s for {:.3f} s\n", life, kBlows[static_cast<int>(blow.blow)],
+                               seconds(blow.at), seconds(blow.lasts));
+    }
+  }
+  const Played played = Play(scenario);
+  for (const Death& death : played.deaths) {
+    std::cout << fmt::format("  death of life {} at {:.3f} s{}\n", death.life, seconds(death.at.time_since_epoch()),
+                             death.power_loss ? " by power loss" : "");
+  }
+  std::cout << "  " << played.run.ShortDebugString() << "\n";
+}
+
 int PlaySeeds(uint64_t first, uint64_t count, bool verbose) {
   int broken = 0;
   const auto start = std::chrono::steady_clock::now();
   for (uint64_t seed = first; seed < first + count; ++seed) {
-    if (verbose) std::cerr << fmt::format("seed {}\n", seed);
+    if (verbose) Describe(seed);
     const std::vector<std::string> violations = CheckSeed(seed);
     if (violations.empty()) continue;
     ++broken;
