@@ -70,8 +70,8 @@ struct CallContext {
   std::string run;  // empty: Generate
   std::string stage;
   std::vector<std::string> item_ids;
-  int64_t priority = 0;               // higher first
-  TimePoint deadline = kNever;        // of the whole call
+  int64_t priority = 0;         // higher first
+  TimePoint deadline = kNever;  // of the whole call
   // How long its target may fail, from its first attempt; then it fails.
   Duration max_elapsed = std::chrono::hours(24);
   std::optional<Duration> cache_ttl;  // answers of earlier runs older than this are not reused

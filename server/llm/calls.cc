@@ -181,7 +181,8 @@ Task<CallOutcome> Calls::Handle(CallContext context, CallRequest request) {
 }
 
 Task<void> Calls::Run(std::shared_ptr<SharedCall> call) {
-  const CallParts parts{parts_.loop, parts_.pool, parts_.store, cache_, queue_, claims_, host_, names_, taken_, random_};
+  const CallParts parts{parts_.loop, parts_.pool, parts_.store, cache_, queue_,
+                        claims_,     host_,       names_,       taken_, random_};
   bool has_ended = false;
   while (true) {
     if (!has_ended) {

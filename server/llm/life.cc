@@ -238,15 +238,15 @@ Task<CallLife::Step> CallLife::LookUp(const backend::Request& question, const st
   co_return Step::kGiven;
 }
 
-// Of an attempt that a crash left behind, or that nobody took: what it cost goes to this call. One that is being settled
-// by another is only read.
+// Of an attempt that a crash left behind, or that nobody took: what it cost goes to this call. One that is being
+// settled by another is only read.
 bool CallLife::TakeOver(const Digest& key, AttemptRecord pending) {
   if (parts_.names.IsOwn(pending.attempt().id()) && !pending.unclaimed()) return false;
   if (!parts_.taken.Take(pending.attempt().id())) return false;
   v1::Attempt& attempt = *pending.mutable_attempt();
   storage::v1::CallTotals& totals = call_.progress.totals;
-  // The record's totals are of its whole call; of a call that was given up, of what came after that. This one's question
-  // is counted already.
+  // The record's totals are of its whole call; of a call that was given up, of what came after that. This one's
+  // question is counted already.
   const int64_t calls = totals.calls();
   totals = pending.totals();
   totals.set_calls(std::max(calls, totals.calls()));

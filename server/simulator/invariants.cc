@@ -24,6 +24,7 @@ class Checker {
     }
     CheckSends();
     CheckRecorded();
+    CheckSettled();
     CheckItems();
     CheckCounts();
     CheckEvents();
@@ -62,7 +63,7 @@ class Checker {
   std::set<std::string> Refused() const {
     std::set<std::string> refused;
     for (const Received& request : played_.log.requests) {
-      if (request.fate == Fate::kRejected) refused.insert(NameOf(request.question));
+      if (request.fate == Fate::kRefused) refused.insert(NameOf(request.question));
     }
     return refused;
   }
@@ -73,13 +74,15 @@ class Checker {
     std::map<std::string, int> allowed;
     for (const Received& request : played_.log.requests) {
       ++sends[request.question];
-      const bool not_had = request.fate == Fate::kRejected || request.fate == Fate::kLost || UnknownAtDeath(request);
+      const bool not_had = request.fate == Fate::kRejected || request.fate == Fate::kRefused ||
+                           request.fate == Fate::kLost || UnknownAtDeath(request);
       if (not_had) ++allowed[request.question];
     }
     if (played_.redriven) {
       // Where a repair was refused the item failed, and its redrive asks from the beginning.
       const std::set<std::string> refused = Refused();
-      for (const auto& [question, count] : sends) allowed[question] += static_cast<int>(refused.count(NameOf(question)));
+      for (const auto& [question, count] : sends)
+        allowed[question] += static_cast<int>(refused.count(NameOf(question)));
     }
     for (const auto& [question, count] : sends) {
       if (count > 1 + allowed[question]) {
@@ -113,6 +116,17 @@ class Checker {
     }
     if (!played_.deaths.empty() && maybe_billed < lost && !scenario_.cancel) {
       Broken(fmt::format("G3: {} requests were lost, only {} are counted as maybe billed", lost, maybe_billed));
+    }
+  }
+
+  // G3: of a run that succeeded nothing is left open: each attempt has come to something, and that is stored.
+  void CheckSettled() {
+    if (played_.run.state() != v1::RUN_STATE_SUCCEEDED) return;
+    if (played_.pending > 0) Broken(fmt::format("G3: {} attempts are still pending", played_.pending));
+    for (const v1::Attempt& attempt : played_.attempts) {
+      if (attempt.outcome() == v1::ATTEMPT_OUTCOME_STARTED) {
+        Broken(fmt::format("G3: attempt {} is still on record as started", attempt.id()));
+      }
     }
   }
 

@@ -33,6 +33,7 @@ class MutantStore final : public Store {
       case Mutant::kDropStarted:
       case Mutant::kLoseItems:
       case Mutant::kLoseEvents:
+      case Mutant::kLosePark:
         batch = Spoil(batch);
         break;
       default:
@@ -95,6 +96,7 @@ class MutantStore final : public Store {
           (IsOf(change.key, Table::kPending) || IsOf(change.key, Table::kAttempt)) && ++spoiled_ % 3 == 0) {
         continue;
       }
+      if (mutant_ == Mutant::kLosePark && put && IsOf(change.key, Table::kParked) && ++spoiled_ % 3 == 0) continue;
       Repeat(change, spoiled);
       if (mutant_ == Mutant::kLoseItems && put && IsOf(change.key, Table::kItem) && ++spoiled_ % 11 == 0) {
         spoiled.Delete(change.key);
@@ -155,8 +157,10 @@ class MutantCalls final : public CallHandler {
   MutantCalls(Mutant mutant, CallHandler& real) : mutant_(mutant), real_(real) {}
 
   Task<CallOutcome> Handle(CallContext context, CallRequest request) override {
+    if (mutant_ == Mutant::kIgnoreStop) context.stop = nullptr;
     CallOutcome outcome = co_await real_.Handle(std::move(context), std::move(request));
     ++calls_;
+    if (mutant_ == Mutant::kDropSettlement && calls_ % 5 == 0) outcome.settlement = WriteBatch();
     if (mutant_ == Mutant::kSwapAnswers && outcome.status.ok()) {
       if (calls_ % 9 == 0 && !before_.empty()) outcome.text = before_;
       before_ = outcome.text;
@@ -201,6 +205,12 @@ std::string_view NameOf(Mutant mutant) {
       return "lose an item";
     case Mutant::kLoseEvents:
       return "lose an event";
+    case Mutant::kLosePark:
+      return "lose a parked item";
+    case Mutant::kDropSettlement:
+      return "drop a settlement";
+    case Mutant::kIgnoreStop:
+      return "ignore a stop";
   }
   return "unknown";
 }

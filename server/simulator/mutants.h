@@ -27,12 +27,16 @@ enum class Mutant {
   kSwapAnswers,      // now and then a call gets the answer of the one before it
   kLoseItems,        // an item's row is overwritten by a delete in the same batch
   kLoseEvents,       // an event is not written
+  kLosePark,         // a parked item is not entered among those that wake
+  kDropSettlement,   // now and then what a call leaves to be committed is not
+  kIgnoreStop,       // calls don't hear of a pause or cancel
 };
 
 inline constexpr Mutant kMutants[] = {
     Mutant::kSkipCommit,     Mutant::kAckBeforeStore, Mutant::kTearBatch,  Mutant::kForgetAnswers,
     Mutant::kDropStarted,    Mutant::kStaleScan,      Mutant::kDoubleSend, Mutant::kMislabelUnknown,
     Mutant::kTruncateAnswer, Mutant::kSwapAnswers,    Mutant::kLoseItems,  Mutant::kLoseEvents,
+    Mutant::kLosePark,       Mutant::kDropSettlement, Mutant::kIgnoreStop,
 };
 
 std::string_view NameOf(Mutant mutant);

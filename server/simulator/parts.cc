@@ -8,6 +8,7 @@
 #include "server/config/binding.h"
 #include "server/config/check.h"
 #include "server/llm/calls.h"
+#include "server/simulator/parking_stage.h"
 #include "server/stages/cluster/cluster.h"
 #include "server/stages/fetch/fetch.h"
 #include "server/stages/prepare/prepare.h"
@@ -79,7 +80,7 @@ StageRegistry SimulatedStages(SinkWorld& sinks) {
   StageRegistry stages;
   stages.Add(FetchKind());
   stages.Add(PrepareKind());
-  stages.Add(SynthesizeKind());
+  stages.Add(WithParking(SynthesizeKind()));
   stages.Add(ClusterKind());
   stages.Add(SimulatedStoreKind(sinks));
   return stages;

@@ -143,7 +143,7 @@ Task<HttpResult> SimulatedProvider::Send(HttpRequest request, HttpLimits limits,
     co_return result;
   }
   if (LotOf(question, "refuses") < habits_.refuses_for_good) {
-    leave(Fate::kRejected);
+    leave(Fate::kRefused);
     co_return Whole(400, Refusal("invalid_request_error"));
   }
   if (rate_limited) {

@@ -33,7 +33,8 @@ struct ProviderHabits {
 enum class Fate {
   kInFlight,   // received, not answered; after a crash: for ever
   kAnswered,   // 200 with a whole answer left the provider
-  kRejected,   // a whole 4xx or 5xx left it
+  kRejected,   // a whole 429 or 5xx left it
+  kRefused,    // a whole 400 left it: so it will be for ever
   kLost,       // cut or hung
   kMalformed,  // 200 with a broken body left it
 };

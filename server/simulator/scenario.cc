@@ -120,6 +120,16 @@ void DrawItems(Scenario& scenario, Random& random) {
   scenario.parts = 1 + static_cast<int>(random.Below(4));
 }
 
+// Some items wait for a time of the wall clock.
+void ParkSome(Scenario& scenario, Random& random) {
+  const int64_t begin = SimulatedClock().WallMicros() / 1'000'000;
+  for (v1::InputItem& item : scenario.items) {
+    if (!random.Chance(0.1)) continue;
+    item.mutable_json()->pop_back();
+    *item.mutable_json() += fmt::format(R"(,"wake":{}}})", begin + 1 + static_cast<int64_t>(random.Below(10)));
+  }
+}
+
 void DrawBlows(Scenario& scenario, Random& random) {
   const int crashes = random.Chance(0.7) ? 1 + static_cast<int>(random.Below(4)) : 0;
   const bool power = random.Chance(0.4);
@@ -178,6 +188,7 @@ Scenario DrawScenario(uint64_t seed) {
   scenario.cancel_at = Between(random, std::chrono::milliseconds(50), std::chrono::seconds(6));
   scenario.redrive = !scenario.cancel && random.Chance(0.3);
   scenario.racers = random.Chance(0.2) ? 4 : 1;
+  if (random.Chance(0.25)) ParkSome(scenario, random);
   return scenario;
 }
 

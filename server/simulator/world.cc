@@ -8,6 +8,7 @@
 #include "server/base/pool.h"
 #include "server/engine/engine.h"
 #include "server/simulator/parts.h"
+#include "server/storage/keys.h"
 #include "server/storage/memory_store.h"
 
 namespace millrace::simulator {
@@ -295,6 +296,8 @@ class Life {
       for (const v1::Attempt& attempt : attempts->attempts()) played_.attempts.push_back(attempt);
       list.set_page_token(attempts->next_page_token());
     } while (!list.page_token().empty());
+    const std::string pending = KeyBuilder(Table::kPending);
+    played_.pending = std::distance(disk_.data().lower_bound(pending), disk_.data().lower_bound(PrefixEnd(pending)));
     co_return true;
   }
 

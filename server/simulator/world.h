@@ -30,6 +30,7 @@ struct Played {
   std::vector<v1::Item> items;  // of all stages, by stage and ordinal
   std::vector<v1::RunEvent> events;
   std::vector<v1::Attempt> attempts;
+  int64_t pending = 0;                    // attempts that the store holds as not settled, after the run's end
   std::vector<std::string> created;       // names that the racers got
   bool redriven = false;                  // once, not once a life
   std::optional<TimePoint> cancelled_at;  // when CancelRun was acknowledged

@@ -32,7 +32,7 @@ void ExpectWhole(World& world, const std::string& name, int items) {
   EXPECT_EQ(events.back().state_changed().state(), v1::RUN_STATE_SUCCEEDED);
 }
 
-TEST(CrashTest, DISABLED_ARunGoesOnWhereItWasWhateverTheMomentItDied) {
+TEST(CrashTest, ARunGoesOnWhereItWasWhateverTheMomentItDied) {
   constexpr int kItems = 12;
   // The same run is killed after every so many turns of its clock.
   for (int moment = 1; moment <= 120; ++moment) {
