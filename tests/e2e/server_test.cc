@@ -136,8 +136,9 @@ TEST_F(ReflectionTest, ErrorsComeWithTheirDetails) {
   const auto server = Serve();
   const Finished absent = Curl("millrace.v1.RunService/GetRun", R"({"run": "r-absent"})");
   EXPECT_NE(absent.exit, 0);
-  EXPECT_THAT(absent.err + absent.out,
-              AllOf(HasSubstr("not_found"), HasSubstr("RUN_NOT_FOUND"), HasSubstr("millrace")));
+  // Details are printed as their bytes in base64: ErrorInfo with reason RUN_NOT_FOUND and domain millrace.
+  EXPECT_THAT(absent.err + absent.out, AllOf(HasSubstr("not_found"), HasSubstr("google.rpc.ErrorInfo"),
+                                             HasSubstr("Cg1SVU5fTk9UX0ZPVU5EEghtaWxscmFjZQ")));
 }
 
 }  // namespace

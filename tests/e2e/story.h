@@ -34,7 +34,7 @@ stages:
 
 // The alias `local` behind a provider that takes its time, so that there is a middle in which to disturb a run.
 inline constexpr char kSlowConfig[] = R"(backends:
-  - {name: slow, simulated: {seed: 7, profile: {latency: 20ms}}}
+  - {name: slow, simulated: {seed: 7, profile: {latency: 40ms}}}
 models:
   - name: local
     targets: [{backend: slow, model: any, limits: {max_concurrency: 4}}]
