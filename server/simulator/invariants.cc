@@ -101,6 +101,7 @@ class Checker {
     }
     std::map<std::string, int> recorded;
     for (const v1::Attempt& attempt : played_.attempts) ++recorded[attempt.stage()];
+    recorded[""] = static_cast<int>(played_.attempts.size());  // of questions without a mark, whose stage can't be seen
     for (const auto& [stage, count] : sends) {
       if (count > recorded[stage]) {
         Broken(

@@ -17,24 +17,6 @@
 namespace millrace::simulator {
 namespace {
 
-v1::ServerConfig Config(int concurrency) {
-  v1::ServerConfig config;
-  v1::ModelConfig* model = config.add_models();
-  model->set_name("writer");
-  v1::TargetConfig* target = model->add_targets();
-  target->set_backend("provider");
-  target->set_model("m");
-  target->mutable_limits()->set_max_concurrency(concurrency);
-  model->mutable_retry()->set_max_attempts(3);
-  model->mutable_retry()->mutable_initial_backoff()->set_nanos(100'000'000);
-  model->mutable_retry()->mutable_max_backoff()->set_seconds(5);
-  model->mutable_timeout()->mutable_connect()->set_seconds(5);
-  model->mutable_timeout()->mutable_first_byte()->set_seconds(10);
-  model->mutable_timeout()->mutable_idle()->set_seconds(10);
-  model->mutable_timeout()->mutable_total()->set_seconds(30);
-  return config;
-}
-
 class RealCalls final : public SimulatedCalls {
  public:
   explicit RealCalls(std::unique_ptr<Calls> calls) : calls_(std::move(calls)) {}
@@ -60,19 +42,40 @@ class RefusedFiles final : public FileAccess {
 
 }  // namespace
 
+v1::ServerConfig WriterConfig(int concurrency) {
+  v1::ServerConfig config;
+  config.add_backends()->set_name("provider");
+  v1::ModelConfig* model = config.add_models();
+  model->set_name("writer");
+  v1::TargetConfig* target = model->add_targets();
+  target->set_backend("provider");
+  target->set_model("m");
+  target->mutable_limits()->set_max_concurrency(concurrency);
+  model->mutable_retry()->set_max_attempts(3);
+  model->mutable_retry()->mutable_initial_backoff()->set_nanos(100'000'000);
+  model->mutable_retry()->mutable_max_backoff()->set_seconds(5);
+  model->mutable_timeout()->mutable_connect()->set_seconds(5);
+  model->mutable_timeout()->mutable_first_byte()->set_seconds(10);
+  model->mutable_timeout()->mutable_idle()->set_seconds(10);
+  model->mutable_timeout()->mutable_total()->set_seconds(30);
+  return config;
+}
+
 std::unique_ptr<SimulatedCalls> MakeSimulatedCalls(Loop& loop, Pool& pool, Store& store, HttpClient& http,
-                                                   Random random, int concurrency) {
-  auto entry = std::make_unique<BackendEntry>();
-  entry->name = "provider";
+                                                   Random random, const v1::ServerConfig& config) {
   v1::OpenaiBackend openai;
   openai.set_base_url("http://127.0.0.1:1/v1");
   openai.set_max_tokens_member("max_completion_tokens");
   openai.set_schema_format("json_schema");
-  entry->backend = backend::MakeOpenaiBackend(openai);
   std::vector<std::unique_ptr<BackendEntry>> backends;
-  backends.push_back(std::move(entry));
-  StatusOr<std::unique_ptr<Calls>> calls = MakeCalls({.loop = loop, .pool = pool, .store = store, .http = http}, random,
-                                                     std::move(backends), Config(concurrency));
+  for (const v1::BackendConfig& backend : config.backends()) {
+    auto entry = std::make_unique<BackendEntry>();
+    entry->name = backend.name();
+    entry->backend = backend::MakeOpenaiBackend(openai);
+    backends.push_back(std::move(entry));
+  }
+  StatusOr<std::unique_ptr<Calls>> calls =
+      MakeCalls({.loop = loop, .pool = pool, .store = store, .http = http}, random, std::move(backends), config);
   return std::make_unique<RealCalls>(std::move(calls).value());
 }
 

@@ -6,38 +6,70 @@
 #include <boost/json.hpp>
 #include <cmath>
 
+#include "backends/simulated/simulated.h"
 #include "server/base/digest.h"
 #include "server/base/json.h"
 
 namespace millrace::simulator {
 namespace {
 
-// The question of a request body: the mark in its first user message, and how many messages there are (a repair adds
-// some, and is a question of its own).
-std::string QuestionOf(const std::string& body) {
+// What a request asks, as far as the provider minds.
+struct Asked {
+  std::string question;
+  std::string model;
+  std::string schema;  // empty: text
+  bool marked = false;
+  int64_t tokens = 0;
+};
+
+int64_t TokensIn(size_t bytes) { return static_cast<int64_t>(bytes + 3) / 4; }
+
+std::string_view TextAt(const json::value& value, std::string_view path) {
+  const json::value* text = FindPath(value, path);
+  if (text == nullptr || !text->is_string()) return "";
+  return {text->get_string().data(), text->get_string().size()};
+}
+
+Asked Read(const std::string& body) {
+  Asked asked;
   const StatusOr<json::value> value = ParseJson(body);
-  if (!value.ok()) return "no JSON";
-  const json::value* messages = FindPath(*value, "messages");
-  if (messages == nullptr || !messages->is_array()) return "no messages";
+  const json::value* messages = value.ok() ? FindPath(*value, "messages") : nullptr;
+  if (messages == nullptr || !messages->is_array()) {
+    asked.question = "no messages";
+    return asked;
+  }
+  const size_t count = messages->get_array().size();  // a repair adds some, and is a question of its own
+  size_t bytes = 0;
   for (const json::value& message : messages->get_array()) {
-    const json::value* role = FindPath(message, "role");
-    const json::value* content = FindPath(message, "content");
-    if (role == nullptr || content == nullptr || !content->is_string() || *role != "user") continue;
-    const std::string_view text(content->get_string().data(), content->get_string().size());
+    const std::string_view text = TextAt(message, "content");
+    bytes += text.size();
+    if (asked.marked || TextAt(message, "role") != "user") continue;
     const size_t begin = text.find("[[");
     const size_t end = text.find("]]");
     if (begin == std::string_view::npos || end == std::string_view::npos || end < begin) continue;
-    return fmt::format("{}#{}", text.substr(begin + 2, end - begin - 2), messages->get_array().size());
+    asked.question = fmt::format("{}#{}", text.substr(begin + 2, end - begin - 2), count);
+    asked.marked = true;
   }
-  return "no mark";
+  if (!asked.marked) asked.question = fmt::format("/{}#{}", Digest::Of(body).Hex(), count);
+  asked.model = TextAt(*value, "model");
+  asked.tokens = TokensIn(bytes);
+  if (const json::value* schema = FindPath(*value, "response_format.json_schema.schema")) {
+    asked.schema = json::serialize(*schema);
+  }
+  return asked;
+}
+
+// Fixed by the question.
+uint64_t NumberOf(const std::string& question, std::string_view purpose) {
+  const Digest digest = Digest::Of(fmt::format("{}\n{}", purpose, question));
+  uint64_t bits = 0;
+  for (size_t i = 0; i < 8; ++i) bits = bits << 8 | static_cast<uint8_t>(digest.bytes()[i]);
+  return bits;
 }
 
 // Uniform over [0, 1), fixed by the question: whether this question is one of the troublesome ones.
 double LotOf(const std::string& question, std::string_view purpose) {
-  const Digest digest = Digest::Of(fmt::format("{}\n{}", purpose, question));
-  uint32_t bits = 0;
-  for (int i = 0; i < 4; ++i) bits = bits << 8 | static_cast<uint8_t>(digest.bytes()[static_cast<size_t>(i)]);
-  return bits / 4294967296.0;
+  return static_cast<double>(NumberOf(question, purpose) >> 32) / 4294967296.0;
 }
 
 HttpResult Whole(int status, std::string body) {
@@ -50,16 +82,33 @@ HttpResult Whole(int status, std::string body) {
   return result;
 }
 
-std::string Completion(const std::string& text) {
+std::string Completion(const Asked& asked, const std::string& text) {
+  const int64_t tokens = TokensIn(text.size());
   json::object answer{
       {"id", "chatcmpl-1"},
       {"object", "chat.completion"},
-      {"model", "m"},
+      {"model", asked.model},
       {"choices", json::array{json::object{{"index", 0},
                                            {"finish_reason", "stop"},
                                            {"message", json::object{{"role", "assistant"}, {"content", text}}}}}},
-      {"usage", json::object{{"prompt_tokens", 10}, {"completion_tokens", 5}, {"total_tokens", 15}}}};
+      {"usage",
+       json::object{
+           {"prompt_tokens", asked.tokens}, {"completion_tokens", tokens}, {"total_tokens", asked.tokens + tokens}}}};
   return json::serialize(answer);
+}
+
+std::string TextFor(const Asked& asked, const ProviderHabits& habits) {
+  if (asked.question.ends_with("#1") && LotOf(asked.question, "schema") < habits.wrong_schema) return R"({"wrong":1})";
+  std::string text;
+  if (asked.marked) {
+    text = AnswerTo(asked.question);
+  } else {
+    const auto bytes = static_cast<size_t>(std::max(0, habits.answer_bytes));
+    const uint64_t seed = NumberOf(asked.question, "answer");
+    text = asked.schema.empty() ? backend::ExampleText(bytes, seed) : backend::ExampleFor(asked.schema, bytes, seed);
+  }
+  if (!asked.schema.empty() && LotOf(asked.question, "no JSON") < habits.no_json) text.resize(text.size() / 2);
+  return text;
 }
 
 std::string Refusal(std::string_view code) {
@@ -104,8 +153,10 @@ Task<HttpResult> SimulatedProvider::Send(HttpRequest request, HttpLimits limits,
   }
 
   const size_t at = log_.requests.size();
-  const std::string question = QuestionOf(request.body);
-  log_.requests.push_back({.question = question, .life = life_, .received = loop_.Now(), .left = {}});
+  const Asked asked = Read(request.body);
+  const std::string& question = asked.question;
+  log_.requests.push_back(
+      {.question = question, .model = asked.model, .life = life_, .received = loop_.Now(), .left = {}});
   const auto leave = [this, at](Fate fate) {
     log_.requests[at].fate = fate;
     log_.requests[at].left = loop_.Now();
@@ -120,7 +171,10 @@ Task<HttpResult> SimulatedProvider::Send(HttpRequest request, HttpLimits limits,
       !rate_limited && !server_error && !cut_before && !cut_in && !hang && falls_to(habits_.malformed);
   const bool retry_after = random_.Chance(0.5);
 
-  const TimePoint end = hang ? kNever : loop_.Now() + latency;
+  const std::string text = TextFor(asked, habits_);
+  const bool fails = rate_limited || server_error || cut_before || cut_in;
+  const Duration writing = fails ? Duration(0) : TokensIn(text.size()) * habits_.time_per_token;
+  const TimePoint end = hang ? kNever : loop_.Now() + latency + writing;
   const TimePoint patience = std::min(limits.deadline, loop_.Now() + limits.first_byte);
   Event over(loop_);
   if (cancel != nullptr) cancel->OnCancel([&over] { over.NotifyAll(); });
@@ -156,10 +210,7 @@ Task<HttpResult> SimulatedProvider::Send(HttpRequest request, HttpLimits limits,
     leave(Fate::kRejected);
     co_return Whole(retry_after ? 503 : 500, Refusal("server_error"));
   }
-  std::string body = Completion(AnswerTo(question));
-  if (question.ends_with("#1") && LotOf(question, "schema") < habits_.wrong_schema) {
-    body = Completion(R"({"wrong":1})");
-  }
+  std::string body = Completion(asked, text);
   if (cut_in) {
     leave(Fate::kLost);
     result = Whole(200, body.substr(0, body.size() / 2));

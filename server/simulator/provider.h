@@ -18,6 +18,8 @@ namespace millrace::simulator {
 struct ProviderHabits {
   Duration latency_median = std::chrono::milliseconds(200);
   double latency_sigma = 0.4;    // of a log-normal draw
+  Duration time_per_token{};     // of the answer
+  int answer_bytes = 200;        // of an answer to a question without a mark
   double refused = 0;            // connection refused: nothing is received
   double rate_limited = 0;       // 429, with Retry-After for half of them
   double server_error = 0;       // 500 or 503
@@ -26,6 +28,7 @@ struct ProviderHabits {
   double hangs = 0;              // received, never answered
   double malformed = 0;          // 200 with a body that is no JSON
   double wrong_schema = 0;       // by question: an answer that does not fit the schema, once
+  double no_json = 0;            // by question: an answer that is no JSON where a schema asks for some
   double refuses_for_good = 0;   // by question: 400
 };
 
@@ -41,8 +44,11 @@ enum class Fate {
 
 // One request that the provider received.
 struct Received {
-  std::string question;  // what stands between `[[` and `]]` in the first user message, and the number of messages
-  int life = 0;          // of the server, from 0
+  // What stands between `[[` and `]]` in the first user message, else `/` and the body's digest; `#` and the number of
+  // messages.
+  std::string question;
+  std::string model;
+  int life = 0;  // of the server, from 0
   TimePoint received{};
   TimePoint left{};  // when its answer left, or the connection was cut
   Fate fate = Fate::kInFlight;
@@ -56,8 +62,8 @@ class ProviderLog {
   std::map<std::string, int> PerQuestion() const;
 };
 
-// The text that the provider answers to a question: the same in every life, so that a disturbed run can be compared
-// with an undisturbed one.
+// The text that the provider answers to a question with a mark: the same in every life, so that a disturbed run can be
+// compared with an undisturbed one. (To others it makes up what fits the schema, fixed by the question too.)
 std::string AnswerTo(const std::string& question);
 
 // The provider as an HTTP client of one life.

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include "server/base/random.h"
+#include "server/simulator/parts.h"
 
 namespace millrace::simulator {
 namespace {
@@ -130,7 +131,21 @@ void ParkSome(Scenario& scenario, Random& random) {
   }
 }
 
-void DrawBlows(Scenario& scenario, Random& random) {
+}  // namespace
+
+void DrawTroubles(ProviderHabits& habits, Random& random) {
+  const auto draw = [&random](double& share, double most) {
+    if (random.Chance(0.4)) share = random.Uniform() * most;
+  };
+  draw(habits.refused, 0.2);
+  draw(habits.rate_limited, 0.3);
+  draw(habits.server_error, 0.3);
+  draw(habits.cut_before_answer, 0.2);
+  draw(habits.cut_in_answer, 0.2);
+  draw(habits.hangs, 0.03);
+}
+
+void DrawBlows(Scenario& scenario, Random& random, Duration span) {
   const int crashes = random.Chance(0.7) ? 1 + static_cast<int>(random.Below(4)) : 0;
   const bool power = random.Chance(0.4);
   const bool disk = random.Chance(0.3);
@@ -138,7 +153,6 @@ void DrawBlows(Scenario& scenario, Random& random) {
   const bool reads = random.Chance(0.2);
   const bool wall = random.Chance(0.3);
   const bool pause = random.Chance(0.3);
-  const Duration span = std::chrono::seconds(4);
   for (int life = 0; life <= crashes; ++life) {
     std::vector<BlowAt> blows;
     const auto add = [&](bool enabled, Blow blow, Duration longest) {
@@ -160,8 +174,6 @@ void DrawBlows(Scenario& scenario, Random& random) {
   }
 }
 
-}  // namespace
-
 Scenario DrawScenario(uint64_t seed) {
   Random random(seed);
   Scenario scenario;
@@ -169,34 +181,34 @@ Scenario DrawScenario(uint64_t seed) {
   DrawPipeline(scenario, random);
   DrawItems(scenario, random);
   scenario.durable = random.Chance(0.6) ? Durable::kSync : random.Chance(0.5) ? Durable::kInterval : Durable::kProcess;
-  scenario.concurrency = 1 + static_cast<int>(random.Below(30));
+  scenario.config = WriterConfig(1 + static_cast<int>(random.Below(30)));
   ProviderHabits& habits = scenario.habits;
   habits.latency_median = Between(random, std::chrono::milliseconds(5), std::chrono::milliseconds(400));
+  DrawTroubles(habits, random);
   const auto draw = [&random](double& share, double most) {
     if (random.Chance(0.4)) share = random.Uniform() * most;
   };
-  draw(habits.refused, 0.2);
-  draw(habits.rate_limited, 0.3);
-  draw(habits.server_error, 0.3);
-  draw(habits.cut_before_answer, 0.2);
-  draw(habits.cut_in_answer, 0.2);
-  draw(habits.hangs, 0.03);
   draw(habits.wrong_schema, 0.3);
   draw(habits.refuses_for_good, 0.1);
-  DrawBlows(scenario, random);
+  DrawBlows(scenario, random, std::chrono::seconds(4));
   scenario.cancel = random.Chance(0.1);
   scenario.cancel_at = Between(random, std::chrono::milliseconds(50), std::chrono::seconds(6));
   scenario.redrive = !scenario.cancel && random.Chance(0.3);
   scenario.racers = random.Chance(0.2) ? 4 : 1;
   if (random.Chance(0.25)) ParkSome(scenario, random);
+  scenario.run_again = seed % 2 == 0 && !scenario.cancel;
   return scenario;
 }
 
 Scenario Undisturbed(Scenario scenario) {
   ProviderHabits calm;
   calm.latency_median = scenario.habits.latency_median;
+  calm.latency_sigma = scenario.habits.latency_sigma;
+  calm.time_per_token = scenario.habits.time_per_token;
+  calm.answer_bytes = scenario.habits.answer_bytes;
   // What is fixed by the question is part of the result, not a disturbance.
   calm.wrong_schema = scenario.habits.wrong_schema;
+  calm.no_json = scenario.habits.no_json;
   calm.refuses_for_good = scenario.habits.refuses_for_good;
   scenario.habits = calm;
   scenario.lives.clear();

@@ -8,7 +8,9 @@
 
 #include "millrace/v1/pipeline.pb.h"
 #include "millrace/v1/run_service.pb.h"
+#include "millrace/v1/server_config.pb.h"
 #include "server/base/clock.h"
+#include "server/base/random.h"
 #include "server/simulator/provider.h"
 
 namespace millrace::simulator {
@@ -37,20 +39,29 @@ enum class Durable { kSync, kInterval, kProcess };
 struct Scenario {
   uint64_t seed = 0;
   v1::Pipeline pipeline;
-  std::vector<v1::InputItem> items;
-  bool items_with_request = true;  // else by AddItems, in parts
+  v1::CreateRunRequest request;      // parameters, limit and sample
+  std::vector<v1::InputItem> items;  // of the fetch `source`; none: the fetches read what they name
+  bool items_with_request = true;    // else by AddItems, in parts
   int parts = 1;
   Durable durable = Durable::kSync;
   ProviderHabits habits;
   std::vector<std::vector<BlowAt>> lives;  // blows of each life; after the last one nothing goes wrong
-  int concurrency = 8;                     // slots of the target
+  v1::ServerConfig config;                 // models and their slots
   bool cancel = false;                     // a client cancels the run at `cancel_at`
   Duration cancel_at{};
-  bool redrive = false;  // failed items are redriven at the end, with a healthy provider
-  int racers = 1;        // clients that create the run with one request_id at once
+  bool redrive = false;                        // failed items are redriven at the end, with a healthy provider
+  int racers = 1;                              // clients that create the run with one request_id at once
+  bool run_again = false;                      // a second run over the same items follows
+  bool read_back = true;                       // items, events and attempts are read at the end
+  Duration patience = std::chrono::hours(12);  // no life needs so long: most are over within seconds
 };
 
 Scenario DrawScenario(uint64_t seed);
+
+// Draws the parts of DrawScenario that are trouble: failures that a target may recover from, and blows in the first
+// `span` of each life.
+void DrawTroubles(ProviderHabits& habits, Random& random);
+void DrawBlows(Scenario& scenario, Random& random, Duration span);
 
 // The same pipeline and items with nothing going wrong: the reference.
 Scenario Undisturbed(Scenario scenario);

@@ -21,8 +21,6 @@ using std::chrono_literals::operator""s;
 constexpr char kRequestId[] = "simulated";
 constexpr int64_t kPlenty = int64_t{1} << 40;
 constexpr int64_t kReserve = 64 << 20;
-// No scenario needs so long: most of them are over within seconds.
-constexpr Duration kPatience = 12h;
 
 MemoryStoreOptions StoreOptions(const Scenario& scenario) {
   MemoryStoreOptions options;
@@ -44,7 +42,8 @@ MemoryStoreOptions StoreOptions(const Scenario& scenario) {
 // One life of the server, from its start to its death or the scenario's end.
 class Life {
  public:
-  Life(const Scenario& scenario, Mutant mutant, SimulatedClock& clock, MemoryDisk& disk, Played& played, int number)
+  Life(const Scenario& scenario, Mutant mutant, const Premises& premises, SimulatedClock& clock, MemoryDisk& disk,
+       Played& played, int number)
       : scenario_(scenario),
         blows_(static_cast<size_t>(number) < scenario.lives.size() ? scenario.lives[static_cast<size_t>(number)]
                                                                    : std::vector<BlowAt>()),
@@ -59,17 +58,17 @@ class Life {
         store_(WithMutant(mutant, memory_, loop_)),
         provider_(loop_, played.log, scenario.habits, random_.Fork(), number),
         http_(WithMutant(mutant, provider_)),
-        calls_(MakeSimulatedCalls(loop_, *pool_, *store_, *http_, random_.Fork(), scenario.concurrency)),
+        calls_(MakeSimulatedCalls(loop_, *pool_, *store_, *http_, random_.Fork(), scenario.config)),
         handler_(WithMutant(mutant, calls_->handler())),
-        stages_(SimulatedStages(played.sinks)),
+        stages_(premises.stages(played.sinks)),
         engine_({.loop = loop_,
                  .pool = *pool_,
                  .store = *store_,
                  .calls = *handler_,
                  .desk = calls_->desk(),
                  .stages = stages_,
-                 .files = NoFiles()},
-                random_.Fork(), SimulatedEngineOptions()) {}
+                 .files = premises.files},
+                random_.Fork(), premises.options) {}
 
   ~Life() { loop_.Abandon(); }
 
@@ -77,7 +76,8 @@ class Life {
   bool Live() {
     loop_.Spawn(Start());
     for (const BlowAt& blow : blows_) loop_.Spawn(Strike(blow));
-    const bool turned = loop_.RunUntil([this] { return over_ || death_.has_value(); }, clock_.Now() + kPatience);
+    const bool turned =
+        loop_.RunUntil([this] { return over_ || death_.has_value(); }, clock_.Now() + scenario_.patience);
     if (death_) {
       played_.deaths.push_back(*death_);
       return false;
@@ -107,13 +107,20 @@ class Life {
   }
 
   v1::CreateRunRequest Request() const {
-    v1::CreateRunRequest request;
-    *request.mutable_definition() = scenario_.pipeline;
+    v1::CreateRunRequest request = AnyRequest();
     request.set_request_id(kRequestId);
-    if (scenario_.items_with_request) {
-      for (const v1::InputItem& item : scenario_.items) *(*request.mutable_items())["source"].add_items() = item;
-    }
+    if (scenario_.items_with_request) AddItems(request);
     return request;
+  }
+
+  v1::CreateRunRequest AnyRequest() const {
+    v1::CreateRunRequest request = scenario_.request;
+    *request.mutable_definition() = scenario_.pipeline;
+    return request;
+  }
+
+  void AddItems(v1::CreateRunRequest& request) const {
+    for (const v1::InputItem& item : scenario_.items) *(*request.mutable_items())["source"].add_items() = item;
   }
 
   Task<void> Race() {
@@ -134,6 +141,7 @@ class Life {
         played_.created.push_back(run);
       } else if (Hopeless(response.status())) {
         played_.trouble = fmt::format("CreateRun: {}", response.status().ToString());
+        played_.refused = response.status();
         co_return;
       } else {
         co_await loop_.Sleep(200ms);
@@ -163,11 +171,12 @@ class Life {
     }
     // From here on it is only looked at: what strikes now would disturb the look, not the run.
     calm_ = true;
+    played_.done = loop_.Now();
     step_ = "read";
     if (const bool held = co_await ReadBack(run); !held) co_return;
     played_.ended = true;
     played_.end = loop_.Now();
-    if (scenario_.seed % 2 == 0 && !scenario_.cancel) co_await RunAgain();
+    if (scenario_.run_again) co_await RunAgain();
   }
 
   static bool Hopeless(const Status& status) {
@@ -276,6 +285,7 @@ class Life {
     const StatusOr<v1::GetRunResponse> response = co_await engine_.GetRun(get);
     if (Failed(response, "GetRun")) co_return false;
     played_.run = response->run();
+    if (!scenario_.read_back) co_return true;
     if (const bool held = co_await ReadItems(run, &played_.items); !held) co_return false;
     v1::WatchRunRequest watch;
     watch.set_run(run);
@@ -305,9 +315,8 @@ class Life {
   Task<void> RunAgain() {
     step_ = "run again";
     const size_t before = played_.log.requests.size();
-    v1::CreateRunRequest request;
-    *request.mutable_definition() = scenario_.pipeline;
-    for (const v1::InputItem& item : scenario_.items) *(*request.mutable_items())["source"].add_items() = item;
+    v1::CreateRunRequest request = AnyRequest();
+    AddItems(request);
     const StatusOr<v1::CreateRunResponse> response = co_await engine_.CreateRun(std::move(request), kNever);
     if (!response.ok()) co_return;
     if (const bool held = co_await WaitForEnd(response->run().name()); !held) co_return;
@@ -326,6 +335,7 @@ class Life {
   Task<void> Strike(BlowAt blow) {
     co_await loop_.Sleep(blow.at);
     if (calm_) co_return;
+    played_.struck.push_back({loop_.Now(), blow.blow});
     switch (blow.blow) {
       case Blow::kKill:
         Die(false);
@@ -398,16 +408,17 @@ class Life {
 
 }  // namespace
 
-Played Play(const Scenario& scenario, Mutant mutant) {
+Played Play(const Scenario& scenario, Mutant mutant, const Premises& premises) {
   Played played;
   SimulatedClock clock;
   MemoryDisk disk(scenario.seed);
   Random random(scenario.seed ^ 0x5bd1e995);
   disk.SetRoom(kPlenty);
+  played.begin = clock.Now();
   for (int number = 0;; ++number) {
     bool over = false;
     {
-      Life life(scenario, mutant, clock, disk, played, number);
+      Life life(scenario, mutant, premises, clock, disk, played, number);
       over = life.Live();
     }
     if (over) return played;

@@ -8,6 +8,7 @@
 
 #include "millrace/v1/run.pb.h"
 #include "server/simulator/mutants.h"
+#include "server/simulator/parts.h"
 #include "server/simulator/provider.h"
 #include "server/simulator/scenario.h"
 #include "server/simulator/sink.h"
@@ -22,10 +23,19 @@ struct Death {
   bool disk_trouble = false;  // a fault of the disk stood in the way of commits in this life
 };
 
+// A blow that fell.
+struct Struck {
+  TimePoint at{};
+  Blow blow = Blow::kKill;
+};
+
 // What a scenario came to.
 struct Played {
   bool ended = false;   // the run ended, and could be read
   std::string trouble;  // what stood in the way where it did not
+  Status refused;       // by CreateRun
+  TimePoint begin{};
+  TimePoint done{};  // when the run ended
   v1::Run run;
   std::vector<v1::Item> items;  // of all stages, by stage and ordinal
   std::vector<v1::RunEvent> events;
@@ -36,6 +46,7 @@ struct Played {
   std::optional<TimePoint> cancelled_at;  // when CancelRun was acknowledged
   ProviderLog log;
   SinkWorld sinks;
+  std::vector<Struck> struck;
   std::vector<Death> deaths;
   TimePoint end{};
   // A second run over the same items: what it asked, and whether it read back the same.
@@ -44,7 +55,7 @@ struct Played {
   std::vector<v1::Item> items_again;
 };
 
-Played Play(const Scenario& scenario, Mutant mutant = Mutant::kNone);
+Played Play(const Scenario& scenario, Mutant mutant = Mutant::kNone, const Premises& premises = {});
 
 // Every promise that was broken, in words; empty: none. `reference` is the same scenario undisturbed.
 std::vector<std::string> Violations(const Scenario& scenario, const Played& played, const Played& reference);
