@@ -3,7 +3,10 @@
 #include <grpcpp/ext/proto_server_reflection_plugin.h>
 #include <grpcpp/grpcpp.h>
 #include <grpcpp/health_check_service_interface.h>
+
 #include <optional>
+
+#include "grpc/health/v1/health.pb.h"
 
 #include "server/api/rpc.h"
 #include "server/api/services.h"
@@ -27,6 +30,8 @@ class GrpcServer final : public Server {
         std::chrono::milliseconds(200)));
 
     grpc::EnableDefaultHealthCheckService(true);
+    // gRPC's own health service has no descriptor: with this one linked, reflection can describe it.
+    grpc::health::v1::HealthCheckRequest::descriptor();
     grpc::reflection::InitProtoReflectionServerBuilderPlugin();
     grpc::ServerBuilder builder;
     services_ = MakeServices(host_);
