@@ -99,10 +99,6 @@ CLI::App* AddCommand(CLI::App& app, const std::string& name, const std::string& 
   return command;
 }
 
-bool IsFile(const std::string& pipeline) {
-  return pipeline.find('/') != std::string::npos || pipeline.ends_with(".yaml") || pipeline.ends_with(".yml");
-}
-
 StatusOr<v1::Pipeline> LoadPipeline(const std::string& path) {
   MR_ASSIGN_OR_RETURN(const std::string text, ReadFile(path));
   const std::filesystem::path folder = std::filesystem::path(path).parent_path();
@@ -110,19 +106,6 @@ StatusOr<v1::Pipeline> LoadPipeline(const std::string& path) {
   const StageRegistry stages = BuiltinStages();
   MR_ASSIGN_OR_RETURN(PipelineFile file, ReadPipeline(text, path, load, &stages));
   return std::move(file.pipeline);
-}
-
-Status ReadParameters(const std::vector<std::string>& given,
-                      google::protobuf::Map<std::string, v1::ParameterValue>& into) {
-  for (const std::string& entry : given) {
-    const size_t equals = entry.find('=');
-    if (equals == std::string::npos || equals == 0) {
-      return MakeError(absl::StatusCode::kInvalidArgument, "INVALID_FIELD",
-                       fmt::format("-p {}: expected NAME=VALUE", Excerpt(entry)));
-    }
-    into[entry.substr(0, equals)].set_string(entry.substr(equals + 1));
-  }
-  return absl::OkStatus();
 }
 
 }  // namespace millrace::cli

@@ -43,12 +43,16 @@ class Session {
   std::unique_ptr<client::Client> client_;
 };
 
+// All options and commands; `session` and `exit` must outlive the app. (app.cc)
+void BuildApp(CLI::App& app, Session& session, int& exit);
+
 // Each adds its commands to the app; the callback of a command sets `exit`.
 void AddPipelineCommands(CLI::App& app, Session& session, int& exit);
 void AddRunCommand(CLI::App& app, Session& session, int& exit);
 void AddRunsCommands(CLI::App& app, Session& session, int& exit);
 void AddItemCommands(CLI::App& app, Session& session, int& exit);
 void AddServerCommands(CLI::App& app, Session& session, int& exit);
+void AddSimulateCommand(CLI::App& app, Session& session, int& exit);
 
 // Takes Ctrl-C and SIGTERM on a thread of its own. Before any other thread is made.
 void WatchInterrupts();
@@ -57,16 +61,10 @@ void WatchInterrupts();
 CLI::App* AddCommand(CLI::App& app, const std::string& name, const std::string& description,
                      const std::string& examples);
 
-// A PIPELINE with `.yaml` or a slash is a file, else an applied name.
-bool IsFile(const std::string& pipeline);
 // Reads a pipeline and its definition files; errors with file, line and column.
 StatusOr<v1::Pipeline> LoadPipeline(const std::string& path);
 
-// `k=v` into a request's parameters.
-Status ReadParameters(const std::vector<std::string>& given,
-                      google::protobuf::Map<std::string, v1::ParameterValue>& into);
-
-// Watches a run to its end and prints what was done; the exit status. (progress.cc)
+// Watches a run to its end and prints what was done; the exit status. (follow.cc)
 int FollowRun(Session& session, client::Client& client, const std::string& run, int64_t after);
 
 }  // namespace millrace::cli

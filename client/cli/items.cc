@@ -3,6 +3,7 @@
 
 #include <iostream>
 
+#include "client/cli/arguments.h"
 #include "client/cli/commands.h"
 #include "client/cli/output.h"
 
@@ -23,15 +24,9 @@ int ListItems(Session& session, const ItemArguments& arguments) {
   request.set_run(arguments.run);
   request.set_stage(arguments.stage);
   for (const std::string& name : arguments.states) {
-    std::string upper = name;
-    std::transform(upper.begin(), upper.end(), upper.begin(), [](char c) { return c >= 'a' && c <= 'z' ? c - 32 : c; });
-    v1::ItemState state = v1::ITEM_STATE_UNSPECIFIED;
-    if (!v1::ItemState_Parse("ITEM_STATE_" + upper, &state)) {
-      return PrintError(
-          MakeError(absl::StatusCode::kInvalidArgument, "INVALID_FIELD",
-                    fmt::format("--state {}: expected ok, degraded, failed, skipped or parked", Excerpt(name))));
-    }
-    request.add_states(state);
+    const StatusOr<v1::ItemState> state = ReadItemState(name);
+    if (!state.ok()) return PrintError(state.status());
+    request.add_states(*state);
   }
   const StatusOr<client::Client*> client = session.Connect();
   if (!client.ok()) return PrintError(client.status());
@@ -66,18 +61,18 @@ int ListItems(Session& session, const ItemArguments& arguments) {
 }
 
 void PrintCall(const v1::CallExplanation& call) {
-  std::cout << fmt::format(
-      "  call {} to {}{}\n", call.call_key().substr(0, 12), call.model(),
-      call.cache_hit()
-          ? fmt::format(": remembered, answered by {} at {}",
-                        call.answered_by_run().empty() ? "generate" : call.answered_by_run(), Time(call.answer_time()))
-          : "");
+  std::cout << fmt::format("  call {} to {}{}\n", Safe(call.call_key(), 12), Safe(call.model()),
+                           call.cache_hit()
+                               ? fmt::format(": remembered, answered by {} at {}",
+                                             call.answered_by_run().empty() ? "generate" : Safe(call.answered_by_run()),
+                                             Time(call.answer_time()))
+                               : "");
   if (!call.system().empty()) std::cout << "    system  " << Safe(call.system(), 2000) << "\n";
   std::cout << "    prompt  " << Safe(call.prompt(), 2000) << "\n";
   std::cout << "    answer  " << Safe(call.answer(), 2000) << "\n";
   for (const v1::Attempt& attempt : call.attempts()) {
     std::cout << fmt::format("    attempt {} at {}/{}: {}, {} s, {} + {} tokens, {}{}\n", attempt.number(),
-                             attempt.backend(), attempt.model(), v1::AttemptOutcome_Name(attempt.outcome()).substr(16),
+                             Safe(attempt.backend()), Safe(attempt.model()), OutcomeName(attempt.outcome()),
                              Seconds(attempt.latency()), Count(attempt.input_tokens()), Count(attempt.output_tokens()),
                              attempt.has_cost_nano_usd() ? Cost(attempt.cost_nano_usd(), 0) : "unpriced",
                              attempt.error().empty() ? "" : ": " + Safe(attempt.error(), 500));
@@ -99,11 +94,11 @@ int Why(Session& session, const ItemArguments& arguments) {
   }
   for (const v1::StageExplanation& stage : response->stages()) {
     const v1::Item& item = stage.item();
-    std::cout << fmt::format("{} {}: {}", item.stage(), Safe(item.id(), 256), StateName(item.state()));
+    std::cout << fmt::format("{} {}: {}", Safe(item.stage()), Safe(item.id(), 256), StateName(item.state()));
     switch (item.origin()) {
       case v1::ORIGIN_MEMO:
         std::cout << fmt::format(", remembered: computed by {} at {}",
-                                 stage.computed_by_run().empty() ? "an earlier run" : stage.computed_by_run(),
+                                 stage.computed_by_run().empty() ? "an earlier run" : Safe(stage.computed_by_run()),
                                  Time(stage.computed_time()));
         break;
       case v1::ORIGIN_PASSED:

@@ -7,7 +7,6 @@
 
 #include "client/cli/commands.h"
 #include "client/cli/output.h"
-#include "server/coordinator.h"
 
 namespace millrace::cli {
 
@@ -21,28 +20,8 @@ int Main(int argc, char** argv) {
   Session session;
   if (const char* server = std::getenv("MILLRACE_SERVER")) session.server = server;
   int exit = kDone;
-  CLI::App app(
-      "millrace: runs pipelines of LLM calls, remembers every answer, and goes on where it was.\n"
-      "Without --server (or MILLRACE_SERVER) it works on a data directory of its own, with no server.",
-      "millrace");
-  app.require_subcommand(1);
-  app.fallthrough();
-  app.set_version_flag("--version", kVersion);
-  app.add_option("--server", session.server, "Address of a millraced, HOST:PORT (default: MILLRACE_SERVER)");
-  app.add_flag("--local", session.local, "Use the data directory, whatever MILLRACE_SERVER says");
-  app.add_option("--data-dir", session.data_dir, "Data directory without a server")->capture_default_str();
-  app.add_option("--config", session.config, "Configuration without a server (default: millrace.yaml, else built in)");
-  app.add_option("--format", session.format, "text, or json: the answer's protobuf JSON on stdout")
-      ->check(CLI::IsMember({"text", "json", "jsonl"}))
-      ->capture_default_str();
-  app.footer(
-      "Exit status: 0 done, 1 the run failed, 2 usage or configuration, 3 done with failed items, 5 server not\n"
-      "reachable, 130 interrupted.");
-  AddPipelineCommands(app, session, exit);
-  AddRunCommand(app, session, exit);
-  AddRunsCommands(app, session, exit);
-  AddItemCommands(app, session, exit);
-  AddServerCommands(app, session, exit);
+  CLI::App app;
+  BuildApp(app, session, exit);
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {

@@ -5,17 +5,16 @@
 #include <google/protobuf/util/json_util.h>
 
 #include <algorithm>
-#include <cstdio>
+#include <cstdint>
 #include <ctime>
 #include <iostream>
 
 namespace millrace::cli {
 namespace {
 
-// Columns that a text takes on a terminal: its characters, near enough.
-size_t Width(std::string_view text) {
-  return static_cast<size_t>(
-      std::count_if(text.begin(), text.end(), [](char c) { return (static_cast<unsigned char>(c) & 0xc0) != 0x80; }));
+// A newer server may have values that have no name here.
+std::string NameAfter(std::string_view prefix, const std::string& name) {
+  return name.empty() ? "UNKNOWN" : name.substr(prefix.size());
 }
 
 }  // namespace
@@ -34,10 +33,24 @@ void PrintJson(const google::protobuf::Message& message, Layout layout) {
 }
 
 int PrintError(const Status& status) {
-  std::cerr << fmt::format("millrace: {} ({})\n", MessageOf(status), ReasonOf(status));
+  std::cerr << ErrorText(status);
+  return ExitOf(status);
+}
+
+std::string ErrorText(const Status& status) {
+  std::string text = fmt::format("millrace: {} ({})\n", Safe(MessageOf(status), 2048), Safe(ReasonOf(status)));
   for (const FieldViolation& violation : ViolationsOf(status)) {
-    std::cerr << fmt::format("  {}: {}\n", violation.field, violation.description);
+    text += violation.field.empty()
+                ? fmt::format("  {}\n", Safe(violation.description, 2048))
+                : fmt::format("  {}: {}\n", Safe(violation.field, 1024), Safe(violation.description, 2048));
   }
+  if (const std::optional<Duration> delay = RetryDelayOf(status)) {
+    text += fmt::format("  try again in {:.1f} s\n", std::chrono::duration<double>(*delay).count());
+  }
+  return text;
+}
+
+int ExitOf(const Status& status) {
   switch (status.code()) {
     case absl::StatusCode::kUnavailable:
       return kUnreachable;
@@ -56,23 +69,25 @@ int PrintError(const Status& status) {
 }
 
 std::string Table(const std::vector<std::vector<std::string>>& rows) {
+  std::vector<std::vector<std::string>> cells = rows;
   std::vector<size_t> widths;
-  for (const std::vector<std::string>& row : rows) {
+  for (std::vector<std::string>& row : cells) {
     widths.resize(std::max(widths.size(), row.size()));
-    for (size_t i = 0; i < row.size(); ++i) widths[i] = std::max(widths[i], Width(row[i]));
+    for (size_t i = 0; i < row.size(); ++i) {
+      row[i] = Safe(row[i], SIZE_MAX);
+      widths[i] = std::max(widths[i], DisplayWidth(row[i]));
+    }
   }
   std::string text;
-  for (const std::vector<std::string>& row : rows) {
+  for (const std::vector<std::string>& row : cells) {
     for (size_t i = 0; i < row.size(); ++i) {
       text += row[i];
-      if (i + 1 < row.size()) text.append(widths[i] - Width(row[i]) + 2, ' ');
+      if (i + 1 < row.size()) text.append(widths[i] - DisplayWidth(row[i]) + 2, ' ');
     }
     text.push_back('\n');
   }
   return text;
 }
-
-std::string Safe(std::string_view text, size_t limit) { return Excerpt(text, limit); }
 
 std::string Count(int64_t number) {
   std::string digits = std::to_string(number);
@@ -87,21 +102,27 @@ std::string Seconds(const google::protobuf::Duration& duration) {
   return seconds < 0.1 ? fmt::format("{:.2f}", seconds) : fmt::format("{:.1f}", seconds);
 }
 
+std::string LongTime(const google::protobuf::Duration& duration) {
+  const double seconds = static_cast<double>(duration.seconds()) + duration.nanos() / 1e9;
+  if (seconds < 0.0995) return fmt::format("{:.0f} ms", seconds * 1000);
+  if (seconds < 99.95) return fmt::format("{:.1f} s", seconds);
+  const auto whole = static_cast<int64_t>(seconds + 0.5);
+  if (whole < 6000) return fmt::format("{} min {:02} s", whole / 60, whole % 60);
+  if (whole < 72 * 3600) return fmt::format("{} h {:02} min", whole / 3600, whole / 60 % 60);
+  return fmt::format("{} days {:02} h", Count(whole / 86400), whole / 3600 % 24);
+}
+
 std::string Time(const google::protobuf::Timestamp& time) {
   if (time.seconds() == 0) return "-";
   return fmt::format("{:%Y-%m-%d %H:%M:%S} UTC", fmt::gmtime(static_cast<std::time_t>(time.seconds())));
 }
 
-std::string StateName(v1::RunState state) {
-  return v1::RunState_Name(state).substr(std::string_view("RUN_STATE_").size());
-}
-
-std::string StateName(v1::ItemState state) {
-  return v1::ItemState_Name(state).substr(std::string_view("ITEM_STATE_").size());
-}
-
-std::string ReasonName(v1::ErrorReason reason) {
-  return v1::ErrorReason_Name(reason).substr(std::string_view("ERROR_REASON_").size());
+std::string StateName(v1::RunState state) { return NameAfter("RUN_STATE_", v1::RunState_Name(state)); }
+std::string StateName(v1::ItemState state) { return NameAfter("ITEM_STATE_", v1::ItemState_Name(state)); }
+std::string ReasonName(v1::ErrorReason reason) { return NameAfter("ERROR_REASON_", v1::ErrorReason_Name(reason)); }
+std::string WaitName(v1::WaitingOn::Reason reason) { return NameAfter("REASON_", v1::WaitingOn::Reason_Name(reason)); }
+std::string OutcomeName(v1::AttemptOutcome outcome) {
+  return NameAfter("ATTEMPT_OUTCOME_", v1::AttemptOutcome_Name(outcome));
 }
 
 std::string Cost(int64_t nano_usd, int64_t unpriced_attempts) {

@@ -28,17 +28,25 @@ void PrintJson(const google::protobuf::Message& message, Layout layout = Layout:
 
 // The error with its wrong fields on stderr; the exit status that goes with it.
 int PrintError(const Status& status);
+// The lines of PrintError.
+std::string ErrorText(const Status& status);
+int ExitOf(const Status& status);
 
-// Columns, as wide as they need to be; the last one is not padded. The first row is the header.
+// Columns, as wide as they need to be; the last one is not padded. The first row is the header. Cells are escaped.
 std::string Table(const std::vector<std::vector<std::string>>& rows);
 
-// Text of others for a terminal: control characters escaped, at most `limit` bytes, on one line.
+// Text of others for a terminal, on one line and at most `limit` bytes: control characters, marks that hide or turn
+// writing, and what is no UTF-8 are escaped. (terminal_text.cc)
 std::string Safe(std::string_view text, size_t limit = 200);
+// Columns that such a text takes on a terminal. (terminal_text.cc)
+size_t DisplayWidth(std::string_view text);
 
 // 7,483
 std::string Count(int64_t number);
 // 3.2 (seconds, to the precision that matters)
 std::string Seconds(const google::protobuf::Duration& duration);
+// 35 ms, 3.2 s, 4 min 05 s, 2 h 03 min, 3 days 04 h
+std::string LongTime(const google::protobuf::Duration& duration);
 // 2026-11-21 10:31:39 UTC; `-` where there is none.
 std::string Time(const google::protobuf::Timestamp& time);
 // RUNNING for RUN_STATE_RUNNING.
@@ -46,6 +54,10 @@ std::string StateName(v1::RunState state);
 std::string StateName(v1::ItemState state);
 // TARGET_FAILED for ERROR_REASON_TARGET_FAILED.
 std::string ReasonName(v1::ErrorReason reason);
+// USER for REASON_USER.
+std::string WaitName(v1::WaitingOn::Reason reason);
+// ANSWERED for ATTEMPT_OUTCOME_ANSWERED.
+std::string OutcomeName(v1::AttemptOutcome outcome);
 // $0.0123; `unpriced` where an attempt has no known price.
 std::string Cost(int64_t nano_usd, int64_t unpriced_attempts);
 

@@ -3,6 +3,7 @@
 
 #include <iostream>
 
+#include "client/cli/arguments.h"
 #include "client/cli/commands.h"
 #include "client/cli/output.h"
 #include "server/config/schema.h"
@@ -16,7 +17,7 @@ int Validate(const std::string& path, bool json) {
   if (json) {
     PrintJson(*pipeline);
   } else {
-    std::cout << fmt::format("{}: pipeline {} with {} stages is right\n", path, pipeline->name(),
+    std::cout << fmt::format("{}: pipeline {} with {} stages is right\n", Safe(path, 1024), pipeline->name(),
                              pipeline->stages_size());
   }
   return kDone;
@@ -73,7 +74,7 @@ int Apply(Session& session, const std::string& path) {
   if (session.json()) {
     PrintJson(*response);
   } else {
-    std::cout << fmt::format("pipeline {} version {}: {}\n", response->pipeline().pipeline().name(),
+    std::cout << fmt::format("pipeline {} version {}: {}\n", Safe(response->pipeline().pipeline().name()),
                              response->pipeline().version(), response->changed() ? "applied" : "unchanged");
   }
   return kDone;

@@ -4,6 +4,7 @@
 #include <fstream>
 #include <iostream>
 
+#include "client/cli/arguments.h"
 #include "client/cli/commands.h"
 #include "client/cli/output.h"
 
@@ -23,31 +24,8 @@ struct RunArguments {
   bool refresh = false;
 };
 
-// A stage and the file that is its input.
-struct Input {
-  std::string stage;
-  std::string file;
-};
-
-StatusOr<std::vector<Input>> ReadInputs(const std::vector<std::string>& given) {
-  std::vector<Input> inputs;
-  for (const std::string& entry : given) {
-    const size_t equals = entry.find('=');
-    if (equals == std::string::npos || equals == 0) {
-      return MakeError(absl::StatusCode::kInvalidArgument, "INVALID_FIELD",
-                       fmt::format("--input {}: expected STAGE=FILE", Excerpt(entry)));
-    }
-    inputs.push_back({entry.substr(0, equals), entry.substr(equals + 1)});
-    if (!std::ifstream(inputs.back().file, std::ios::binary)) {
-      return MakeError(absl::StatusCode::kNotFound, "FILE_ERROR",
-                       fmt::format("--input {}: the file can't be read", Excerpt(entry, 256)));
-    }
-  }
-  return inputs;
-}
-
 // Sends a file from where the server is: after a repeated request it already has a part.
-Status SendInput(client::Client& client, const std::string& run, const Input& input) {
+Status SendInput(client::Client& client, const std::string& run, const InputFile& input) {
   std::ifstream file(input.file, std::ios::binary);
   v1::AddItemsRequest request;
   request.set_run(run);
@@ -70,6 +48,22 @@ Status SendInput(client::Client& client, const std::string& run, const Input& in
   return client.CloseInput(close).status();
 }
 
+// Where a run failed since the server may not read its input: how to send it. Empty: it is not so.
+std::string InputHint(client::Client& client, const v1::CreateRunRequest& request, const std::string& run) {
+  v1::GetRunRequest get_run;
+  get_run.set_run(run);
+  const StatusOr<v1::GetRunResponse> failed = client.GetRun(get_run);
+  if (!failed.ok() || failed->run().error().reason() != v1::ERROR_REASON_FILE_NOT_ALLOWED) return "";
+  v1::Pipeline pipeline = request.definition();
+  if (!request.has_definition()) {
+    v1::GetPipelineRequest get;
+    get.set_name(request.pipeline());
+    StatusOr<v1::GetPipelineResponse> response = client.GetPipeline(get);
+    if (response.ok()) pipeline.Swap(response->mutable_pipeline()->mutable_pipeline());
+  }
+  return InputAdvice(FilesOfFetches(pipeline, request.parameters()), failed->run().error().stage());
+}
+
 int Run(Session& session, const RunArguments& arguments) {
   v1::CreateRunRequest request;
   if (IsFile(arguments.pipeline)) {
@@ -82,9 +76,9 @@ int Run(Session& session, const RunArguments& arguments) {
   if (Status status = ReadParameters(arguments.parameters, *request.mutable_parameters()); !status.ok()) {
     return PrintError(status);
   }
-  const StatusOr<std::vector<Input>> inputs = ReadInputs(arguments.inputs);
+  const StatusOr<std::vector<InputFile>> inputs = ReadInputs(arguments.inputs);
   if (!inputs.ok()) return PrintError(inputs.status());
-  for (const Input& input : *inputs) request.add_client_inputs(input.stage);
+  for (const InputFile& input : *inputs) request.add_client_inputs(input.stage);
   request.set_limit(arguments.limit);
   request.set_sample(arguments.sample);
   request.set_request_id(arguments.request_id);
@@ -93,25 +87,21 @@ int Run(Session& session, const RunArguments& arguments) {
   const StatusOr<client::Client*> client = session.Connect();
   if (!client.ok()) return PrintError(client.status());
   const StatusOr<v1::CreateRunResponse> created = (*client)->CreateRun(request);
-  if (!created.ok()) {
-    const int exit = PrintError(created.status());
-    if (ReasonOf(created.status()) == "FILE_NOT_ALLOWED") {
-      std::cerr << "  `--input STAGE=FILE` sends a file of yours instead\n";
-    }
-    return exit;
-  }
+  if (!created.ok()) return PrintError(created.status());
   const std::string& run = created->run().name();
-  std::cerr << fmt::format("run {}{}\n", run, created->existed() ? " (created before by the same request)" : "");
-  for (const Input& input : *inputs) {
+  std::cerr << fmt::format("run {}{}\n", Safe(run), created->existed() ? " (created before by the same request)" : "");
+  for (const InputFile& input : *inputs) {
     const Status status = SendInput(**client, run, input);
     if (!status.ok() && ReasonOf(status) != "WRONG_RUN_STATE") return PrintError(status);
   }
   if (arguments.detach) {
     if (session.json()) PrintJson(*created);
-    if (!session.json()) std::cout << run << "\n";
+    if (!session.json()) std::cout << Safe(run) << "\n";
     return kDone;
   }
-  return FollowRun(session, **client, run, 0);
+  const int exit = FollowRun(session, **client, run, 0);
+  if (exit == kRunFailed) std::cerr << InputHint(**client, request, run);
+  return exit;
 }
 
 }  // namespace

@@ -3,6 +3,7 @@
 
 #include <iostream>
 
+#include "client/cli/arguments.h"
 #include "client/cli/commands.h"
 #include "client/cli/output.h"
 
@@ -25,15 +26,9 @@ int List(Session& session, const RunsArguments& arguments) {
   request.set_pipeline(arguments.pipeline);
   request.set_page_size(arguments.limit);
   for (const std::string& name : arguments.states) {
-    v1::RunState state = v1::RUN_STATE_UNSPECIFIED;
-    std::string upper = name;
-    std::transform(upper.begin(), upper.end(), upper.begin(), [](char c) { return c >= 'a' && c <= 'z' ? c - 32 : c; });
-    if (!v1::RunState_Parse("RUN_STATE_" + upper, &state)) {
-      return PrintError(MakeError(
-          absl::StatusCode::kInvalidArgument, "INVALID_FIELD",
-          fmt::format("--state {}: expected queued, running, paused, succeeded, failed or cancelled", Excerpt(name))));
-    }
-    request.add_states(state);
+    const StatusOr<v1::RunState> state = ReadRunState(name);
+    if (!state.ok()) return PrintError(state.status());
+    request.add_states(*state);
   }
   const StatusOr<client::Client*> client = session.Connect();
   if (!client.ok()) return PrintError(client.status());
@@ -56,8 +51,8 @@ int List(Session& session, const RunsArguments& arguments) {
 
 void PrintRun(const v1::Run& run) {
   std::cout << fmt::format(
-      "run       {}\npipeline  {} ({})\nstate     {}\ncreated   {}\nended     {}\nworked    {} s\n", run.name(),
-      run.pipeline(), run.pipeline_digest().substr(0, 12), StateName(run.state()), Time(run.create_time()),
+      "run       {}\npipeline  {} ({})\nstate     {}\ncreated   {}\nended     {}\nworked    {} s\n", Safe(run.name()),
+      Safe(run.pipeline()), Safe(run.pipeline_digest(), 12), StateName(run.state()), Time(run.create_time()),
       Time(run.end_time()), Seconds(run.active_time()));
   if (run.has_error()) {
     std::cout << fmt::format("error     {} ({})\n", Safe(run.error().message(), 1024),
@@ -65,8 +60,8 @@ void PrintRun(const v1::Run& run) {
   }
   if (run.has_waiting_on()) {
     const v1::WaitingOn& waiting = run.waiting_on();
-    std::cout << fmt::format("waits on  {} {} since {}: {}\n", v1::WaitingOn::Reason_Name(waiting.reason()).substr(7),
-                             Safe(waiting.object()), Time(waiting.since()), Safe(waiting.remedy()));
+    std::cout << fmt::format("waits on  {} {} since {}: {}\n", WaitName(waiting.reason()), Safe(waiting.object()),
+                             Time(waiting.since()), Safe(waiting.remedy()));
   }
   std::vector<std::vector<std::string>> rows = {{"STAGE", "KIND", "IN", "OK", "REUSED", "DEGRADED", "FAILED", "SKIPPED",
                                                  "CALLS", "HITS", "ATTEMPTS", "TOKENS IN", "OUT", "COST", "SECONDS"}};
@@ -79,7 +74,7 @@ void PrintRun(const v1::Run& run) {
   }
   std::cout << Table(rows);
   for (const v1::MeasureValue& measure : run.measures()) {
-    std::cout << fmt::format("{}: {}\n", measure.name(),
+    std::cout << fmt::format("{}: {}\n", Safe(measure.name()),
                              measure.has_value() ? fmt::format("{:.4g}", measure.value()) : "-");
   }
 }
@@ -132,12 +127,9 @@ int Redrive(Session& session, const RunsArguments& arguments) {
   request.set_run(arguments.run);
   request.set_stage(arguments.stage);
   if (!arguments.reason.empty()) {
-    v1::ErrorReason reason = v1::ERROR_REASON_UNSPECIFIED;
-    if (!v1::ErrorReason_Parse("ERROR_REASON_" + arguments.reason, &reason)) {
-      return PrintError(MakeError(absl::StatusCode::kInvalidArgument, "INVALID_FIELD",
-                                  fmt::format("--reason {}: no such reason", Excerpt(arguments.reason))));
-    }
-    request.set_reason(reason);
+    const StatusOr<v1::ErrorReason> reason = ReadReason(arguments.reason);
+    if (!reason.ok()) return PrintError(reason.status());
+    request.set_reason(*reason);
   }
   for (const std::string& item : arguments.items) request.add_item_ids(item);
   const StatusOr<client::Client*> client = session.Connect();

@@ -63,7 +63,7 @@ int Generate(Session& session, const ServerArguments& arguments) {
   // The answer as it is: it may be redirected. What steers a terminal is taken out line by line.
   std::istringstream lines(response->text());
   for (std::string line; std::getline(lines, line);) std::cout << Safe(line, SIZE_MAX) << "\n";
-  std::cerr << fmt::format("{}/{}{}, {} + {} tokens\n", response->backend(), response->model(),
+  std::cerr << fmt::format("{}/{}{}, {} + {} tokens\n", Safe(response->backend()), Safe(response->model()),
                            response->cache_hit() ? ", remembered" : "", Count(response->input_tokens()),
                            Count(response->output_tokens()));
   return kDone;

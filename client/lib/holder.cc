@@ -7,8 +7,10 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <chrono>
 #include <cstring>
 #include <filesystem>
+#include <thread>
 
 #include "server/config/server_config.h"
 #include "server/coordinator.h"
@@ -18,6 +20,8 @@ namespace {
 
 namespace fs = std::filesystem;
 
+constexpr std::chrono::seconds kHeldPatience(3);
+constexpr std::chrono::milliseconds kHeldPause(20);
 constexpr char kSocket[] = "millrace.sock";
 constexpr char kDefaultConfig[] = "millrace.yaml";
 
@@ -37,6 +41,12 @@ bool SomebodyListens(int directory_fd) {
 
 }  // namespace
 
+std::string ConfigPath(const std::string& given) {
+  std::error_code error;
+  if (!given.empty()) return given;
+  return fs::exists(kDefaultConfig, error) ? std::string(kDefaultConfig) : std::string();
+}
+
 Holder::Holder() = default;
 
 Holder::~Holder() {
@@ -49,6 +59,18 @@ void Holder::Drain(Duration patience) {
 }
 
 StatusOr<std::unique_ptr<Holder>> Holder::Open(const std::string& data_dir, const std::string& config_path) {
+  // Between another's taking the store and its listening, and between its last answer and its letting go, there is
+  // neither a socket nor a store to be had.
+  const auto patience = std::chrono::steady_clock::now() + kHeldPatience;
+  while (true) {
+    StatusOr<std::unique_ptr<Holder>> holder = TryOpen(data_dir, config_path);
+    if (holder.ok() || ReasonOf(holder.status()) != "STORE_HELD") return holder;
+    if (std::chrono::steady_clock::now() >= patience) return holder;
+    std::this_thread::sleep_for(kHeldPause);
+  }
+}
+
+StatusOr<std::unique_ptr<Holder>> Holder::TryOpen(const std::string& data_dir, const std::string& config_path) {
   std::unique_ptr<Holder> holder(new Holder);
   holder->directory_fd_ = ::open(data_dir.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC);
   if (holder->directory_fd_ >= 0 && SomebodyListens(holder->directory_fd_)) {
@@ -57,10 +79,7 @@ StatusOr<std::unique_ptr<Holder>> Holder::Open(const std::string& data_dir, cons
     return holder;
   }
 
-  std::error_code error;
-  const std::string path = !config_path.empty()                ? config_path
-                           : fs::exists(kDefaultConfig, error) ? std::string(kDefaultConfig)
-                                                               : std::string();
+  const std::string path = ConfigPath(config_path);
   StatusOr<v1::ServerConfig> config = path.empty() ? BuiltinServerConfig() : LoadServerConfig(path);
   if (!config.ok()) return config.status();
   config->set_data_dir(data_dir);

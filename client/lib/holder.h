@@ -14,10 +14,15 @@ class Coordinator;
 
 namespace millrace::client {
 
+// The configuration that a command without a server uses: `given`, else `millrace.yaml` in the working directory; empty
+// where there is none.
+std::string ConfigPath(const std::string& given);
+
 // Whoever serves a data directory.
 class Holder {
  public:
-  // Connects to the socket in `data_dir` if somebody listens there; else opens the store, with the configuration of
+  // Connects to the socket in `data_dir` if somebody listens there; else opens the store (both again for a while where
+  // somebody else opened it just before and does not listen yet, or goes just now), with the configuration of
   // `config_path` (empty: `millrace.yaml` in the working directory where there is one, else built in: backend `local`
   // as model `local`). Runs may read and write below the working directory where the configuration names no `files`.
   static StatusOr<std::unique_ptr<Holder>> Open(const std::string& data_dir, const std::string& config_path);
@@ -35,6 +40,7 @@ class Holder {
 
  private:
   Holder();
+  static StatusOr<std::unique_ptr<Holder>> TryOpen(const std::string& data_dir, const std::string& config_path);
 
   std::unique_ptr<Coordinator> coordinator_;
   int directory_fd_ = -1;  // of the data directory: its socket's path may be too long for a socket address

@@ -121,47 +121,62 @@ std::string_view NameOf(Blow blow) {
 }
 
 // The figures of one target, out of the provider's log.
-struct Load {
-  std::vector<const Received*> requests;
+class Load {
+ public:
+  explicit Load(const Played& played) : played_(&played) {}
 
-  int32_t PeakInFlight(TimePoint end) const {
+  void Add(const Received& request) { requests_.push_back(&request); }
+
+  int64_t requests() const { return static_cast<int64_t>(requests_.size()); }
+  int64_t Count(std::initializer_list<Fate> fates) const {
+    return std::count_if(requests_.begin(), requests_.end(), [&fates](const Received* request) {
+      return std::find(fates.begin(), fates.end(), request->fate) != fates.end();
+    });
+  }
+
+  int32_t PeakInFlight() const {
     std::vector<std::pair<TimePoint, int>> changes;
-    for (const Received* request : requests) {
+    for (const Received* request : requests_) {
       changes.emplace_back(request->received, 1);
-      changes.emplace_back(EndOf(*request, end), -1);
+      changes.emplace_back(EndOf(*request), -1);
     }
-    std::sort(changes.begin(), changes.end());  // ends before begins of the same moment
+    std::sort(changes.begin(), changes.end());  // of one moment, ends before begins
     int32_t now = 0;
     int32_t peak = 0;
     for (const auto& [at, change] : changes) peak = std::max(peak, now += change);
     return peak;
   }
 
-  Duration ServiceTime(TimePoint end) const {
+  Duration ServiceTime() const {
     Duration sum{};
-    for (const Received* request : requests) sum += EndOf(*request, end) - request->received;
+    for (const Received* request : requests_) sum += EndOf(*request) - request->received;
     return sum;
   }
 
-  Duration Bound(int32_t slots, TimePoint end) const {
-    if (requests.empty()) return Duration(0);
+  Duration Bound(int32_t slots) const {
     Duration shortest = Duration::max();
     Duration longest{};
-    for (const Received* request : requests) {
-      const Duration time = EndOf(*request, end) - request->received;
+    for (const Received* request : requests_) {
+      const Duration time = EndOf(*request) - request->received;
       shortest = std::min(shortest, time);
       longest = std::max(longest, time);
     }
-    const int64_t rounds = (static_cast<int64_t>(requests.size()) + slots - 1) / slots;
-    if (shortest == longest) return rounds * longest;
-    return std::max(ServiceTime(end) / slots, longest);
+    if (shortest == longest) return (requests() + slots - 1) / slots * longest;
+    return std::max(ServiceTime() / slots, longest);
   }
 
  private:
-  // What a crash cut off was in flight to the end: it is not known when the provider gave up.
-  static TimePoint EndOf(const Received& request, TimePoint end) {
-    return request.fate == Fate::kInFlight ? std::max(end, request.received) : request.left;
+  // What was in flight when the server died ended with it, as far as the server's slots go.
+  TimePoint EndOf(const Received& request) const {
+    if (request.fate != Fate::kInFlight) return request.left;
+    for (const Death& death : played_->deaths) {
+      if (death.life == request.life) return death.at;
+    }
+    return std::max(played_->done, request.received);
   }
+
+  const Played* played_;
+  std::vector<const Received*> requests_;
 };
 
 class Simulator {
@@ -242,25 +257,22 @@ class Simulator {
                                  NameOf(struck.blow)));
     }
     std::map<std::string, Load> loads;
-    for (const Received& request : played.log.requests) loads[request.model].requests.push_back(&request);
+    for (const Received& request : played.log.requests) {
+      loads.try_emplace(request.model, played).first->second.Add(request);
+    }
     const std::map<std::string, int32_t> slots = SlotsOf();
     Duration bound{};
     for (const auto& [name, load] : loads) {
       v1::SimulatedTarget& target = *run.add_targets();
       target.set_name(name);
       target.set_slots(slots.at(name));
-      target.set_peak_in_flight(load.PeakInFlight(played.done));
-      target.set_requests(static_cast<int64_t>(load.requests.size()));
-      const auto count = [&load](std::initializer_list<Fate> fates) {
-        return std::count_if(load.requests.begin(), load.requests.end(), [&fates](const Received* request) {
-          return std::find(fates.begin(), fates.end(), request->fate) != fates.end();
-        });
-      };
-      target.set_answered(count({Fate::kAnswered}));
-      target.set_rejected(count({Fate::kRejected}));
-      target.set_lost(count({Fate::kLost, Fate::kInFlight, Fate::kMalformed}));
-      ToProto(load.ServiceTime(played.done), *target.mutable_service_time());
-      bound = std::max(bound, load.Bound(slots.at(name), played.done));
+      target.set_peak_in_flight(load.PeakInFlight());
+      target.set_requests(load.requests());
+      target.set_answered(load.Count({Fate::kAnswered}));
+      target.set_rejected(load.Count({Fate::kRejected}));
+      target.set_lost(load.Count({Fate::kLost, Fate::kInFlight}));
+      ToProto(load.ServiceTime(), *target.mutable_service_time());
+      bound = std::max(bound, load.Bound(slots.at(name)));
     }
     ToProto(bound, *run.mutable_bound());
   }

@@ -26,7 +26,8 @@ void Describe(uint64_t seed) {
   std::cout << fmt::format(
       "seed {}: {} items in {} parts{}, {}, {} slots{}{}, {} racers\n", seed, scenario.items.size(), scenario.parts,
       scenario.items_with_request ? " with the request" : "", kDurable[static_cast<int>(scenario.durable)],
-      scenario.concurrency, scenario.cancel ? fmt::format(", cancel at {:.3f} s", seconds(scenario.cancel_at)) : "",
+      scenario.config.models(0).targets(0).limits().max_concurrency(),
+      scenario.cancel ? fmt::format(", cancel at {:.3f} s", seconds(scenario.cancel_at)) : "",
       scenario.redrive ? ", redrive" : "", scenario.racers);
   for (const auto& stage : scenario.pipeline.stages()) std::cout << "  " << stage.ShortDebugString() << "\n";
   for (size_t life = 0; life < scenario.lives.size(); ++life) {

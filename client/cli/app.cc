@@ -1,0 +1,33 @@
+// The command line as a whole.
+#include "client/cli/commands.h"
+#include "server/coordinator.h"
+
+namespace millrace::cli {
+
+void BuildApp(CLI::App& app, Session& session, int& exit) {
+  app.name("millrace");
+  app.description(
+      "millrace: runs pipelines of LLM calls, remembers every answer, and goes on where it was.\n"
+      "Without --server (or MILLRACE_SERVER) it works on a data directory of its own, with no server.");
+  app.require_subcommand(1);
+  app.fallthrough();
+  app.set_version_flag("--version", kVersion);
+  app.add_option("--server", session.server, "Address of a millraced, HOST:PORT (default: MILLRACE_SERVER)");
+  app.add_flag("--local", session.local, "Use the data directory, whatever MILLRACE_SERVER says");
+  app.add_option("--data-dir", session.data_dir, "Data directory without a server")->capture_default_str();
+  app.add_option("--config", session.config, "Configuration without a server (default: millrace.yaml, else built in)");
+  app.add_option("--format", session.format, "text, or json: the answer's protobuf JSON on stdout")
+      ->check(CLI::IsMember({"text", "json", "jsonl"}))
+      ->capture_default_str();
+  app.footer(
+      "Exit status: 0 done, 1 the run failed, 2 usage or configuration, 3 done with failed items, 5 server not\n"
+      "reachable, 130 interrupted.");
+  AddPipelineCommands(app, session, exit);
+  AddRunCommand(app, session, exit);
+  AddRunsCommands(app, session, exit);
+  AddItemCommands(app, session, exit);
+  AddServerCommands(app, session, exit);
+  AddSimulateCommand(app, session, exit);
+}
+
+}  // namespace millrace::cli

@@ -1,0 +1,103 @@
+#include "client/cli/arguments.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <fstream>
+
+#include "client/cli/output.h"
+#include "server/config/binding.h"
+
+namespace millrace::cli {
+namespace {
+
+std::string Upper(std::string text) {
+  std::transform(text.begin(), text.end(), text.begin(),
+                 [](char c) { return c >= 'a' && c <= 'z' ? static_cast<char>(c - 'a' + 'A') : c; });
+  return text;
+}
+
+Status WrongArgument(std::string_view what) {
+  return MakeError(absl::StatusCode::kInvalidArgument, "INVALID_FIELD", what);
+}
+
+}  // namespace
+
+bool IsFile(const std::string& pipeline) {
+  return pipeline.find('/') != std::string::npos || pipeline.ends_with(".yaml") || pipeline.ends_with(".yml");
+}
+
+Status ReadParameters(const std::vector<std::string>& given,
+                      google::protobuf::Map<std::string, v1::ParameterValue>& into) {
+  for (const std::string& entry : given) {
+    const size_t equals = entry.find('=');
+    if (equals == std::string::npos || equals == 0) {
+      return MakeError(absl::StatusCode::kInvalidArgument, "INVALID_FIELD",
+                       fmt::format("-p {}: expected NAME=VALUE", Excerpt(entry)));
+    }
+    into[entry.substr(0, equals)].set_string(entry.substr(equals + 1));
+  }
+  return absl::OkStatus();
+}
+
+StatusOr<std::vector<InputFile>> ReadInputs(const std::vector<std::string>& given) {
+  std::vector<InputFile> inputs;
+  for (const std::string& entry : given) {
+    const size_t equals = entry.find('=');
+    if (equals == std::string::npos || equals == 0) {
+      return MakeError(absl::StatusCode::kInvalidArgument, "INVALID_FIELD",
+                       fmt::format("--input {}: expected STAGE=FILE", Excerpt(entry)));
+    }
+    inputs.push_back({entry.substr(0, equals), entry.substr(equals + 1)});
+    if (!std::ifstream(inputs.back().file, std::ios::binary)) {
+      return MakeError(absl::StatusCode::kNotFound, "FILE_ERROR",
+                       fmt::format("--input {}: the file can't be read", Excerpt(entry, 256)));
+    }
+  }
+  return inputs;
+}
+
+std::vector<InputFile> FilesOfFetches(const v1::Pipeline& pipeline,
+                                      const google::protobuf::Map<std::string, v1::ParameterValue>& parameters) {
+  std::vector<InputFile> files;
+  const StatusOr<BoundPipeline> bound = BindParameters(pipeline, parameters);
+  if (!bound.ok()) return files;
+  for (const v1::Stage& stage : bound->pipeline.stages()) {
+    const v1::Fetch& fetch = stage.fetch();
+    const std::string& path = fetch.has_csv() ? fetch.csv().path() : fetch.jsonl().path();
+    if (!path.empty()) files.push_back({stage.name(), path});
+  }
+  return files;
+}
+
+std::string InputAdvice(const std::vector<InputFile>& files, const std::string& stage) {
+  for (const InputFile& input : files) {
+    if (input.stage != stage) continue;
+    return fmt::format("the server reads only what its configuration allows; `--input {}={}` sends it your file\n",
+                       Safe(input.stage), Safe(input.file, 1024));
+  }
+  return "";
+}
+
+StatusOr<v1::RunState> ReadRunState(const std::string& name) {
+  v1::RunState state = v1::RUN_STATE_UNSPECIFIED;
+  if (v1::RunState_Parse("RUN_STATE_" + Upper(name), &state) && state != v1::RUN_STATE_UNSPECIFIED) return state;
+  return WrongArgument(
+      fmt::format("--state {}: expected queued, running, paused, succeeded, failed or cancelled", Excerpt(name)));
+}
+
+StatusOr<v1::ItemState> ReadItemState(const std::string& name) {
+  v1::ItemState state = v1::ITEM_STATE_UNSPECIFIED;
+  if (v1::ItemState_Parse("ITEM_STATE_" + Upper(name), &state) && state != v1::ITEM_STATE_UNSPECIFIED) return state;
+  return WrongArgument(fmt::format("--state {}: expected ok, degraded, failed, skipped or parked", Excerpt(name)));
+}
+
+StatusOr<v1::ErrorReason> ReadReason(const std::string& name) {
+  v1::ErrorReason reason = v1::ERROR_REASON_UNSPECIFIED;
+  if (v1::ErrorReason_Parse("ERROR_REASON_" + Upper(name), &reason) && reason != v1::ERROR_REASON_UNSPECIFIED) {
+    return reason;
+  }
+  return WrongArgument(fmt::format("--reason {}: no such reason", Excerpt(name)));
+}
+
+}  // namespace millrace::cli

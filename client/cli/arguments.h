@@ -1,0 +1,41 @@
+// What stands on a command line, read into values. Errors are INVALID_ARGUMENT (INVALID_FIELD) and name the option.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "millrace/v1/pipeline.pb.h"
+#include "millrace/v1/run.pb.h"
+#include "server/base/status.h"
+
+namespace millrace::cli {
+
+// A PIPELINE with `.yaml` or a slash is a file, else an applied name.
+bool IsFile(const std::string& pipeline);
+
+// `k=v` into a request's parameters.
+Status ReadParameters(const std::vector<std::string>& given,
+                      google::protobuf::Map<std::string, v1::ParameterValue>& into);
+
+// A stage and the file that is its input.
+struct InputFile {
+  std::string stage;
+  std::string file;
+};
+// `STAGE=FILE`; NOT_FOUND (FILE_ERROR) where a file can't be read.
+StatusOr<std::vector<InputFile>> ReadInputs(const std::vector<std::string>& given);
+
+// The files that a pipeline's fetches would read; none where the parameters don't fit it.
+std::vector<InputFile> FilesOfFetches(const v1::Pipeline& pipeline,
+                                      const google::protobuf::Map<std::string, v1::ParameterValue>& parameters);
+
+// What to do where the server may not read the file of `stage`, a line; empty where that is no fetch of a file.
+std::string InputAdvice(const std::vector<InputFile>& files, const std::string& stage);
+
+// `running`, in letters of any case.
+StatusOr<v1::RunState> ReadRunState(const std::string& name);
+StatusOr<v1::ItemState> ReadItemState(const std::string& name);
+// `SCHEMA`, in letters of any case.
+StatusOr<v1::ErrorReason> ReadReason(const std::string& name);
+
+}  // namespace millrace::cli

@@ -1,0 +1,104 @@
+// Follows a run to its end: its progress on stderr, what it came to on stdout.
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <iostream>
+
+#include "client/cli/commands.h"
+#include "client/cli/output.h"
+#include "client/cli/progress.h"
+
+namespace millrace::cli {
+namespace {
+
+std::string BackendNames(client::Client& client) {
+  const StatusOr<v1::ListModelsResponse> models = client.ListModels({});
+  if (!models.ok()) return "";
+  std::vector<std::string> names;
+  for (const v1::ModelInfo& model : models->models()) {
+    for (const v1::TargetInfo& target : model.targets()) {
+      if (std::find(names.begin(), names.end(), target.backend()) == names.end()) names.push_back(target.backend());
+    }
+  }
+  return names.size() == 1 ? names.front() : "";
+}
+
+bool HasEnded(v1::RunState state) { return state >= v1::RUN_STATE_SUCCEEDED; }
+
+int Conclude(Session& session, client::Client& client, const std::string& name) {
+  v1::GetRunRequest request;
+  request.set_run(name);
+  const StatusOr<v1::GetRunResponse> response = client.GetRun(request);
+  if (!response.ok()) return PrintError(response.status());
+  const v1::Run& run = response->run();
+  if (session.json()) PrintJson(*response);
+  int64_t failed = 0;
+  for (const v1::StageProgress& stage : run.stages()) failed += stage.failed();
+  std::ostream& out = session.json() ? std::cerr : std::cout;
+  for (const v1::MeasureValue& measure : run.measures()) {
+    out << fmt::format("  {}: {}\n", Safe(measure.name()),
+                       measure.has_value() ? fmt::format("{:.4g}", measure.value()) : "-");
+  }
+  for (const std::string& warning : run.warnings()) out << "  warning: " << Safe(warning, 1024) << "\n";
+  switch (run.state()) {
+    case v1::RUN_STATE_SUCCEEDED:
+      out << LastLine(run, BackendNames(client)) << "\n";
+      return failed > 0 ? kSomeFailed : kDone;
+    case v1::RUN_STATE_FAILED:
+      out << fmt::format("run {} failed: {} ({}{})\n", name, Safe(run.error().message(), 1024),
+                         run.error().stage().empty() ? "" : fmt::format("stage {}, ", Safe(run.error().stage())),
+                         ReasonName(run.error().reason()));
+      return kRunFailed;
+    case v1::RUN_STATE_CANCELLED:
+      out << fmt::format("run {} was cancelled\n", name);
+      return kRunFailed;
+    default:
+      out << fmt::format("run {} is {}: {}\n", name, StateName(run.state()), Safe(run.waiting_on().remedy(), 1024));
+      return kRunFailed;
+  }
+}
+
+}  // namespace
+
+int FollowRun(Session& session, client::Client& client, const std::string& run, int64_t after) {
+  const SystemClock clock;
+  Progress progress(std::cerr, ::isatty(STDERR_FILENO) == 1 ? Progress::Kind::kTerminal : Progress::Kind::kLog, clock);
+  v1::WatchRunRequest request;
+  request.set_run(run);
+  request.set_after(after);
+  bool ended = false;
+  bool paused = false;
+  session.OnInterrupt([&client] { client.Interrupt(); });
+  const Status status = client.WatchRun(request, [&](const v1::RunEvent& event) {
+    if (event.has_progress()) progress.Show(event.progress().run());
+    if (event.has_stage_done()) progress.StageDone(event.stage_done().stage());
+    if (event.has_warning()) progress.Say("warning: " + Safe(event.warning().message(), 1024));
+    if (event.has_state_changed()) {
+      // A redriven run has ended before: only its last end counts, and the stream ends there.
+      ended = HasEnded(event.state_changed().state());
+      paused = event.state_changed().state() == v1::RUN_STATE_PAUSED;
+      if (paused) progress.Say(fmt::format("run {} is paused", run));
+    }
+    return true;
+  });
+  progress.Clear();
+  session.OnInterrupt(nullptr);
+  if (session.interrupted()) {
+    client.Reset();
+    if (session.holds()) {
+      v1::PauseRunRequest pause;
+      pause.set_run(run);
+      const StatusOr<v1::PauseRunResponse> response = client.PauseRun(pause);
+      std::cerr << fmt::format("interrupted: run {} {}; `millrace resume {}{}` goes on with it\n", run,
+                               response.ok() ? "is paused" : "stops here", run, session.Flags());
+    } else {
+      std::cerr << fmt::format("interrupted: run {} goes on; `millrace watch {}{}` shows it\n", run, run,
+                               session.Flags());
+    }
+    return kInterrupted;
+  }
+  if (!status.ok()) return PrintError(status);
+  return Conclude(session, client, run);
+}
+
+}  // namespace millrace::cli

@@ -1,0 +1,91 @@
+#include "client/cli/arguments.h"
+
+#include <gmock/gmock.h>
+
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+
+namespace millrace::cli {
+namespace {
+
+using testing::HasSubstr;
+using testing::IsEmpty;
+
+TEST(ArgumentsTest, APipelineWithYamlOrASlashIsAFile) {
+  for (const char* file : {"pipeline.yaml", "p.yml", "./news", "configs/news-events"})
+    EXPECT_TRUE(IsFile(file)) << file;
+  for (const char* name : {"news-events", "yaml", ""}) EXPECT_FALSE(IsFile(name)) << name;
+}
+
+TEST(ArgumentsTest, ParametersAreSplitAtTheFirstEqualsSign) {
+  google::protobuf::Map<std::string, v1::ParameterValue> values;
+  ASSERT_TRUE(ReadParameters({"input=a=b.csv", "empty=", "n=3"}, values).ok());
+  EXPECT_EQ(values["input"].string(), "a=b.csv");
+  EXPECT_EQ(values["empty"].string(), "");
+  EXPECT_EQ(values["n"].string(), "3");
+  for (const char* wrong : {"input", "=x", ""}) {
+    const Status status = ReadParameters({wrong}, values);
+    EXPECT_EQ(ReasonOf(status), "INVALID_FIELD") << wrong;
+    EXPECT_THAT(status.ToString(), HasSubstr("expected NAME=VALUE")) << wrong;
+  }
+}
+
+TEST(ArgumentsTest, InputsNameFilesThatAreThere) {
+  std::string directory = testing::TempDir() + "inputs-XXXXXX";
+  ASSERT_NE(::mkdtemp(directory.data()), nullptr);
+  const std::string file = directory + "/a=b.csv";
+  std::ofstream(file) << "id\n";
+  const StatusOr<std::vector<InputFile>> inputs = ReadInputs({"titles=" + file});
+  ASSERT_TRUE(inputs.ok()) << inputs.status();
+  EXPECT_EQ(inputs->at(0).stage, "titles");
+  EXPECT_EQ(inputs->at(0).file, file);
+  EXPECT_EQ(ReasonOf(ReadInputs({file}).status()), "FILE_ERROR");  // split at the first equals sign
+  EXPECT_EQ(ReasonOf(ReadInputs({"titles"}).status()), "INVALID_FIELD");
+  EXPECT_EQ(ReasonOf(ReadInputs({"=x.csv"}).status()), "INVALID_FIELD");
+  EXPECT_EQ(ReasonOf(ReadInputs({"titles=" + directory + "/none.csv"}).status()), "FILE_ERROR");
+  std::filesystem::remove_all(directory);
+}
+
+TEST(ArgumentsTest, StatesAndReasonsAreReadInAnyCase) {
+  EXPECT_EQ(ReadRunState("running").value(), v1::RUN_STATE_RUNNING);
+  EXPECT_EQ(ReadRunState("PAUSED").value(), v1::RUN_STATE_PAUSED);
+  EXPECT_EQ(ReadItemState("Degraded").value(), v1::ITEM_STATE_DEGRADED);
+  EXPECT_EQ(ReadReason("schema").value(), v1::ERROR_REASON_SCHEMA);
+  for (const char* wrong : {"", "unspecified", "done", "RUN_STATE_RUNNING", "\x1b[2J"}) {
+    EXPECT_EQ(ReasonOf(ReadRunState(wrong).status()), "INVALID_FIELD") << wrong;
+    EXPECT_EQ(ReasonOf(ReadItemState(wrong).status()), "INVALID_FIELD") << wrong;
+    EXPECT_EQ(ReasonOf(ReadReason(wrong).status()), "INVALID_FIELD") << wrong;
+  }
+}
+
+TEST(ArgumentsTest, TheFilesOfFetchesAreThoseOfTheBoundPipeline) {
+  v1::Pipeline pipeline;
+  pipeline.set_name("p");
+  (*pipeline.mutable_parameters())["input"].mutable_string()->set_default_("titles.csv");
+  v1::Stage& titles = *pipeline.add_stages();
+  titles.set_name("titles");
+  titles.mutable_fetch()->mutable_csv()->set_path("$(input)");
+  v1::Binding& binding = *pipeline.add_bindings();
+  binding.set_path("stages[0].fetch.csv.path");
+  binding.set_template_("$(input)");
+  v1::Stage& more = *pipeline.add_stages();
+  more.set_name("more");
+  more.mutable_fetch()->mutable_jsonl()->set_path("more.jsonl");
+  v1::Stage& sent = *pipeline.add_stages();
+  sent.set_name("sent");
+  sent.mutable_fetch()->mutable_inline_();
+  google::protobuf::Map<std::string, v1::ParameterValue> values;
+  values["input"].set_string("mine.csv");
+  const std::vector<InputFile> files = FilesOfFetches(pipeline, values);
+  ASSERT_EQ(files.size(), 2u);
+  EXPECT_EQ(files[0].stage + "=" + files[0].file, "titles=mine.csv");
+  EXPECT_EQ(files[1].stage + "=" + files[1].file, "more=more.jsonl");
+  EXPECT_THAT(InputAdvice(files, "titles"), HasSubstr("`--input titles=mine.csv`"));
+  EXPECT_EQ(InputAdvice(files, "saved"), "");
+  values["unknown"].set_string("x");
+  EXPECT_THAT(FilesOfFetches(pipeline, values), IsEmpty());
+}
+
+}  // namespace
+}  // namespace millrace::cli

@@ -1,0 +1,103 @@
+#include "client/cli/progress.h"
+
+#include <gmock/gmock.h>
+
+#include <sstream>
+
+namespace millrace::cli {
+namespace {
+
+using testing::HasSubstr;
+using testing::Not;
+using testing::StartsWith;
+
+v1::Run TwoStages(int64_t read, int64_t answered) {
+  v1::Run run;
+  run.set_name("r-1");
+  run.set_state(v1::RUN_STATE_RUNNING);
+  v1::StageProgress& titles = *run.add_stages();
+  titles.set_stage("titles");
+  titles.set_kind("fetch");
+  titles.set_items_in(read);
+  titles.set_ok(read);
+  titles.set_done(true);
+  v1::StageProgress& story = *run.add_stages();
+  story.set_stage("story");
+  story.set_kind("synthesize");
+  story.set_items_in(read);
+  story.set_ok(answered);
+  return run;
+}
+
+TEST(ProgressTest, ATerminalShowsEachStageOnALineAndDrawsItAnew) {
+  SimulatedClock clock;
+  std::ostringstream out;
+  Progress progress(out, Progress::Kind::kTerminal, clock);
+  progress.Show(TwoStages(7483, 12));
+  EXPECT_EQ(out.str(), "  + titles: 7,483\n  > story: 12 of 7,483+\n");
+  out.str("");
+  progress.Show(TwoStages(7483, 1200));
+  EXPECT_EQ(out.str(), "\x1b[1A\x1b[2K\x1b[1A\x1b[2K  + titles: 7,483\n  > story: 1,200 of 7,483+\n");
+  out.str("");
+  progress.Say("warning: x");
+  EXPECT_EQ(out.str(), "\x1b[1A\x1b[2K\x1b[1A\x1b[2Kwarning: x\n");
+  out.str("");
+  progress.Clear();
+  EXPECT_EQ(out.str(), "");
+}
+
+TEST(ProgressTest, ALogGetsALineNowAndThenAndNoEscapes) {
+  SimulatedClock clock;
+  std::ostringstream out;
+  Progress progress(out, Progress::Kind::kLog, clock);
+  progress.Show(TwoStages(7483, 12));
+  EXPECT_EQ(out.str(), "r-1 RUNNING: [story: 12 of 7,483+]\n");
+  out.str("");
+  clock.Advance(std::chrono::seconds(4));
+  progress.Show(TwoStages(7483, 100));
+  EXPECT_EQ(out.str(), "");
+  clock.Advance(std::chrono::seconds(1));
+  progress.Show(TwoStages(7483, 200));
+  EXPECT_EQ(out.str(), "r-1 RUNNING: [story: 200 of 7,483+]\n");
+  out.str("");
+  progress.StageDone(TwoStages(7483, 0).stages(0));
+  EXPECT_EQ(out.str(), "  titles: 7,483 (0.00 s)\n");
+  progress.Clear();
+  EXPECT_THAT(out.str(), Not(HasSubstr("\x1b")));
+}
+
+TEST(ProgressTest, NamesOfAServerCanNotMoveTheCursor) {
+  SimulatedClock clock;
+  std::ostringstream out;
+  Progress progress(out, Progress::Kind::kLog, clock);
+  v1::Run run = TwoStages(3, 1);
+  run.set_name("r-\x1b[2J");
+  run.mutable_stages(1)->set_stage("\x1b[31mred");
+  run.mutable_waiting_on()->set_reason(v1::WaitingOn::REASON_USER);
+  run.mutable_waiting_on()->set_object("\x1b]0;title\x07");
+  progress.Show(run);
+  EXPECT_THAT(out.str(), Not(HasSubstr("\x1b")));
+  EXPECT_THAT(LastLine(run, "\x1b[31m"), Not(HasSubstr("\x1b")));
+}
+
+TEST(LastLineTest, SaysWhatWasMadeOfWhatAtWhatPrice) {
+  v1::Run run = TwoStages(7483, 7480);
+  v1::StageProgress& story = *run.mutable_stages(1);
+  story.set_calls(7483);
+  story.set_cache_hits(83);
+  story.set_failed(3);
+  story.set_computed(7400);
+  story.set_maybe_billed(2);
+  run.mutable_active_time()->set_seconds(3);
+  EXPECT_EQ(LastLine(run, "local"),
+            "run r-1 done: 7,480 story of 7,483 titles in 3.0 s (titles 0.00, story 0.00), 7,400 calls (local), $0.00, "
+            "0 degraded, 3 failed, 83 answers remembered, 2 maybe billed");
+}
+
+TEST(LastLineTest, SaysWhenNothingWasComputed) {
+  EXPECT_THAT(LastLine(TwoStages(5, 5), ""), HasSubstr("; nothing was computed: every result was remembered"));
+  EXPECT_THAT(LastLine(v1::Run(), ""), StartsWith("run  done: nothing in"));
+}
+
+}  // namespace
+}  // namespace millrace::cli
