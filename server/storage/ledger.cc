@@ -23,8 +23,11 @@ std::string AttemptKey(std::string_view run, std::string_view attempt_id) {
 std::string PendingKey(const Digest& call_key) { return KeyBuilder(Table::kPending).Key(call_key); }
 
 void PutStarted(WriteBatch& batch, const Digest& call_key, const AttemptRecord& attempt) {
-  Put(batch, AttemptKey(attempt.run(), attempt.attempt().id()), attempt);
-  Put(batch, PendingKey(call_key), attempt);
+  const std::string payload = attempt.SerializeAsString();
+  for (std::string key : {AttemptKey(attempt.run(), attempt.attempt().id()), PendingKey(call_key)}) {
+    std::string value = EncodeValue(key, payload);
+    batch.Put(std::move(key), std::move(value));
+  }
 }
 
 void PutPending(WriteBatch& batch, const Digest& call_key, const AttemptRecord& attempt) {

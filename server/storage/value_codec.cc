@@ -38,15 +38,22 @@ uint32_t Checksum(std::string_view key, std::string_view head, std::string_view 
   return static_cast<uint32_t>(add(crc, payload));
 }
 
+// Writes the header of a frame whose payload is there already.
+void WriteHeader(std::string_view key, Codec codec, std::string& frame) {
+  frame[0] = static_cast<char>(kVersion);
+  frame[1] = static_cast<char>(codec);
+  frame[2] = 0;
+  const std::string_view view = frame;
+  const uint32_t checksum = Checksum(key, view.substr(0, kChecksumAt), view.substr(kHeaderBytes));
+  for (int i = 0; i < 4; ++i) frame[kChecksumAt + i] = static_cast<char>(checksum >> (8 * i));
+}
+
 std::string Frame(std::string_view key, Codec codec, std::string_view payload) {
   std::string frame;
   frame.reserve(kHeaderBytes + payload.size());
-  frame.push_back(static_cast<char>(kVersion));
-  frame.push_back(static_cast<char>(codec));
-  frame.push_back(0);
-  const uint32_t checksum = Checksum(key, frame, payload);
-  for (int i = 0; i < 4; ++i) frame.push_back(static_cast<char>(checksum >> (8 * i)));
+  frame.resize(kHeaderBytes);
   frame.append(payload);
+  WriteHeader(key, codec, frame);
   return frame;
 }
 
@@ -83,23 +90,8 @@ StatusOr<std::string> Decompress(std::string_view payload) {
   return plain;
 }
 
-}  // namespace
-
-std::string EncodeValue(std::string_view key, std::string_view payload) {
-  if (payload.size() > kCompressOver) {
-    const std::string compressed = Compress(payload);
-    if (!compressed.empty() && compressed.size() <= payload.size() - payload.size() / 10) {
-      return Frame(key, kZstd, compressed);
-    }
-  }
-  return Frame(key, kPlain, payload);
-}
-
-std::string EncodeValue(std::string_view key, const google::protobuf::MessageLite& message) {
-  return EncodeValue(key, std::string_view(message.SerializeAsString()));
-}
-
-StatusOr<std::string> DecodeValue(std::string_view key, std::string_view value) {
+// The codec of a value whose frame is whole.
+StatusOr<Codec> CheckFrame(std::string_view key, std::string_view value) {
   if (value.size() < kHeaderBytes) return Corrupt("it is too short");
   const std::string_view head = value.substr(0, kChecksumAt);
   const std::string_view payload = value.substr(kHeaderBytes);
@@ -117,13 +109,49 @@ StatusOr<std::string> DecodeValue(std::string_view key, std::string_view value) 
                     "reads format {}",
                     version, codec, key_id, kVersion));
   }
+  return static_cast<Codec>(codec);
+}
+
+}  // namespace
+
+std::string EncodeValue(std::string_view key, std::string_view payload) {
+  if (payload.size() > kCompressOver) {
+    const std::string compressed = Compress(payload);
+    if (!compressed.empty() && compressed.size() <= payload.size() - payload.size() / 10) {
+      return Frame(key, kZstd, compressed);
+    }
+  }
+  return Frame(key, kPlain, payload);
+}
+
+std::string EncodeValue(std::string_view key, const google::protobuf::MessageLite& message) {
+  const size_t size = message.ByteSizeLong();
+  if (size > kCompressOver) return EncodeValue(key, std::string_view(message.SerializeAsString()));
+  // Into its frame at once: most values are small, and a server's thread makes thousands of them a second.
+  std::string frame(kHeaderBytes + size, '\0');
+  message.SerializeWithCachedSizesToArray(reinterpret_cast<uint8_t*>(frame.data()) + kHeaderBytes);
+  WriteHeader(key, kPlain, frame);
+  return frame;
+}
+
+StatusOr<std::string> DecodeValue(std::string_view key, std::string_view value) {
+  MR_ASSIGN_OR_RETURN(const Codec codec, CheckFrame(key, value));
+  const std::string_view payload = value.substr(kHeaderBytes);
   if (codec == kZstd) return Decompress(payload);
   return std::string(payload);
 }
 
 Status DecodeValue(std::string_view key, std::string_view value, google::protobuf::MessageLite& message) {
-  MR_ASSIGN_OR_RETURN(const std::string payload, DecodeValue(key, value));
-  if (!message.ParseFromString(payload)) return Corrupt("it is not the record that its table keeps");
+  MR_ASSIGN_OR_RETURN(const Codec codec, CheckFrame(key, value));
+  std::string_view payload = value.substr(kHeaderBytes);
+  std::string plain;
+  if (codec == kZstd) {
+    MR_ASSIGN_OR_RETURN(plain, Decompress(payload));
+    payload = plain;
+  }
+  if (!message.ParseFromArray(payload.data(), static_cast<int>(payload.size()))) {
+    return Corrupt("it is not the record that its table keeps");
+  }
   return absl::OkStatus();
 }
 
