@@ -1,7 +1,6 @@
 #include "server/base/digest.h"
 
 #include <openssl/evp.h>
-#include <openssl/sha.h>
 
 #include <cstdlib>
 
@@ -12,6 +11,13 @@ int HexValue(char c) {
   if (c >= '0' && c <= '9') return c - '0';
   if (c >= 'a' && c <= 'f') return c - 'a' + 10;
   return -1;
+}
+
+// Fetched once: OpenSSL 3 looks an algorithm up anew for every digest otherwise.
+const EVP_MD* Sha256() {
+  static const EVP_MD* const algorithm = EVP_MD_fetch(nullptr, "SHA256", nullptr);
+  if (algorithm == nullptr) std::abort();
+  return algorithm;
 }
 
 struct FreeContext {
@@ -26,7 +32,7 @@ struct Digester::State {
 
 Digest Digest::Of(std::string_view bytes) {
   Digest digest;
-  SHA256(reinterpret_cast<const unsigned char*>(bytes.data()), bytes.size(), digest.bytes_.data());
+  if (EVP_Digest(bytes.data(), bytes.size(), digest.bytes_.data(), nullptr, Sha256(), nullptr) != 1) std::abort();
   return digest;
 }
 
@@ -61,7 +67,7 @@ std::string Digest::Hex() const {
 }
 
 Digester::Digester() : state_(std::make_unique<State>()) {
-  if (!state_->context || EVP_DigestInit_ex(state_->context.get(), EVP_sha256(), nullptr) != 1) std::abort();
+  if (!state_->context || EVP_DigestInit_ex(state_->context.get(), Sha256(), nullptr) != 1) std::abort();
 }
 Digester::~Digester() = default;
 Digester::Digester(Digester&&) noexcept = default;
