@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <boost/json.hpp>
 #include <charconv>
+#include <cmath>
 
 #include "backends/local/text.h"
 #include "backends/sdk/schema.h"
@@ -14,10 +15,13 @@
 namespace millrace::backend {
 namespace {
 
+// A schema may name itself, or double with each definition: what is made of it stays small all the same.
 constexpr int kDepthMax = 32;
+constexpr int kValuesMax = 10'000;
 constexpr int64_t kTermsDefault = 5;
 constexpr int64_t kCharactersDefault = 200;
 constexpr size_t kPatternBytesMax = 4096;
+constexpr int kCharactersPerToken = 4;
 
 Manifest LocalManifest() {
   return {.kind = "local",
@@ -42,17 +46,28 @@ class Filling {
   Filling(const json::value& root, std::string_view text) : root_(root), text_(text) {}
 
   json::value Fill(const json::value& node, int depth = 0) {
+    if (++values_ > kValuesMax) throw Refusal{"the schema asks for too many values"};
     const json::object& schema = *SchemaAt(root_, node);
     // An annotation may stand beside a reference.
     const json::value* annotation = node.is_object() ? node.get_object().if_contains("x-millrace-local") : nullptr;
     if (annotation == nullptr) annotation = schema.if_contains("x-millrace-local");
     if (annotation != nullptr) {
-      if (std::optional<json::value> value = ByAnnotation(*annotation, schema)) return *std::move(value);
+      std::optional<json::value> value = ByAnnotation(*annotation, schema);
+      if (value && IsAllowed(*value, schema)) return *std::move(value);
     }
     return ByType(schema, depth);
   }
 
  private:
+  // False where there is an `enum` and it is none of it.
+  static bool IsAllowed(const json::value& value, const json::object& schema) {
+    const json::value* values = schema.if_contains("enum");
+    if (values == nullptr || !values->is_array()) return true;
+    const json::array& allowed = values->get_array();
+    return std::any_of(allowed.begin(), allowed.end(),
+                       [&](const json::value& one) { return CanonicalJson(one) == CanonicalJson(value); });
+  }
+
   // Nothing where it finds nothing.
   std::optional<json::value> ByAnnotation(const json::value& annotation, const json::object& schema) {
     if (const json::string* name = annotation.if_string()) {
@@ -70,7 +85,7 @@ class Filling {
       const json::value* pattern = object->if_contains("regex");
       if (pattern != nullptr && pattern->is_string()) return FromPattern(View(pattern->get_string()), schema);
     }
-    throw Refusal{fmt::format("x-millrace-local: not known: {}", std::string(json::serialize(annotation)))};
+    throw Refusal{fmt::format("x-millrace-local: not known: {}", Excerpt(std::string(json::serialize(annotation))))};
   }
 
   json::value FromText(std::string_view text, const json::object& schema) {
@@ -79,7 +94,8 @@ class Filling {
     if (type == "integer" || type == "number") {
       double number = 0;
       const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
-      if (error != std::errc()) return Minimum(schema);
+      // `Infantry` begins like a number, too.
+      if (error != std::errc() || !std::isfinite(number)) return Minimum(schema);
       if (type == "integer") return static_cast<int64_t>(std::clamp(number, -9e15, 9e15));
       return number;
     }
@@ -90,6 +106,7 @@ class Filling {
   json::value FromNumber(int64_t number, const json::object& schema) {
     const std::string_view type = TypeOf(schema);
     if (type == "integer" || type == "number") return number;
+    if (type == "boolean") return number != 0;
     return FromText(std::to_string(number), schema);
   }
 
@@ -120,11 +137,19 @@ class Filling {
       const std::string_view match(found[group].data(), found[group].size());
       if (TypeOf(schema) != "array") return FromText(match, schema);
       list.push_back(json::value(View(match)));
-      at = static_cast<size_t>(found[0].data() - text_.data()) + std::max<size_t>(found[0].size(), 1);
+      at = static_cast<size_t>(found[0].data() + found[0].size() - text_.data());
+      if (found[0].empty()) at = NextCharacter(at);
       if (at > text_.size() || static_cast<int64_t>(list.size()) >= CountOf(schema, "maxItems", 1000)) break;
     }
     if (list.empty()) return std::nullopt;
     return list;
+  }
+
+  // The byte behind the character at `at`.
+  size_t NextCharacter(size_t at) const {
+    for (++at; at < text_.size() && (static_cast<unsigned char>(text_[at]) & 0xc0) == 0x80; ++at) {
+    }
+    return at;
   }
 
   json::value ByType(const json::object& schema, int depth) {
@@ -139,15 +164,21 @@ class Filling {
     if (type == "boolean") return false;
     if (type == "null") return nullptr;
     if (type == "integer" || type == "number") return Minimum(schema);
-    return json::value(View(FirstSentence(text_, CountOf(schema, "maxLength", kCharactersDefault))));
+    const int64_t least = CountOf(schema, "minLength", 0);
+    const int64_t most = CountOf(schema, "maxLength", std::max(least, kCharactersDefault));
+    return json::value(View(FittingSentence(text_, least, most)));
+  }
+
+  int64_t TimesNamed(const json::value& value) const {
+    return value.is_string() ? CountOfWord(text_, View(value.get_string()))
+                             : CountOfWord(text_, std::string(json::serialize(value)));
   }
 
   json::value MostNamed(const json::array& values) {
     const json::value* best = nullptr;
     int64_t best_count = -1;
     for (const json::value& value : values) {
-      const int64_t count =
-          value.is_string() ? CountOfWord(text_, View(value.get_string())) : CountOfWord(text_, json::serialize(value));
+      const int64_t count = TimesNamed(value);
       if (count <= best_count) continue;
       best = &value;
       best_count = count;
@@ -155,22 +186,54 @@ class Filling {
     return best == nullptr ? json::value() : *best;
   }
 
+  // A property whose schema is being filled already would have no end: it is left out, where that is allowed.
   json::value Object(const json::object& schema, int depth) {
     json::object object;
     const json::value* properties = schema.if_contains("properties");
     if (properties == nullptr || !properties->is_object()) return object;
+    open_.push_back(&schema);
     for (const json::key_value_pair& property : properties->get_object()) {
+      const bool endless = std::find(open_.begin(), open_.end(), SchemaAt(root_, property.value())) != open_.end();
+      if (endless && !IsRequired(schema, property.key())) continue;
       object[property.key()] = Fill(property.value(), depth + 1);
     }
+    open_.pop_back();
     return object;
+  }
+
+  static bool IsRequired(const json::object& schema, json::string_view name) {
+    const json::value* required = schema.if_contains("required");
+    if (required == nullptr || !required->is_array()) return false;
+    const json::array& names = required->get_array();
+    return std::any_of(names.begin(), names.end(),
+                       [&](const json::value& one) { return one.is_string() && one.get_string() == name; });
   }
 
   json::value List(const json::object& schema, int depth) {
     const json::value* items = schema.if_contains("items");
-    if (items == nullptr || TypeOf(*SchemaAt(root_, *items)) == "string") return FromTerms(schema);
+    const json::object* item = items == nullptr ? nullptr : SchemaAt(root_, *items);
+    if (item != nullptr && item->contains("enum")) return NamedValues(*item, schema);
+    if (item == nullptr || TypeOf(*item) == "string") return FromTerms(schema);
     json::array list;
     for (int64_t i = 0; i < std::min<int64_t>(CountOf(schema, "minItems", 0), 100); ++i) {
       list.push_back(Fill(*items, depth + 1));
+    }
+    return list;
+  }
+
+  // The values of an `enum` that are named, most often first; others only as far as there must be so many.
+  json::value NamedValues(const json::object& item, const json::object& schema) {
+    std::vector<std::pair<int64_t, const json::value*>> values;
+    if (const json::array* all = item.at("enum").if_array()) {
+      for (const json::value& value : *all) values.emplace_back(TimesNamed(value), &value);
+    }
+    std::stable_sort(values.begin(), values.end(), [](const auto& a, const auto& b) { return a.first > b.first; });
+    const int64_t least = CountOf(schema, "minItems", 0);
+    const int64_t most = std::max(least, CountOf(schema, "maxItems", kTermsDefault));
+    json::array list;
+    for (const auto& [count, value] : values) {
+      const auto size = static_cast<int64_t>(list.size());
+      if (size < (count > 0 ? most : least)) list.push_back(*value);
     }
     return list;
   }
@@ -185,6 +248,8 @@ class Filling {
 
   const json::value& root_;
   const std::string_view text_;
+  int values_ = 0;                         // made so far
+  std::vector<const json::object*> open_;  // schemas of the objects around the value at work
 };
 
 std::string QuestionText(const Request& request) {
@@ -198,7 +263,7 @@ Action Answered(const Request& request) {
   const std::string text = QuestionText(request);
   Answer answer;
   if (request.output_schema.empty()) {
-    answer.text = FirstSentence(text, int64_t{4} * request.max_tokens);
+    answer.text = FittingSentence(text, 0, int64_t{kCharactersPerToken} * request.max_tokens);
   } else {
     const auto schema = ParseJson(request.output_schema);
     if (!schema.ok()) {

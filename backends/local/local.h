@@ -15,8 +15,10 @@ namespace millrace::backend {
 //   count_lines                the number of such lines
 //   {"regex": PATTERN}         the first match (its first group, where there is one); for a list every match
 //   {"const": VALUE}           this value
-// else by type: enum → the value named most often, string → the first sentence that fits, array → the most frequent
-// terms, number → its minimum, boolean → false. An annotation of another kind is refused.
+// else, and where that finds nothing or no value of the property's `enum`, by type: enum → the value named most often,
+// string → the first sentence that fits, array → the most frequent terms (of an enum: those of its values that are
+// named), number → its minimum, boolean → false. An annotation of another kind is refused, and so is a schema that has
+// no end or asks for more than 10,000 values.
 std::unique_ptr<Backend> MakeLocal();
 
 }  // namespace millrace::backend

@@ -22,9 +22,41 @@ constexpr auto kFunctionWords = std::to_array<std::string_view>(
      "where",  "which",  "while", "who",     "will",  "with",  "would", "you"});
 static_assert(std::is_sorted(kFunctionWords.begin(), kFunctionWords.end()));
 
-bool IsWordByte(char c) {
-  const auto byte = static_cast<unsigned char>(c);
-  return byte >= 0x80 || (byte >= '0' && byte <= '9') || (byte >= 'A' && byte <= 'Z') || (byte >= 'a' && byte <= 'z');
+constexpr size_t kLettersMin = 3;
+
+bool IsAsciiWord(char c) { return (c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z'); }
+
+// Bytes of the character at `at`, which ends before the next byte that begins one.
+size_t CharacterBytes(std::string_view text, size_t at) {
+  size_t end = at + 1;
+  while (end < text.size() && (static_cast<unsigned char>(text[end]) & 0xc0) == 0x80) ++end;
+  return end - at;
+}
+
+// Whether the character is part of words: ASCII letters and digits, and all beyond ASCII but the blocks of signs that
+// news is full of (Latin-1's, general punctuation with its quotes and dashes, and that of Chinese and Japanese).
+bool IsWordCharacter(std::string_view character) {
+  if (character.size() == 1) return IsAsciiWord(character[0]) || static_cast<unsigned char>(character[0]) >= 0x80;
+  if (character.starts_with("\xc2"))
+    return character == "\xc2\xaa" || character == "\xc2\xb5" || character == "\xc2\xba";
+  return !character.starts_with("\xe2\x80") && !character.starts_with("\xe2\x81") && !character.starts_with("\xe3\x80");
+}
+
+bool WordBegins(std::string_view text, size_t at) {
+  return at < text.size() && IsWordCharacter(text.substr(at, CharacterBytes(text, at)));
+}
+
+// Whether the character that ends before `at` is part of a word.
+bool WordEnds(std::string_view text, size_t at) {
+  if (at == 0) return false;
+  size_t begin = at - 1;
+  while (begin > 0 && (static_cast<unsigned char>(text[begin]) & 0xc0) == 0x80) --begin;
+  return IsWordCharacter(text.substr(begin, at - begin));
+}
+
+size_t CharactersOf(std::string_view text) {
+  return static_cast<size_t>(
+      std::count_if(text.begin(), text.end(), [](char c) { return (static_cast<unsigned char>(c) & 0xc0) != 0x80; }));
 }
 
 bool IsSpace(char c) { return c == ' ' || c == '\t' || c == '\n' || c == '\r'; }
@@ -43,6 +75,29 @@ std::string_view Trimmed(std::string_view text) {
   return text;
 }
 
+// Takes the next sentence off `text`, in one line; empty where nothing is left.
+std::string TakeSentence(std::string_view& text) {
+  std::string sentence;
+  while (!text.empty() && IsSpace(text.front())) text.remove_prefix(1);
+  size_t end = 0;
+  while (end < text.size()) {
+    const char c = text[end];
+    if (IsSpace(c)) {
+      if (text.substr(end).starts_with("\n\n") || text.substr(end).starts_with("\r\n\r\n")) break;
+      if (!sentence.ends_with(' ')) sentence += ' ';
+      ++end;
+      continue;
+    }
+    sentence += c;
+    ++end;
+    const bool ends = end == text.size() || IsSpace(text[end]);
+    if (ends && (c == '.' || c == '!' || c == '?')) break;
+  }
+  text.remove_prefix(end);
+  while (sentence.ends_with(' ')) sentence.pop_back();
+  return sentence;
+}
+
 }  // namespace
 
 std::vector<std::string_view> Lines(std::string_view text) {
@@ -52,26 +107,22 @@ std::vector<std::string_view> Lines(std::string_view text) {
     text.remove_prefix(std::min(text.size(), line.size() + 1));
     line = Trimmed(line);
     if (line.starts_with("- ") || line.starts_with("* ")) line = Trimmed(line.substr(2));
-    if (!line.empty()) lines.push_back(line);
+    // A mark alone is an entry with nothing in it.
+    if (!line.empty() && line != "-" && line != "*") lines.push_back(line);
   }
   return lines;
 }
 
-std::string FirstSentence(std::string_view text, int64_t characters_max) {
-  std::string sentence;
-  text = Trimmed(text);
-  for (size_t i = 0; i < text.size(); ++i) {
-    const char c = text[i];
-    if (IsSpace(c)) {
-      if (text.substr(i).starts_with("\n\n")) break;
-      if (!sentence.ends_with(' ')) sentence += ' ';
-      continue;
-    }
-    sentence += c;
-    const bool ends = i + 1 == text.size() || IsSpace(text[i + 1]);
-    if (ends && (c == '.' || c == '!' || c == '?')) break;
+std::string FittingSentence(std::string_view text, int64_t characters_min, int64_t characters_max) {
+  std::string first;
+  for (std::string_view rest = text; !rest.empty();) {
+    std::string sentence = TakeSentence(rest);
+    if (sentence.empty()) break;
+    const auto characters = static_cast<int64_t>(CharactersOf(sentence));
+    if (characters >= characters_min && characters <= characters_max) return sentence;
+    if (first.empty()) first = std::move(sentence);
   }
-  return CutAt(sentence, characters_max);
+  return CutAt(first, characters_max);
 }
 
 std::vector<std::string> TopTerms(std::string_view text, size_t terms_max) {
@@ -82,14 +133,14 @@ std::vector<std::string> TopTerms(std::string_view text, size_t terms_max) {
   };
   std::map<std::string, Term> terms;
   for (size_t i = 0; i < text.size();) {
-    if (!IsWordByte(text[i])) {
-      ++i;
+    if (!WordBegins(text, i)) {
+      i += CharacterBytes(text, i);
       continue;
     }
     const size_t begin = i;
-    while (i < text.size() && IsWordByte(text[i])) ++i;
+    while (WordBegins(text, i)) i += CharacterBytes(text, i);
     const std::string_view word = text.substr(begin, i - begin);
-    if (word.size() < 3) continue;
+    if (CharactersOf(word) < kLettersMin) continue;
     std::string lowered = Lowered(word);
     if (std::binary_search(kFunctionWords.begin(), kFunctionWords.end(), lowered)) continue;
     Term& term = terms[std::move(lowered)];
@@ -114,10 +165,7 @@ int64_t CountOfWord(std::string_view text, std::string_view word) {
   const std::string sought = Lowered(word);
   int64_t count = 0;
   for (size_t at = lowered.find(sought); at != std::string::npos; at = lowered.find(sought, at + 1)) {
-    const bool begins = at == 0 || !IsWordByte(lowered[at - 1]);
-    const size_t end = at + sought.size();
-    const bool ends = end == lowered.size() || !IsWordByte(lowered[end]);
-    if (begins && ends) ++count;
+    if (!WordEnds(lowered, at) && !WordBegins(lowered, at + sought.size())) ++count;
   }
   return count;
 }

@@ -10,8 +10,8 @@ namespace millrace::backend {
 // Lines that are not empty, without white space around them and without a leading `- ` or `* `.
 std::vector<std::string_view> Lines(std::string_view text);
 
-// The text up to the first end of a sentence, in one line. At most `characters_max` characters.
-std::string FirstSentence(std::string_view text, int64_t characters_max);
+// The first sentence with so many characters, in one line; where none has, the first one, cut at `characters_max`.
+std::string FittingSentence(std::string_view text, int64_t characters_min, int64_t characters_max);
 
 // The most frequent words as first written, those first that come first where equal: at least three letters or digits,
 // no English function words.

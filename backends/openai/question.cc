@@ -9,29 +9,11 @@ namespace json = boost::json;
 
 json::string Text(const std::string& text) { return json::string(text.data(), text.size()); }
 
-// What only the backend `local` reads, and strict servers refuse.
-void DropLocalAnnotations(json::value& schema) {
-  if (json::array* list = schema.if_array()) {
-    for (json::value& entry : *list) DropLocalAnnotations(entry);
-  }
-  json::object* object = schema.if_object();
-  if (object == nullptr) return;
-  // Built anew: erase would put the last member in its place, and providers mind the order.
-  json::object kept(object->storage());
-  for (auto& member : *object) {
-    if (member.key() == "x-millrace-local") continue;
-    DropLocalAnnotations(member.value());
-    kept.emplace(member.key(), std::move(member.value()));
-  }
-  *object = std::move(kept);
-}
-
 json::value SchemaOf(const Request& request) {
   json::error_code error;
   json::value schema =
       json::parse(json::string_view(request.output_schema.data(), request.output_schema.size()), error);
   if (error) return json::object();  // the pipeline was checked: it can't be
-  DropLocalAnnotations(schema);
   return schema;
 }
 

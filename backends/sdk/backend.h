@@ -25,7 +25,7 @@ struct Message {
 struct Request {
   std::string model;  // the provider's name for it
   std::vector<Message> messages;
-  std::string output_schema;  // JSON Schema as the pipeline gave it, `x-millrace-local` included; empty: text
+  std::string output_schema;  // JSON Schema; only `local` gets it with its `x-millrace-local`; empty: text
   int32_t max_tokens = 1024;
   std::optional<double> temperature;
   std::optional<double> top_p;

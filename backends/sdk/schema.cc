@@ -65,6 +65,7 @@ std::string_view TypeOf(const json::object& schema) {
     for (const json::value& entry : type->get_array()) {
       if (entry.is_string() && entry.get_string() != "null") return entry.get_string();
     }
+    if (!type->get_array().empty()) return "null";
   }
   if (type != nullptr && type->is_string()) return type->get_string();
   if (schema.contains("properties") || schema.contains("required")) return "object";

@@ -71,10 +71,9 @@ TEST(OpenaiTest, SendsOnlyWhatIsSet) {
   EXPECT_THAT(sent.body, HasSubstr(R"("max_tokens":64,"temperature":0E0,"top_p":5E-1,"seed":9007199254740993})"));
 }
 
-TEST(OpenaiTest, SendsTheSchemaWithoutWhatOnlyLocalReads) {
+TEST(OpenaiTest, SendsTheSchemaAsItIsConfigured) {
   Request request = Question();
-  request.output_schema =
-      R"({"type":"object","x-millrace-local":"x","properties":{"b":{"type":"string","x-millrace-local":"first_line"},"a":{}},"required":["b"]})";
+  request.output_schema = R"({"type":"object","properties":{"b":{"type":"string"},"a":{}},"required":["b"]})";
   v1::OpenaiBackend config = Config();
   EXPECT_THAT(
       Sent(config, request).body,
@@ -83,7 +82,7 @@ TEST(OpenaiTest, SendsTheSchemaWithoutWhatOnlyLocalReads) {
   config.set_schema_format("json_object");
   EXPECT_THAT(Sent(config, request).body,
               testing::AllOf(HasSubstr(R"("response_format":{"type":"json_object"})"),
-                             HasSubstr("Be short.\\n\\nAnswer with one JSON value"), Not(HasSubstr("x-millrace"))));
+                             HasSubstr("Be short.\\n\\nAnswer with one JSON value")));
   config.set_schema_format("none");
   request.messages.erase(request.messages.begin());
   EXPECT_THAT(Sent(config, request).body,
