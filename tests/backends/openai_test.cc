@@ -80,9 +80,8 @@ TEST(OpenaiTest, SendsTheSchemaAsItIsConfigured) {
       HasSubstr(R"("response_format":{"type":"json_schema","json_schema":{"name":"answer","schema":{"type":"object",)"
                 R"("properties":{"b":{"type":"string"},"a":{}},"required":["b"]}}}})"));
   config.set_schema_format("json_object");
-  EXPECT_THAT(Sent(config, request).body,
-              testing::AllOf(HasSubstr(R"("response_format":{"type":"json_object"})"),
-                             HasSubstr("Be short.\\n\\nAnswer with one JSON value")));
+  EXPECT_THAT(Sent(config, request).body, testing::AllOf(HasSubstr(R"("response_format":{"type":"json_object"})"),
+                                                         HasSubstr("Be short.\\n\\nAnswer with one JSON value")));
   config.set_schema_format("none");
   request.messages.erase(request.messages.begin());
   EXPECT_THAT(Sent(config, request).body,

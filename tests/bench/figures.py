@@ -1,6 +1,6 @@
 """The table of figures. `tests/bench/run [row ...]` prints each row as it is measured; times are ratios of one run.
 
-Rows: calls virtual engine second kills seeds mutants memory start quality."""
+Rows: calls virtual engine second kills seeds mutants memory start quality prepare."""
 
 import os
 import pathlib
@@ -199,6 +199,12 @@ def start(folder):
 def quality(_):
     """Quality of news-events on the labelled sets."""
     subprocess.run([str(BUILD / "tests/bench/quality_bench")], check=False, cwd=ROOT)
+
+
+@row
+def prepare(_):
+    """CPU per title of the rules and gazetteers of news-events."""
+    subprocess.run([str(BUILD / "tests/bench/prepare_bench")], check=False, cwd=ROOT)
 
 
 def main():

@@ -1,22 +1,20 @@
 #include "tests/bench/labelled_sets.h"
 
 #include <boost/json.hpp>
-#include <cstdlib>
-#include <fstream>
-#include <iterator>
+#include <utility>
 
 #include "server/base/json.h"
+#include "server/base/random.h"
 #include "server/stages/fetch/fetch.h"
+#include "tests/bench/news_events.h"
 #include "tests/stages/barrier.h"
 
-namespace millrace::bench {
+namespace millrace {
 namespace {
 
 // The rows of a file, through the stage that the server reads it with.
 StatusOr<std::vector<InputItem>> Read(const v1::Fetch& fetch, const std::string& path) {
-  std::ifstream file(path, std::ios::binary);
-  if (!file) return absl::NotFoundError(path);
-  const std::string bytes((std::istreambuf_iterator<char>(file)), {});
+  MR_ASSIGN_OR_RETURN(const std::string bytes, ReadWholeFile(path));
   v1::Stage stage;
   stage.set_name("titles");
   *stage.mutable_fetch() = fetch;
@@ -53,16 +51,9 @@ std::vector<std::string> Fields(const std::vector<InputItem>& items, std::string
   return values;
 }
 
-StatusOr<LabelledSet> Uci(const v1::Fetch& titles) {
-  LabelledSet set{.name = "news-uci"};
-  MR_ASSIGN_OR_RETURN(set.items, Read(Csv(titles, "ID"), DataFolder() + "/news-uci/uci-news.csv"));
-  set.labels["story"] = Fields(set.items, "STORY");
-  return set;
-}
-
 StatusOr<LabelledSet> Ecbplus() {
   LabelledSet set{.name = "news-events-ecbplus"};
-  const std::string folder = DataFolder() + "/news-events-ecbplus/";
+  const std::string folder = DataDirectory() + "/news-events-ecbplus/";
   MR_ASSIGN_OR_RETURN(set.items, Read(Jsonl(), folder + "articles.jsonl"));
   MR_ASSIGN_OR_RETURN(const std::vector<InputItem> labels, Read(Jsonl(), folder + "labels.jsonl"));
   std::map<std::string, std::string> events;
@@ -73,16 +64,13 @@ StatusOr<LabelledSet> Ecbplus() {
 
 StatusOr<LabelledSet> Families(const v1::Fetch& titles) {
   LabelledSet set{.name = "news-families"};
-  const std::string folder = DataFolder() + "/news-families/";
+  const std::string folder = DataDirectory() + "/news-families/";
   MR_ASSIGN_OR_RETURN(set.items, Read(Csv(titles, "id"), folder + "news.csv"));
-  v1::Fetch plain;
-  plain.mutable_csv()->set_id_column("id");
-  MR_ASSIGN_OR_RETURN(const std::vector<InputItem> labels, Read(plain, folder + "labels.csv"));
+  MR_ASSIGN_OR_RETURN(const std::vector<InputItem> labels, Read(Csv({}, "id"), folder + "labels.csv"));
   if (labels.size() != set.items.size()) return absl::DataLossError("labels.csv and news.csv differ in length");
   set.labels["family_id"] = Fields(labels, "family_id");
   set.labels["burst_id"] = Fields(labels, "burst_id");
   set.labels["kind"] = Fields(labels, "kind");
-  set.subregions = Fields(labels, "subregions");
   return set;
 }
 
@@ -101,9 +89,24 @@ LabelledSet NotPandemic(const LabelledSet& all) {
 
 }  // namespace
 
-std::string DataFolder() {
-  const char* folder = std::getenv("MILLRACE_DATA");
-  return folder != nullptr && *folder != '\0' ? folder : "../shared/data";
+StatusOr<LabelledSet> DemoTitles(const v1::Fetch& titles) {
+  LabelledSet set{.name = "demo"};
+  MR_ASSIGN_OR_RETURN(set.items, Read(Csv(titles, "id"), "demo/titles.csv"));
+  MR_ASSIGN_OR_RETURN(const std::vector<InputItem> truth, Read(Csv({}, "id"), "demo/truth.csv"));
+  if (truth.size() != set.items.size()) return absl::DataLossError("truth.csv and titles.csv differ in length");
+  set.labels["family"] = Fields(truth, "family");
+  return set;
+}
+
+StatusOr<LabelledSet> NewsUci(const v1::Fetch& titles) {
+  LabelledSet set{.name = "news-uci"};
+  MR_ASSIGN_OR_RETURN(set.items, Read(Csv(titles, "ID"), DataDirectory() + "/news-uci/uci-news.csv"));
+  // The file is sorted by story, which input is not.
+  Random random(1);
+  for (size_t at = set.items.size(); at > 1; --at) std::swap(set.items[at - 1], set.items[random.Below(at)]);
+  for (size_t i = 0; i < set.items.size(); ++i) set.items[i].ordinal = static_cast<int64_t>(i);
+  set.labels["story"] = Fields(set.items, "STORY");
+  return set;
 }
 
 std::string FieldOf(const InputItem& item, std::string_view field) {
@@ -123,7 +126,8 @@ std::vector<LabelledSet> LabelledSets(const v1::Fetch& titles, std::vector<std::
     }
     return set.ok();
   };
-  take(Uci(titles));
+  take(DemoTitles(titles));
+  take(NewsUci(titles));
   take(Ecbplus());
   if (take(Families(titles))) {
     sets.push_back(NotPandemic(sets.back()));
@@ -132,4 +136,4 @@ std::vector<LabelledSet> LabelledSets(const v1::Fetch& titles, std::vector<std::
   return sets;
 }
 
-}  // namespace millrace::bench
+}  // namespace millrace

@@ -15,11 +15,11 @@ StatusOr<std::string> ReadWholeFile(const std::string& path) {
   return std::string(std::istreambuf_iterator<char>(file), {});
 }
 
-StatusOr<v1::Pipeline> LoadNewsEvents() {
-  const std::string folder = "configs/pipelines/";
-  MR_ASSIGN_OR_RETURN(const std::string text, ReadWholeFile(folder + "news-events.yaml"));
-  MR_ASSIGN_OR_RETURN(const PipelineFile file, ReadPipeline(text, "news-events.yaml", [&](std::string_view path) {
-                        return ReadWholeFile(folder + std::string(path));
+StatusOr<v1::Pipeline> LoadNewsEvents(const std::string& path) {
+  const std::string folder = path.substr(0, path.rfind('/') + 1);
+  MR_ASSIGN_OR_RETURN(const std::string text, ReadWholeFile(path));
+  MR_ASSIGN_OR_RETURN(const PipelineFile file, ReadPipeline(text, path, [&](std::string_view name) {
+                        return ReadWholeFile(folder + std::string(name));
                       }));
   ParameterValues values;
   values["input"].set_string("titles.csv");

@@ -11,8 +11,10 @@ namespace millrace {
 // The whole content of a file; NOT_FOUND.
 StatusOr<std::string> ReadWholeFile(const std::string& path);
 
-// configs/pipelines/news-events.yaml below the working directory, with its definition files; `input` stands for itself.
-StatusOr<v1::Pipeline> LoadNewsEvents();
+inline constexpr char kNewsEventsFile[] = "configs/pipelines/news-events.yaml";  // below the working directory
+
+// The pipeline of a file, news-events or one with its parameters, with its definition files; `input` stands for itself.
+StatusOr<v1::Pipeline> LoadNewsEvents(const std::string& path = kNewsEventsFile);
 
 // The stage of this name; the pipeline must have it.
 const v1::Stage& StageNamed(const v1::Pipeline& pipeline, const std::string& name);

@@ -5,7 +5,7 @@
 #include <map>
 #include <numeric>
 
-namespace millrace::bench {
+namespace millrace {
 namespace {
 
 // Runs of letters and digits of ASCII, in lower case; bytes beyond it count as letters.
@@ -131,4 +131,4 @@ Labels CutAt(const std::vector<Joining>& tree, size_t items, double threshold) {
   return labels;
 }
 
-}  // namespace millrace::bench
+}  // namespace millrace

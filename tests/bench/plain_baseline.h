@@ -5,9 +5,9 @@
 #include <string>
 #include <vector>
 
-#include "tests/bench/scores.h"
+#include "tools/agreement/scores.h"
 
-namespace millrace::bench {
+namespace millrace {
 
 // One joining of two groups.
 struct Joining {
@@ -22,4 +22,4 @@ std::vector<Joining> PlainTree(const std::vector<std::string>& texts);
 // The groups at a threshold.
 Labels CutAt(const std::vector<Joining>& tree, size_t items, double threshold);
 
-}  // namespace millrace::bench
+}  // namespace millrace

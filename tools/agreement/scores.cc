@@ -1,9 +1,10 @@
-#include "tests/bench/scores.h"
+#include "tools/agreement/scores.h"
 
 #include <map>
+#include <numeric>
 #include <set>
 
-namespace millrace::bench {
+namespace millrace {
 namespace {
 
 constexpr size_t kFamily = 3;
@@ -26,9 +27,17 @@ std::vector<size_t> SizesOf(const Labels& labels) {
 Labels LabelsOf(const std::vector<std::string>& names) {
   std::map<std::string, int> numbers;
   Labels labels;
+  int next = 0;
   for (const std::string& name : names) {
-    labels.push_back(numbers.try_emplace(name, static_cast<int>(numbers.size())).first->second);
+    const auto [at, fresh] = name.empty() ? std::pair(numbers.end(), true) : numbers.try_emplace(name, next);
+    labels.push_back(fresh ? next++ : at->second);
   }
+  return labels;
+}
+
+Labels EachAlone(size_t items) {
+  Labels labels(items);
+  std::iota(labels.begin(), labels.end(), 0);
   return labels;
 }
 
@@ -70,4 +79,4 @@ Scores ScoresOf(const Labels& found, const Labels& truth) {
   return scores;
 }
 
-}  // namespace millrace::bench
+}  // namespace millrace

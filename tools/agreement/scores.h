@@ -5,18 +5,21 @@
 #include <string>
 #include <vector>
 
-namespace millrace::bench {
+namespace millrace {
 
-// The group of each item; an item in no group has one of its own.
+// The group of each item, as numbers from 0 without gaps; an item in no group has one of its own.
 using Labels = std::vector<int>;
 
-// Numbers for names, in order of first place.
+// Numbers for the names of groups, in order of first place. An empty name is no group.
 Labels LabelsOf(const std::vector<std::string>& names);
+
+// A group of its own for each of so many items.
+Labels EachAlone(size_t items);
 
 struct Scores {
   // BCubed (Bagga and Baldwin 1998): for each item the share of its found group that is truly with it (precision), and
   // of its true group that was found with it (recall), itself included; the means over all items, and their harmonic
-  // mean.
+  // mean. Unlike counts of pairs, it does not let a few large groups decide.
   double precision = 0;
   double recall = 0;
   double f1 = 0;
@@ -33,4 +36,4 @@ struct Scores {
 
 Scores ScoresOf(const Labels& found, const Labels& truth);
 
-}  // namespace millrace::bench
+}  // namespace millrace

@@ -8,8 +8,8 @@
 
 #include "server/base/random.h"
 #include "server/stages/cluster/cluster.h"
-#include "tests/bench/scores.h"
 #include "tests/stages/barrier.h"
+#include "tools/agreement/scores.h"
 
 namespace millrace {
 namespace {
@@ -101,7 +101,7 @@ Titles Draw(uint64_t seed, int events) {
   return titles;
 }
 
-bench::Scores Measured(const Titles& titles) {
+Scores Measured(const Titles& titles) {
   v1::Stage stage;
   EXPECT_TRUE(google::protobuf::TextFormat::ParseFromString(kNewsEvents, stage.mutable_cluster()));
   const StatusOr<std::vector<StageItem>> results = RunBarrier(ClusterKind(), stage, ItemsOf(titles.items), 1000);
@@ -115,30 +115,17 @@ bench::Scores Measured(const Titles& titles) {
     const std::string id(item.at("id").as_string());
     found.push_back(group_of.contains(id) ? group_of[id] : id);
   }
-  return bench::ScoresOf(bench::LabelsOf(found), bench::LabelsOf(titles.truth));
+  return ScoresOf(LabelsOf(found), LabelsOf(titles.truth));
 }
 
 TEST(ClusterQualityTest, FindsMostOfTheEventsThatDrawnTitlesTellOf) {
   for (const uint64_t seed : {1, 2, 3}) {
-    const bench::Scores scores = Measured(Draw(seed, 300));
+    const Scores scores = Measured(Draw(seed, 300));
     EXPECT_GE(scores.f1, 0.85) << seed;
     EXPECT_GE(scores.precision, 0.9) << seed;
     EXPECT_GE(scores.pairwise_f1, 0.8) << seed;
     EXPECT_GE(scores.matched * 10, scores.truth * 8) << seed;
   }
-}
-
-TEST(ClusterQualityTest, KnowsWhatAgreementIs) {
-  const bench::Labels truth = bench::LabelsOf({"a", "a", "b", "b", "b"});
-  const bench::Scores same = bench::ScoresOf(truth, truth);
-  EXPECT_DOUBLE_EQ(same.f1, 1);
-  EXPECT_DOUBLE_EQ(same.pairwise_f1, 1);
-  EXPECT_EQ(same.matched, 1u);
-  // One item of b with those of a, worked out by hand.
-  const bench::Scores moved = bench::ScoresOf(bench::LabelsOf({"x", "x", "x", "y", "y"}), truth);
-  EXPECT_NEAR(moved.precision, (2.0 / 3 + 2.0 / 3 + 1.0 / 3 + 1 + 1) / 5, 1e-12);
-  EXPECT_NEAR(moved.recall, (1 + 1 + 1.0 / 3 + 2.0 / 3 + 2.0 / 3) / 5, 1e-12);
-  EXPECT_NEAR(moved.pairwise_f1, 0.5, 1e-12);
 }
 
 }  // namespace
