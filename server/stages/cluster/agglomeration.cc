@@ -20,6 +20,7 @@ struct Group {
   Members members;
   std::vector<Feature> sum;  // of the members' vectors
   double length = 0;         // of `sum`, squared
+  double squares = 0;        // the members' squared lengths, summed
   TimeSpan span;
   std::vector<Link> links;
   uint32_t version = 0;  // raised when it grows
@@ -61,6 +62,12 @@ std::vector<Feature> SumOf(const std::vector<Feature>& a, const std::vector<Feat
   return sum;
 }
 
+double SquaredLength(Vectors::Range vector) {
+  double square = 0;
+  for (const Feature& feature : vector) square += static_cast<double>(feature.weight) * feature.weight;
+  return square;
+}
+
 class Agglomeration {
  public:
   Agglomeration(const GroupingInput& input, const AgglomerationOptions& options, double threshold)
@@ -100,6 +107,7 @@ class Agglomeration {
         group_of[document] = number;
         const Vectors::Range vector = input_.vectors[document];
         group.sum = SumOf(group.sum, {vector.begin(), vector.end()});
+        group.squares += SquaredLength(vector);
         group.span = TimeSpan::Around(group.span, input_.times[document]);
       }
       group.members = std::move(groups[number]);
@@ -128,8 +136,7 @@ class Agglomeration {
   }
 
   static void Measure(Group& group) {
-    group.length = 0;
-    for (const Feature& feature : group.sum) group.length += static_cast<double>(feature.weight) * feature.weight;
+    group.length = SquaredLength({group.sum.data(), group.sum.data() + group.sum.size()});
   }
 
   uint32_t Root(uint32_t number) {
@@ -192,9 +199,13 @@ class Agglomeration {
     const auto right = static_cast<double>(other.members.size());
     const double mean = dot / (left * right);
     if (options_.cohesion <= 0) return mean;
-    // The mean over all pairs within the groups, each member with itself included.
-    const double within = group.length / (left * left) * (other.length / (right * right));
-    return mean / std::pow(within, options_.cohesion / 2);
+    return mean / std::pow(WithinOf(group) * WithinOf(other), options_.cohesion / 2);
+  }
+
+  // The mean over all pairs within a group, each member with itself included, over that of each with itself: so the
+  // longer vectors of short texts, which make them comparable to long ones, stay longer.
+  static double WithinOf(const Group& group) {
+    return group.length / (static_cast<double>(group.members.size()) * group.squares);
   }
 
   double ExtremeSimilarity(const Group& group, const Group& other, const Link& link) const {
@@ -210,6 +221,7 @@ class Agglomeration {
     group.members.insert(group.members.end(), other.members.begin(), other.members.end());
     group.sum = SumOf(group.sum, other.sum);
     Measure(group);
+    group.squares += other.squares;
     group.span = TimeSpan::Around(group.span, other.span);
     group.links.insert(group.links.end(), other.links.begin(), other.links.end());
     ++group.version;

@@ -88,7 +88,7 @@ StageKind::Fields FieldsOf(const v1::Stage& stage) {
 StageKind ClusterKind() {
   StageKind kind;
   kind.name = "cluster";
-  kind.semantics_version = 1;
+  kind.semantics_version = 2;
   kind.make = Make;
   kind.fields = FieldsOf;
   return kind;

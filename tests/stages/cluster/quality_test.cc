@@ -17,17 +17,17 @@ namespace {
 const char kNewsEvents[] = R"pb(
   lexical {
     fields { field: "title" }
-    fields { field: "text" max_words: 300 }
-    name_weight: 1.5
-    pair_weight: 0.8
-    max_rarity: 4
-    cohesion: 0.3
-    short_text_words: 15
+    fields { field: "text" weight: 1 max_words: 300 }
+    name_weight: 1.8
+    pair_weight: 0.4
+    cohesion: 0.8
+    short_text_words: 10
   }
   time_field: "date"
-  half_life { seconds: 259200 }
-  passes { threshold: 0.45 }
-  passes { threshold: 0.3 min_size: 5 }
+  time_window { seconds: 1209600 }
+  half_life { seconds: 172800 }
+  passes { threshold: 0.6 }
+  passes { threshold: 0.36 min_size: 2 }
 )pb";
 
 struct Titles {
