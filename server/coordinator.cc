@@ -178,6 +178,9 @@ class CoordinatorImpl final : public Coordinator {
     return absl::OkStatus();
   }
 
+  int64_t connections() const override { return server_->Figures().open; }
+  void StopListening() override { server_->StopListening(); }
+
   void Drain(Duration patience) override {
     server_->SetNotServing();
     const TimePoint deadline = clock_.Now() + patience;

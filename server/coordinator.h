@@ -2,6 +2,7 @@
 // and takes them apart again.
 #pragma once
 
+#include <cstdint>
 #include <memory>
 #include <string>
 
@@ -31,6 +32,11 @@ class Coordinator {
   static StatusOr<std::unique_ptr<Coordinator>> Start(CoordinatorOptions options);
   // Ends at once, as a kill would, but for the store, which is closed cleanly. Drain first to end gracefully.
   virtual ~Coordinator() = default;
+
+  // Connections of clients that are open.
+  virtual int64_t connections() const = 0;
+  // Takes no new connection; those that are open live on.
+  virtual void StopListening() = 0;
 
   // Takes no new work, waits for calls in flight until they are stored or `patience` is over, and stops serving.
   virtual void Drain(Duration patience) = 0;

@@ -66,9 +66,14 @@ void Session::OnInterrupt(std::function<void()> function) {
 bool Session::interrupted() const { return was_interrupted; }
 
 void Session::Finish() {
-  OnInterrupt(nullptr);
-  if (holder_) holder_->Drain(kDrainPatience);
   client_.reset();
+  if (holder_) {
+    OnInterrupt([] {});
+    holder_->StayForOthers([this] { return interrupted(); },
+                           [] { std::cerr << "other commands use this one's store: it stays until they are done\n"; });
+    OnInterrupt(nullptr);
+    holder_->Drain(kDrainPatience);
+  }
   holder_.reset();
 }
 

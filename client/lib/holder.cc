@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <fmt/format.h>
+#include <poll.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <unistd.h>
@@ -22,21 +23,30 @@ namespace fs = std::filesystem;
 
 constexpr std::chrono::seconds kHeldPatience(3);
 constexpr std::chrono::milliseconds kHeldPause(20);
+constexpr int kKnockPatienceMs = 1000;
+constexpr std::chrono::milliseconds kStayPause(5);
+constexpr std::chrono::seconds kStayUntold(1);
 constexpr char kSocket[] = "millrace.sock";
 constexpr char kDefaultConfig[] = "millrace.yaml";
 
 std::string SocketOf(int directory_fd) { return fmt::format("/proc/self/fd/{}/{}", directory_fd, kSocket); }
 
-bool SomebodyListens(int directory_fd) {
+// A connection to whoever listens there, and has let it in; -1: nobody.
+int Knock(int directory_fd) {
   const int fd = ::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-  if (fd < 0) return false;
+  if (fd < 0) return -1;
   sockaddr_un address{};
   address.sun_family = AF_UNIX;
   const std::string path = SocketOf(directory_fd);
   std::memcpy(address.sun_path, path.c_str(), path.size() + 1);
-  const bool connected = ::connect(fd, reinterpret_cast<const sockaddr*>(&address), sizeof(address)) == 0;
+  bool connected = ::connect(fd, reinterpret_cast<const sockaddr*>(&address), sizeof(address)) == 0;
+  // The server speaks first. One that has just stopped listening ends the connection instead.
+  pollfd speaks{.fd = fd, .events = POLLIN, .revents = 0};
+  char byte = 0;
+  if (connected && ::poll(&speaks, 1, kKnockPatienceMs) > 0) connected = ::recv(fd, &byte, 1, MSG_PEEK) > 0;
+  if (connected) return fd;
   ::close(fd);
-  return connected;
+  return -1;
 }
 
 }  // namespace
@@ -51,7 +61,26 @@ Holder::Holder() = default;
 
 Holder::~Holder() {
   coordinator_.reset();
+  if (presence_fd_ >= 0) ::close(presence_fd_);
   if (directory_fd_ >= 0) ::close(directory_fd_);
+}
+
+void Holder::StayForOthers(const std::function<bool()>& leave, const std::function<void()>& waiting) {
+  if (!coordinator_) return;
+  const auto begin = std::chrono::steady_clock::now();
+  bool told = false;
+  const auto wait = [&] {
+    while (!leave() && coordinator_->connections() > 0) {
+      std::this_thread::sleep_for(kStayPause);
+      if (told || std::chrono::steady_clock::now() - begin < kStayUntold) continue;
+      waiting();
+      told = true;
+    }
+  };
+  wait();
+  // Who connected in the meantime is served too.
+  coordinator_->StopListening();
+  wait();
 }
 
 void Holder::Drain(Duration patience) {
@@ -73,7 +102,8 @@ StatusOr<std::unique_ptr<Holder>> Holder::Open(const std::string& data_dir, cons
 StatusOr<std::unique_ptr<Holder>> Holder::TryOpen(const std::string& data_dir, const std::string& config_path) {
   std::unique_ptr<Holder> holder(new Holder);
   holder->directory_fd_ = ::open(data_dir.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC);
-  if (holder->directory_fd_ >= 0 && SomebodyListens(holder->directory_fd_)) {
+  if (holder->directory_fd_ >= 0) holder->presence_fd_ = Knock(holder->directory_fd_);
+  if (holder->presence_fd_ >= 0) {
     holder->target_ = fmt::format("unix:{}", SocketOf(holder->directory_fd_));
     holder->description_ = fmt::format("{} is held by another process: using its socket", data_dir);
     return holder;

@@ -2,6 +2,7 @@
 // this one for as long as the command takes.
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <string>
 
@@ -35,6 +36,10 @@ class Holder {
   // One line for people: who holds what.
   const std::string& description() const { return description_; }
 
+  // Where this process holds the store: waits until no other client is connected, or `leave` says so. Whoever comes in
+  // the meantime is served, and who comes later finds the store free. `waiting` is told once where that takes long.
+  void StayForOthers(const std::function<bool()>& leave, const std::function<void()>& waiting);
+
   // Where this process holds the store: takes no new work and waits for calls in flight.
   void Drain(Duration patience);
 
@@ -43,6 +48,7 @@ class Holder {
   static StatusOr<std::unique_ptr<Holder>> TryOpen(const std::string& data_dir, const std::string& config_path);
 
   std::unique_ptr<Coordinator> coordinator_;
+  int presence_fd_ = -1;   // a connection to the holder, which stays as long as it has any
   int directory_fd_ = -1;  // of the data directory: its socket's path may be too long for a socket address
   std::string target_;
   std::string description_;

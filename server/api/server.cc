@@ -67,6 +67,9 @@ class GrpcServer final : public Server {
     SetHealth(true);
   }
   void SetNotServing() override { SetHealth(false); }
+  void StopListening() override {
+    if (acceptor_) acceptor_->StopListening();
+  }
 
   void Shutdown() override {
     if (!server_) return;

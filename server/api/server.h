@@ -35,6 +35,9 @@ class Server {
   // Health says NOT_SERVING; calls are taken still.
   virtual void SetNotServing() = 0;
 
+  // No new connection; those that are open live on.
+  virtual void StopListening() = 0;
+
   // No new connection; calls in progress are ended with UNAVAILABLE (DRAINING); returns when all is over. The loop need
   // not run any more.
   virtual void Shutdown() = 0;

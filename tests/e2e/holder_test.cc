@@ -75,6 +75,30 @@ TEST_F(HolderTest, ASecondCommandUsesTheSocketOfTheFirst) {
   ExpectEveryStoryOnce();
 }
 
+TEST_F(HolderTest, CommandsThatStartTogetherAllSucceed) {
+  workspace_.Write("titles.csv", Titles(5));
+  std::vector<std::unique_ptr<Process>> commands;
+  for (int i = 0; i < 4; ++i) commands.push_back(std::make_unique<Process>(Command({"runs"}), Here()));
+  for (const std::unique_ptr<Process>& command : commands) {
+    const Finished finished = command->Wait();
+    EXPECT_EQ(finished.exit, 0) << finished.err;
+  }
+}
+
+TEST_F(HolderTest, ACommandStaysWhileAnotherUsesItsStore) {
+  std::string others = "id,title\n";
+  for (int i = 1; i <= 120; ++i) others += fmt::format("f-{:04},Fire number {} on the hill\n", i, i);
+  workspace_.Write("others.csv", others);
+  Process first(Command({"run", "stories.yaml", "--limit", "100"}), Here());
+  WaitForTheMiddle(first);
+  const Finished second = Millrace({"run", "stories.yaml", "-p", "input=others.csv", "-p", "output=others.jsonl"});
+  EXPECT_EQ(second.exit, 0) << second.err;
+  EXPECT_THAT(second.err, HasSubstr("held by another process"));
+  EXPECT_EQ(Lines(workspace_.Read("others.jsonl")), 120u);
+  EXPECT_EQ(first.Wait().exit, 0);
+  EXPECT_EQ(Lines(workspace_.Read("stories.jsonl")), 100u);
+}
+
 TEST_F(HolderTest, AnInterruptedRunIsPausedAndResumed) {
   std::string name;
   {
