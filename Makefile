@@ -27,8 +27,10 @@ test: packages ## build and run all tests
 	@cmake --build build -j $(JOBS)
 	@tools/test build
 
-test-sanitizers: packages ## all tests under the address and undefined-behaviour sanitizers
+test-sanitizers: packages ## tests under the address, undefined-behaviour and thread sanitizers
 	@$(call CONFIGURE,asan) && cmake --build build-asan -j $(JOBS) && tools/test build-asan
+	@$(call CONFIGURE,tsan) && cmake --build build-tsan -j $(JOBS) --target thread_tests
+	@tools/test build-tsan -R "$$(cat build-tsan/thread_tests)"
 
 test-real: build ## tests against a real grpcurl; builds it once
 	@tools/test-real
