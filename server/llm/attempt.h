@@ -4,7 +4,6 @@
 #include <cstdint>
 #include <functional>
 #include <optional>
-#include <set>
 #include <string>
 
 #include "millrace/storage/v1/records.pb.h"
@@ -19,30 +18,16 @@
 
 namespace millrace {
 
-// Ids of attempts: they sort by the start of the process and the order in it, and say whether they are of this process.
+// Ids of attempts: they sort by the start of the process and the order in it.
 class AttemptNames {
  public:
   AttemptNames(const Clock& clock, Random& random);
 
   std::string Next();
-  bool IsOwn(const std::string& id) const { return id.starts_with(prefix_); }
 
  private:
   std::string prefix_;
   uint64_t count_ = 0;
-};
-
-// Attempts of earlier processes, and ones that nobody waited for any more, whose costs a call has taken over. Their
-// records stay pending until that call is committed; who finds them before that only reads them.
-class TakenAttempts {
- public:
-  // False: somebody has taken it.
-  bool Take(const std::string& id) { return ids_.insert(id).second; }
-  // Nobody settles it after all.
-  void GiveBack(const std::string& id) { ids_.erase(id); }
-
- private:
-  std::set<std::string> ids_;
 };
 
 // Follows one attempt: commits its moments (a) and (b), and gives its slot back when it has ended. One use.

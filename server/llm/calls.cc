@@ -182,7 +182,7 @@ Task<CallOutcome> Calls::Handle(CallContext context, CallRequest request) {
 
 Task<void> Calls::Run(std::shared_ptr<SharedCall> call) {
   const CallParts parts{parts_.loop, parts_.pool, parts_.store, cache_, queue_,
-                        claims_,     host_,       names_,       taken_, random_};
+                        claims_,     host_,       names_,       random_};
   bool has_ended = false;
   while (true) {
     if (!has_ended) {
@@ -205,28 +205,19 @@ Task<void> Calls::Run(std::shared_ptr<SharedCall> call) {
   ended_.NotifyAll();
 }
 
-// Nobody takes the outcome: what was paid stays as a pending attempt, and whoever asks next finds it, with its costs.
+// Nobody takes the outcome: what was paid stays as pending attempts, and whoever asks next finds them, with their costs.
 Task<void> Calls::KeepUnclaimed(SharedCall& call) {
   if (call.progress.unsettled.empty()) co_return;
   // Each has the totals of its time; the newest those of the whole call.
   *call.progress.unsettled.back().second.mutable_totals() = call.progress.totals;
   WriteBatch batch;
   for (auto& [key, record] : call.progress.unsettled) {
-    record.set_unclaimed(true);
     if (record.attempt().outcome() == v1::ATTEMPT_OUTCOME_ANSWERED_BAD) {
       record.mutable_attempt()->set_outcome(v1::ATTEMPT_OUTCOME_ANSWERED);  // judged again by who takes it
     }
     PutPending(batch, key, record);
   }
   co_await CommitFirmly(parts_.loop, parts_.store, std::move(batch), Urgency::kLazy);
-  for (const auto& [key, record] : call.progress.unsettled) {
-    const std::string& id = record.attempt().id();
-    if (call.IsAbandoned()) {
-      taken_.GiveBack(id);
-    } else {
-      taken_.Take(id);  // somebody came meanwhile, and settles it
-    }
-  }
 }
 
 Task<CallOutcome> Calls::Outcome(std::shared_ptr<SharedCall> call, bool is_payer, const CallContext& context) {
@@ -259,6 +250,7 @@ Task<CallOutcome> Calls::Outcome(std::shared_ptr<SharedCall> call, bool is_payer
     auto settle = [call, self] { return Settle(call->progress, call->result, self); };
     outcome.settlement = co_await Compute(parts_.loop, parts_.pool, std::move(settle));
   }
+  for (const auto& claim : call->claims) outcome.settlement.Keep(claim);
   co_return outcome;
 }
 
@@ -285,6 +277,7 @@ Task<CallOutcome> Calls::GiveUp(std::shared_ptr<SharedCall> call, bool was_last,
   CallResult failed;
   failed.status = outcome.status;
   outcome.settlement = Settle(taken, failed, self);
+  for (const auto& claim : call->claims) outcome.settlement.Keep(claim);
   co_return outcome;
 }
 

@@ -73,7 +73,6 @@ class Calls final : public CallHandler, public CallDesk {
   CallsParts parts_;
   Random random_;
   AttemptNames names_;
-  TakenAttempts taken_;
   std::vector<std::unique_ptr<BackendEntry>> backends_;  // by name
   std::vector<std::unique_ptr<Target>> targets_;         // as first named
   std::map<std::string, Alias, std::less<>> aliases_;

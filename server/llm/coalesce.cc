@@ -39,15 +39,38 @@ void CallTable::WakeAll() {
   for (const auto& [key, call] : calls_) call->changed.NotifyAll();
 }
 
-Task<void> KeyClaims::Claim(const std::vector<Digest>& keys) {
+KeyClaims::KeyClaims(Loop& loop) : loop_(loop), self_(std::make_shared<Owner>(Owner{loop, this})) {}
+
+KeyClaims::Claim::~Claim() {
+  const std::shared_ptr<Owner> owner = owner_.lock();
+  if (!owner || keys_.empty()) return;
+  // Batches are destroyed by the thread that writes them.
+  owner->loop.Post([owner = owner_, keys = keys_] {
+    if (const std::shared_ptr<Owner> there = owner.lock()) there->claims->Release(keys);
+  });
+}
+
+bool KeyClaims::Claim::Has(const Digest& key) const { return std::find(keys_.begin(), keys_.end(), key) != keys_.end(); }
+
+Task<std::shared_ptr<const KeyClaims::Claim>> KeyClaims::Take(std::vector<Digest> keys) {
   const auto is_taken = [this](const Digest& key) { return taken_.contains(key); };
-  while (std::any_of(keys.begin(), keys.end(), is_taken)) co_await released_.Wait();
-  for (const Digest& key : keys) taken_.insert(key);
+  while (true) {
+    const auto taken = std::find_if(keys.begin(), keys.end(), is_taken);
+    if (taken == keys.end()) break;
+    std::shared_ptr<Event>& released = taken_[*taken];
+    if (!released) released = std::make_shared<Event>(loop_);
+    const std::shared_ptr<Event> waited = released;
+    co_await waited->Wait();
+  }
+  for (const Digest& key : keys) taken_.emplace(key, nullptr);
+  co_return std::make_shared<const Claim>(self_, std::move(keys));
 }
 
 void KeyClaims::Release(const std::vector<Digest>& keys) {
-  for (const Digest& key : keys) taken_.erase(key);
-  released_.NotifyAll();
+  for (const Digest& key : keys) {
+    const auto node = taken_.extract(key);
+    if (!node.empty() && node.mapped()) node.mapped()->NotifyAll();
+  }
 }
 
 }  // namespace millrace

@@ -9,7 +9,6 @@
 #include <map>
 #include <memory>
 #include <optional>
-#include <set>
 #include <string>
 #include <vector>
 
@@ -21,6 +20,45 @@
 #include "server/llm/target.h"
 
 namespace millrace {
+
+// Keys that are being asked for, whatever call they belong to (two aliases may share a target), until what came of it is
+// committed: then the next one finds it. Without that a second attempt would overwrite the pending record of the first,
+// and the first one's settlement would delete that of the second.
+class KeyClaims {
+ public:
+  explicit KeyClaims(Loop& loop);
+  KeyClaims(const KeyClaims&) = delete;
+
+  // What claims know of their KeyClaims, which may be gone: `claims` is for the loop's thread only.
+  struct Owner {
+    Loop& loop;
+    KeyClaims* claims;
+  };
+
+  // Some keys, claimed until this is destroyed, on any thread. The loop must outlive the threads that destroy claims.
+  class Claim {
+   public:
+    Claim(std::weak_ptr<Owner> owner, std::vector<Digest> keys) : owner_(std::move(owner)), keys_(std::move(keys)) {}
+    Claim(const Claim&) = delete;
+    ~Claim();
+
+    bool Has(const Digest& key) const;
+
+   private:
+    const std::weak_ptr<Owner> owner_;
+    const std::vector<Digest> keys_;
+  };
+
+  // Takes all of the keys once none of them is taken.
+  Task<std::shared_ptr<const Claim>> Take(std::vector<Digest> keys);
+
+ private:
+  void Release(const std::vector<Digest>& keys);
+
+  Loop& loop_;
+  const std::shared_ptr<Owner> self_;
+  std::map<Digest, std::shared_ptr<Event>> taken_;  // with who waits for it; null: nobody
+};
 
 // One who waits for a call.
 struct CallWaiter {
@@ -58,6 +96,8 @@ struct SharedCall {
   Target* failing = nullptr;  // its target, until it answers
   int32_t attempt_number = 0;
   std::optional<Digest> asked_key;  // of the attempt in flight
+  // Of the questions that were asked, the newest last.
+  std::vector<std::shared_ptr<const KeyClaims::Claim>> claims;
 
   bool finished = false;
   CallWaiter* payer = nullptr;  // once it is finished; only compared
@@ -81,20 +121,6 @@ class CallTable {
 
  private:
   std::map<Digest, std::shared_ptr<SharedCall>> calls_;
-};
-
-// Keys that are being asked for, whatever call they belong to: two aliases may share a target.
-class KeyClaims {
- public:
-  explicit KeyClaims(Loop& loop) : released_(loop) {}
-
-  // Takes all of the keys once none of them is taken.
-  Task<void> Claim(const std::vector<Digest>& keys);
-  void Release(const std::vector<Digest>& keys);
-
- private:
-  std::set<Digest> taken_;
-  Event released_;
 };
 
 }  // namespace millrace

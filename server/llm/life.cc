@@ -108,7 +108,13 @@ Task<CallLife::Step> CallLife::Ask(const backend::Request& question, int32_t ret
   if (first_keys_.empty()) first_keys_ = keys;
   call_.progress.totals.set_calls(call_.progress.totals.calls() + 1);
 
-  co_await parts_.claims.Claim(keys);
+  // What an earlier question of this call has claimed is its own.
+  std::vector<Digest> free;
+  for (const Digest& key : keys) {
+    const auto has = [&key](const auto& claim) { return claim->Has(key); };
+    if (std::none_of(call_.claims.begin(), call_.claims.end(), has)) free.push_back(key);
+  }
+  call_.claims.push_back(co_await parts_.claims.Take(std::move(free)));
   bool is_given = false;
   Step step = co_await LookUp(question, keys, given, is_given);
   if (step == Step::kGiven && !is_given) {
@@ -153,7 +159,6 @@ Task<CallLife::Step> CallLife::Ask(const backend::Request& question, int32_t ret
       }
     }
   }
-  parts_.claims.Release(keys);
   co_return step;
 }
 
@@ -190,7 +195,7 @@ Task<CallLife::Step> CallLife::LookUp(const backend::Request& question, const st
     attempt_id_ = pending.attempt().id();
     const std::string raw = pending.raw();
     const int http_status = pending.attempt().http_status();
-    const bool taken_over = TakeOver(wanted[i], std::move(pending));
+    TakeOver(wanted[i], std::move(pending));
     call_.progress.AddKey(wanted[i]);
     call_.progress.AddPending(wanted[i]);
     if (!is_answered) continue;
@@ -207,23 +212,19 @@ Task<CallLife::Step> CallLife::LookUp(const backend::Request& question, const st
       result = co_await Compute(parts_.loop, parts_.pool, std::move(reparse));
     }
     if (auto* answer = std::get_if<backend::Answer>(&result)) {
-      if (taken_over) {
-        AttemptRecord& record = call_.progress.unsettled.back().second;
-        if (record.attempt().input_tokens() == 0 && record.attempt().output_tokens() == 0) {
-          record.mutable_attempt()->set_input_tokens(std::max<int64_t>(answer->input_tokens.value_or(0), 0));
-          record.mutable_attempt()->set_output_tokens(std::max<int64_t>(answer->output_tokens.value_or(0), 0));
-          storage::v1::CallTotals& totals = call_.progress.totals;
-          totals.set_input_tokens(totals.input_tokens() + record.attempt().input_tokens());
-          totals.set_output_tokens(totals.output_tokens() + record.attempt().output_tokens());
-          *record.mutable_totals() = totals;
-        }
+      AttemptRecord& record = call_.progress.unsettled.back().second;
+      if (record.attempt().input_tokens() == 0 && record.attempt().output_tokens() == 0) {
+        record.mutable_attempt()->set_input_tokens(std::max<int64_t>(answer->input_tokens.value_or(0), 0));
+        record.mutable_attempt()->set_output_tokens(std::max<int64_t>(answer->output_tokens.value_or(0), 0));
+        storage::v1::CallTotals& totals = call_.progress.totals;
+        totals.set_input_tokens(totals.input_tokens() + record.attempt().input_tokens());
+        totals.set_output_tokens(totals.output_tokens() + record.attempt().output_tokens());
+        *record.mutable_totals() = totals;
       }
       NoteAnswer(routes[i], wanted[i], std::move(*answer), given);
     } else {
       NoteBad(routes[i], wanted[i], kBadResponse, given);
     }
-    given.from_memory = !taken_over;
-    if (!taken_over) call_.progress.totals.set_cache_hits(call_.progress.totals.cache_hits() + 1);
     storage::v1::QuestionRecord record;
     record.set_request(CanonicalRequest(question));
     record.set_model(call_.alias.name);
@@ -238,11 +239,9 @@ Task<CallLife::Step> CallLife::LookUp(const backend::Request& question, const st
   co_return Step::kGiven;
 }
 
-// Of an attempt that a crash left behind, or that nobody took: what it cost goes to this call. One that is being
-// settled by another is only read.
-bool CallLife::TakeOver(const Digest& key, AttemptRecord pending) {
-  if (parts_.names.IsOwn(pending.attempt().id()) && !pending.unclaimed()) return false;
-  if (!parts_.taken.Take(pending.attempt().id())) return false;
+// Of an attempt that a crash left behind, or that nobody took: what it cost goes to this call. The claim of its key says
+// that nobody else is settling it.
+void CallLife::TakeOver(const Digest& key, AttemptRecord pending) {
   v1::Attempt& attempt = *pending.mutable_attempt();
   storage::v1::CallTotals& totals = call_.progress.totals;
   // The record's totals are of its whole call; of a call that was given up, of what came after that. This one's
@@ -258,9 +257,12 @@ bool CallLife::TakeOver(const Digest& key, AttemptRecord pending) {
     totals.set_unpriced_attempts(totals.unpriced_attempts() + 1);
   }
   call_.attempt_number = std::max(call_.attempt_number, attempt.number());
+  // It may be this call's own, from before everybody had left it.
+  const std::string id = attempt.id();
+  std::erase_if(call_.progress.attempts, [&id](const v1::Attempt& own) { return own.id() == id; });
+  std::erase_if(call_.progress.unsettled, [&id](const auto& own) { return own.second.attempt().id() == id; });
   call_.progress.AddAttempt(attempt);
   call_.progress.unsettled.emplace_back(key, std::move(pending));
-  return true;
 }
 
 Task<std::optional<size_t>> CallLife::Bind() {

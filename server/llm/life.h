@@ -39,7 +39,6 @@ struct CallParts {
   KeyClaims& claims;
   AttemptSender& sender;
   AttemptNames& names;
-  TakenAttempts& taken;
   Random& random;
 };
 
@@ -65,7 +64,7 @@ class CallLife {
   Task<Step> Ask(const backend::Request& question, int32_t retry, Given& given);
   // Answers and attempts that are there already; `is_given` where they gave one.
   Task<Step> LookUp(const backend::Request& question, const std::vector<Digest>& keys, Given& given, bool& is_given);
-  bool TakeOver(const Digest& key, storage::v1::AttemptRecord pending);
+  void TakeOver(const Digest& key, storage::v1::AttemptRecord pending);
   // A slot of the best target that may be tried now; nothing where nobody waits any more, or the server drains.
   Task<std::optional<size_t>> Bind();
   // One try. Nothing: it was given up before anything was sent.

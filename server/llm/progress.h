@@ -33,7 +33,6 @@ struct CallProgress {
   std::vector<Digest> pending;
   std::vector<std::pair<Digest, storage::v1::QuestionRecord>> questions;
   std::vector<NewAnswer> answers;
-
   static constexpr size_t kAttemptsKept = 100;
 
   void AddKey(const Digest& call_key);

@@ -37,7 +37,6 @@ void PutPending(WriteBatch& batch, const Digest& call_key, const AttemptRecord& 
 void PutSettled(WriteBatch& batch, AttemptRecord attempt) {
   attempt.clear_raw();
   attempt.clear_totals();
-  attempt.clear_unclaimed();
   attempt.set_settled(true);
   std::string key = AttemptKey(attempt.run(), attempt.attempt().id());
   Put(batch, std::move(key), attempt);

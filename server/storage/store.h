@@ -35,7 +35,11 @@ class WriteBatch {
   void Append(WriteBatch other) {
     bytes_ += other.bytes_;
     for (Change& change : other.changes_) changes_.push_back(std::move(change));
+    for (auto& kept : other.kept_) kept_.push_back(std::move(kept));
   }
+  // Keeps something until the batch and all copies of it are gone, which is when it is committed or given up. Its
+  // destructor may run on any thread.
+  void Keep(std::shared_ptr<const void> kept) { kept_.push_back(std::move(kept)); }
 
   enum class Kind { kPut, kDelete, kDeleteRange };
   struct Change {
@@ -49,6 +53,7 @@ class WriteBatch {
 
  private:
   std::vector<Change> changes_;
+  std::vector<std::shared_ptr<const void>> kept_;
   size_t bytes_ = 0;
 };
 

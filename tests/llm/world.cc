@@ -115,9 +115,10 @@ Task<void> AskOnce(Calls& calls, Loop& loop, Store& store, CallContext context, 
                    std::shared_ptr<World::Asked> asked) {
   asked->outcome = co_await calls.Handle(std::move(context), std::move(request));
   asked->time = loop.Now();
-  if (commits && !asked->outcome.settlement.empty()) {
-    WriteBatch settlement = asked->outcome.settlement;
-    co_await CommitFirmly(loop, store, std::move(settlement), Urgency::kDurable);
+  if (commits) {
+    // Not kept: it holds the question's claim.
+    WriteBatch settlement = std::exchange(asked->outcome.settlement, WriteBatch());
+    if (!settlement.empty()) co_await CommitFirmly(loop, store, std::move(settlement), Urgency::kDurable);
   }
   asked->done = true;
 }
