@@ -3,7 +3,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <fstream>
 
 #include "client/cli/output.h"
 #include "server/config/binding.h"
@@ -49,10 +48,6 @@ StatusOr<std::vector<InputFile>> ReadInputs(const std::vector<std::string>& give
                        fmt::format("--input {}: expected STAGE=FILE", Excerpt(entry)));
     }
     inputs.push_back({entry.substr(0, equals), entry.substr(equals + 1)});
-    if (!std::ifstream(inputs.back().file, std::ios::binary)) {
-      return MakeError(absl::StatusCode::kNotFound, "FILE_ERROR",
-                       fmt::format("--input {}: the file can't be read", Excerpt(entry, 256)));
-    }
   }
   return inputs;
 }

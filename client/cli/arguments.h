@@ -22,7 +22,7 @@ struct InputFile {
   std::string stage;
   std::string file;
 };
-// `STAGE=FILE`; NOT_FOUND (FILE_ERROR) where a file can't be read.
+// `STAGE=FILE`.
 StatusOr<std::vector<InputFile>> ReadInputs(const std::vector<std::string>& given);
 
 // The files that a pipeline's fetches would read; none where the parameters don't fit it.

@@ -31,6 +31,10 @@ StatusOr<std::string> ReadFile(const std::string& path) {
     return MakeError(absl::StatusCode::kNotFound, "FILE_ERROR", fmt::format("{} can't be read", Excerpt(path, 256)));
   std::string text(kDefinitionBytesMax + 1, '\0');
   file.read(text.data(), static_cast<std::streamsize>(text.size()));
+  if (file.bad()) {  // a directory, a broken disk
+    return MakeError(absl::StatusCode::kFailedPrecondition, "FILE_ERROR",
+                     fmt::format("{} can't be read", Excerpt(path, 256)));
+  }
   text.resize(static_cast<size_t>(file.gcount()));
   if (text.size() > kDefinitionBytesMax) {
     return MakeError(absl::StatusCode::kInvalidArgument, "INVALID_DEFINITION",

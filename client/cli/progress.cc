@@ -104,6 +104,7 @@ std::string LastLine(const v1::Run& run, const std::string& backends) {
   int64_t degraded = 0;
   int64_t failed = 0;
   int64_t computed = 0;
+  int64_t made = 0;
   int64_t cost = 0;
   int64_t unpriced = 0;
   int64_t maybe_billed = 0;
@@ -113,7 +114,10 @@ std::string LastLine(const v1::Run& run, const std::string& backends) {
     remembered += stage.cache_hits();
     degraded += stage.degraded();
     failed += stage.failed();
-    if (stage.kind() != "fetch" && stage.kind() != "store") computed += stage.computed();
+    if (stage.kind() != "fetch" && stage.kind() != "store") {
+      computed += stage.computed();
+      made += stage.ok() + stage.degraded();
+    }
     cost += stage.cost_nano_usd();
     unpriced += stage.unpriced_attempts();
     maybe_billed += stage.maybe_billed();
@@ -126,7 +130,7 @@ std::string LastLine(const v1::Run& run, const std::string& backends) {
   if (failed > 0) line += fmt::format(", {} failed", Count(failed));
   if (remembered > 0) line += fmt::format(", {} answers remembered", Count(remembered));
   if (maybe_billed > 0) line += fmt::format(", {} maybe billed", Count(maybe_billed));
-  if (computed == 0 && calls == 0) line += "; nothing was computed: every result was remembered";
+  if (made > 0 && computed == 0 && calls == 0) line += "; nothing was computed: every result was remembered";
   return line;
 }
 

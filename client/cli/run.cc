@@ -1,17 +1,19 @@
 // run: creates a run, sends it the client's own files, and follows it.
 #include <fmt/format.h>
 
-#include <fstream>
 #include <iostream>
+#include <memory>
+#include <optional>
+#include <thread>
 
 #include "client/cli/arguments.h"
 #include "client/cli/commands.h"
+#include "client/cli/input_reader.h"
 #include "client/cli/output.h"
+#include "client/cli/upload.h"
 
 namespace millrace::cli {
 namespace {
-
-constexpr size_t kPartBytes = 512u << 10;
 
 struct RunArguments {
   std::string pipeline;
@@ -24,28 +26,54 @@ struct RunArguments {
   bool refresh = false;
 };
 
-// Sends a file from where the server is: after a repeated request it already has a part.
-Status SendInput(client::Client& client, const std::string& run, const InputFile& input) {
-  std::ifstream file(input.file, std::ios::binary);
-  v1::AddItemsRequest request;
-  request.set_run(run);
-  request.set_stage(input.stage);
-  while (true) {
-    std::string part(kPartBytes, '\0');
-    file.clear();
-    file.seekg(request.offset());
-    file.read(part.data(), static_cast<std::streamsize>(part.size()));
-    part.resize(static_cast<size_t>(file.gcount()));
-    if (part.empty()) break;
-    request.set_data(std::move(part));
-    const StatusOr<v1::AddItemsResponse> response = client.AddItems(request);
-    if (!response.ok()) return response.status();
-    request.set_offset(response->next_offset());
+// An input on its way to a fetch.
+struct OpenInput {
+  std::string stage;
+  std::unique_ptr<InputReader> reader;
+};
+
+StatusOr<std::vector<OpenInput>> OpenInputs(const std::vector<std::string>& given) {
+  MR_ASSIGN_OR_RETURN(const std::vector<InputFile> files, ReadInputs(given));
+  std::vector<OpenInput> inputs;
+  for (const InputFile& file : files) {
+    StatusOr<std::unique_ptr<InputReader>> reader = InputReader::Open(file.file);
+    if (!reader.ok()) return WithContext(reader.status(), fmt::format("--input {}", Excerpt(file.stage)));
+    inputs.push_back({file.stage, *std::move(reader)});
   }
-  v1::CloseInputRequest close;
-  close.set_run(run);
-  close.set_stage(input.stage);
-  return client.CloseInput(close).status();
+  return inputs;
+}
+
+UploadOptions UploadOptionsOf(const Session& session) {
+  UploadOptions options;
+  options.stopped = [&session] { return session.interrupted(); };
+  options.say = [](const std::string& text) { std::cerr << text << "\n"; };
+  options.sleep = [&session](Duration delay) {
+    constexpr Duration kStep = std::chrono::milliseconds(50);
+    for (; delay > Duration(0) && !session.interrupted(); delay -= kStep) std::this_thread::sleep_for(kStep);
+    return !session.interrupted();
+  };
+  return options;
+}
+
+// Sends all inputs, or cancels the run; the exit status where it did.
+std::optional<int> SendInputs(Session& session, client::Client& client, const std::string& run,
+                              const std::vector<OpenInput>& inputs) {
+  if (inputs.empty()) return std::nullopt;
+  const UploadOptions options = UploadOptionsOf(session);
+  session.OnInterrupt([&client] { client.Interrupt(); });
+  Status status;
+  for (const OpenInput& input : inputs) {
+    status = SendInput(client, run, input.stage, *input.reader, options);
+    // It ended meanwhile: following it says how.
+    if (ReasonOf(status) == "WRONG_RUN_STATE") status = absl::OkStatus();
+    if (!status.ok()) break;
+  }
+  session.OnInterrupt(nullptr);
+  if (status.ok()) return std::nullopt;
+  client.Reset();
+  const int exit = session.interrupted() ? kInterrupted : PrintError(status);
+  CancelUnsent(client, run, session.Flags(), options);
+  return exit;
 }
 
 // Where a run failed since the server may not read its input: how to send it. Empty: it is not so.
@@ -76,9 +104,9 @@ int Run(Session& session, const RunArguments& arguments) {
   if (Status status = ReadParameters(arguments.parameters, *request.mutable_parameters()); !status.ok()) {
     return PrintError(status);
   }
-  const StatusOr<std::vector<InputFile>> inputs = ReadInputs(arguments.inputs);
+  const StatusOr<std::vector<OpenInput>> inputs = OpenInputs(arguments.inputs);
   if (!inputs.ok()) return PrintError(inputs.status());
-  for (const InputFile& input : *inputs) request.add_client_inputs(input.stage);
+  for (const OpenInput& input : *inputs) request.add_client_inputs(input.stage);
   request.set_limit(arguments.limit);
   request.set_sample(arguments.sample);
   request.set_request_id(arguments.request_id);
@@ -86,14 +114,13 @@ int Run(Session& session, const RunArguments& arguments) {
 
   const StatusOr<client::Client*> client = session.Connect();
   if (!client.ok()) return PrintError(client.status());
+  // A run that was just made must be known by name when Ctrl-C comes: it would wait for its input for ever.
+  if (!inputs->empty()) session.OnInterrupt([] {});
   const StatusOr<v1::CreateRunResponse> created = (*client)->CreateRun(request);
   if (!created.ok()) return PrintError(created.status());
   const std::string& run = created->run().name();
   std::cerr << fmt::format("run {}{}\n", Safe(run), created->existed() ? " (created before by the same request)" : "");
-  for (const InputFile& input : *inputs) {
-    const Status status = SendInput(**client, run, input);
-    if (!status.ok() && ReasonOf(status) != "WRONG_RUN_STATE") return PrintError(status);
-  }
+  if (const std::optional<int> unsent = SendInputs(session, **client, run, *inputs)) return *unsent;
   if (arguments.detach) {
     if (session.json()) PrintJson(*created);
     if (!session.json()) std::cout << Safe(run) << "\n";
@@ -115,7 +142,7 @@ void AddRunCommand(CLI::App& app, Session& session, int& exit) {
                  "  millrace run news-events --server 127.0.0.1:7400 --input titles=mine.csv --format json");
   run->add_option("PIPELINE", arguments->pipeline, "File (with .yaml or a slash), or applied name")->required();
   run->add_option("-p,--param", arguments->parameters, "Parameter, NAME=VALUE");
-  run->add_option("--input", arguments->inputs, "STAGE=FILE: send a file of yours as the input of a fetch");
+  run->add_option("--input", arguments->inputs, "STAGE=FILE: send a file of yours, or a pipe, as the input of a fetch");
   CLI::Option* limit = run->add_option("--limit", arguments->limit, "At most so many items of each fetch");
   run->add_option("--sample", arguments->sample, "So many items of each fetch, drawn")->excludes(limit);
   run->add_option("--request-id", arguments->request_id, "Makes a repeated command harmless: the same run is followed");

@@ -1,4 +1,9 @@
 // `millrace` without a server: what its users see.
+#include <fcntl.h>
+#include <signal.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
 #include <boost/json.hpp>
 #include <set>
 
@@ -91,6 +96,37 @@ TEST_F(CommandTest, AFileOfTheClientsOwnIsStreamed) {
       Millrace({"run", "stories.yaml", "--input", "titles=" + (elsewhere.path() / "mine.csv").string()});
   EXPECT_EQ(run.exit, 0) << run.err;
   EXPECT_EQ(Lines(workspace_.Read("stories.jsonl")), 3u);
+}
+
+TEST_F(CommandTest, APipeIsStreamed) {
+  ProcessOptions options = Here();
+  options.input = Titles(4);
+  const Finished run = RunProgram(Command({"run", "stories.yaml", "--input", "titles=/dev/stdin"}), options);
+  EXPECT_EQ(run.exit, 0) << run.err;
+  EXPECT_EQ(Lines(workspace_.Read("stories.jsonl")), 4u);
+}
+
+TEST_F(CommandTest, AnInputThatCanNotBeReadStartsNoRun) {
+  workspace_.Write("stories.jsonl", "old\n");
+  const Finished run = Millrace({"run", "stories.yaml", "--input", "titles=."});
+  EXPECT_EQ(run.exit, 2) << run.out;
+  EXPECT_THAT(run.err, AllOf(HasSubstr("Is a directory"), HasSubstr("FILE_ERROR")));
+  EXPECT_EQ(workspace_.Read("stories.jsonl"), "old\n");
+  EXPECT_FALSE(std::filesystem::exists(workspace_.path() / ".millrace"));
+}
+
+TEST_F(CommandTest, AnInterruptedInputCancelsItsRun) {
+  ASSERT_EQ(::mkfifo((workspace_.path() / "pipe").c_str(), 0600), 0);
+  const int writer = ::open((workspace_.path() / "pipe").c_str(), O_RDWR | O_CLOEXEC);  // no end of file comes
+  Process run(Command({"run", "stories.yaml", "--input", "titles=pipe"}), Here());
+  ASSERT_TRUE(run.WaitForOutput(
+      [](const std::string&, const std::string& err) { return err.find("run r-") != std::string::npos; }));
+  run.Signal(SIGINT);
+  const Finished ended = run.Wait();
+  ::close(writer);
+  EXPECT_EQ(ended.exit, 130) << ended.err;
+  EXPECT_THAT(ended.err, HasSubstr("is cancelled: not all of its input was sent"));
+  EXPECT_THAT(Millrace({"runs"}).out, HasSubstr("CANCELLED"));
 }
 
 TEST_F(CommandTest, AFileOutsideTheWorkingDirectoryIsNotWritten) {

@@ -1,0 +1,72 @@
+#include "client/cli/upload.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "client/cli/output.h"
+
+namespace millrace::cli {
+namespace {
+
+constexpr size_t kPartBytes = 512u << 10;
+
+bool MayPass(const Status& status) {
+  return status.code() == absl::StatusCode::kUnavailable || ReasonOf(status) == "DISK_LOW" ||
+         RetryDelayOf(status).has_value();
+}
+
+// `call`, which is harmless when repeated, until it succeeds, fails for good, or patience ends.
+template <typename Call>
+auto UntilItPasses(const UploadOptions& options, const Call& call) -> decltype(call()) {
+  Duration backoff = options.backoff_min;
+  Duration slept(0);
+  while (true) {
+    auto response = call();
+    if (response.ok() || !MayPass(response.status()) || slept >= options.patience) return response;
+    if (slept == Duration(0)) {
+      options.say(fmt::format("the input waits: {}; trying again", Safe(MessageOf(response.status()), 1024)));
+    }
+    const Duration delay = std::clamp(RetryDelayOf(response.status()).value_or(backoff), backoff, options.backoff_max);
+    if (!options.sleep(delay)) return MakeError(absl::StatusCode::kCancelled, "CANCELLED", "interrupted");
+    slept += delay;
+    backoff = std::min(2 * backoff, options.backoff_max);
+  }
+}
+
+}  // namespace
+
+Status SendInput(client::Client& client, const std::string& run, const std::string& stage, InputReader& input,
+                 const UploadOptions& options) {
+  v1::AddItemsRequest request;
+  request.set_run(run);
+  request.set_stage(stage);
+  while (true) {
+    if (options.stopped()) return MakeError(absl::StatusCode::kCancelled, "CANCELLED", "interrupted");
+    MR_ASSIGN_OR_RETURN(std::string part, input.Read(request.offset(), kPartBytes, options.stopped));
+    if (part.empty()) break;
+    request.set_data(std::move(part));
+    MR_ASSIGN_OR_RETURN(const v1::AddItemsResponse response,
+                        UntilItPasses(options, [&] { return client.AddItems(request); }));
+    request.set_offset(response.next_offset());
+  }
+  v1::CloseInputRequest close;
+  close.set_run(run);
+  close.set_stage(stage);
+  return UntilItPasses(options, [&] { return client.CloseInput(close); }).status();
+}
+
+void CancelUnsent(client::Client& client, const std::string& run, const std::string& flags,
+                  const UploadOptions& options) {
+  v1::CancelRunRequest cancel;
+  cancel.set_run(run);
+  const StatusOr<v1::CancelRunResponse> response = client.CancelRun(cancel);
+  if (response.ok()) {
+    options.say(fmt::format("run {} is cancelled: not all of its input was sent", Safe(run)));
+  } else {
+    options.say(fmt::format("run {} can't be cancelled ({}); it waits for input until `millrace cancel {}{}`",
+                            Safe(run), Safe(MessageOf(response.status()), 1024), Safe(run), flags));
+  }
+}
+
+}  // namespace millrace::cli

@@ -1,0 +1,207 @@
+// Inputs on their way: all of it, or an error and no CloseInput.
+#include "client/cli/upload.h"
+
+#include <gmock/gmock.h>
+
+#include <cstdlib>
+#include <deque>
+#include <filesystem>
+#include <fstream>
+
+namespace millrace::cli {
+namespace {
+
+using std::chrono::milliseconds;
+using std::chrono::seconds;
+using testing::ElementsAre;
+using testing::HasSubstr;
+using testing::IsEmpty;
+
+// Takes inputs; first it answers with the errors that it was given.
+class InputServer final : public client::Client {
+ public:
+#define MILLRACE_REFUSE(service, method)                                            \
+  StatusOr<v1::method##Response> method(const v1::method##Request&) override {      \
+    return MakeError(absl::StatusCode::kUnimplemented, "INTERNAL", "not in tests"); \
+  }
+  // All but those of an upload.
+#define MILLRACE_OTHER_RPCS(X)       \
+  X(PipelineService, ApplyPipeline)  \
+  X(PipelineService, GetPipeline)    \
+  X(PipelineService, ListPipelines)  \
+  X(PipelineService, DeletePipeline) \
+  X(PipelineService, PlanPipeline)   \
+  X(RunService, CreateRun)           \
+  X(RunService, GetRun)              \
+  X(RunService, ListRuns)            \
+  X(RunService, WaitRun)             \
+  X(RunService, PauseRun)            \
+  X(RunService, ResumeRun)           \
+  X(RunService, RedriveRun)          \
+  X(RunService, DeleteRun)           \
+  X(RunService, ListItems)           \
+  X(RunService, ExplainItem)         \
+  X(RunService, ListAttempts)        \
+  X(CompletionService, Generate)     \
+  X(AdminService, GetStatus)         \
+  X(AdminService, ListBackends)      \
+  X(AdminService, ListModels)        \
+  X(AdminService, GetCacheStats)     \
+  X(AdminService, EvictCache)
+  MILLRACE_OTHER_RPCS(MILLRACE_REFUSE)
+#undef MILLRACE_OTHER_RPCS
+#undef MILLRACE_REFUSE
+
+  StatusOr<v1::AddItemsResponse> AddItems(const v1::AddItemsRequest& request) override {
+    if (on_part) on_part();
+    if (!errors.empty()) {
+      const Status error = errors.front();
+      errors.pop_front();
+      return error;
+    }
+    if (request.offset() == static_cast<int64_t>(data.size())) data += request.data();
+    v1::AddItemsResponse response;
+    response.set_next_offset(static_cast<int64_t>(data.size()));
+    return response;
+  }
+  StatusOr<v1::CloseInputResponse> CloseInput(const v1::CloseInputRequest&) override {
+    closed = true;
+    return v1::CloseInputResponse();
+  }
+  StatusOr<v1::CancelRunResponse> CancelRun(const v1::CancelRunRequest& request) override {
+    cancelled.push_back(request.run());
+    if (!cancel_error.ok()) return cancel_error;
+    return v1::CancelRunResponse();
+  }
+  Status WatchRun(const v1::WatchRunRequest&, const std::function<bool(const v1::RunEvent&)>&) override {
+    return absl::OkStatus();
+  }
+  void Interrupt() override {}
+  void Reset() override {}
+
+  std::deque<Status> errors;
+  std::function<void()> on_part;
+  Status cancel_error;
+  std::string data;
+  bool closed = false;
+  std::vector<std::string> cancelled;
+};
+
+Status Away() { return absl::UnavailableError("connection refused"); }
+
+class UploadTest : public testing::Test {
+ protected:
+  UploadTest() : directory_(testing::TempDir() + "upload-XXXXXX") {
+    EXPECT_NE(::mkdtemp(directory_.data()), nullptr);
+    options_.stopped = [this] { return interrupted_; };
+    options_.say = [this](const std::string& text) { said_.push_back(text); };
+    options_.sleep = [this](Duration delay) {
+      slept_.push_back(std::chrono::duration_cast<milliseconds>(delay));
+      return !interrupted_;
+    };
+  }
+  ~UploadTest() override { std::filesystem::remove_all(directory_); }
+
+  std::string Write(std::string_view text) const {
+    std::ofstream(directory_ + "/in.csv", std::ios::binary) << text;
+    return directory_ + "/in.csv";
+  }
+  Status Send(const std::string& path) {
+    StatusOr<std::unique_ptr<InputReader>> reader = InputReader::Open(path);
+    if (!reader.ok()) return reader.status();
+    return SendInput(server_, "r-1", "titles", **reader, options_);
+  }
+
+  std::string directory_;
+  InputServer server_;
+  UploadOptions options_;
+  bool interrupted_ = false;
+  std::vector<std::string> said_;
+  std::vector<milliseconds> slept_;
+};
+
+TEST_F(UploadTest, SendsEveryByteAndClosesTheInput) {
+  const std::string text(1'300'000, 'x');
+  ASSERT_TRUE(Send(Write(text)).ok());
+  EXPECT_EQ(server_.data, text);
+  EXPECT_TRUE(server_.closed);
+}
+
+TEST_F(UploadTest, AnEmptyFileIsAnEmptyInput) {
+  ASSERT_TRUE(Send(Write("")).ok());
+  EXPECT_TRUE(server_.closed);
+}
+
+TEST_F(UploadTest, GoesOnWhereTheServerIs) {
+  server_.data = "id,ti";
+  ASSERT_TRUE(Send(Write("id,title\na,b\n")).ok());
+  EXPECT_EQ(server_.data, "id,title\na,b\n");
+}
+
+TEST_F(UploadTest, ADirectoryIsNoInput) {
+  const Status status = Send(directory_);
+  EXPECT_EQ(ReasonOf(status), "FILE_ERROR");
+  EXPECT_THAT(status.ToString(), HasSubstr(directory_.substr(directory_.rfind('/')) + ": Is a directory"));
+  EXPECT_EQ(Send(directory_ + "/none").code(), absl::StatusCode::kNotFound);
+}
+
+TEST_F(UploadTest, AFileThatIsCutWhileItIsSentIsNotClosed) {
+  const std::string path = Write(std::string(1'300'000, 'x'));
+  server_.on_part = [&] { std::filesystem::resize_file(path, 600'000); };
+  const Status status = Send(path);
+  EXPECT_EQ(ReasonOf(status), "FILE_ERROR");
+  EXPECT_THAT(status.ToString(), HasSubstr("had 1300000 bytes when it was opened and ends after 600000"));
+  EXPECT_FALSE(server_.closed);
+}
+
+TEST_F(UploadTest, AFileThatGrowsWhileItIsSentIsNotClosed) {
+  const std::string path = Write("id\na\n");
+  server_.on_part = [&] { std::ofstream(path, std::ios::app) << "b"; };
+  EXPECT_EQ(ReasonOf(Send(path)), "FILE_ERROR");
+  EXPECT_FALSE(server_.closed);
+}
+
+TEST_F(UploadTest, WhatPassesIsTriedAgainWithBackoff) {
+  server_.errors = {Away(), Away(), WithRetryDelay(Away(), seconds(5)),
+                    MakeError(absl::StatusCode::kResourceExhausted, "DISK_LOW", "the disk is full")};
+  ASSERT_TRUE(Send(Write("id\na\n")).ok());
+  EXPECT_EQ(server_.data, "id\na\n");
+  EXPECT_TRUE(server_.closed);
+  EXPECT_THAT(slept_, ElementsAre(milliseconds(200), milliseconds(400), seconds(5), milliseconds(1600)));
+  EXPECT_THAT(said_, ElementsAre(HasSubstr("connection refused; trying again")));
+}
+
+TEST_F(UploadTest, PatienceEnds) {
+  server_.errors.assign(1000, Away());
+  EXPECT_EQ(Send(Write("id\na\n")).code(), absl::StatusCode::kUnavailable);
+  EXPECT_FALSE(server_.closed);
+  Duration slept(0);
+  for (const milliseconds& one : slept_) slept += one;
+  EXPECT_GE(slept, options_.patience);
+  EXPECT_LE(slept, options_.patience + options_.backoff_max);
+}
+
+TEST_F(UploadTest, WhatIsWrongForGoodIsNotTriedAgain) {
+  server_.errors = {MakeError(absl::StatusCode::kNotFound, "STAGE_NOT_FOUND", "no such stage")};
+  EXPECT_EQ(ReasonOf(Send(Write("id\na\n"))), "STAGE_NOT_FOUND");
+  EXPECT_THAT(slept_, IsEmpty());
+  EXPECT_FALSE(server_.closed);
+}
+
+TEST_F(UploadTest, AnInterruptEndsItBetweenParts) {
+  server_.on_part = [this] { interrupted_ = true; };
+  EXPECT_EQ(Send(Write("id\na\n")).code(), absl::StatusCode::kCancelled);
+  EXPECT_FALSE(server_.closed);
+}
+
+TEST_F(UploadTest, ARunWithoutItsInputIsCancelledInSoManyWords) {
+  CancelUnsent(server_, "r-1", " --server x:1", options_);
+  EXPECT_THAT(server_.cancelled, ElementsAre("r-1"));
+  server_.cancel_error = Away();
+  CancelUnsent(server_, "r-2", " --server x:1", options_);
+  EXPECT_THAT(said_, ElementsAre("run r-1 is cancelled: not all of its input was sent",
+                                 HasSubstr("it waits for input until `millrace cancel r-2 --server x:1`")));
+}
+
+}  // namespace
+}  // namespace millrace::cli
