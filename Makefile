@@ -1,6 +1,5 @@
 # What people type. CMake builds; this only says it in one word. `make help` lists the targets.
 
-BUILD ?= build
 JOBS ?= $(shell nproc)
 CONFIGURE = cmake --preset $(1) -DMILLRACE_WERROR=$(if $(CI),ON,OFF) >/dev/null
 
