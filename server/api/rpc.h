@@ -19,6 +19,7 @@
 #include "server/base/loop.h"
 #include "server/base/status.h"
 #include "server/engine/service.h"
+#include "server/llm/call.h"
 
 namespace millrace::api {
 
@@ -84,6 +85,8 @@ class UnaryRpc final : public grpc::ServerUnaryReactor, public LiveRpc {
 
   // The client has gone, or the answer has been given.
   bool ended() const { return ended_; }
+  // Stopped when the client has gone. For the loop's thread.
+  const std::shared_ptr<StopSignal>& left() const { return left_; }
 
   void Answer(StatusOr<Response> result) {
     if (!result.ok()) return End(result.status());
@@ -100,10 +103,14 @@ class UnaryRpc final : public grpc::ServerUnaryReactor, public LiveRpc {
   }
 
  private:
-  UnaryRpc(RpcHost& host, Response* response) : host_(host), response_(response) {}
+  UnaryRpc(RpcHost& host, Response* response)
+      : host_(host), response_(response), left_(std::make_shared<StopSignal>(host.loop())) {}
 
-  // Also at the deadline and when the connection is lost. Only this wait ends: what was asked for goes on.
-  void OnCancel() override { End(absl::CancelledError("the client left")); }
+  // Also at the deadline and when the connection is lost. Only this wait ends: a run that was asked for goes on.
+  void OnCancel() override {
+    End(absl::CancelledError("the client left"));
+    host_.loop().Post([left = left_] { left->Stop(); });
+  }
   void OnDone() override {
     host_.Remove(*this);
     const std::shared_ptr<UnaryRpc> last = std::move(self_);
@@ -111,6 +118,7 @@ class UnaryRpc final : public grpc::ServerUnaryReactor, public LiveRpc {
 
   RpcHost& host_;
   Response* const response_;  // gRPC's, until Finish
+  const std::shared_ptr<StopSignal> left_;
   std::atomic<bool> ended_{false};
   std::shared_ptr<UnaryRpc> self_;
 };

@@ -103,6 +103,12 @@ Task<StatusOr<v1::CreateRunResponse>> CreateRun(RpcHost& host, std::shared_ptr<U
   co_return created;
 }
 
+Task<StatusOr<v1::GenerateResponse>> Generate(RpcHost& host, std::shared_ptr<UnaryRpc<v1::GenerateResponse>> rpc,
+                                              v1::GenerateRequest request, TimePoint deadline) {
+  const TimePoint answer_by = deadline == kNever ? kNever : deadline - kAnswerMargin;
+  return host.service().Generate(std::move(request), answer_by, rpc->left());
+}
+
 // A stream as a coroutine: pages of the Service, one after the other, until its end or the client's.
 template <typename Response, typename Request, typename NextPage>
 Task<void> Stream(RpcHost& host, std::shared_ptr<StreamRpc<Response>> rpc, Request request, NextPage next_page) {
@@ -219,7 +225,10 @@ class RunService final : public v1::RunService::CallbackService {
 class CompletionService final : public v1::CompletionService::CallbackService {
  public:
   explicit CompletionService(RpcHost& host) : host_(host) {}
-  MR_UNARY(Generate)
+  grpc::ServerUnaryReactor* Generate(grpc::CallbackServerContext* context, const v1::GenerateRequest* request,
+                                     v1::GenerateResponse* response) override {
+    return Unary(host_, context, request, response, &api::Generate);
+  }
 
  private:
   RpcHost& host_;

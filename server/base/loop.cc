@@ -43,6 +43,7 @@ struct Loop::Figuring {
   explicit Figuring(asio::io_context& context) : keep_running(asio::make_work_guard(context)) {}
 
   asio::executor_work_guard<asio::io_context::executor_type> keep_running;
+  std::mutex posting;  // the context is there while it is held
   Histogram handler_cpu;
   Histogram lag;
   Duration cpu{};
@@ -72,15 +73,14 @@ Loop::Loop(SimulatedClock& clock)
 Loop::~Loop() { Abandon(); }
 
 void Loop::Post(absl::AnyInvocable<void()> function) {
-  // A copy keeps the context alive while another thread posts during Abandon.
-  const std::shared_ptr<asio::io_context> context = std::atomic_load(&context_);
-  if (!context) return;
   const TimePoint posted = simulated_ ? TimePoint{} : clock_.Now();
   auto handler = [this, posted, function = std::move(function)]() mutable {
     if (!simulated_) figuring_->lag.Add(clock_.Now() - posted);
     function();
   };
-  asio::post(*context, std::move(handler));
+  // Another thread must not hold the context when Abandon lets go of it: coroutines would end on that thread.
+  const std::lock_guard lock(figuring_->posting);
+  if (context_) asio::post(*context_, std::move(handler));
 }
 
 void Loop::Spawn(Task<void> task) {
@@ -133,9 +133,9 @@ void Loop::NoteTurn() {
 }
 
 void Loop::Run() {
-  stopped_ = false;
   if (simulated_) {
     RunUntil([this] { return stopped_.load(); });
+    stopped_ = false;
     return;
   }
   figuring_->cpu_mark = Figuring::ThreadCpu();
@@ -151,6 +151,7 @@ void Loop::Run() {
              : context_->run_one();
     if (ran > 0) NoteTurn();
   }
+  stopped_ = false;  // only here: a Stop that comes before Run counts
 }
 
 void Loop::Stop() {
@@ -186,7 +187,11 @@ void Loop::Abandon() {
   figuring_->keep_running.reset();
   // The context's destructor destroys the coroutines that were ready. They must still find it when they let go of
   // things, so it is taken out of reach only afterwards.
-  std::shared_ptr<asio::io_context> context = std::atomic_exchange(&context_, std::shared_ptr<asio::io_context>());
+  std::shared_ptr<asio::io_context> context;
+  {
+    const std::lock_guard lock(figuring_->posting);
+    context.swap(context_);
+  }
   context.reset();
 }
 

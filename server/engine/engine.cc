@@ -154,12 +154,15 @@ Status Engine::State::CheckOpen() const {
                                       "the disk of the data directory is nearly full: no new work until there is room");
       return WithRetryDelay(status, std::chrono::seconds(10));
     }
-    case StoreState::kReopening: {
-      const Status status = MakeError(absl::StatusCode::kUnavailable, "STORE_UNAVAILABLE", "the store is being reopened");
-      return WithRetryDelay(status, std::chrono::seconds(1));
-    }
+    case StoreState::kReopening: break;
   }
-  return absl::OkStatus();
+  return CheckStore();
+}
+
+Status Engine::State::CheckStore() const {
+  if (parts.store.state() != StoreState::kReopening) return absl::OkStatus();
+  const Status status = MakeError(absl::StatusCode::kUnavailable, "STORE_UNAVAILABLE", "the store is being reopened");
+  return WithRetryDelay(status, std::chrono::seconds(1));
 }
 
 Task<void> Engine::Drain(TimePoint deadline) {

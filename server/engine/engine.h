@@ -87,7 +87,8 @@ class Engine final : public Service {
   Task<StatusOr<EventPage>> NextEvents(v1::WatchRunRequest request, TimePoint deadline) override;
   Task<StatusOr<ItemPage>> NextItems(v1::StreamItemsRequest request, TimePoint deadline) override;
 
-  Task<StatusOr<v1::GenerateResponse>> Generate(v1::GenerateRequest request, TimePoint deadline) override;
+  Task<StatusOr<v1::GenerateResponse>> Generate(v1::GenerateRequest request, TimePoint deadline,
+                                                std::shared_ptr<StopSignal> left) override;
 
   Task<StatusOr<v1::GetStatusResponse>> GetStatus(v1::GetStatusRequest request) override;
   Task<StatusOr<v1::ListBackendsResponse>> ListBackends(v1::ListBackendsRequest request) override;

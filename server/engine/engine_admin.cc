@@ -45,7 +45,8 @@ std::optional<FieldViolation> FindWrongField(const v1::GenerateRequest& request)
 
 }  // namespace
 
-Task<StatusOr<v1::GenerateResponse>> Engine::Generate(v1::GenerateRequest request, TimePoint deadline) {
+Task<StatusOr<v1::GenerateResponse>> Engine::Generate(v1::GenerateRequest request, TimePoint deadline,
+                                                      std::shared_ptr<StopSignal> left) {
   State& state = *state_;
   MR_CO_RETURN_IF_ERROR(state.CheckOpen());
   if (const std::optional<FieldViolation> wrong = FindWrongField(request)) {
@@ -65,10 +66,12 @@ Task<StatusOr<v1::GenerateResponse>> Engine::Generate(v1::GenerateRequest reques
   if (request.has_repairs()) call.repairs = request.repairs();
   CallContext context;
   context.deadline = deadline;
+  context.stop = std::move(left);
   if (request.has_max_age()) context.cache_ttl = ToDuration(request.max_age());
   CallOutcome outcome = co_await state.parts.calls.Handle(std::move(context), std::move(call));
   if (!outcome.settlement.empty()) MR_CO_RETURN_IF_ERROR(co_await state.patient.Commit(std::move(outcome.settlement)));
   if (!outcome.status.ok()) co_return outcome.status;
+  if (outcome.stopped) co_return MakeError(absl::StatusCode::kCancelled, "CANCELLED", "the client left");
   v1::GenerateResponse response;
   response.set_text(std::move(outcome.text));
   response.set_backend(std::move(outcome.backend));

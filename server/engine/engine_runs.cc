@@ -75,6 +75,8 @@ Status CheckInputs(const v1::CreateRunRequest& request, const MadeStages& made) 
 }
 
 // Waits until the run has ended or is paused.
+constexpr size_t kRunsAtOnce = 32;
+
 // Until the run has ended or is paused, and what was in flight then is counted.
 Task<void> AwaitRest(std::shared_ptr<ActiveRun> run, TimePoint deadline) {
   while (run->working() || (!IsEnded(run->state()) && run->state() != v1::RUN_STATE_PAUSED)) {
@@ -240,7 +242,9 @@ Task<StatusOr<v1::ListRunsResponse>> Engine::ListRuns(v1::ListRunsRequest reques
   v1::ListRunsResponse response;
   std::string last;
   while (!end.empty()) {
-    auto page = co_await state.parts.store.Scan(begin, std::move(end), *size, 1 << 20, Store::Direction::kBackwards);
+    // A record holds its run's definition, which may be large: few at once, and off this thread.
+    auto page = co_await state.parts.store.Scan(begin, std::move(end), std::min(*size, kRunsAtOnce), 1 << 20,
+                                                Store::Direction::kBackwards);
     if (!page.ok()) co_return page.status();
     std::vector<std::string> keys;
     std::vector<std::string> names;
@@ -251,12 +255,22 @@ Task<StatusOr<v1::ListRunsResponse>> Engine::ListRuns(v1::ListRunsRequest reques
     }
     auto values = co_await state.parts.store.MultiGet(keys);
     if (!values.ok()) co_return values.status();
-    for (size_t i = 0; i < keys.size(); ++i) {
-      if (!(*values)[i]) continue;
+    auto decode = [keys, values = *std::move(values)]() -> StatusOr<std::vector<std::optional<v1::Run>>> {
+      std::vector<std::optional<v1::Run>> runs(keys.size());
+      for (size_t i = 0; i < keys.size(); ++i) {
+        storage::v1::RunRecord record;
+        if (!values[i]) continue;
+        MR_RETURN_IF_ERROR(DecodeValue(keys[i], *values[i], record));
+        runs[i] = std::move(*record.mutable_run());
+      }
+      return runs;
+    };
+    auto runs = co_await Compute(state.parts.loop, state.parts.pool, std::move(decode));
+    if (!runs.ok()) co_return runs.status();
+    for (size_t i = 0; i < runs->size(); ++i) {
+      if (!(*runs)[i]) continue;
       const std::shared_ptr<ActiveRun> active = state.FindActive(names[i]);
-      storage::v1::RunRecord record;
-      MR_CO_RETURN_IF_ERROR(DecodeValue(keys[i], *(*values)[i], record));
-      v1::Run run = active ? active->Snapshot() : std::move(*record.mutable_run());
+      v1::Run run = active ? active->Snapshot() : *std::move((*runs)[i]);
       if (!request.pipeline().empty() && run.pipeline() != request.pipeline()) continue;
       if (request.states_size() > 0 &&
           std::find(request.states().begin(), request.states().end(), run.state()) == request.states().end()) {
@@ -314,6 +328,7 @@ Task<StatusOr<v1::CancelRunResponse>> Engine::CancelRun(v1::CancelRunRequest req
 }
 
 Task<StatusOr<v1::Run>> Engine::Change(std::string name, Task<Status> (ActiveRun::*change)(), v1::RunState done_in) {
+  MR_CO_RETURN_IF_ERROR(state_->CheckStore());
   StatusOr<FoundRun> found = co_await state_->Find(std::move(name));
   if (!found.ok()) co_return found.status();
   if (!found->active) {

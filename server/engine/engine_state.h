@@ -34,10 +34,11 @@ struct Engine::State {
 
   // New work is taken: UNAVAILABLE (DRAINING, STORE_UNAVAILABLE), RESOURCE_EXHAUSTED (DISK_LOW).
   Status CheckOpen() const;
+  // The same of what changes runs that are there: refused only while the store takes nothing.
+  Status CheckStore() const;
   // Wakes runs when the store's state changes.
   Task<void> WatchStore();
 
-  StatusOr<v1::Pipeline> Checked(v1::Pipeline pipeline) const;
   Task<StatusOr<v1::AppliedPipeline>> FindPipeline(std::string name);
   // The definition that a request names or brings, checked.
   Task<StatusOr<v1::AppliedPipeline>> Resolve(std::string name, const v1::Pipeline* definition);

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <string>
+#include <memory>
 #include <vector>
 
 #include "millrace/v1/admin_service.pb.h"
@@ -15,6 +16,8 @@
 #include "server/base/task.h"
 
 namespace millrace {
+
+class StopSignal;
 
 class Service {
  public:
@@ -55,7 +58,9 @@ class Service {
   };
   virtual Task<StatusOr<ItemPage>> NextItems(v1::StreamItemsRequest request, TimePoint deadline) = 0;
 
-  virtual Task<StatusOr<v1::GenerateResponse>> Generate(v1::GenerateRequest request, TimePoint deadline) = 0;
+  // `left` is stopped when the client has gone: an attempt in flight is still read to its end and kept. May be null.
+  virtual Task<StatusOr<v1::GenerateResponse>> Generate(v1::GenerateRequest request, TimePoint deadline,
+                                                        std::shared_ptr<StopSignal> left) = 0;
 
   virtual Task<StatusOr<v1::GetStatusResponse>> GetStatus(v1::GetStatusRequest request) = 0;
   virtual Task<StatusOr<v1::ListBackendsResponse>> ListBackends(v1::ListBackendsRequest request) = 0;

@@ -160,7 +160,9 @@ Task<CallOutcome> Calls::Handle(CallContext context, CallRequest request) {
     }
     bool is_late = false;
     while (!call->finished && !is_late && !(context.stop && context.stop->stopped())) {
-      is_late = !co_await waiter.changed.WaitUntil(context.deadline);
+      TimePoint until = context.deadline;
+      if (call->has_failed) until = std::min(until, call->first_attempt + context.max_elapsed);
+      is_late = !co_await waiter.changed.WaitUntil(until);
     }
   }
   if (call->finished) {

@@ -94,6 +94,8 @@ struct SharedCall {
   // The newest failure of a target; it is what a waiter that gives up is told.
   std::optional<backend::Failure> failure;
   Target* failing = nullptr;  // its target, until it answers
+  TimePoint first_attempt = kNever;  // when it began
+  bool has_failed = false;           // an attempt; from then on `max_elapsed` of its waiters counts
   int32_t attempt_number = 0;
   std::optional<Digest> asked_key;  // of the attempt in flight
   // Of the questions that were asked, the newest last.

@@ -333,6 +333,7 @@ Task<std::optional<AttemptResult>> CallLife::Try(size_t route, const Digest& key
                      .timeouts = call_.alias.timeouts,
                      .seed = parts_.random.Next()};
   call_.asked_key = key;
+  call_.first_attempt = std::min(call_.first_attempt, parts_.loop.Now());
   AttemptResult result = co_await parts_.sender.Send(std::move(order), recorder);
   co_await recorder.Finish(result);
   call_.asked_key.reset();
@@ -384,6 +385,9 @@ bool CallLife::NoteFailure(size_t route, const backend::Failure& failure) {
   }
   ++target.failures;
   call_.failing = &target;
+  if (!std::exchange(call_.has_failed, true)) {
+    for (CallWaiter* waiter : call_.waiters) waiter->changed.NotifyAll();
+  }
   Duration delay = BackoffAfter(++failures_[route], call_.alias.retry, parts_.random);
   // Mended by people, not by waiting: it is looked at seldom.
   if (kind == FailureKind::kTargetFinal) delay = call_.alias.retry.backoff_max;

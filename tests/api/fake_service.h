@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "server/engine/service.h"
+#include "server/llm/call.h"
 
 namespace millrace {
 
@@ -29,6 +30,8 @@ class FakeService final : public Service {
   std::vector<v1::StreamItemsResponse> items;
   std::function<bool(const v1::CreateRunRequest&)> check_create;
   TimePoint last_deadline{};
+  std::shared_ptr<StopSignal> last_left;  // of Generate
+  bool holds_generate = false;            // until its client leaves
   std::string big_json;  // of the only item of ListItems
 
   void Changed() { changed_.NotifyAll(); }
@@ -86,8 +89,15 @@ class FakeService final : public Service {
     answer->mutable_run()->set_state(run_state);
     co_return answer;
   }
-  Task<StatusOr<v1::GenerateResponse>> Generate(v1::GenerateRequest request, TimePoint deadline) override {
+  static Task<StatusOr<v1::GenerateResponse>> HoldGenerate(std::shared_ptr<StopSignal> left) {
+    while (!left->stopped()) co_await left->event().Wait();
+    co_return absl::CancelledError("the client left");
+  }
+  Task<StatusOr<v1::GenerateResponse>> Generate(v1::GenerateRequest request, TimePoint deadline,
+                                                std::shared_ptr<StopSignal> left) override {
+    last_left = std::move(left);
     last_deadline = deadline;
+    if (holds_generate) return HoldGenerate(last_left);
     return Answer<v1::GenerateResponse>("Generate", std::move(request));
   }
   Task<StatusOr<EventPage>> NextEvents(v1::WatchRunRequest request, TimePoint deadline) override {

@@ -275,6 +275,21 @@ TEST_F(ServerTest, ACancelledWaitEndsAndNothingElseDoes) {
   EXPECT_TRUE(runs_->GetRun(&next, {}, &run).ok());
 }
 
+TEST_F(ServerTest, AGenerateWhoseClientLeavesIsStopped) {
+  on_.Do([&] { on_.service.holds_generate = true; });
+  grpc::ClientContext context;
+  std::thread cancels([&] {
+    bool waits = false;
+    while (!waits) on_.Do([&] { waits = on_.service.last_left != nullptr; });
+    context.TryCancel();
+  });
+  v1::GenerateResponse response;
+  EXPECT_EQ(completions_->Generate(&context, {}, &response).error_code(), grpc::StatusCode::CANCELLED);
+  cancels.join();
+  bool stopped = false;
+  while (!stopped) on_.Do([&] { stopped = on_.service.last_left->stopped(); });
+}
+
 TEST_F(ServerTest, WatchRunDeliversEveryEventInOrderAndEnds) {
   on_.Do([&] {
     for (int i = 1; i <= 250; ++i) on_.service.events.push_back(Event(i));

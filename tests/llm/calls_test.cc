@@ -518,6 +518,19 @@ TEST(CallsTest, ADeadlineDuringAnAttemptLeavesItsAnswerToBeFound) {
   EXPECT_EQ(world.provider.received.size(), 1u);
 }
 
+TEST(CallsTest, ATargetThatFailsForTooLongFailsTheCallWithItsError) {
+  World world;
+  world.provider.usual = [](const HttpRequest&) { return Reaction{.latency = 1s, .status = 503}; };
+  CallContext context = OfRun("r");
+  context.max_elapsed = 10s;
+  const CallOutcome outcome = world.Answer("q", context);
+  EXPECT_EQ(ReasonOf(outcome.status), "TARGET_FAILED");
+  EXPECT_THAT(std::string(MessageOf(outcome.status)), HasSubstr("503"));
+  EXPECT_GE(world.loop_->Now(), TimePoint(10s));
+  EXPECT_LT(world.loop_->Now(), TimePoint(12s));
+  EXPECT_GT(outcome.totals.attempts(), 1);
+}
+
 TEST(CallsTest, TwoAliasesOfOneTargetShareItsSlotsAndItsCallsInFlight) {
   World world;
   v1::ModelConfig& second = *world.config.add_models();
