@@ -18,6 +18,7 @@
 #include "server/config/place.h"
 #include "server/config/rules.h"
 #include "server/config/scalar.h"
+#include "server/config/shared_outputs.h"
 
 namespace millrace {
 namespace {
@@ -306,6 +307,8 @@ StatusOr<BoundPipeline> BindParameters(const v1::Pipeline& pipeline, const Param
   }
   if (!violations.empty()) return fail();
   violations = CheckRules(bound.pipeline);
+  if (!violations.empty()) return fail();
+  violations = SharedOutputs(bound.pipeline);
   if (!violations.empty()) return fail();
   FillDefaults(bound.pipeline, AbsentMessages::kLeave);
   return bound;

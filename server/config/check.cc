@@ -14,6 +14,7 @@
 #include "server/config/nearest.h"
 #include "server/config/place.h"
 #include "server/config/rules.h"
+#include "server/config/shared_outputs.h"
 
 namespace millrace {
 namespace {
@@ -45,6 +46,8 @@ class PipelineChecker {
     CheckCycles();
     CheckFiles();
     CheckMeasures();
+    const std::vector<FieldViolation> shared = SharedOutputs(pipeline_);
+    violations_.insert(violations_.end(), shared.begin(), shared.end());
     return std::move(violations_);
   }
 

@@ -46,6 +46,21 @@ TEST(BindParametersTest, PutsDefaultsAndValuesInTheirFields) {
   EXPECT_EQ(bound->parameters.at("thorough").bool_(), false);
 }
 
+TEST(BindParametersTest, RefusesStoresThatComeToWriteOneFile) {
+  const v1::Pipeline pipeline = Pipeline(R"(name: p
+parameters: {one: a.jsonl, two: b.jsonl}
+stages:
+- {name: a, fetch: {inline: {}}}
+- {name: b, needs: [a], store: {jsonl: {path: $(one)}}}
+- {name: c, needs: [a], store: {jsonl: {path: $(two)}}}
+)");
+  EXPECT_TRUE(BindParameters(pipeline, ParameterValues()).ok());
+  const StatusOr<BoundPipeline> bound = BindParameters(pipeline, {{"two", Text("./a.jsonl")}});
+  EXPECT_EQ(ReasonOf(bound.status()), "INVALID_FIELD");
+  EXPECT_THAT(Problems(bound.status()),
+              ElementsAre("stages[2].store.jsonl.path: the stages \"b\" and \"c\" would both write ./a.jsonl"));
+}
+
 TEST(BindParametersTest, FillsTheDefaultsOfAbsentFields) {
   const StatusOr<BoundPipeline> bound =
       BindParameters(Pipeline(ReadFile("tests/config/data/news.yaml")), ParameterValues());

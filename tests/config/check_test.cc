@@ -49,6 +49,32 @@ stages:
                   "p.yaml:7:3: stages[4]: one of fetch, prepare, synthesize, cluster, merge, store must be set"));
 }
 
+TEST(CheckPipelineTest, RefusesStoresThatWouldReplaceEachOthersFile) {
+  EXPECT_THAT(
+      ProblemsOf(R"(name: p
+parameters: {output: x, other: x}
+stages:
+- {name: a, fetch: {inline: {}}}
+- {name: b, needs: [a], store: {jsonl: {path: out/b}}}
+- {name: c, needs: [a], store: {csv: {path: ./out//b, columns: [id]}}}
+- {name: d, needs: [a], store: {jsonl: {path: $(output)}}}
+- {name: e, needs: [a], store: {jsonl: {path: $(output)}}}
+- {name: f, needs: [a], store: {jsonl: {path: $(other)}}}
+)"),
+      ElementsAre("p.yaml:6:45: stages[2].store.csv.path: the stages \"b\" and \"c\" would both write ./out//b",
+                  "p.yaml:8:47: stages[4].store.jsonl.path: the stages \"d\" and \"e\" would both write $(output)"));
+}
+
+TEST(CheckPipelineTest, StoresMayShareADatabase) {
+  EXPECT_THAT(ProblemsOf(R"(name: p
+stages:
+- {name: a, fetch: {inline: {}}}
+- {name: b, needs: [a], store: {sqlite: {path: x.db, tables: [{table: b, columns: {id: id}}]}}}
+- {name: c, needs: [a], store: {sqlite: {path: x.db, tables: [{table: c, columns: {id: id}}]}}}
+)"),
+              testing::IsEmpty());
+}
+
 TEST(CheckPipelineTest, RefusesFieldsThatNothingMakes) {
   EXPECT_THAT(
       ProblemsOf(R"(name: p

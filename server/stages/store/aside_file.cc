@@ -15,6 +15,8 @@ constexpr size_t kBufferBytes = 256 << 10;
 
 }  // namespace
 
+std::string AsideOwner(std::string_view run, std::string_view stage) { return fmt::format("{}-{}", run, stage); }
+
 AsideFile::AsideFile(std::string path, std::string shown, std::string_view owner)
     : path_(std::move(path)), shown_(std::move(shown)) {
   const size_t slash = path_.rfind('/');

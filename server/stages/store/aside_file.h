@@ -10,6 +10,9 @@
 
 namespace millrace::store {
 
+// Who writes: a stage of a run. Two of them never write into one file, whatever path both were given.
+std::string AsideOwner(std::string_view run, std::string_view stage);
+
 // Blocks: for the pool. One thread at a time. Destroyed before Commit, it removes what it wrote.
 class AsideFile {
  public:

@@ -79,7 +79,7 @@ class CsvSink final : public SinkStage {
   CsvSink(const v1::CsvSink& sink, std::string path) : sink_(sink), path_(std::move(path)) {}
 
   Task<Status> Write(StageContext& context, ItemReader& reader) const override {
-    const auto file = std::make_shared<CsvFile>(sink_, path_, context.run);
+    const auto file = std::make_shared<CsvFile>(sink_, path_, AsideOwner(context.run, context.stage));
     Status status = co_await OnPool(context, file, [](CsvFile& opened) { return opened.Open(); });
     const auto write = [](CsvFile& open, const std::vector<InputItem>& items) { return open.WriteItems(items); };
     if (status.ok()) status = co_await ForEachPage(context, reader, file, write);

@@ -25,7 +25,7 @@ class JsonlSink final : public SinkStage {
   JsonlSink(const v1::JsonlSink& sink, std::string path) : shown_(sink.path()), path_(std::move(path)) {}
 
   Task<Status> Write(StageContext& context, ItemReader& reader) const override {
-    const auto file = std::make_shared<AsideFile>(path_, shown_, context.run);
+    const auto file = std::make_shared<AsideFile>(path_, shown_, AsideOwner(context.run, context.stage));
     Status status = co_await OnPool(context, file, [](AsideFile& opened) { return opened.Open(); });
     if (status.ok()) status = co_await ForEachPage(context, reader, file, WriteLines);
     if (status.ok()) status = co_await OnPool(context, file, [](AsideFile& whole) { return whole.Commit(); });

@@ -8,6 +8,7 @@
 #include <thread>
 
 #include "server/base/random.h"
+#include "server/stages/store/aside_file.h"
 #include "tests/stages/store/writing.h"
 
 namespace millrace::store {
@@ -41,6 +42,21 @@ TEST(JsonlSinkTest, WritesOneItemALineAsItIs) {
                   .ok());
   EXPECT_EQ(Slurp(dir / "out.jsonl"), "{\"b\": 1.50, \"a\": \"x\\n\"}\n{ \"c\":  12345678901234567890123}\n{}\n");
   EXPECT_THAT(Names(dir.path()), testing::ElementsAre("out.jsonl"));
+}
+
+TEST(AsideFileTest, StagesOfARunWriteApart) {
+  const TempDir dir;
+  const std::string path = (dir / "out").string();
+  AsideFile one(path, "out", AsideOwner("r-1", "one"));
+  AsideFile two(path, "out", AsideOwner("r-1", "two"));
+  ASSERT_TRUE(one.Open().ok());
+  ASSERT_TRUE(two.Open().ok());
+  ASSERT_TRUE(one.Write("one\n").ok());
+  ASSERT_TRUE(two.Write("2\n").ok());
+  ASSERT_TRUE(one.Commit().ok());
+  EXPECT_EQ(Slurp(path), "one\n");
+  ASSERT_TRUE(two.Commit().ok());
+  EXPECT_EQ(Slurp(path), "2\n");
 }
 
 TEST(JsonlSinkTest, SaysWhatIsWrongWithThePath) {
