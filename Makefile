@@ -1,10 +1,11 @@
 # What people type. CMake builds; this only says it in one word. `make help` lists the targets.
 
+PREFIX ?= /usr/local
 JOBS ?= $(shell nproc)
 CONFIGURE = cmake --preset $(1) -DMILLRACE_WERROR=$(if $(CI),ON,OFF) >/dev/null
 
 .DEFAULT_GOAL := build
-.PHONY: help packages build demo test test-sanitizers test-real bench format lint clean
+.PHONY: help packages build install demo test test-sanitizers test-real bench format lint clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 18
@@ -15,6 +16,9 @@ packages: ## install the Debian packages that are missing
 build: packages ## build everything
 	@$(call CONFIGURE,release)
 	@cmake --build build -j $(JOBS)
+
+install: build ## install the commands and pipelines below PREFIX (/usr/local)
+	@cmake --install build --prefix "$(PREFIX)"
 
 demo: packages ## run news-events over sample titles, with no network and no LLM
 	@cmake --preset release -DMILLRACE_WERROR=OFF >/dev/null
