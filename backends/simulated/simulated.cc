@@ -4,14 +4,11 @@
 #include <cmath>
 
 #include "server/base/digest.h"
+#include "server/base/duration.h"
 #include "server/base/random.h"
 
 namespace millrace::backend {
 namespace {
-
-Duration FromProto(const google::protobuf::Duration& duration) {
-  return std::chrono::seconds(duration.seconds()) + Duration(duration.nanos());
-}
 
 // A seed fixed by the question and the backend's seed.
 uint64_t SeedOf(const Request& request, uint64_t seed) {
@@ -75,7 +72,7 @@ class Simulated final : public Backend {
       return falls;
     };
     Answer answer = AnswerTo(request);
-    auto wait = Duration(static_cast<int64_t>(static_cast<double>(FromProto(profile_.latency()).count()) * factor));
+    auto wait = Duration(static_cast<int64_t>(static_cast<double>(ToDuration(profile_.latency()).count()) * factor));
     std::optional<Failure> failure;
     if (falls_to(profile_.rate_limited())) {
       failure = MakeFailure(Outcome::kRateLimited, "TARGET_FAILED", "429, as the profile says", 429);
@@ -87,7 +84,7 @@ class Simulated final : public Backend {
       wait = std::chrono::hours(24 * 365);  // the attempt's own limit ends it
       failure = MakeFailure(Outcome::kUnknown, "TARGET_FAILED", "no answer, as the profile says", 0);
     } else {
-      wait += FromProto(profile_.time_per_token()) * answer.output_tokens.value_or(0);
+      wait += ToDuration(profile_.time_per_token()) * answer.output_tokens.value_or(0);
       if (falls_to(profile_.malformed()) && !request.output_schema.empty()) answer.text.resize(answer.text.size() / 2);
     }
     return std::make_unique<SimulatedExchange>(wait, std::move(failure), std::move(answer));

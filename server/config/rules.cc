@@ -11,6 +11,7 @@
 #include <map>
 #include <memory>
 
+#include "server/base/duration.h"
 #include "server/base/json.h"
 #include "server/config/field_path.h"
 #include "server/config/field_value.h"
@@ -155,9 +156,10 @@ class RuleChecker {
   }
 
   void CheckDuration(const v1::FieldRules& rules, const google::protobuf::Duration& value, const std::string& path) {
-    constexpr int64_t kSecondsMax = 315'576'000'000;  // of google.protobuf.Duration
+    constexpr int64_t kSecondsMax = kLongestDuration / std::chrono::seconds(1);
     const bool is_mixed = (value.seconds() > 0 && value.nanos() < 0) || (value.seconds() < 0 && value.nanos() > 0);
-    if (std::abs(value.seconds()) > kSecondsMax || std::abs(value.nanos()) > 999'999'999 || is_mixed) {
+    const bool is_too_long = value.seconds() >= kSecondsMax || value.seconds() <= -kSecondsMax;
+    if (is_too_long || std::abs(value.nanos()) > 999'999'999 || is_mixed) {
       Refuse(path, "is no valid duration");
       return;
     }

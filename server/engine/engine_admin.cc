@@ -40,6 +40,7 @@ std::optional<FieldViolation> FindWrongField(const v1::GenerateRequest& request)
   if (request.has_repairs() && (request.repairs() < 0 || request.repairs() > 3)) {
     return FieldViolation{"repairs", "0 to 3"};
   }
+  if (ToDuration(request.max_age()) < Duration(0)) return FieldViolation{"max_age", "at least 0"};
   return std::nullopt;
 }
 

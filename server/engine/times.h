@@ -1,12 +1,12 @@
-// Between the project's times and durations and protobuf's.
+// Between the project's times and protobuf's; durations are with them.
 #pragma once
 
-#include <google/protobuf/duration.pb.h>
 #include <google/protobuf/timestamp.pb.h>
 
+#include <algorithm>
 #include <cstdint>
 
-#include "server/base/clock.h"
+#include "server/base/duration.h"
 
 namespace millrace {
 
@@ -17,18 +17,12 @@ inline google::protobuf::Timestamp ToTimestamp(int64_t micros) {
   time.set_nanos(static_cast<int32_t>((micros - seconds * 1'000'000) * 1000));
   return time;
 }
+
+// A client's time may be any number: what lies outside of the years 1 to 9999 counts as their first or last second.
 inline int64_t ToMicros(const google::protobuf::Timestamp& time) {
-  return time.seconds() * 1'000'000 + time.nanos() / 1000;
+  constexpr int64_t kFirst = -62'135'596'800;
+  constexpr int64_t kLast = 253'402'300'799;
+  return std::clamp(time.seconds(), kFirst, kLast) * 1'000'000 + time.nanos() / 1000;
 }
-inline Duration ToDuration(const google::protobuf::Duration& duration) {
-  return std::chrono::seconds(duration.seconds()) + Duration(duration.nanos());
-}
-inline google::protobuf::Duration FromDuration(Duration duration) {
-  google::protobuf::Duration result;
-  result.set_seconds(duration.count() / 1'000'000'000);
-  result.set_nanos(static_cast<int32_t>(duration.count() % 1'000'000'000));
-  return result;
-}
-inline void AddTo(google::protobuf::Duration& to, Duration duration) { to = FromDuration(ToDuration(to) + duration); }
 
 }  // namespace millrace

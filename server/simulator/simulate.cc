@@ -6,6 +6,7 @@
 #include <map>
 #include <set>
 
+#include "server/base/duration.h"
 #include "server/config/binding.h"
 #include "server/config/check.h"
 #include "server/config/rules.h"
@@ -18,16 +19,6 @@ namespace {
 
 // Longer than any run that somebody waits for.
 constexpr Duration kYear = std::chrono::hours(24 * 365);
-
-Duration FromProto(const google::protobuf::Duration& duration) {
-  return std::chrono::seconds(duration.seconds()) + Duration(duration.nanos());
-}
-
-void ToProto(Duration duration, google::protobuf::Duration& proto) {
-  const auto seconds = std::chrono::duration_cast<std::chrono::seconds>(duration);
-  proto.set_seconds(seconds.count());
-  proto.set_nanos(static_cast<int32_t>((duration - seconds).count()));
-}
 
 // Targets by the name that the provider knows them by, which says which target of the configuration was meant.
 std::string TargetName(const v1::TargetConfig& target) {
@@ -67,9 +58,9 @@ v1::ServerConfig CastOf(const SimulateOptions& options, const v1::Pipeline& boun
 
 ProviderHabits HabitsOf(const v1::SimulatedProfile& profile) {
   ProviderHabits habits;
-  habits.latency_median = FromProto(profile.latency());
+  habits.latency_median = ToDuration(profile.latency());
   habits.latency_sigma = profile.latency_sigma();
-  habits.time_per_token = FromProto(profile.time_per_token());
+  habits.time_per_token = ToDuration(profile.time_per_token());
   habits.answer_bytes = profile.answer_bytes();
   habits.rate_limited = profile.rate_limited();
   habits.server_error = profile.server_errors();
@@ -250,7 +241,7 @@ class Simulator {
     run.set_state(played.run.state());
     if (played.run.has_error()) *run.mutable_error() = played.run.error();
     *run.mutable_stages() = played.run.stages();
-    ToProto(played.done - played.begin, *run.mutable_wall_time());
+    *run.mutable_wall_time() = FromDuration(played.done - played.begin);
     for (const Struck& struck : played.struck) {
       if (struck.at > played.done) continue;
       run.add_faults(fmt::format("{:.1f} s: {}", std::chrono::duration<double>(struck.at - played.begin).count(),
@@ -271,10 +262,10 @@ class Simulator {
       target.set_answered(load.Count({Fate::kAnswered}));
       target.set_rejected(load.Count({Fate::kRejected}));
       target.set_lost(load.Count({Fate::kLost, Fate::kInFlight}));
-      ToProto(load.ServiceTime(), *target.mutable_service_time());
+      *target.mutable_service_time() = FromDuration(load.ServiceTime());
       bound = std::max(bound, load.Bound(slots.at(name)));
     }
-    ToProto(bound, *run.mutable_bound());
+    *run.mutable_bound() = FromDuration(bound);
   }
 
   std::map<std::string, int32_t> SlotsOf() const {

@@ -144,5 +144,23 @@ TEST(EvictionTest, WhatIsForgottenIsMadeAgain) {
   EXPECT_EQ(world.Stage(run, "told").computed(), 5);
 }
 
+TEST(EvictionTest, ADurationBeyondAllNumbersForgetsNothing) {
+  World world;
+  world.Wait(world.Create(Linear(), MakeItems(5)).name());
+  world.Pass(10s);
+  for (const int64_t seconds : {int64_t{18'446'744'074}, int64_t{315'576'000'000}, INT64_MAX}) {
+    v1::EvictCacheRequest evict;
+    evict.mutable_older_than()->set_seconds(seconds);
+    const auto evicted = world.Do(world.engine->EvictCache(evict));
+    ASSERT_TRUE(evicted.ok());
+    EXPECT_EQ(evicted->memos(), 0) << seconds;
+  }
+  for (const int64_t seconds : {int64_t{-1}, int64_t{-18'446'744'074}, INT64_MIN}) {
+    v1::EvictCacheRequest evict;
+    evict.mutable_older_than()->set_seconds(seconds);
+    EXPECT_EQ(ReasonOf(world.Do(world.engine->EvictCache(evict)).status()), "INVALID_FIELD") << seconds;
+  }
+}
+
 }  // namespace
 }  // namespace millrace

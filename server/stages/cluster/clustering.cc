@@ -7,6 +7,7 @@
 #include <cmath>
 
 #include "server/base/digest.h"
+#include "server/base/duration.h"
 #include "server/base/json.h"
 #include "server/stages/cluster/cluster.h"
 #include "server/stages/group/item_text.h"
@@ -49,10 +50,6 @@ FeatureOptions FeaturesOf(const v1::LexicalCluster& lexical) {
   return options;
 }
 
-int64_t MicrosOf(const google::protobuf::Duration& duration) {
-  return duration.seconds() * 1'000'000 + duration.nanos() / 1000;
-}
-
 Linkage LinkageOf(const v1::LexicalCluster& lexical) {
   switch (lexical.linkage()) {
     case v1::LexicalCluster::LINKAGE_SINGLE:
@@ -68,8 +65,8 @@ GroupingOptions GroupingOf(const v1::Cluster& cluster) {
   GroupingOptions options;
   options.agglomeration.linkage = LinkageOf(cluster.lexical());
   options.agglomeration.cohesion = cluster.lexical().cohesion();
-  options.agglomeration.time.window_micros = MicrosOf(cluster.time_window());
-  options.agglomeration.time.half_life_micros = MicrosOf(cluster.half_life());
+  options.agglomeration.time.window_micros = ToDuration(cluster.time_window()).count() / 1000;
+  options.agglomeration.time.half_life_micros = ToDuration(cluster.half_life()).count() / 1000;
   options.max_neighbors = NeighborsOf(cluster);
   for (const v1::ClusterPass& pass : cluster.passes()) {
     const int32_t min_size = pass.min_size() > 0 ? pass.min_size() : kDefaultMinSize;
