@@ -9,6 +9,7 @@
 #include <memory>
 
 #include "server/base/digest.h"
+#include "server/base/duration.h"
 #include "server/base/json.h"
 #include "server/config/field_value.h"
 #include "server/config/rules.h"
@@ -85,8 +86,7 @@ class Canonicalizer {
         const Message& value =
             index < 0 ? reflection.GetMessage(message, field) : reflection.GetRepeatedMessage(message, field, index);
         if (!IsDuration(*field)) return ObjectOf(value);
-        const auto& duration = static_cast<const google::protobuf::Duration&>(value);
-        return duration.seconds() * 1'000'000'000 + duration.nanos();
+        return ToDuration(static_cast<const google::protobuf::Duration&>(value)).count();
       }
       case FieldDescriptor::CPPTYPE_FLOAT:
         break;  // the project's messages have none, as a test sees
@@ -116,6 +116,14 @@ std::string CanonicalFields(const Message& message, Effect effect, const Files& 
   filled->CopyFrom(message);
   FillDefaults(*filled, AbsentMessages::kLeave);
   return CanonicalJson(json::value(canonicalizer.ObjectOf(*filled)));
+}
+
+std::string CanonicalStage(const v1::Pipeline& pipeline, const v1::Stage& stage) {
+  const Reflection& reflection = *stage.GetReflection();
+  const FieldDescriptor* kind =
+      reflection.GetOneofFieldDescriptor(stage, v1::Stage::descriptor()->FindOneofByName("kind"));
+  return kind == nullptr ? "{}"
+                         : CanonicalFields(reflection.GetMessage(stage, kind), Effect::kResult, pipeline.files());
 }
 
 std::string PipelineDigest(const v1::Pipeline& pipeline) {

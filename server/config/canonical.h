@@ -19,10 +19,9 @@ enum class Effect {
 std::string CanonicalFields(const google::protobuf::Message& message, Effect effect,
                             const google::protobuf::Map<std::string, std::string>& files);
 
-// The part of a stage's memo key that comes from its definition. The stage's parameters are bound.
-inline std::string CanonicalStage(const v1::Pipeline& pipeline, const v1::Stage& stage) {
-  return CanonicalFields(stage, Effect::kResult, pipeline.files());
-}
+// The part of a stage's memo key that comes from its definition: what its kind says. The stage's parameters are bound.
+// `{}` of a stage without a kind.
+std::string CanonicalStage(const v1::Pipeline& pipeline, const v1::Stage& stage);
 
 // SHA-256 of all that a definition says, descriptions too, as 64 hexadecimal digits. The order of maps and bindings
 // does not matter.

@@ -1,12 +1,9 @@
 #include "server/engine/engine.h"
 
-#include <google/protobuf/util/json_util.h>
-
 #include <utility>
 
 #include <fmt/format.h>
 
-#include "server/base/json.h"
 #include "server/engine/engine_state.h"
 #include "server/engine/times.h"
 #include "server/storage/records.h"
@@ -173,15 +170,6 @@ Task<void> Engine::Drain(TimePoint deadline) {
   for (const auto& [name, run] : present) group.Spawn(run->Drain(deadline));
   co_await state.parts.desk.Drain(deadline);
   co_await group.Join();
-}
-
-std::string DefinitionDigest(const v1::Pipeline& pipeline) {
-  std::string text;
-  google::protobuf::util::JsonPrintOptions options;
-  options.preserve_proto_field_names = true;
-  if (!google::protobuf::util::MessageToJsonString(pipeline, &text, options).ok()) return "";
-  const StatusOr<std::string> canonical = CanonicalJson(text, {.depth = 1000, .bytes = 64u << 20});
-  return canonical.ok() ? Digest::Of(*canonical).Hex() : "";
 }
 
 StatusOr<Plan> PlanOf(const v1::Pipeline& definition) {

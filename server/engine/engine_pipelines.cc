@@ -4,6 +4,7 @@
 
 #include <fmt/format.h>
 
+#include "server/config/canonical.h"
 #include "server/engine/engine_state.h"
 #include "server/engine/page_token.h"
 #include "server/engine/times.h"
@@ -57,7 +58,7 @@ Task<StatusOr<v1::AppliedPipeline>> Engine::State::Resolve(std::string name, con
     } else if (options.check_pipeline) {
       verdict.status = options.check_pipeline(*shared, parts.stages);
     }
-    if (verdict.status.ok()) verdict.digest = DefinitionDigest(*shared);
+    if (verdict.status.ok()) verdict.digest = PipelineDigest(*shared);
     return verdict;
   };
   Verdict verdict = co_await Compute(parts.loop, parts.pool, std::move(judge));

@@ -59,9 +59,6 @@ struct Engine::State {
   std::map<std::string, std::shared_ptr<Turn>> run_turns;  // of taking an ended run back into memory
 };
 
-// The digest of a definition: of its canonical JSON.
-std::string DefinitionDigest(const v1::Pipeline& pipeline);
-
 // The plan of a run that is not in memory: the shapes of its kinds are known by their names.
 StatusOr<Plan> PlanOf(const v1::Pipeline& definition);
 

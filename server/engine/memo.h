@@ -7,8 +7,6 @@
 #include <string>
 #include <string_view>
 
-#include <boost/json/fwd.hpp>
-
 #include "millrace/storage/v1/records.pb.h"
 #include "millrace/v1/pipeline.pb.h"
 #include "server/base/clock.h"
@@ -16,10 +14,6 @@
 #include "server/base/status.h"
 
 namespace millrace {
-
-// The fields of a message whose effect is RESULT, as a JSON object by field name; absent fields are left out. A field
-// that names a definition file holds that file's digest.
-boost::json::value ResultFields(const google::protobuf::Message& message, const v1::Pipeline& pipeline);
 
 // The digest of an item: of its canonical JSON. INVALID_ARGUMENT where it is no JSON.
 StatusOr<Digest> ItemDigest(std::string_view json);

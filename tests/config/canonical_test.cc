@@ -35,10 +35,9 @@ cluster:
   max_memory: 2MiB)");
   EXPECT_EQ(
       CanonicalStage({}, stage),
-      R"({"cluster":{"lexical":{"fields":[{"field":"title","weight":1}],"linkage":"average",)"
+      R"({"lexical":{"fields":[{"field":"title","weight":1}],"linkage":"average",)"
       R"("max_document_share":0.2,"max_neighbors":200,"name_weight":1},"passes":[{"min_size":2,"threshold":0.5}],)"
-      R"("singletons":"drop","time_field":"t","time_window":129600000000000,"title_field":"title"},)"
-      R"("when":{"compare":{"equals":"{\"b\":1,\"a\":2}","field":"x"}}})");
+      R"("singletons":"drop","time_field":"t","time_window":129600000000000,"title_field":"title"})");
 }
 
 TEST(CanonicalTest, AnAbsentFieldIsTheSameAsItsDefault) {
