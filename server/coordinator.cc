@@ -140,6 +140,7 @@ class CoordinatorImpl final : public Coordinator {
     engine_options.data_dir = fs::path(config.data_dir()).filename().string();
     engine_options.durability = DurabilityText(store_options.durability);
     engine_options.active_runs_max = config.limits().max_active_runs();
+    engine_options.item_bytes_max = static_cast<size_t>(config.limits().max_item_bytes());
     engine_options.check_pipeline = [](const v1::Pipeline& pipeline, const StageRegistry& stages) {
       return CheckPipeline(pipeline, stages);
     };
@@ -173,8 +174,8 @@ class CoordinatorImpl final : public Coordinator {
     server_->SetServing();
     const auto took = std::chrono::duration_cast<std::chrono::milliseconds>(clock_.Now() - start_);
     spdlog::info("serving on {}{} {} ms after the start; durability {}",
-                 options_.listen_tcp ? config.grpc().address() + " and " : "", "the data directory's socket",
-                 took.count(), DurabilityText(store_options.durability));
+                 options_.listen_tcp ? config.grpc().address() + " and " : "",
+                 "the data directory's socket", took.count(), DurabilityText(store_options.durability));
     return absl::OkStatus();
   }
 

@@ -32,6 +32,7 @@ std::shared_ptr<ActiveRun> Engine::State::FindActive(const std::string& run) con
 
 std::shared_ptr<ActiveRun> Engine::State::MakeRun(storage::v1::RunRecord record, RunStages stages,
                                                   int64_t last_event) {
+  for (const auto& slot : stages.slots) slot->rows->set_item_bytes_max(options.item_bytes_max);
   RunHooks hooks;
   hooks.rested = [this](const std::string& run) { runs.erase(run); };
   hooks.look_for_parked = [this] { parking.Look(); };

@@ -38,6 +38,7 @@ struct EngineOptions {
   std::string durability = "sync";    // `sync`, `interval 50ms` or `process`
 
   int64_t active_runs_max = 1000;     // runs that have not ended; more are refused with TOO_MANY
+  size_t item_bytes_max = 4u << 20;   // of JSON; an item with more fails
   size_t chunk_items = 256;           // items that are digested, computed and committed together
   size_t channel_items = 2048;        // items that wait between two stages
   size_t channel_bytes = 8u << 20;    // their bytes

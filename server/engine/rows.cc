@@ -37,6 +37,19 @@ std::string IdOfRepeated(const std::string& id, int64_t ordinal) {
   return id.substr(0, keep) + mark;
 }
 
+// The item fails; what it cost and what is committed along stay.
+void Fail(EndedItem& ended, StageItem failed) {
+  if (failed.id.empty()) failed.id = std::move(ended.item.id);
+  failed.totals = ended.item.totals;
+  failed.computing = ended.item.computing;
+  failed.input_ids = std::move(ended.item.input_ids);
+  failed.call_keys = std::move(ended.item.call_keys);
+  failed.settlement = std::move(ended.item.settlement);
+  ended.item = std::move(failed);
+  ended.json = nullptr;
+  ended.memo_key.reset();
+}
+
 storage::v1::MemoRecord MemoOf(const EndedItem& ended, const std::string& run, int64_t now_micros) {
   storage::v1::MemoRecord memo;
   memo.set_run(run);
@@ -101,12 +114,7 @@ void MarkRepeatedIds(Encoding& encoding) {
     if (!taken && seen.insert(id).second) continue;
     StageItem failed = FailedItem(v1::ERROR_REASON_BAD_ITEM_ID, fmt::format("the id `{}` stands there twice", Excerpt(id)));
     failed.id = IdOfRepeated(id, ended.ordinal);
-    failed.totals = ended.item.totals;
-    failed.call_keys = std::move(ended.item.call_keys);
-    failed.settlement = std::move(ended.item.settlement);
-    ended.item = std::move(failed);
-    ended.json = nullptr;
-    ended.memo_key.reset();
+    Fail(ended, std::move(failed));
   }
 }
 
@@ -186,6 +194,11 @@ Task<Status> StageRows::Commit(EndedGroup group) {
     if (ended.item.id.empty()) ended.item.id = ended.input_id;
     if (!ended.json && !ended.item.json.empty()) {
       ended.json = std::make_shared<const std::string>(std::move(ended.item.json));
+    }
+    if (ended.json && ended.json->size() > item_bytes_max_) {
+      Fail(ended, FailedItem(v1::ERROR_REASON_BAD_ITEM,
+                             fmt::format("the item has {} bytes of JSON, the server's max_item_bytes is {}",
+                                         ended.json->size(), item_bytes_max_)));
     }
   }
   const size_t count = group.items.size();

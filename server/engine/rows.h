@@ -66,6 +66,8 @@ class StageRows {
 
   // Rules for the memos of items whose `memo_key` is set; null: none are written.
   void set_memo_rules(std::shared_ptr<const MemoRules> rules) { memo_rules_ = std::move(rules); }
+  // Items with more bytes of JSON fail.
+  void set_item_bytes_max(size_t bytes) { item_bytes_max_ = bytes; }
   // Items are kept from readers until the stage is done (a barrier's: a crash begins it again).
   void set_hidden_until_done() { hidden_ = true; }
   bool readable() const { return !hidden_ || record_.done(); }
@@ -107,6 +109,7 @@ class StageRows {
   std::shared_ptr<const MemoRules> memo_rules_;
   std::vector<Channel*> consumers_;
   int64_t delivered_ = 0;
+  size_t item_bytes_max_ = SIZE_MAX;
   bool hidden_ = false;
   std::optional<TimePoint> elapsed_until_;  // up to here its time is counted; nullopt: it rests
   Event moved_;

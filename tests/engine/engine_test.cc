@@ -286,6 +286,30 @@ TEST(EngineTest, StreamsItemsInTheOrderOfTheirCommit) {
   EXPECT_THAT(ids, SizeIs(50));
 }
 
+TEST(EngineTest, AnItemThatIsTooLargeFailsWhereItIsMade) {
+  World world;
+  world.options.item_bytes_max = 60;
+  world.Crash();
+  std::vector<std::string> items = MakeItems(2);  // of 41 bytes, 57 when they are prepared, 76 with their answer
+  items.push_back(R"({"id":"b","text":")" + std::string(60, 'x') + R"("})");
+  const v1::Run run = world.Wait(world.Create(Linear(), items).name());
+  EXPECT_THAT(world.States(run.name(), "in"), ElementsAre("a0=OK", "a1=OK", "b=FAILED"));
+  EXPECT_THAT(world.States(run.name(), "made"), ElementsAre("a0=OK", "a1=OK"));
+  EXPECT_THAT(world.States(run.name(), "told"), ElementsAre("a0=FAILED", "a1=FAILED"));
+  EXPECT_EQ(world.Stage(run, "told").calls(), 2) << "they were paid";
+  const v1::Item told = world.Items(run.name(), "told").front();
+  EXPECT_EQ(told.error().reason(), v1::ERROR_REASON_BAD_ITEM);
+  EXPECT_EQ(told.error().message(), "the item has 76 bytes of JSON, the server's max_item_bytes is 60");
+  EXPECT_THAT(told.json(), IsEmpty());
+  // What was too large is not remembered: a greater limit makes it anew, out of answers that are.
+  world.options.item_bytes_max = 100;
+  world.Crash();
+  const v1::Run again = world.Wait(world.Create(Linear(), MakeItems(2)).name());
+  EXPECT_THAT(world.States(again.name(), "told"), ElementsAre("a0=OK", "a1=OK"));
+  EXPECT_EQ(world.Stage(again, "made").reused(), 2);
+  EXPECT_EQ(world.Stage(again, "told").cache_hits(), 2);
+}
+
 TEST(EngineTest, MeasuresAreTakenFromTheItems) {
   World world;
   v1::Pipeline pipeline = MakePipeline({"in:fetch", "families:cluster:in", "out:store:families"});
