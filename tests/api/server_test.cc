@@ -325,15 +325,15 @@ TEST_F(ServerTest, StreamItemsGoesOnByItsToken) {
 
 TEST_F(ServerTest, AnErrorOfAStreamArrivesWithItsReason) {
   on_.Do([&] {
-    on_.service.errors["NextEvents"] = MakeError(absl::StatusCode::kOutOfRange, "STREAM_LAG", "resume after 7");
+    on_.service.errors["NextEvents"] = MakeError(absl::StatusCode::kNotFound, "RUN_NOT_FOUND", "no run");
   });
   grpc::ClientContext context;
   auto reader = runs_->WatchRun(&context, {});
   v1::WatchRunResponse response;
   EXPECT_FALSE(reader->Read(&response));
   const grpc::Status status = reader->Finish();
-  EXPECT_EQ(status.error_code(), grpc::StatusCode::OUT_OF_RANGE);
-  EXPECT_EQ(DetailOf<google::rpc::ErrorInfo>(status)->reason(), "STREAM_LAG");
+  EXPECT_EQ(status.error_code(), grpc::StatusCode::NOT_FOUND);
+  EXPECT_EQ(DetailOf<google::rpc::ErrorInfo>(status)->reason(), "RUN_NOT_FOUND");
 }
 
 TEST_F(ServerTest, ASlowReaderPausesItsOwnStreamOnly) {
