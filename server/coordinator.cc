@@ -61,6 +61,11 @@ std::string OriginOf(const std::string& url) {
   return host == std::string::npos ? "" : url.substr(0, url.find('/', host + 3));
 }
 
+// The configured address with the port that was bound: it may have asked for any.
+std::string BoundAddress(const std::string& address, int port) {
+  return fmt::format("{}:{}", address.substr(0, address.rfind(':')), port);
+}
+
 StatusOr<Secret> MakeSecret(const v1::Secret& config, const std::string& config_dir) {
   if (!config.env().empty()) return Secret::FromEnvironment(config.env());
   if (!config.file().empty()) return Secret::FromFile((fs::path(config_dir) / config.file()).string());
@@ -174,7 +179,7 @@ class CoordinatorImpl final : public Coordinator {
     server_->SetServing();
     const auto took = std::chrono::duration_cast<std::chrono::milliseconds>(clock_.Now() - start_);
     spdlog::info("serving on {}{} {} ms after the start; durability {}",
-                 options_.listen_tcp ? config.grpc().address() + " and " : "",
+                 options_.listen_tcp ? BoundAddress(config.grpc().address(), port_) + " and " : "",
                  "the data directory's socket", took.count(), DurabilityText(store_options.durability));
     return absl::OkStatus();
   }
