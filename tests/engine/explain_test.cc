@@ -162,5 +162,19 @@ TEST(EvictionTest, ADurationBeyondAllNumbersForgetsNothing) {
   }
 }
 
+TEST(GenerateTest, ANegativeAgeIsRefused) {
+  World world;
+  v1::GenerateRequest request;
+  request.set_model("writer");
+  v1::Message& message = *request.add_messages();
+  message.set_role("user");
+  message.set_content("hello");
+  request.mutable_max_age()->set_seconds(-1);
+  const auto response = world.Do(world.engine->Generate(request, kNever, nullptr));
+  EXPECT_EQ(ReasonOf(response.status()), "INVALID_FIELD");
+  ASSERT_EQ(ViolationsOf(response.status()).size(), 1u);
+  EXPECT_EQ(ViolationsOf(response.status())[0].field, "max_age");
+}
+
 }  // namespace
 }  // namespace millrace
