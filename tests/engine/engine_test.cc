@@ -290,7 +290,7 @@ TEST(EngineTest, AnItemThatIsTooLargeFailsWhereItIsMade) {
   World world;
   world.options.item_bytes_max = 60;
   world.Crash();
-  std::vector<std::string> items = MakeItems(2);  // of 41 bytes, 57 when they are prepared, 76 with their answer
+  std::vector<std::string> items = MakeItems(2);  // of 41 bytes, 57 when they are prepared, 75 with their answer
   items.push_back(R"({"id":"b","text":")" + std::string(60, 'x') + R"("})");
   const v1::Run run = world.Wait(world.Create(Linear(), items).name());
   EXPECT_THAT(world.States(run.name(), "in"), ElementsAre("a0=OK", "a1=OK", "b=FAILED"));
@@ -299,7 +299,7 @@ TEST(EngineTest, AnItemThatIsTooLargeFailsWhereItIsMade) {
   EXPECT_EQ(world.Stage(run, "told").calls(), 2) << "they were paid";
   const v1::Item told = world.Items(run.name(), "told").front();
   EXPECT_EQ(told.error().reason(), v1::ERROR_REASON_BAD_ITEM);
-  EXPECT_EQ(told.error().message(), "the item has 76 bytes of JSON, the server's max_item_bytes is 60");
+  EXPECT_EQ(told.error().message(), "the item has 75 bytes of JSON, the server's max_item_bytes is 60");
   EXPECT_THAT(told.json(), IsEmpty());
   // What was too large is not remembered: a greater limit makes it anew, out of answers that are.
   world.options.item_bytes_max = 100;
