@@ -22,8 +22,8 @@ TEST(Demo, MostTrueFamiliesOfItsTitlesAreFound) {
   const StatusOr<Labels> found = FamilyLabels(*families, demo->items);
   ASSERT_TRUE(found.ok()) << found.status();
   const Scores scores = ScoresOf(*found, LabelsOf(demo->labels.at("family")));
-  EXPECT_GE(scores.f1, 0.86);
-  EXPECT_GE(scores.precision, 0.76);
+  EXPECT_GE(scores.f1, 0.9);
+  EXPECT_GE(scores.precision, 0.83);
   EXPECT_GE(scores.recall, 0.95);
 }
 

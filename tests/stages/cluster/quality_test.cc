@@ -18,16 +18,16 @@ const char kNewsEvents[] = R"pb(
   lexical {
     fields { field: "title" }
     fields { field: "text" weight: 1 max_words: 300 }
-    name_weight: 1.8
+    name_weight: 2.2
     pair_weight: 0.4
-    cohesion: 0.8
-    short_text_words: 10
+    cohesion: 0.1
+    short_text_words: 6
   }
   time_field: "date"
   time_window { seconds: 1209600 }
-  half_life { seconds: 172800 }
-  passes { threshold: 0.6 }
-  passes { threshold: 0.36 min_size: 2 }
+  half_life { seconds: 86400 }
+  passes { threshold: 0.3 }
+  passes { threshold: 0.24 min_size: 2 }
 )pb";
 
 struct Titles {
