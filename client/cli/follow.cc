@@ -35,14 +35,10 @@ int Conclude(Session& session, client::Client& client, const std::string& name) 
   int64_t failed = 0;
   for (const v1::StageProgress& stage : run.stages()) failed += stage.failed();
   std::ostream& out = session.json() ? std::cerr : std::cout;
-  for (const v1::MeasureValue& measure : run.measures()) {
-    out << fmt::format("  {}: {}\n", Safe(measure.name()),
-                       measure.has_value() ? fmt::format("{:.4g}", measure.value()) : "-");
-  }
   for (const std::string& warning : run.warnings()) out << "  warning: " << Safe(warning, 1024) << "\n";
   switch (run.state()) {
     case v1::RUN_STATE_SUCCEEDED:
-      out << LastLine(run, BackendNames(client)) << "\n";
+      out << LastLine(run, BackendNames(client)) << "\n" << MeasuresText(run);
       return failed > 0 ? kSomeFailed : kDone;
     case v1::RUN_STATE_FAILED:
       out << fmt::format("run {} failed: {} ({}{})\n", name, Safe(run.error().message(), 1024),

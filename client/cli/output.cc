@@ -5,6 +5,7 @@
 #include <google/protobuf/util/json_util.h>
 
 #include <algorithm>
+#include <cmath>
 #include <cstdint>
 #include <ctime>
 #include <iostream>
@@ -95,6 +96,11 @@ std::string Count(int64_t number) {
     digits.insert(static_cast<size_t>(at), ",");
   }
   return digits;
+}
+
+std::string Figure(double value) {
+  if (value == std::trunc(value) && std::fabs(value) < 1e15) return Count(static_cast<int64_t>(value));
+  return std::fabs(value) < 100 ? fmt::format("{:.3g}", value) : fmt::format("{:.1f}", value);
 }
 
 std::string Seconds(const google::protobuf::Duration& duration) {

@@ -43,6 +43,8 @@ size_t DisplayWidth(std::string_view text);
 
 // 7,483
 std::string Count(int64_t number);
+// A measure to the digits that matter: 0.857, 12.3, 1,234, 1234.6
+std::string Figure(double value);
 // 3.2 (seconds, to the precision that matters)
 std::string Seconds(const google::protobuf::Duration& duration);
 // 35 ms, 3.2 s, 4 min 05 s, 2 h 03 min, 3 days 04 h

@@ -11,6 +11,8 @@ namespace {
 
 // Between two lines of progress in a log.
 constexpr std::chrono::seconds kLogInterval(5);
+// A line of text is no longer.
+constexpr size_t kTextColumns = 100;
 
 int64_t Ended(const v1::StageProgress& stage) {
   return stage.ok() + stage.degraded() + stage.failed() + stage.skipped();
@@ -28,6 +30,11 @@ std::string StageLine(const v1::StageProgress& stage) {
   if (stage.parked() > 0) line += fmt::format(", {} parked", Count(stage.parked()));
   if (stage.attempts() > 0) line += fmt::format(", {} attempts", Count(stage.attempts()));
   return line;
+}
+
+// What a person reads: a stage that took 40 ms took no time.
+std::string Tenths(const google::protobuf::Duration& duration) {
+  return fmt::format("{:.1f}", static_cast<double>(duration.seconds()) + duration.nanos() / 1e9);
 }
 
 std::string WaitingText(const v1::Run& run) {
@@ -98,6 +105,21 @@ void Progress::Redraw(const v1::Run& run) {
   out_ << std::flush;
 }
 
+std::string MeasuresText(const v1::Run& run) {
+  std::string text;
+  size_t column = 0;
+  for (const v1::MeasureValue& measure : run.measures()) {
+    const std::string figure =
+        fmt::format("{} {}", Safe(measure.name()), measure.has_value() ? Figure(measure.value()) : "-");
+    const size_t width = DisplayWidth(figure) + 2;
+    const bool wraps = column + width > kTextColumns;
+    text += text.empty() ? "  " : wraps ? ",\n  " : ", ";
+    column = text.size() == 2 || wraps ? width : column + width;
+    text += figure;
+  }
+  return text.empty() ? text : text + "\n";
+}
+
 std::string LastLine(const v1::Run& run, const std::string& backends) {
   int64_t calls = 0;
   int64_t remembered = 0;
@@ -121,17 +143,20 @@ std::string LastLine(const v1::Run& run, const std::string& backends) {
     cost += stage.cost_nano_usd();
     unpriced += stage.unpriced_attempts();
     maybe_billed += stage.maybe_billed();
-    times += fmt::format("{}{} {}", times.empty() ? "" : ", ", Safe(stage.stage()), Seconds(stage.elapsed_time()));
+    times += fmt::format("{}{} {}", times.empty() ? "" : ", ", Safe(stage.stage()), Tenths(stage.elapsed_time()));
   }
   std::string line = fmt::format("run {} done: {} in {} s ({}), {} calls{}, {}, {} degraded", Safe(run.name()),
-                                 WhatWasMade(run), Seconds(run.active_time()), times, Count(calls),
+                                 WhatWasMade(run), Tenths(run.active_time()), times, Count(calls),
                                  calls > 0 && !backends.empty() ? fmt::format(" ({})", Safe(backends)) : "",
                                  Cost(cost, unpriced), Count(degraded));
   if (failed > 0) line += fmt::format(", {} failed", Count(failed));
-  if (remembered > 0) line += fmt::format(", {} answers remembered", Count(remembered));
-  if (maybe_billed > 0) line += fmt::format(", {} maybe billed", Count(maybe_billed));
-  if (made > 0 && computed == 0 && calls == 0) line += "; nothing was computed: every result was remembered";
-  return line;
+  std::string more;
+  if (remembered > 0) more += fmt::format("{} answers remembered", Count(remembered));
+  if (maybe_billed > 0) more += fmt::format("{}{} maybe billed", more.empty() ? "" : ", ", Count(maybe_billed));
+  if (made > 0 && computed == 0 && calls == 0) {
+    more += fmt::format("{}nothing was computed: every result was remembered", more.empty() ? "" : "; ");
+  }
+  return more.empty() ? line : line + "\n  " + more;
 }
 
 }  // namespace millrace::cli

@@ -34,7 +34,12 @@ class Progress {
   std::optional<TimePoint> last_;
 };
 
-// `run r-… done: 212 families of 7,483 titles in 3.2 s (…)`. `backends`: who answered, where it can be said.
+// The measures of a run, `  purity 0.857, families 1,234`: as many on a line as a terminal takes; empty where there are
+// none.
+std::string MeasuresText(const v1::Run& run);
+
+// `run r-… done: 212 families of 7,483 titles in 3.2 s (…)`, and on a second line what was remembered. `backends`: who
+// answered, where it can be said.
 std::string LastLine(const v1::Run& run, const std::string& backends);
 
 }  // namespace millrace::cli

@@ -74,8 +74,7 @@ void PrintRun(const v1::Run& run) {
   }
   std::cout << Table(rows);
   for (const v1::MeasureValue& measure : run.measures()) {
-    std::cout << fmt::format("{}: {}\n", Safe(measure.name()),
-                             measure.has_value() ? fmt::format("{:.4g}", measure.value()) : "-");
+    std::cout << fmt::format("{}: {}\n", Safe(measure.name()), measure.has_value() ? Figure(measure.value()) : "-");
   }
 }
 

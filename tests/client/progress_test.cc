@@ -91,14 +91,36 @@ TEST(LastLineTest, SaysWhatWasMadeOfWhatAtWhatPrice) {
   story.set_maybe_billed(2);
   run.mutable_active_time()->set_seconds(3);
   EXPECT_EQ(LastLine(run, "local"),
-            "run r-1 done: 7,480 story of 7,483 titles in 3.0 s (titles 0.00, story 0.00), 7,400 calls (local), $0.00, "
-            "0 degraded, 3 failed, 83 answers remembered, 2 maybe billed");
+            "run r-1 done: 7,480 story of 7,483 titles in 3.0 s (titles 0.0, story 0.0), 7,400 calls (local), $0.00, "
+            "0 degraded, 3 failed\n  83 answers remembered, 2 maybe billed");
 }
 
 TEST(LastLineTest, SaysWhenNothingWasComputed) {
-  EXPECT_THAT(LastLine(TwoStages(5, 5), ""), HasSubstr("; nothing was computed: every result was remembered"));
+  EXPECT_THAT(LastLine(TwoStages(5, 5), ""),
+              HasSubstr("degraded\n  nothing was computed: every result was remembered"));
   EXPECT_THAT(LastLine(v1::Run(), ""), AllOf(StartsWith("run  done: nothing in"), Not(HasSubstr("remembered"))));
   EXPECT_THAT(LastLine(TwoStages(0, 0), ""), Not(HasSubstr("remembered"))) << "an empty input";
+}
+
+TEST(MeasuresTextTest, RoundsAndWraps) {
+  EXPECT_EQ(MeasuresText(v1::Run()), "");
+  v1::Run run;
+  const auto add = [&run](const std::string& name, double value) {
+    v1::MeasureValue& measure = *run.add_measures();
+    measure.set_name(name);
+    measure.set_value(value);
+  };
+  add("share", 0.857142857);
+  add("count", 1234);
+  add("mean", 1234.5678);
+  run.add_measures()->set_name("none");
+  EXPECT_EQ(MeasuresText(run), "  share 0.857, count 1,234, mean 1234.6, none -\n");
+  for (int i = 0; i < 8; ++i) add("another-measure", 12.3456);
+  const std::string text = MeasuresText(run);
+  EXPECT_EQ(std::count(text.begin(), text.end(), '\n'), 3);
+  for (size_t begin = 0; begin < text.size(); begin = text.find('\n', begin) + 1) {
+    EXPECT_LE(text.find('\n', begin) - begin, 100u) << text;
+  }
 }
 
 }  // namespace
