@@ -14,6 +14,7 @@
 #include "backends/openai/openai.h"
 #include "backends/simulated/simulated.h"
 #include "server/api/server.h"
+#include "server/base/duration.h"
 #include "server/base/pool.h"
 #include "server/base/secret.h"
 #include "server/config/binding.h"
@@ -33,12 +34,8 @@ namespace fs = std::filesystem;
 
 constexpr size_t kConfigBytesMax = 1u << 20;
 
-Duration FromProto(const google::protobuf::Duration& duration) {
-  return std::chrono::seconds(duration.seconds()) + Duration(duration.nanos());
-}
-
 Durability MakeDurability(const v1::Durability& config) {
-  if (config.has_interval()) return {.mode = Durability::Mode::kInterval, .interval = FromProto(config.interval())};
+  if (config.has_interval()) return {.mode = Durability::Mode::kInterval, .interval = ToDuration(config.interval())};
   return {.mode = config.mode() == v1::Durability::MODE_PROCESS ? Durability::Mode::kProcess : Durability::Mode::kSync};
 }
 

@@ -4,6 +4,7 @@
 #include "millrace/v1/completion_service.grpc.pb.h"
 #include "millrace/v1/pipeline_service.grpc.pb.h"
 #include "millrace/v1/run_service.grpc.pb.h"
+#include "server/base/duration.h"
 
 namespace millrace::api {
 namespace {
@@ -50,12 +51,6 @@ Task<StatusOr<Response>> Forward(RpcHost& host, std::shared_ptr<UnaryRpc<Respons
 }
 
 bool IsOver(const v1::Run& run) { return run.state() != v1::RUN_STATE_QUEUED && run.state() != v1::RUN_STATE_RUNNING; }
-
-Duration ToDuration(const google::protobuf::Duration& duration) {
-  // A hundred years at most: the sum with a point in time must stay one.
-  const int64_t seconds = std::clamp<int64_t>(duration.seconds(), 0, int64_t{100} * 365 * 86400);
-  return std::chrono::seconds(seconds) + std::chrono::nanoseconds(std::max(0, duration.nanos()));
-}
 
 // Waits in slices, so that a client that has left is noticed and its wait does not go on for ever.
 template <typename Response>

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "server/base/duration.h"
 #include "server/llm/classify.h"
 #include "server/llm/inline.h"
 #include "server/storage/answers.h"
@@ -14,10 +15,6 @@ namespace millrace {
 namespace {
 
 constexpr int32_t kConcurrencyDefault = 8;
-
-Duration DurationOf(const google::protobuf::Duration& duration) {
-  return std::chrono::seconds(duration.seconds()) + std::chrono::nanoseconds(duration.nanos());
-}
 
 Status WrongConfig(std::string_view message) {
   return MakeError(absl::StatusCode::kInvalidArgument, "INVALID_DEFINITION", message);
@@ -99,14 +96,14 @@ Status Calls::AddAlias(const v1::ModelConfig& config) {
   std::stable_sort(alias.routes.begin(), alias.routes.end(),
                    [](const Route& a, const Route& b) { return a.priority < b.priority; });
   if (config.retry().max_attempts() > 0) alias.retry.attempts_max = config.retry().max_attempts();
-  if (config.retry().has_initial_backoff()) alias.retry.backoff_initial = DurationOf(config.retry().initial_backoff());
-  if (config.retry().has_max_backoff()) alias.retry.backoff_max = DurationOf(config.retry().max_backoff());
+  if (config.retry().has_initial_backoff()) alias.retry.backoff_initial = ToDuration(config.retry().initial_backoff());
+  if (config.retry().has_max_backoff()) alias.retry.backoff_max = ToDuration(config.retry().max_backoff());
   const v1::Timeouts& timeouts = config.timeout();
-  if (timeouts.has_connect()) alias.timeouts.connect = DurationOf(timeouts.connect());
-  if (timeouts.has_first_byte()) alias.timeouts.first_byte = DurationOf(timeouts.first_byte());
-  if (timeouts.has_idle()) alias.timeouts.idle = DurationOf(timeouts.idle());
-  if (timeouts.has_total()) alias.timeouts.total = DurationOf(timeouts.total());
-  if (config.cache().has_ttl()) alias.ttl = DurationOf(config.cache().ttl());
+  if (timeouts.has_connect()) alias.timeouts.connect = ToDuration(timeouts.connect());
+  if (timeouts.has_first_byte()) alias.timeouts.first_byte = ToDuration(timeouts.first_byte());
+  if (timeouts.has_idle()) alias.timeouts.idle = ToDuration(timeouts.idle());
+  if (timeouts.has_total()) alias.timeouts.total = ToDuration(timeouts.total());
+  if (config.cache().has_ttl()) alias.ttl = ToDuration(config.cache().ttl());
   if (config.on_unknown() == v1::ON_UNKNOWN_FAIL) alias.on_unknown = UnknownPolicy::kFail;
   aliases_.emplace(alias.name, std::move(alias));
   return absl::OkStatus();
