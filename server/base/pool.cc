@@ -16,10 +16,13 @@ class ThreadPool final : public Pool {
   }
 
   ~ThreadPool() override {
+    std::deque<Job> dropped;
     {
       const std::lock_guard lock(mutex_);
       closed_ = true;
+      dropped.swap(jobs_);
     }
+    dropped.clear();
     ready_.notify_all();
     for (std::thread& thread : threads_) thread.join();
   }

@@ -35,7 +35,7 @@ Task<std::invoke_result_t<F>> Compute(Loop& loop, Pool& pool, F function) {
   co_return std::move(**result);
 }
 
-// `threads` threads. `done` is posted to `loop`. Its destructor finishes what was submitted.
+// `threads` threads. `done` is posted to `loop`. Its destructor ends what has begun and drops the rest.
 std::unique_ptr<Pool> MakeThreadPool(Loop& loop, int threads);
 
 // Runs the work at once on the loop's thread, and resumes `cost` later by the loop's clock: for the simulator.

@@ -9,11 +9,16 @@ namespace millrace {
 namespace {
 
 // A group with members near this one's. Groups that were joined since are still named by their old numbers; they are
-// brought up to date when the list is next used.
+// brought up to date when this group grows.
 struct Link {
   uint32_t group;
-  float extreme;   // for single and complete linkage: the most or least similar of the pairs seen
-  uint32_t pairs;  // pairs of members seen to be neighbours
+  uint32_t pairs;     // pairs of members seen to be neighbours
+  double similarity;  // of the groups, when they were last compared; before, of the members
+
+  // For a heap whose top is the most similar group, the earliest among equals.
+  bool operator<(const Link& other) const {
+    return similarity != other.similarity ? similarity < other.similarity : group > other.group;
+  }
 };
 
 struct Group {
@@ -23,17 +28,18 @@ struct Group {
   double squares = 0;        // the members' squared lengths, summed
   TimeSpan span;
   std::vector<Link> links;
-  uint32_t version = 0;  // raised when it grows
+  uint32_t candidates = 0;  // so many links, the first, are a heap of those that may still be joined
+  uint32_t grown = 0;       // the number of the join that it last grew by
   bool alive = true;
 };
 
-// Two groups that may be joined, unless one has changed since.
+// The best candidate of a group, unless one of the two has changed since.
 struct Candidate {
   double similarity;
   uint32_t left;
   uint32_t right;
-  uint32_t left_version;
-  uint32_t right_version;
+  uint32_t owner;  // one of the two
+  uint32_t grown;  // the owner's
 
   // For a queue whose top is the most similar pair, the earliest among equals.
   bool operator<(const Candidate& other) const {
@@ -75,31 +81,41 @@ class Agglomeration {
         options_(options),
         threshold_(threshold),
         parents_(input.vectors.size()),
+        places_(input.vectors.size(), kNowhere),
         weights_(input.vectors.terms()) {}
 
   std::vector<Members> Run(std::vector<Members> groups) {
     Found(std::move(groups));
-    for (uint32_t number = 0; number < groups_.size(); ++number) {
+    for (uint32_t number = 0; number < groups_.size() && !stopped(); ++number) {
       Refresh(number);
-      Compare(number, number + 1);
+      Compare(number);
     }
-    while (!candidates_.empty()) {
-      const Candidate candidate = candidates_.top();
-      candidates_.pop();
-      const Group& left = groups_[candidate.left];
-      const Group& right = groups_[candidate.right];
-      const bool stale = !left.alive || !right.alive || left.version != candidate.left_version ||
-                         right.version != candidate.right_version;
-      if (stale) continue;
-      Join(candidate.left, candidate.right);
-      Compare(candidate.left, 0);
+    while (!queue_.empty() && !stopped()) {
+      const Candidate candidate = queue_.top();
+      queue_.pop();
+      const Group& owner = groups_[candidate.owner];
+      if (!owner.alive || owner.grown != candidate.grown) continue;
+      const uint32_t other = candidate.owner == candidate.left ? candidate.right : candidate.left;
+      if (Owns(candidate.owner, other)) {
+        Join(candidate.left, candidate.right);
+        Compare(candidate.left);
+      } else {
+        Offer(candidate.owner);
+      }
     }
     return Take();
   }
 
+  const AgglomerationWork& work() const { return work_; }
+
  private:
+  static constexpr uint32_t kNowhere = UINT32_MAX;
+
+  bool stopped() const { return options_.stop != nullptr && options_.stop->load(std::memory_order_relaxed); }
+
   void Found(std::vector<Members> groups) {
     std::vector<uint32_t> group_of(input_.vectors.size());
+    groups_.reserve(groups.size());
     for (uint32_t number = 0; number < groups.size(); ++number) {
       parents_[number] = number;
       Group group;
@@ -114,6 +130,15 @@ class Agglomeration {
       Measure(group);
       groups_.push_back(std::move(group));
     }
+    // Lists of links never become longer together than they are here: no room is made for them to grow.
+    std::vector<uint32_t> links(groups_.size());
+    for (uint32_t document = 0; document < input_.neighbors.size(); ++document) {
+      for (const Neighbor& neighbor : input_.neighbors[document]) {
+        ++links[group_of[document]];
+        ++links[group_of[neighbor.document]];
+      }
+    }
+    for (uint32_t number = 0; number < groups_.size(); ++number) groups_[number].links.reserve(links[number]);
     // A pair is a link of both, also where only one of them has the other among its nearest.
     for (uint32_t document = 0; document < input_.neighbors.size(); ++document) {
       for (const Neighbor& neighbor : input_.neighbors[document]) {
@@ -121,8 +146,8 @@ class Agglomeration {
         const uint32_t left = group_of[document];
         const uint32_t right = group_of[neighbor.document];
         if (left == right) continue;
-        groups_[left].links.push_back({right, neighbor.similarity, 1});
-        groups_[right].links.push_back({left, neighbor.similarity, 1});
+        groups_[left].links.push_back({right, 1, neighbor.similarity});
+        groups_[right].links.push_back({left, 1, neighbor.similarity});
       }
     }
   }
@@ -147,47 +172,72 @@ class Agglomeration {
     return number;
   }
 
-  // Brings the links of a group up to date, one for each other group, in order of number.
+  // Brings the links of a group up to date, one for each other group.
   void Refresh(uint32_t number) {
     std::vector<Link>& links = groups_[number].links;
-    for (Link& link : links) link.group = Root(link.group);
-    std::sort(links.begin(), links.end(), [](const Link& a, const Link& b) {
-      return a.group != b.group ? a.group < b.group : a.extreme < b.extreme;
-    });
-    size_t out = 0;
-    for (const Link& link : links) {
+    uint32_t out = 0;
+    for (Link link : links) {
+      link.group = Root(link.group);
       if (link.group == number) continue;
-      if (out > 0 && links[out - 1].group == link.group) {
-        Link& kept = links[out - 1];
-        kept.pairs += link.pairs;
-        if (options_.linkage == Linkage::kSingle) kept.extreme = std::max(kept.extreme, link.extreme);
-      } else {
+      uint32_t& place = places_[link.group];
+      if (place == kNowhere) {
+        place = out;
         links[out++] = link;
+        continue;
       }
+      Link& kept = links[place];
+      kept.pairs += link.pairs;
+      kept.similarity = options_.linkage == Linkage::kSingle ? std::max(kept.similarity, link.similarity)
+                                                             : std::min(kept.similarity, link.similarity);
     }
     links.resize(out);
+    for (const Link& link : links) places_[link.group] = kNowhere;
   }
 
-  // Makes candidates of a group and those linked to it from number `least` on.
-  void Compare(uint32_t number, uint32_t least) {
-    const Group& group = groups_[number];
+  // Whether a pair is among the candidates of `number`: those of the group that grew last, of the earlier one where
+  // neither has grown. So a pair is compared once, and whoever grows need not tell the others.
+  bool Owns(uint32_t number, uint32_t other) const {
+    if (!groups_[other].alive) return false;
+    const uint32_t grown = groups_[number].grown;
+    return grown != groups_[other].grown ? grown > groups_[other].grown : number < other;
+  }
+
+  // Finds the candidates of a group whose links are up to date.
+  void Compare(uint32_t number) {
+    Group& group = groups_[number];
     const bool sums = options_.linkage == Linkage::kAverage;
     if (sums) {
       for (const Feature& feature : group.sum) weights_[feature.term] = feature.weight;
     }
-    for (const Link& link : group.links) {
-      if (link.group < least) continue;
+    group.candidates = 0;
+    for (Link& link : group.links) {
+      if (!Owns(number, link.group)) continue;
       const Group& other = groups_[link.group];
       const double time = options_.time.Factor(group.span, other.span);
       if (time <= 0) continue;
-      const double similarity = sums ? MeanSimilarity(group, other) * time : ExtremeSimilarity(group, other, link);
-      if (similarity < threshold_) continue;
-      const uint32_t left = std::min(number, link.group);
-      const uint32_t right = std::max(number, link.group);
-      candidates_.push({similarity, left, right, groups_[left].version, groups_[right].version});
+      ++work_.comparisons;
+      link.similarity = sums ? MeanSimilarity(group, other) * time : ExtremeSimilarity(group, other, link);
+      if (link.similarity >= threshold_) std::swap(link, group.links[group.candidates++]);
     }
     if (sums) {
       for (const Feature& feature : group.sum) weights_[feature.term] = 0;
+    }
+    std::make_heap(group.links.begin(), group.links.begin() + group.candidates);
+    Offer(number);
+  }
+
+  // Queues the best candidate of a group. Only this one: the queue would grow with the square of the groups.
+  void Offer(uint32_t number) {
+    Group& group = groups_[number];
+    while (group.candidates > 0) {
+      const Link& best = group.links.front();
+      if (Owns(number, best.group)) {
+        queue_.push({best.similarity, std::min(number, best.group), std::max(number, best.group), number, group.grown});
+        work_.queued_max = std::max(work_.queued_max, queue_.size());
+        return;
+      }
+      std::pop_heap(group.links.begin(), group.links.begin() + group.candidates);
+      --group.candidates;
     }
   }
 
@@ -209,9 +259,9 @@ class Agglomeration {
   }
 
   double ExtremeSimilarity(const Group& group, const Group& other, const Link& link) const {
-    // A pair that is not among the neighbours is below every threshold.
+    // A pair that is not among the neighbours is below every threshold, and stays one of the pairs of what grows.
     const size_t pairs = group.members.size() * other.members.size();
-    return options_.linkage == Linkage::kComplete && link.pairs < pairs ? 0 : link.extreme;
+    return options_.linkage == Linkage::kComplete && link.pairs < pairs ? 0 : link.similarity;
   }
 
   // The right group's members go to the left one, which has the earlier first member.
@@ -223,8 +273,12 @@ class Agglomeration {
     Measure(group);
     group.squares += other.squares;
     group.span = TimeSpan::Around(group.span, other.span);
-    group.links.insert(group.links.end(), other.links.begin(), other.links.end());
-    ++group.version;
+    std::vector<Link> links;
+    links.reserve(group.links.size() + other.links.size());
+    links.insert(links.end(), group.links.begin(), group.links.end());
+    links.insert(links.end(), other.links.begin(), other.links.end());
+    group.links = std::move(links);
+    group.grown = static_cast<uint32_t>(++work_.joins);
     other = Group();
     other.alive = false;
     parents_[right] = left;
@@ -246,15 +300,20 @@ class Agglomeration {
   const double threshold_;
   std::vector<Group> groups_;
   std::vector<uint32_t> parents_;  // of groups that were joined: the group that has them now
+  std::vector<uint32_t> places_;   // by group: of its link in the list at work; nowhere between
   std::vector<float> weights_;     // by term: the sum of the group at work; zero between
-  std::priority_queue<Candidate> candidates_;
+  std::priority_queue<Candidate> queue_;
+  AgglomerationWork work_;
 };
 
 }  // namespace
 
 std::vector<Members> Agglomerate(const GroupingInput& input, const AgglomerationOptions& options, double threshold,
-                                 std::vector<Members> groups) {
-  return Agglomeration(input, options, threshold).Run(std::move(groups));
+                                 std::vector<Members> groups, AgglomerationWork* work) {
+  Agglomeration agglomeration(input, options, threshold);
+  std::vector<Members> joined = agglomeration.Run(std::move(groups));
+  if (work != nullptr) *work = agglomeration.work();
+  return joined;
 }
 
 }  // namespace millrace

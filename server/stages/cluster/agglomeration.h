@@ -3,6 +3,7 @@
 // their vectors, so that no pair is visited twice.
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 #include <vector>
 
@@ -19,6 +20,14 @@ struct AgglomerationOptions {
   Linkage linkage = Linkage::kAverage;
   double cohesion = 0;  // for average linkage: 0 the mean of all pairs, 1 the cosine of the sums
   TimeRules time;
+  const std::atomic<bool>* stop = nullptr;  // once it is set, all ends soon, and the result means nothing; may be null
+};
+
+// What an agglomeration took: figures for tests.
+struct AgglomerationWork {
+  size_t comparisons = 0;  // of two groups
+  size_t joins = 0;
+  size_t queued_max = 0;  // most entries that the queue had at once
 };
 
 // What is grouped; each has an entry for each document.
@@ -32,8 +41,9 @@ struct GroupingInput {
 using Members = std::vector<uint32_t>;
 
 // Joins `groups` (every document is in exactly one) while two are at least `threshold` similar. The result is in order
-// of the groups' first members. A pure function: ties are decided by the documents' order.
+// of the groups' first members. A pure function: ties are decided by the documents' order. Its queue has at most two
+// entries for each group that there was. `work`, where it is not null, is set to what it took.
 std::vector<Members> Agglomerate(const GroupingInput& input, const AgglomerationOptions& options, double threshold,
-                                 std::vector<Members> groups);
+                                 std::vector<Members> groups, AgglomerationWork* work = nullptr);
 
 }  // namespace millrace

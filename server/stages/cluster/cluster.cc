@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "server/stages/cluster/clustering.h"
+#include "server/stages/stop_flag.h"
 
 namespace millrace {
 namespace {
@@ -25,11 +26,10 @@ class ClusterStage final : public BarrierStage {
       Status added = co_await Compute(context.loop, context.pool, std::move(add));
       if (!added.ok()) co_return added;
     }
-    auto group = [clustering] {
-      clustering->Group();
-      return true;
-    };
-    co_await Compute(context.loop, context.pool, std::move(group));
+    const StopFlag stop(context.call.stop);
+    auto group = [clustering, flag = stop.Share()] { return clustering->Group(*flag); };
+    Status grouped = co_await Compute(context.loop, context.pool, std::move(group));
+    if (!grouped.ok()) co_return grouped;
     for (size_t begin = 0; begin < clustering->size(); begin += kResultsPerPage) {
       auto page = [clustering, begin] { return Results(*clustering, begin); };
       std::vector<StageItem> results = co_await Compute(context.loop, context.pool, std::move(page));

@@ -12,6 +12,7 @@
 #include "server/stages/cluster/cluster.h"
 #include "server/stages/group/item_text.h"
 #include "server/stages/group/item_time.h"
+#include "server/stages/stop_flag.h"
 
 namespace millrace {
 namespace {
@@ -153,9 +154,12 @@ size_t Clustering::bytes() const {
   return corpus + member_bytes_ + GroupingBytes(members_.size(), features, NeighborsOf(cluster_));
 }
 
-void Clustering::Group() {
+Status Clustering::Group(const std::atomic<bool>& stop) {
   vectors_ = corpus_.Weigh();
-  groups_ = GroupDocuments(vectors_, times_, partitions_, GroupingOf(cluster_));
+  GroupingOptions options = GroupingOf(cluster_);
+  options.agglomeration.stop = &stop;
+  groups_ = GroupDocuments(vectors_, times_, partitions_, options);
+  return stop.load() ? StoppedEarly() : absl::OkStatus();
 }
 
 Clustering::Portrait Clustering::Draw(const Members& members) const {

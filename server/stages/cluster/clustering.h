@@ -1,6 +1,7 @@
 // One clustering from its items to its groups, as plain values: what the barrier stage computes on the pool.
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 #include <map>
 #include <string>
@@ -24,8 +25,8 @@ class Clustering {
   // `max_memory`.
   Status Add(const std::vector<InputItem>& items);
 
-  // Makes the groups.
-  void Group();
+  // Makes the groups. CANCELLED soon after `stop` is set.
+  Status Group(const std::atomic<bool>& stop);
 
   // How many results there are: groups and items without one.
   size_t size() const { return groups_.size(); }

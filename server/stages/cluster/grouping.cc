@@ -10,11 +10,12 @@ namespace {
 // groups come together: neighbours are looked for somewhat below the threshold.
 constexpr double kBelowThreshold = 0.5;
 
-// A neighbour, its links in both directions, and room for lists that grow.
-constexpr size_t kNeighborBytes = 8 + 2 * 12 + 12;
+// A neighbour, and its links in both directions.
+constexpr size_t kNeighborBytes = 8 + 2 * 16;
 // A posting, an entry of a group's sum, and room for sums that grow.
 constexpr size_t kFeatureBytes = 8 + 8 + 8;
-constexpr size_t kDocumentBytes = 256;
+// A group, its lists, and its part of the queue.
+constexpr size_t kDocumentBytes = 384;
 
 // Groups that the pass made too small are dissolved; a group from an earlier pass stays.
 std::vector<Members> Dissolve(std::vector<Members> groups, size_t min_size, const std::vector<bool>& settled) {
@@ -35,12 +36,15 @@ std::vector<Members> GroupPartition(const Vectors& vectors, const std::vector<Ti
                                     const GroupingOptions& options) {
   double least = 1;
   for (const GroupingPass& pass : options.passes) least = std::min(least, pass.threshold);
-  const NeighborOptions near = {.least_similarity = least * kBelowThreshold, .max_neighbors = options.max_neighbors};
+  const NeighborOptions near = {.least_similarity = least * kBelowThreshold,
+                                .max_neighbors = options.max_neighbors,
+                                .stop = options.agglomeration.stop};
   const std::vector<std::vector<Neighbor>> neighbors = FindNeighbors(vectors, times, options.agglomeration.time, near);
   std::vector<Members> groups;
   for (uint32_t document = 0; document < vectors.size(); ++document) groups.push_back({document});
   std::vector<bool> settled(vectors.size());  // in a group of an earlier pass
   for (const GroupingPass& pass : options.passes) {
+    if (near.stop != nullptr && near.stop->load(std::memory_order_relaxed)) break;
     const GroupingInput input = {vectors, times, neighbors};
     groups =
         Dissolve(Agglomerate(input, options.agglomeration, pass.threshold, std::move(groups)), pass.min_size, settled);

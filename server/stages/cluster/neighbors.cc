@@ -138,9 +138,11 @@ class Search {
 std::vector<std::vector<Neighbor>> FindNeighbors(const Vectors& vectors, const std::vector<TimeSpan>& times,
                                                  const TimeRules& rules, const NeighborOptions& options) {
   Search search(vectors, times, rules, options);
-  std::vector<std::vector<Neighbor>> neighbors;
-  neighbors.reserve(vectors.size());
-  for (uint32_t document = 0; document < vectors.size(); ++document) neighbors.push_back(search.Find(document));
+  std::vector<std::vector<Neighbor>> neighbors(vectors.size());
+  for (uint32_t document = 0; document < vectors.size(); ++document) {
+    if (options.stop != nullptr && options.stop->load(std::memory_order_relaxed)) break;
+    neighbors[document] = search.Find(document);
+  }
   return neighbors;
 }
 

@@ -2,6 +2,7 @@
 // compared.
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 #include <vector>
 
@@ -17,8 +18,9 @@ struct Neighbor {
 };
 
 struct NeighborOptions {
-  double least_similarity = 0.1;  // pairs below it are left out
-  size_t max_neighbors = 200;     // of one document; the most similar, the earlier where equal
+  double least_similarity = 0.1;            // pairs below it are left out
+  size_t max_neighbors = 200;               // of one document; the most similar, the earlier where equal
+  const std::atomic<bool>* stop = nullptr;  // once it is set, the search ends soon with what it has; may be null
 };
 
 // The neighbours of each document, most similar first. Their similarity is what is left of it by the rules of time

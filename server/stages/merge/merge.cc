@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "server/stages/merge/merging.h"
+#include "server/stages/stop_flag.h"
 
 namespace millrace {
 namespace {
@@ -16,6 +17,7 @@ class MergeStage final : public BarrierStage {
   // owned by the work on the pool as well: a crash destroys this frame, not what runs there.
   Task<Status> Run(StageContext& context, ItemReader& reader, ItemWriter& writer) const override {
     const auto merging = std::make_shared<Merging>(merge_, rules_);
+    const StopFlag stop(context.call.stop);
     using Step = Status (Merging::*)(const std::vector<InputItem>&);
     for (const Step step : {&Merging::Add, &Merging::Collect}) {
       while (true) {
@@ -28,11 +30,9 @@ class MergeStage final : public BarrierStage {
       }
       reader.Rewind();
       if (step != &Merging::Add) continue;
-      auto decide = [merging] {
-        merging->Decide();
-        return true;
-      };
-      co_await Compute(context.loop, context.pool, std::move(decide));
+      auto decide = [merging, flag = stop.Share()] { return merging->Decide(*flag); };
+      Status decided = co_await Compute(context.loop, context.pool, std::move(decide));
+      if (!decided.ok()) co_return decided;
     }
     while (true) {
       StatusOr<std::vector<InputItem>> items = co_await reader.Next();

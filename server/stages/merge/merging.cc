@@ -10,6 +10,7 @@
 #include "server/base/json.h"
 #include "server/stages/cluster/neighbors.h"
 #include "server/stages/group/item_text.h"
+#include "server/stages/stop_flag.h"
 
 namespace millrace {
 namespace {
@@ -66,10 +67,11 @@ Status Merging::Add(const std::vector<InputItem>& items) {
   return CheckMemory();
 }
 
-std::vector<Merging::Pair> Merging::Candidates() const {
+std::vector<Merging::Pair> Merging::Candidates(const std::atomic<bool>& stop) const {
   const double least = merge_.candidate_similarity() > 0 ? merge_.candidate_similarity() : kDefaultSimilarity;
   const int32_t most = merge_.max_candidates() > 0 ? merge_.max_candidates() : kDefaultCandidates;
-  const NeighborOptions options = {.least_similarity = least, .max_neighbors = static_cast<size_t>(most)};
+  const NeighborOptions options = {
+      .least_similarity = least, .max_neighbors = static_cast<size_t>(most), .stop = &stop};
   const Vectors vectors = corpus_.Weigh();
   const std::vector<std::vector<Neighbor>> neighbors =
       FindNeighbors(vectors, std::vector<TimeSpan>(vectors.size()), TimeRules{}, options);
@@ -95,11 +97,12 @@ uint32_t Merging::Root(uint32_t place) const {
   return place;
 }
 
-void Merging::Decide() {
+Status Merging::Decide(const std::atomic<bool>& stop) {
   std::vector<size_t> members;
   for (const Side& side : sides_) members.push_back(side.members);
   std::vector<Decision> decisions;
-  for (const Pair& pair : Candidates()) {
+  for (const Pair& pair : Candidates(stop)) {
+    if (stop.load(std::memory_order_relaxed)) return StoppedEarly();
     const uint32_t left = Root(pair.left);
     const uint32_t right = Root(pair.right);
     if (left == right) continue;
@@ -131,6 +134,7 @@ void Merging::Decide() {
   for (uint32_t place = 0; place < sides_.size(); ++place) {
     if (sizes[Root(place)] > 1) parts_[Root(place)].push_back(place);
   }
+  return stop.load() ? StoppedEarly() : absl::OkStatus();
 }
 
 Status Merging::Collect(const std::vector<InputItem>& items) {

@@ -2,6 +2,7 @@
 // features and what rules read is held of every item; whole items only of those that are joined.
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 #include <map>
 #include <string>
@@ -23,8 +24,8 @@ class Merging {
 
   // Takes the next items. RESOURCE_EXHAUSTED (MEMORY_LIMIT) where they are too many.
   Status Add(const std::vector<InputItem>& items);
-  // Decides about all pairs that are similar enough.
-  void Decide();
+  // Decides about all pairs that are similar enough. CANCELLED soon after `stop` is set.
+  Status Decide(const std::atomic<bool>& stop);
   // Takes the parts of joined items out of the next items. RESOURCE_EXHAUSTED (MEMORY_LIMIT) where they are too large.
   Status Collect(const std::vector<InputItem>& items);
   // What becomes of these items, in their order: those that stay alone as they are, a joined item in the place of its
@@ -53,7 +54,7 @@ class Merging {
   };
 
   Status CheckMemory() const;
-  std::vector<Pair> Candidates() const;
+  std::vector<Pair> Candidates(const std::atomic<bool>& stop) const;
   uint32_t Root(uint32_t place) const;
   std::string NoteOf(const Decision& decision) const;
   void PutNotes(uint32_t place, StageItem& item) const;
