@@ -216,6 +216,52 @@ TEST(ClusterTest, TakesAHundredThousandTitlesWithinItsDefaultMemory) {
   EXPECT_LT(ClusterBytes(StageOf(kPlain).cluster(), 131'000, 131'000 * 300), int64_t{1} << 30);
 }
 
+// Stops the run when all has been read, on the turn after.
+class StoppedAfterReading final : public ItemReader {
+ public:
+  StoppedAfterReading(Loop& loop, StopSignal& signal, std::vector<InputItem> items)
+      : loop_(loop), signal_(signal), items_(std::move(items)) {}
+
+  Task<StatusOr<std::vector<InputItem>>> Next() override {
+    if (items_.empty()) loop_.Post([this] { signal_.Stop(); });
+    co_return std::exchange(items_, {});
+  }
+  void Rewind() override {}
+
+ private:
+  Loop& loop_;
+  StopSignal& signal_;
+  std::vector<InputItem> items_;
+};
+
+TEST(ClusterTest, GroupingEndsWhenTheRunIsStopped) {
+  std::vector<json::object> copies;
+  for (int i = 0; i < 5000; ++i) copies.push_back(Item(fmt::format("i{}", i), "Volcano erupts near fishing village"));
+  const v1::Pipeline pipeline;
+  const v1::Stage stage = StageOf(kPlain);
+  const NoFiles files;
+  StatusOr<StageWork> work = ClusterKind().make({pipeline, stage, files});
+  ASSERT_TRUE(work.ok());
+  SystemClock clock;
+  Loop loop(clock);
+  const std::unique_ptr<Pool> pool = MakeThreadPool(loop, 1);
+  NoCalls calls;
+  StageContext context{loop, *pool, calls, "r-1", "test", stage.name(), "r-1", 0, {}};
+  context.call.stop = std::make_shared<StopSignal>(loop);
+  StoppedAfterReading reader(loop, *context.call.stop, ItemsOf(copies));
+  KeptItems writer;
+  Status status;
+  const auto run = [](const BarrierStage& barrier, StageContext& context, ItemReader& reader, ItemWriter& writer,
+                      Status& status) -> Task<void> {
+    status = co_await barrier.Run(context, reader, writer);
+    context.loop.Stop();
+  };
+  loop.Spawn(run(*work->barrier, context, reader, writer, status));
+  loop.Run();
+  EXPECT_EQ(ReasonOf(status), "CANCELLED");
+  EXPECT_THAT(writer.Take(), IsEmpty());
+}
+
 TEST(ClusterTest, MakesNothingOfNothing) { EXPECT_THAT(Clustered(StageOf(kPlain), {}), IsEmpty()); }
 
 TEST(ClusterTest, LeavesItemsWithoutWordsAlone) {
