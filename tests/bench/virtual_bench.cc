@@ -60,7 +60,7 @@ class World {
         store_(loop_, disk_, {.durability = durability}),
         provider_(loop_, log_, {.latency_median = std::chrono::milliseconds(options.hold_ms), .latency_sigma = 0},
                   Random(1), 0),
-        calls_(MakeSimulatedCalls(loop_, *pool_, store_, provider_, Random(2), options.slots)),
+        calls_(MakeSimulatedCalls(loop_, *pool_, store_, provider_, Random(2), WriterConfig(options.slots))),
         stages_(SimulatedStages(sinks_)),
         engine_({.loop = loop_,
                  .pool = *pool_,
