@@ -62,6 +62,12 @@ class Server:
             if self.process.poll() is not None:
                 raise RuntimeError(f"millraced ended with {self.process.returncode}: "
                                    + (self.folder / "millraced.log").read_text(errors="replace")[-2000:])
+            # Not by the command alone: it waits a while for a server that it can't reach.
+            with socket.socket() as probe:
+                listens = probe.connect_ex(("127.0.0.1", self.port)) == 0
+            if not listens and time.monotonic() - begin < 60:
+                time.sleep(0.001)
+                continue
             status = subprocess.run([str(MILLRACE), "--server", self.address, "status", "--format", "json"],
                                     capture_output=True, text=True, check=False)
             if status.returncode == 0:
