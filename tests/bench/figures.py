@@ -67,10 +67,11 @@ def run_pipeline(server, folder, *more):
     return server.command("run", CALLS_PIPELINE, "-p", f"input={folder}/items.csv", "-p", f"output={folder}/out.db", *more)
 
 
-def loop_figures(server, what):
+def loop_figures(server, what, lag_bound="beside"):
+    """The loop's figures; its lag is judged where calls take their time."""
     status = server.status()
     say(f"{what}: handlers' CPU time p99.9", f"{1000 * seconds(status.get('handlerCpuP999', '0s')):.3f} ms", "<= 1 ms")
-    say(f"{what}: loop lag p99.9", f"{1000 * seconds(status.get('loopLagP999', '0s')):.3f} ms", "<= 5 ms")
+    say(f"{what}: loop lag p99.9", f"{1000 * seconds(status.get('loopLagP999', '0s')):.3f} ms", lag_bound)
     return status
 
 
@@ -105,7 +106,7 @@ def calls(folder):
         say(f"20,000 calls of 50 ms, 100 at once, {durability}: wall / bound", bound.split()[-1],
             "<= 1.05" if "interval" in durability else "<= 1.35 (fdatasync <= 6 ms)",
             applies="interval" in durability or fdatasync <= 6)
-        status = loop_figures(server, f"{durability}")
+        status = loop_figures(server, f"{durability}", "<= 5 ms")
         say(f"{durability}: median fdatasync, the store's and a probe's of 4 KiB",
             f"{1000 * seconds(status.get('fsyncP50', '0s')):.2f}, {fdatasync:.2f} ms", "beside")
         server.stop()
