@@ -14,8 +14,12 @@
 
 namespace millrace::client {
 
-// The unary RPCs: X(service, method).
-#define MILLRACE_UNARY_RPCS(X)       \
+// The unary RPCs: X(service, method). Those of an upload apart, for tests of it.
+#define MILLRACE_UPLOAD_RPCS(X) \
+  X(RunService, AddItems)       \
+  X(RunService, CloseInput)     \
+  X(RunService, CancelRun)
+#define MILLRACE_OTHER_RPCS(X)       \
   X(PipelineService, ApplyPipeline)  \
   X(PipelineService, GetPipeline)    \
   X(PipelineService, ListPipelines)  \
@@ -28,11 +32,8 @@ namespace millrace::client {
   X(RunService, PauseRun)            \
   X(RunService, ResumeRun)           \
   X(RunService, RedriveRun)          \
-  X(RunService, CancelRun)           \
   X(RunService, DeleteRun)           \
   X(RunService, ListItems)           \
-  X(RunService, AddItems)            \
-  X(RunService, CloseInput)          \
   X(RunService, ExplainItem)         \
   X(RunService, ListAttempts)        \
   X(CompletionService, Generate)     \
@@ -41,6 +42,9 @@ namespace millrace::client {
   X(AdminService, ListModels)        \
   X(AdminService, GetCacheStats)     \
   X(AdminService, EvictCache)
+#define MILLRACE_UNARY_RPCS(X) \
+  MILLRACE_UPLOAD_RPCS(X)      \
+  MILLRACE_OTHER_RPCS(X)
 
 // Any thread.
 class Client {

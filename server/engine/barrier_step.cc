@@ -6,7 +6,6 @@
 
 #include <fmt/format.h>
 
-#include "server/engine/expect.h"
 #include "server/engine/feed.h"
 #include "server/engine/look_up.h"
 #include "server/engine/step.h"
@@ -74,12 +73,7 @@ class BarrierStep final : public Step, private ItemWriter {
 };
 
 Task<Status> BarrierStep::Work() {
-  const std::vector<int>& needs = host_.plan().stage(stage_).needs;
-  while (!std::all_of(needs.begin(), needs.end(), [this](int need) { return host_.Complete(need); })) {
-    if (host_.stopped()) co_return absl::OkStatus();
-    co_await changed_.Wait();
-  }
-  if (const bool held = co_await PassesExpectations(host_, stage_); !held) co_return absl::OkStatus();
+  if (const bool held = co_await AwaitWholeInput(host_, stage_, changed_); !held) co_return absl::OkStatus();
   if (const bool held = co_await host_.AwaitRoom(); !held) co_return absl::OkStatus();
   working_ = true;
   rows_.Begin();

@@ -74,10 +74,10 @@ Status CheckInputs(const v1::CreateRunRequest& request, const MadeStages& made) 
   return absl::OkStatus();
 }
 
-// Waits until the run has ended or is paused.
+// Records that are read and decoded together.
 constexpr size_t kRunsAtOnce = 32;
 
-// Until the run has ended or is paused, and what was in flight then is counted.
+// Waits until the run has ended or is paused, and what was in flight then is counted.
 Task<void> AwaitRest(std::shared_ptr<ActiveRun> run, TimePoint deadline) {
   while (run->working() || (!IsEnded(run->state()) && run->state() != v1::RUN_STATE_PAUSED)) {
     if (const bool held = co_await run->changed().WaitUntil(deadline); !held) co_return;
@@ -98,6 +98,22 @@ StatusOr<BoundPipeline> Engine::State::Bind(
   const ParameterValues values(parameters.begin(), parameters.end());
   if (options.bind_parameters) return options.bind_parameters(pipeline, values);
   return BoundPipeline{pipeline, values};
+}
+
+Task<StatusOr<Engine::State::Prepared>> Engine::State::Prepare(
+    std::string name, const v1::Pipeline* definition, google::protobuf::Map<std::string, v1::ParameterValue> values) {
+  StatusOr<v1::AppliedPipeline> applied = co_await Resolve(std::move(name), definition);
+  if (!applied.ok()) co_return applied.status();
+  StatusOr<BoundPipeline> bound = Bind(applied->pipeline(), values);
+  if (!bound.ok()) co_return bound.status();
+  Prepared prepared;
+  prepared.applied = *std::move(applied);
+  prepared.parameters = std::move(bound->parameters);
+  prepared.definition = std::make_shared<const v1::Pipeline>(std::move(bound->pipeline));
+  StatusOr<MadeStages> made = co_await MakeStages(parts, prepared.definition);
+  if (!made.ok()) co_return made.status();
+  prepared.made = *std::move(made);
+  co_return prepared;
 }
 
 Task<StatusOr<v1::CreateRunResponse>> Engine::CreateRun(v1::CreateRunRequest request, TimePoint deadline) {
@@ -149,22 +165,19 @@ Task<StatusOr<v1::Run>> Engine::Create(State& state, v1::CreateRunRequest reques
                                     fmt::format("{} runs have not ended", state.runs.size()));
     co_return WithRetryDelay(status, std::chrono::seconds(10));
   }
-  StatusOr<v1::AppliedPipeline> applied =
-      co_await state.Resolve(request.pipeline(), request.has_definition() ? &request.definition() : nullptr);
-  if (!applied.ok()) co_return applied.status();
-  StatusOr<BoundPipeline> bound = state.Bind(applied->pipeline(), request.parameters());
-  if (!bound.ok()) co_return bound.status();
-  auto definition = std::make_shared<const v1::Pipeline>(std::move(bound->pipeline));
-  StatusOr<MadeStages> made = co_await MakeStages(state.parts, definition);
-  if (!made.ok()) co_return made.status();
-  MR_CO_RETURN_IF_ERROR(CheckInputs(request, *made));
+  StatusOr<State::Prepared> prepared = co_await state.Prepare(
+      request.pipeline(), request.has_definition() ? &request.definition() : nullptr, request.parameters());
+  if (!prepared.ok()) co_return prepared.status();
+  const std::shared_ptr<const v1::Pipeline> definition = prepared->definition;
+  MadeStages& made = prepared->made;
+  MR_CO_RETURN_IF_ERROR(CheckInputs(request, made));
 
   const int64_t now_micros = state.parts.loop.clock().WallMicros();
   storage::v1::RunRecord record;
   v1::Run& run = *record.mutable_run();
-  run.set_pipeline(applied->pipeline().name());
-  run.set_pipeline_digest(applied->digest());
-  for (auto& [parameter, value] : bound->parameters) (*run.mutable_parameters())[parameter] = std::move(value);
+  run.set_pipeline(prepared->applied.pipeline().name());
+  run.set_pipeline_digest(prepared->applied.digest());
+  for (auto& [parameter, value] : prepared->parameters) (*run.mutable_parameters())[parameter] = std::move(value);
   *run.mutable_as_of() = request.has_as_of() ? request.as_of() : ToTimestamp(now_micros);
   run.set_state(v1::RUN_STATE_RUNNING);
   *run.mutable_create_time() = ToTimestamp(now_micros);
@@ -181,12 +194,12 @@ Task<StatusOr<v1::Run>> Engine::Create(State& state, v1::CreateRunRequest reques
   const std::string name = "r-" + state.random.Name(kNameLength);
   WriteBatch batch;
   for (const auto& [stage, items] : request.items()) {
-    const StageWork& work = *made->work[made->plan.Find(stage)];
+    const StageWork& work = *made.work[made.plan.Find(stage)];
     MR_CO_RETURN_IF_ERROR(PutClosedInput(*work.fetch, name, stage, items, batch));
   }
   if (request.validate_only()) co_return run;
   run.set_name(name);
-  for (const PlanStage& stage : made->plan.stages()) {
+  for (const PlanStage& stage : made.plan.stages()) {
     v1::StageProgress& progress = *run.add_stages();
     progress.set_stage(stage.name);
     progress.set_kind(stage.kind);
@@ -213,7 +226,7 @@ Task<StatusOr<v1::Run>> Engine::Create(State& state, v1::CreateRunRequest reques
   MR_CO_RETURN_IF_ERROR(co_await state.parts.store.Commit(std::move(batch)));
 
   // It is stored: from here on nothing may be refused. A drain that came in between leaves it to the next start.
-  auto stages = co_await LoadStages(state.parts, state.patient, state.patient, *std::move(made), record);
+  auto stages = co_await LoadStages(state.parts, state.patient, state.patient, std::move(made), record);
   if (!stages.ok()) co_return stages.status();
   const v1::Run answer = run;
   const std::shared_ptr<ActiveRun> active = state.MakeRun(std::move(record), *std::move(stages), 1);

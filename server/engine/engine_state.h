@@ -42,6 +42,15 @@ struct Engine::State {
   Task<StatusOr<v1::AppliedPipeline>> FindPipeline(std::string name);
   // The definition that a request names or brings, checked.
   Task<StatusOr<v1::AppliedPipeline>> Resolve(std::string name, const v1::Pipeline* definition);
+  // The same with its parameters in place and its stages made. Errors of all that goes into it.
+  struct Prepared {
+    v1::AppliedPipeline applied;
+    ParameterValues parameters;
+    std::shared_ptr<const v1::Pipeline> definition;
+    MadeStages made;
+  };
+  Task<StatusOr<Prepared>> Prepare(std::string name, const v1::Pipeline* definition,
+                                   google::protobuf::Map<std::string, v1::ParameterValue> parameters);
   StatusOr<BoundPipeline> Bind(const v1::Pipeline& pipeline,
                                const google::protobuf::Map<std::string, v1::ParameterValue>& parameters) const;
 

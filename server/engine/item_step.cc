@@ -8,7 +8,6 @@
 
 #include <fmt/format.h>
 
-#include "server/engine/expect.h"
 #include "server/engine/feed.h"
 #include "server/engine/look_up.h"
 #include "server/engine/step.h"
@@ -64,7 +63,6 @@ class ItemStep final : public Step {
   int64_t in_flight() const override { return in_flight_ + chunks_; }
 
  private:
-  Task<bool> AwaitStart();
   Task<void> TakeAll(TaskGroup& workers);
   Task<StatusOr<std::vector<InputItem>>> Take();
   Task<StatusOr<std::vector<InputItem>>> TakeDue();
@@ -112,7 +110,10 @@ class ItemStep final : public Step {
 Task<void> ItemStep::Run() {
   if (rows_.done()) co_return;
   Judge();
-  if (const bool held = co_await AwaitStart(); !held) co_return;
+  // A stage that checks its whole input waits for all of it.
+  if (host_.plan().stage(stage_).whole_input) {
+    if (const bool held = co_await AwaitWholeInput(host_, stage_, changed_); !held) co_return;
+  }
   context_.emplace(MakeStageContext(host_, stage_));
   TaskGroup committer(loop_);
   TaskGroup workers(loop_);
@@ -130,17 +131,6 @@ Task<void> ItemStep::Run() {
   const Status status = co_await host_.EndStage(stage_, std::move(none), std::move(nothing));
   if (!status.ok()) FailStage(host_, stage_, status);
   host_.Moved();
-}
-
-// A stage that checks its whole input waits for all of it.
-Task<bool> ItemStep::AwaitStart() {
-  if (!host_.plan().stage(stage_).whole_input) co_return true;
-  const std::vector<int>& needs = host_.plan().stage(stage_).needs;
-  while (!std::all_of(needs.begin(), needs.end(), [this](int need) { return host_.Complete(need); })) {
-    if (host_.stopped()) co_return false;
-    co_await changed_.Wait();
-  }
-  co_return co_await PassesExpectations(host_, stage_);
 }
 
 Task<void> ItemStep::TakeAll(TaskGroup& workers) {

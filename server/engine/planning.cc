@@ -304,19 +304,14 @@ Task<StatusOr<v1::PlanPipelineResponse>> Engine::PlanPipeline(v1::PlanPipelineRe
                              {{"name", "a pipeline's name or a definition is needed"}});
   }
   if (request.limit() < 0) co_return MakeFieldError("INVALID_FIELD", "limit is negative", {{"limit", "at least 0"}});
-  StatusOr<v1::AppliedPipeline> applied =
-      co_await state.Resolve(request.name(), request.has_pipeline() ? &request.pipeline() : nullptr);
-  if (!applied.ok()) co_return applied.status();
-  StatusOr<BoundPipeline> bound = state.Bind(applied->pipeline(), request.parameters());
-  if (!bound.ok()) co_return bound.status();
-  auto definition = std::make_shared<const v1::Pipeline>(std::move(bound->pipeline));
-  StatusOr<MadeStages> made = co_await MakeStages(state.parts, definition);
-  if (!made.ok()) co_return made.status();
+  StatusOr<State::Prepared> prepared = co_await state.Prepare(
+      request.name(), request.has_pipeline() ? &request.pipeline() : nullptr, request.parameters());
+  if (!prepared.ok()) co_return prepared.status();
   storage::v1::RunRecord record;
-  record.mutable_run()->set_pipeline(definition->name());
+  record.mutable_run()->set_pipeline(prepared->definition->name());
   record.mutable_run()->set_limit(request.limit());
   *record.mutable_run()->mutable_as_of() = ToTimestamp(state.parts.loop.clock().WallMicros());
-  auto stages = co_await LoadStages(state.parts, state.parts.store, state.parts.store, *std::move(made), record);
+  auto stages = co_await LoadStages(state.parts, state.parts.store, state.parts.store, std::move(prepared->made), record);
   if (!stages.ok()) co_return stages.status();
   ImaginedRun run(state, std::move(record), *std::move(stages));
   Planner planner(state, run);

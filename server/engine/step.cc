@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "server/engine/expect.h"
 #include "server/engine/times.h"
 
 namespace millrace {
@@ -48,6 +49,15 @@ StageContext MakeStageContext(StepHost& host, int stage) {
   }
   context.call.stop = host.stop();
   return context;
+}
+
+Task<bool> AwaitWholeInput(StepHost& host, int stage, Event& changed) {
+  const std::vector<int>& needs = host.plan().stage(stage).needs;
+  while (!std::all_of(needs.begin(), needs.end(), [&host](int need) { return host.Complete(need); })) {
+    if (host.stopped()) co_return false;
+    co_await changed.Wait();
+  }
+  co_return co_await PassesExpectations(host, stage);
 }
 
 void FailStage(StepHost& host, int stage, const Status& status) {

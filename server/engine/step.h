@@ -97,6 +97,10 @@ std::unique_ptr<Step> MakeSinkStep(StepHost& host, int stage);
 // What a step's stage gets to work with.
 StageContext MakeStageContext(StepHost& host, int stage);
 
+// Waits until all that the stage needs is complete, then checks what it expects of it. False: the episode has ended, or
+// the check has ended it. `changed` is the step's own event, notified by its Wake.
+Task<bool> AwaitWholeInput(StepHost& host, int stage, Event& changed);
+
 // Fails the run because of an error of a stage as a whole.
 void FailStage(StepHost& host, int stage, const Status& status);
 

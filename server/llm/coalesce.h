@@ -88,7 +88,6 @@ struct SharedCall {
 
   std::list<CallWaiter*> waiters;  // in the order in which they came
   Event changed;                   // for the call's own coroutine: granted, joined, left, draining
-  Ticket* ticket = nullptr;        // while it waits for a slot
 
   CallProgress progress;
   // The newest failure of a target; it is what a waiter that gives up is told.

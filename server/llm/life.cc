@@ -274,10 +274,8 @@ Task<std::optional<size_t>> CallLife::Bind() {
   // The ticket must not stay in the queue when this coroutine goes.
   struct Leaving {
     Queue& queue;
-    SharedCall& call;
     Ticket& ticket;
     ~Leaving() {
-      call.ticket = nullptr;
       queue.Leave(ticket);
     }
   };
@@ -306,8 +304,7 @@ Task<std::optional<size_t>> CallLife::Bind() {
     ticket.targets = std::move(targets);
     parts_.queue.Enter(ticket);
     if (ticket.granted == nullptr) {
-      const Leaving leaving{parts_.queue, call_, ticket};
-      call_.ticket = &ticket;
+      const Leaving leaving{parts_.queue, ticket};
       co_await call_.changed.WaitUntil(next);
     }
     if (ticket.granted == nullptr) continue;

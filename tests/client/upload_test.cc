@@ -24,32 +24,7 @@ class InputServer final : public client::Client {
   StatusOr<v1::method##Response> method(const v1::method##Request&) override {      \
     return MakeError(absl::StatusCode::kUnimplemented, "INTERNAL", "not in tests"); \
   }
-  // All but those of an upload.
-#define MILLRACE_OTHER_RPCS(X)       \
-  X(PipelineService, ApplyPipeline)  \
-  X(PipelineService, GetPipeline)    \
-  X(PipelineService, ListPipelines)  \
-  X(PipelineService, DeletePipeline) \
-  X(PipelineService, PlanPipeline)   \
-  X(RunService, CreateRun)           \
-  X(RunService, GetRun)              \
-  X(RunService, ListRuns)            \
-  X(RunService, WaitRun)             \
-  X(RunService, PauseRun)            \
-  X(RunService, ResumeRun)           \
-  X(RunService, RedriveRun)          \
-  X(RunService, DeleteRun)           \
-  X(RunService, ListItems)           \
-  X(RunService, ExplainItem)         \
-  X(RunService, ListAttempts)        \
-  X(CompletionService, Generate)     \
-  X(AdminService, GetStatus)         \
-  X(AdminService, ListBackends)      \
-  X(AdminService, ListModels)        \
-  X(AdminService, GetCacheStats)     \
-  X(AdminService, EvictCache)
   MILLRACE_OTHER_RPCS(MILLRACE_REFUSE)
-#undef MILLRACE_OTHER_RPCS
 #undef MILLRACE_REFUSE
 
   StatusOr<v1::AddItemsResponse> AddItems(const v1::AddItemsRequest& request) override {
