@@ -16,6 +16,7 @@
 #include "server/api/server.h"
 #include "server/base/duration.h"
 #include "server/base/pool.h"
+#include "server/base/thread.h"
 #include "server/base/secret.h"
 #include "server/config/binding.h"
 #include "server/config/check.h"
@@ -167,7 +168,10 @@ class CoordinatorImpl final : public Coordinator {
       port_ = tcp.port();
       listeners.push_back(std::move(tcp));
     }
-    thread_ = std::thread([this] { loop_.Run(); });
+    thread_ = std::thread([this] {
+      NameThread("engine");
+      loop_.Run();
+    });
     api::ServerOptions server_options;
     server_options.max_message_bytes = config.limits().max_message_bytes();
     server_options.max_connections = config.limits().max_connections();

@@ -9,6 +9,7 @@
 #include <memory>
 #include <optional>
 #include <utility>
+#include <vector>
 
 #include "absl/functional/any_invocable.h"
 #include "server/base/clock.h"
@@ -25,13 +26,13 @@ class Event;
 
 // Figures of a loop since its start.
 struct LoopFigures {
-  uint64_t handlers = 0;            // handlers that ran
-  Duration handler_cpu_p50{};       // CPU time of one handler, median
-  Duration handler_cpu_p999{};      // 99.9th percentile
-  Duration handler_cpu_max{};       // the longest
-  Duration lag_p50{};               // how late a timer or posted function ran, median
-  Duration lag_p999{};              // 99.9th percentile
-  Duration cpu{};                   // CPU time of all handlers
+  uint64_t handlers = 0;        // handlers that ran
+  Duration handler_cpu_p50{};   // CPU time of one handler, median
+  Duration handler_cpu_p999{};  // 99.9th percentile
+  Duration handler_cpu_max{};   // the longest
+  Duration lag_p50{};           // how late a timer or posted function ran, median
+  Duration lag_p999{};          // 99.9th percentile
+  Duration cpu{};               // CPU time of all handlers
 };
 
 // A loop of its own thread (whoever calls Run). Unless said otherwise, members are for that thread only.
@@ -49,6 +50,10 @@ class Loop {
 
   // Runs `function` on a later turn, in the order posted. Any thread. After Abandon it is dropped.
   void Post(absl::AnyInvocable<void()> function);
+
+  // Runs `function` as soon as no coroutine is ready to go on, before sockets, timers and what was posted: for what is
+  // better done once for all that happen together.
+  void Defer(absl::AnyInvocable<void()> function);
 
   // Starts a coroutine of its own. An exception that leaves it stops the process: it could only be a bug.
   void Spawn(Task<void> task);
@@ -105,15 +110,21 @@ class Loop {
   struct Waiter;
   struct Figuring;
 
+  bool RunNextReady();
+  bool RunDeferred();
   bool RunNextTimer();
+  bool RunNext();
+  bool Wait();
   std::optional<TimePoint> NextTimer() const;
-  void NoteTurn();
 
   Clock& clock_;
   SimulatedClock* const simulated_;
   std::shared_ptr<boost::asio::io_context> context_;
   std::shared_ptr<TimerTable> timers_;
   std::list<Waiter*> waiters_;  // every suspended Event wait, for Abandon
+  std::list<Waiter*> ready_;    // those that were notified, to be resumed before anything else
+  std::vector<absl::AnyInvocable<void()>> deferred_;
+  int burst_ = 0;  // coroutines resumed in a row; below 0: turns that the others may still have
   std::unique_ptr<Figuring> figuring_;
   std::atomic<bool> stopped_{false};
 };

@@ -6,6 +6,8 @@
 #include <thread>
 #include <vector>
 
+#include "server/base/thread.h"
+
 namespace millrace {
 namespace {
 
@@ -42,6 +44,7 @@ class ThreadPool final : public Pool {
   };
 
   void Serve() {
+    NameThread("pool");
     while (true) {
       Job job;
       {

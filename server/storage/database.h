@@ -37,13 +37,17 @@ class Database {
 
   // Reads: any thread. UNAVAILABLE where it is closed or could not read, DATA_LOSS where what was read is damaged.
   std::vector<StatusOr<std::optional<std::string>>> MultiGet(const std::vector<std::string>& keys);
+  // The same, where all that it takes is in memory and nobody is reopening the database; else nothing. Never waits.
+  std::optional<std::vector<std::optional<std::string>>> MultiGetFromMemory(const std::vector<std::string>& keys);
   StatusOr<ScanPage> Scan(const std::string& begin, const std::string& end, size_t entries_max, size_t bytes_max,
                           Store::Direction direction);
   StatusOr<Store::Size> EstimateSize(const std::string& begin, const std::string& end);
   // Reads that met damage.
   uint64_t corrupt() const;
 
-  // One thread from here on. RESOURCE_EXHAUSTED: the disk is full; UNAVAILABLE: any other error. After either, Reopen.
+  // One thread from here on, syncs too: Debian's RocksDB stops the process where a log is synced for the first time after
+  // a write to it failed, and another thread could not tell that one did. RESOURCE_EXHAUSTED: the disk is full;
+  // UNAVAILABLE: any other error. After either, Reopen.
   enum class Sync { kNo, kYes };
   Status Write(const std::vector<WriteBatch>& batches, Sync sync);
   Status SyncLog();

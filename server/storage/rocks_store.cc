@@ -17,6 +17,8 @@ namespace {
 // Reads that run at the same time. Those behind them pile up and share one lookup: a few threads serve thousands.
 constexpr size_t kReadsRunningMax = 2;
 constexpr size_t kReadKeysMax = 512;
+// So few keys are looked up on the loop's thread where that takes no I/O, in about the time that waking another takes.
+constexpr size_t kInlineKeysMax = 8;
 
 class RocksStore final : public Store {
  public:
@@ -44,6 +46,7 @@ class RocksStore final : public Store {
   }
 
   ~RocksStore() override {
+    Submit();
     writer_.reset();
     database_->Close();  // reads that the pool has yet to run get UNAVAILABLE
   }
@@ -55,7 +58,13 @@ class RocksStore final : public Store {
     }
     const auto done = std::make_shared<Promise<Status>>(loop_);
     committing_.push_back(done);
-    writer_->Submit(std::move(batch), urgency, epoch_);
+    // What is ready now commits too: the writer is woken once for all of it.
+    if (submitting_.empty()) {
+      loop_.Defer([self = std::weak_ptr<RocksStore*>(self_)] {
+        if (const auto store = self.lock()) (*store)->Submit();
+      });
+    }
+    submitting_.push_back({.batch = std::move(batch), .urgency = urgency, .epoch = epoch_});
     co_await done->Wait();
     co_return done->value();
   }
@@ -63,12 +72,18 @@ class RocksStore final : public Store {
   Task<StatusOr<std::optional<std::string>>> Get(std::string key) override {
     std::vector<std::string> keys;
     keys.push_back(std::move(key));
-    const std::shared_ptr<Read> read = Enqueue(std::move(keys));
-    co_await read->done.Wait();
-    co_return std::move(read->values.front());
+    StatusOr<std::vector<std::optional<std::string>>> values = co_await MultiGet(std::move(keys));
+    if (!values.ok()) co_return values.status();
+    co_return std::move(values->front());
   }
 
   Task<StatusOr<std::vector<std::optional<std::string>>>> MultiGet(std::vector<std::string> keys) override {
+    if (keys.size() <= kInlineKeysMax) {
+      if (auto found = database_->MultiGetFromMemory(keys)) {
+        co_await loop_.Yield();
+        co_return *std::move(found);
+      }
+    }
     const std::shared_ptr<Read> read = Enqueue(std::move(keys));
     co_await read->done.Wait();
     std::vector<std::optional<std::string>> values;
@@ -123,6 +138,8 @@ class RocksStore final : public Store {
     std::vector<std::string> keys;
     std::vector<Value> values;
   };
+
+  void Submit() { writer_->Submit(std::exchange(submitting_, {})); }
 
   void Note(const Writer::Report& report) {
     epoch_ = report.epoch;
@@ -194,6 +211,7 @@ class RocksStore final : public Store {
   StoreState state_ = StoreState::kOk;
   uint64_t epoch_ = 0;
   Event changed_;
+  std::vector<Writer::Entry> submitting_;                    // what the writer gets next
   std::deque<std::shared_ptr<Promise<Status>>> committing_;  // in the order of submission
   std::deque<std::shared_ptr<Read>> reads_;                  // not yet begun
   std::map<uint64_t, std::vector<std::shared_ptr<Read>>> reads_running_;

@@ -3,8 +3,11 @@
 #include <spdlog/spdlog.h>
 
 #include <algorithm>
+#include <iterator>
 #include <string>
 #include <utility>
+
+#include "server/base/thread.h"
 
 namespace millrace {
 namespace {
@@ -46,12 +49,12 @@ Writer::~Writer() {
   thread_.join();
 }
 
-void Writer::Submit(WriteBatch batch, Urgency urgency, uint64_t epoch) {
+void Writer::Submit(std::vector<Entry> entries) {
   bool first;
   {
     const std::lock_guard lock(mutex_);
     first = queue_.empty();
-    queue_.push_back({std::move(batch), urgency, epoch});
+    std::move(entries.begin(), entries.end(), std::back_inserter(queue_));
   }
   if (first) ready_.notify_one();
 }
@@ -86,6 +89,7 @@ std::vector<Writer::Entry> Writer::Take(TimePoint until) {
 }
 
 void Writer::Run() {
+  NameThread("writer");
   while (!stopping()) {
     std::vector<Entry> group = Take(std::min({sync_at_, watch_at_, recover_at_}));
     if (!group.empty()) WriteGroup(std::move(group));

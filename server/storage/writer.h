@@ -37,19 +37,20 @@ class Writer {
   ~Writer();
   Writer(const Writer&) = delete;
 
-  // Any thread, but one at a time. `epoch`: of the last report that the caller has seen. Batches that were submitted in
-  // ignorance of a failure fail too: none is stored behind one that was not.
-  void Submit(WriteBatch batch, Urgency urgency, uint64_t epoch);
-
-  // Commits, batches and syncs. Any thread.
-  StoreFigures Figures() const;
-
- private:
+  // `epoch`: of the last report that the caller has seen. Batches that were submitted in ignorance of a failure fail
+  // too: none is stored behind one that was not.
   struct Entry {
     WriteBatch batch;
     Urgency urgency;
     uint64_t epoch;
   };
+  // Any thread, but one at a time.
+  void Submit(std::vector<Entry> entries);
+
+  // Commits, batches and syncs. Any thread.
+  StoreFigures Figures() const;
+
+ private:
   enum class Trouble {
     kNone,
     kPoorly,  // the database works but wants to be reopened: background work stopped

@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <functional>
 #include <vector>
 
 #include "server/base/pool.h"
@@ -45,6 +46,75 @@ TEST(LoopTest, AnEventWakesItsWaitersInTheOrderInWhichTheyCame) {
   const Loop::Timer timer = loop.CallAt(TimePoint(10ms), [&] { event.NotifyAll(); });
   loop.RunUntil([] { return false; });
   EXPECT_THAT(log, testing::ElementsAre("a late", "b woken", "c woken"));
+}
+
+TEST(LoopTest, CoroutinesThatAreReadyGoBeforeWhatWasPostedAndDeferredFunctionsInBetween) {
+  SimulatedClock clock;
+  Loop loop(clock);
+  Event first(loop);
+  Event second(loop);
+  std::vector<std::string> log;
+  const auto waiter = [](Event& event, Event* next, std::vector<std::string>& log, std::string name) -> Task<void> {
+    co_await event.Wait();
+    log.push_back(name);
+    if (next != nullptr) next->NotifyAll();
+  };
+  loop.Spawn(waiter(first, &second, log, "a"));
+  loop.Spawn(waiter(first, nullptr, log, "b"));
+  loop.Spawn(waiter(second, nullptr, log, "after a"));
+  loop.RunReady();
+  loop.Post([&] { log.push_back("posted"); });
+  loop.Defer([&] { log.push_back("deferred"); });
+  first.NotifyAll();
+  loop.RunReady();
+  EXPECT_THAT(log, testing::ElementsAre("a", "b", "after a", "deferred", "posted"));
+}
+
+TEST(LoopTest, CoroutinesThatAreAlwaysReadyLeaveTurnsToWhatWasPosted) {
+  SimulatedClock clock;
+  Loop loop(clock);
+  int posted = 0;
+  int turns = 0;
+  bool done = false;
+  const auto busy = [](Loop& loop, int& turns, const bool& done) -> Task<void> {
+    while (!done) {
+      ++turns;
+      co_await loop.Yield();
+    }
+  };
+  loop.Spawn(busy(loop, turns, done));
+  for (int i = 0; i < 100; ++i) loop.Post([&] { ++posted; });
+  loop.RunUntil([&] { return posted == 100 || turns > 100'000; });
+  EXPECT_EQ(posted, 100);
+  EXPECT_LT(turns, 1000);
+  done = true;
+  loop.RunReady();
+}
+
+TEST(LoopTest, TheTurnsOfPostedFunctionsAreLeftToCoroutinesToo) {
+  SystemClock clock;
+  Loop loop(clock);
+  int turns = 0;
+  int posted = 0;
+  const auto busy = [](Loop& loop, int& turns) -> Task<void> {
+    while (turns < 1000) {
+      ++turns;
+      co_await loop.Yield();
+    }
+    loop.Stop();
+  };
+  std::function<void()> again = [&] {
+    ++posted;
+    if (turns < 1000) loop.Post(again);
+  };
+  loop.Post(again);
+  loop.Spawn(busy(loop, turns));
+  loop.Run();
+  EXPECT_EQ(turns, 1000);
+  EXPECT_GT(posted, 10);
+  const LoopFigures figures = loop.Figures();
+  EXPECT_GE(figures.handlers, 1000u);
+  EXPECT_GT(figures.handler_cpu_p50.count(), 0);
 }
 
 TEST(LoopTest, AbandonDestroysWhatIsSuspendedWhileItsWorldStillLives) {

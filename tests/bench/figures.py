@@ -67,12 +67,10 @@ def run_pipeline(server, folder, *more):
     return server.command("run", CALLS_PIPELINE, "-p", f"input={folder}/items.csv", "-p", f"output={folder}/out.db", *more)
 
 
-def loop_figures(server, what, lag_bound="beside"):
-    """The loop's figures; its lag is judged where calls take their time."""
-    status = server.status()
+def loop_figures(status, what, lag_bound="beside"):
+    """The loop's figures of a server's status; its lag is judged where calls take their time."""
     say(f"{what}: handlers' CPU time p99.9", f"{1000 * seconds(status.get('handlerCpuP999', '0s')):.3f} ms", "<= 1 ms")
     say(f"{what}: loop lag p99.9", f"{1000 * seconds(status.get('loopLagP999', '0s')):.3f} ms", lag_bound)
-    return status
 
 
 def measure_fdatasync(folder):
@@ -88,28 +86,49 @@ def measure_fdatasync(folder):
     return 1000 * statistics.median(times)
 
 
+def machine_times():
+    """What a hypervisor has taken of the machine's CPU time so far, and all of it, in ticks."""
+    fields = [int(field) for field in pathlib.Path("/proc/stat").read_text().split("\n", 1)[0].split()[1:9]]
+    return fields[7], sum(fields)
+
+
+def hold_calls(place, durability):
+    """20,000 calls of 50 ms, 100 at once: wall over bound, the server's status, a probe's fdatasync, and the share of
+    the machine's time that its hypervisor gave to others meanwhile."""
+    place.mkdir(parents=True)
+    write_items(place / "items.csv", 20000)
+    provider = Provider(place, 50)
+    server = Server(place, provider.backend, 100, durability).start()
+    stolen, all_of_it = machine_times()
+    run = run_pipeline(server, place)["run"]
+    now_stolen, now_all = machine_times()
+    assert run["state"] == "RUN_STATE_SUCCEEDED", run
+    provider.stop()
+    bound = subprocess.run([str(BOUND), "--ledger", str(provider.ledger), "--slots", "100"], capture_output=True,
+                           text=True, check=True).stdout.strip()
+    fdatasync = measure_fdatasync(place)
+    status = server.status()
+    server.stop()
+    return float(bound.split()[-1]), status, fdatasync, (now_stolen - stolen) / (now_all - all_of_it)
+
+
 @row
 def calls(folder):
-    """20,000 items, calls held 50 ms, 100 at once: wall over bound."""
+    """20,000 items, calls held 50 ms, 100 at once: wall over bound. In time that the hypervisor gives to others nobody
+    answers: where that was more than 2 %, it is tried again, and of five tries the least disturbed one counts."""
     for durability in ("{interval: 50ms}", "sync"):
-        place = folder / durability.strip("{}").split(":")[0]
-        place.mkdir()
-        write_items(place / "items.csv", 20000)
-        provider = Provider(place, 50)
-        server = Server(place, provider.backend, 100, durability).start()
-        run = run_pipeline(server, place)["run"]
-        assert run["state"] == "RUN_STATE_SUCCEEDED", run
-        provider.stop()
-        bound = subprocess.run([str(BOUND), "--ledger", str(provider.ledger), "--slots", "100"], capture_output=True,
-                               text=True, check=True).stdout.strip()
-        fdatasync = measure_fdatasync(place)
-        say(f"20,000 calls of 50 ms, 100 at once, {durability}: wall / bound", bound.split()[-1],
+        tries = []
+        while len(tries) < 5 and all(stolen > 0.02 for *_, stolen in tries):
+            tries.append(hold_calls(folder / durability.strip("{}").split(":")[0] / str(len(tries)), durability))
+        ratio, status, fdatasync, stolen = min(tries, key=lambda one: one[-1])
+        say(f"20,000 calls of 50 ms, 100 at once, {durability}: wall / bound", f"{ratio:.4f}",
             "<= 1.05" if "interval" in durability else "<= 1.35 (fdatasync <= 6 ms)",
             applies="interval" in durability or fdatasync <= 6)
-        status = loop_figures(server, f"{durability}", "<= 5 ms")
+        loop_figures(status, durability, "<= 5 ms")
         say(f"{durability}: median fdatasync, the store's and a probe's of 4 KiB",
             f"{1000 * seconds(status.get('fsyncP50', '0s')):.2f}, {fdatasync:.2f} ms", "beside")
-        server.stop()
+        say(f"{durability}: tries; of each wall / bound, and what the hypervisor gave to others",
+            ", ".join(f"{one[0]:.3f} ({100 * one[-1]:.1f} %)" for one in tries), "beside")
 
 
 @row
@@ -145,7 +164,7 @@ def second(folder):
         sum(a != b for pair in ((items[0], items[1]), (tables[0], tables[1])) for a, b in zip(*pair)) +
         abs(len(items[0]) - len(items[1])) + abs(len(tables[0]) - len(tables[1])), "0")
     say("second run: process CPU per item", f"{1e6 * cpu / count:.1f} us", "<= 100 us")
-    loop_figures(server, "second run")
+    loop_figures(server.status(), "second run")
     server.stop()
 
 
@@ -195,7 +214,7 @@ def memory(folder):
         dump_items(server, run["name"])
         peaks.append(server.peak_rss_mb())
         say(f"peak RSS at {count:,} items ({count / took:,.0f} items a second)", f"{peaks[-1]:.0f} MB", "<= 200 MB")
-        loop_figures(server, f"{count:,} items")
+        loop_figures(server.status(), f"{count:,} items")
         server.stop()
         shutil.rmtree(place)
     say("peak RSS at 1,000,000 items over that at 100,000", f"{peaks[1] / peaks[0]:.2f}", "<= 1.15")
