@@ -114,8 +114,10 @@ def hold_calls(place, durability):
 
 @row
 def calls(folder):
-    """20,000 items, calls held 50 ms, 100 at once: wall over bound. In time that the hypervisor gives to others nobody
-    answers: where that was more than 2 %, it is tried again, and of five tries the least disturbed one counts."""
+    """20,000 items, calls held 50 ms, 100 at once: wall over bound.
+
+    Where the hypervisor gave more than 2 % of the machine's time to others, it is tried again; of up to five tries the
+    least disturbed one counts."""
     for durability in ("{interval: 50ms}", "sync"):
         tries = []
         while len(tries) < 5 and all(stolen > 0.02 for *_, stolen in tries):
