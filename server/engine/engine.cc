@@ -11,6 +11,12 @@
 
 namespace millrace {
 
+static StatusOr<v1::Pipeline> DefinitionOf(const storage::v1::RunRecord& record) {
+  v1::Pipeline definition;
+  if (definition.ParseFromString(record.definition())) return definition;
+  return MakeError(absl::StatusCode::kDataLoss, "STORE_CORRUPT", "the run's definition can't be read");
+}
+
 Engine::State::State(EngineParts the_parts, Random the_random, EngineOptions the_options)
     : parts(the_parts),
       random(the_random),
@@ -62,9 +68,11 @@ Task<StatusOr<FoundRun>> Engine::State::Find(std::string name) {
 
 Task<StatusOr<std::shared_ptr<ActiveRun>>> Engine::State::Load(storage::v1::RunRecord record) {
   const std::string name = record.run().name();
-  auto definition = std::make_shared<const v1::Pipeline>(std::move(*record.mutable_definition()));
+  StatusOr<v1::Pipeline> definition = DefinitionOf(record);
+  if (!definition.ok()) co_return definition.status();
   record.clear_definition();
-  StatusOr<MadeStages> made = co_await MakeStages(parts, std::move(definition));
+  StatusOr<MadeStages> made =
+      co_await MakeStages(parts, std::make_shared<const v1::Pipeline>(*std::move(definition)));
   if (!made.ok()) co_return made.status();
   auto stages = co_await LoadStages(parts, parts.store, patient, *std::move(made), record);
   if (!stages.ok()) co_return stages.status();
@@ -173,7 +181,9 @@ Task<void> Engine::Drain(TimePoint deadline) {
   co_await group.Join();
 }
 
-StatusOr<Plan> PlanOf(const v1::Pipeline& definition) {
+StatusOr<Plan> FoundRun::MakePlan() const {
+  if (active) return active->plan();
+  MR_ASSIGN_OR_RETURN(const v1::Pipeline definition, DefinitionOf(record));
   std::vector<StageShape> shapes;
   for (const v1::Stage& stage : definition.stages()) {
     switch (stage.kind_case()) {

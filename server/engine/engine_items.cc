@@ -26,6 +26,7 @@ struct FoundStage {
   FoundRun run;
   int index = 0;
   std::string name;
+  StageShape shape = StageShape::kItems;
 };
 
 Task<StatusOr<FoundStage>> FindStage(Engine::State& state, std::string run, std::string stage) {
@@ -33,24 +34,22 @@ Task<StatusOr<FoundStage>> FindStage(Engine::State& state, std::string run, std:
   StatusOr<FoundRun> found_run = co_await state.Find(std::move(run));
   if (!found_run.ok()) co_return found_run.status();
   found.run = *std::move(found_run);
-  StatusOr<Plan> plan = PlanOf(found.run.record.definition());
+  StatusOr<Plan> plan = found.run.MakePlan();
   if (!plan.ok()) co_return plan.status();
-  const Plan& shape = found.run.active ? found.run.active->plan() : *plan;
-  found.index = stage.empty() ? shape.Result() : shape.Find(stage);
+  found.index = stage.empty() ? plan->Result() : plan->Find(stage);
   if (found.index < 0) {
     co_return MakeError(absl::StatusCode::kNotFound, "STAGE_NOT_FOUND",
                         fmt::format("the run has no stage `{}`", Excerpt(stage)));
   }
-  found.name = shape.stage(found.index).name;
+  found.name = plan->stage(found.index).name;
+  found.shape = plan->stage(found.index).shape;
   co_return found;
 }
 
 // Items of a barrier are seen when all are there.
 Task<StatusOr<bool>> IsReadable(Engine::State& state, const FoundStage& stage) {
   if (stage.run.active) co_return stage.run.active->slot(stage.index).rows->readable();
-  StatusOr<Plan> plan = PlanOf(stage.run.record.definition());
-  if (!plan.ok()) co_return plan.status();
-  if (plan->stage(stage.index).shape != StageShape::kBarrier) co_return true;
+  if (stage.shape != StageShape::kBarrier) co_return true;
   auto record = co_await GetRecord<storage::v1::StageRecord>(state.parts.store,
                                                              StageKey(stage.run.run.name(), stage.name));
   if (!record.ok()) co_return record.status();

@@ -212,7 +212,7 @@ Task<StatusOr<v1::Run>> Engine::Create(State& state, v1::CreateRunRequest reques
   *event.mutable_state_changed()->mutable_run() = run;
   PutRecord(batch, EventKey(name, 1), event);
   storage::v1::RunRecord stored = record;
-  *stored.mutable_definition() = *definition;
+  definition->SerializeToString(stored.mutable_definition());
   PutRecord(batch, RunKey(name), stored);
   batch.Put(RunOrderKey(now_micros, name), "");
   batch.Put(ActiveRunKey(name), "");

@@ -20,6 +20,9 @@ struct FoundRun {
   std::shared_ptr<ActiveRun> active;  // null: it has come to rest
   storage::v1::RunRecord record;      // as stored; of an active run, as of its last change of state
   v1::Run run;                        // as clients see it now
+
+  // Of a run that is not in memory the shapes of its stages are known by their kinds. DATA_LOSS (STORE_CORRUPT).
+  StatusOr<Plan> MakePlan() const;
 };
 
 struct Engine::State {
@@ -67,9 +70,6 @@ struct Engine::State {
   std::map<std::string, std::shared_ptr<Turn>> request_turns;
   std::map<std::string, std::shared_ptr<Turn>> run_turns;  // of taking an ended run back into memory
 };
-
-// The plan of a run that is not in memory: the shapes of its kinds are known by their names.
-StatusOr<Plan> PlanOf(const v1::Pipeline& definition);
 
 // One holder at a time by name; entries that nobody waits for go.
 class NamedTurn {

@@ -55,6 +55,9 @@ Task<StatusOr<std::vector<v1::CallExplanation>>> ExplainCalls(Engine::State& sta
   for (size_t i = 0; i < keys.size(); ++i) {
     v1::CallExplanation& call = calls[i];
     call.set_call_key(keys[i].Hex());
+    auto attempts = co_await LoadAttemptsOf(state.parts.store, run, keys[i]);
+    if (!attempts.ok()) co_return attempts.status();
+    for (storage::v1::AttemptRecord& attempt : *attempts) *call.add_attempts() = std::move(*attempt.mutable_attempt());
     const RememberedCall& known = (*remembered)[i];
     if (known.question) ReadQuestion(*known.question, call);
     if (!known.answer) continue;
@@ -63,18 +66,6 @@ Task<StatusOr<std::vector<v1::CallExplanation>>> ExplainCalls(Engine::State& sta
     call.set_answered_by_run(known.answer->run());
     call.set_cache_hit(known.answer->run() != run);
   }
-  // Attempts are found by their run: one pass over them.
-  std::string next;
-  do {
-    StatusOr<AttemptPage> page = co_await LoadAttempts(state.parts.store, run, std::move(next), 1000);
-    if (!page.ok()) co_return page.status();
-    for (const storage::v1::AttemptRecord& attempt : page->attempts) {
-      for (v1::CallExplanation& call : calls) {
-        if (call.call_key() == attempt.attempt().call_key()) *call.add_attempts() = attempt.attempt();
-      }
-    }
-    next = std::move(page->next);
-  } while (!next.empty());
   co_return calls;
 }
 
@@ -98,7 +89,7 @@ Task<StatusOr<v1::ExplainItemResponse>> Engine::ExplainItem(v1::ExplainItemReque
   const std::string run = request.run();
   StatusOr<FoundRun> found = co_await state.Find(run);
   if (!found.ok()) co_return found.status();
-  StatusOr<Plan> plan = PlanOf(found->record.definition());
+  StatusOr<Plan> plan = found->MakePlan();
   if (!plan.ok()) co_return plan.status();
   v1::ExplainItemResponse response;
   for (const int index : plan->order()) {

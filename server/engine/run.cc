@@ -154,7 +154,7 @@ Task<Status> ActiveRun::Record(std::optional<v1::RunEvent> event, WriteBatch mor
   storage::v1::RunRecord record = record_;
   *record.mutable_run() = Snapshot();
   record.mutable_run()->set_last_event(last_event_ + (event ? 1 : 0));
-  *record.mutable_definition() = definition();
+  definition().SerializeToString(record.mutable_definition());
   PutRecord(more, RunKey(name()), record);
   MR_CO_RETURN_IF_ERROR(co_await store_.Commit(std::move(more)));
   if (event) ++last_event_;

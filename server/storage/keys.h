@@ -33,6 +33,7 @@ enum class Table : char {
   kRunAnswer = 'A',    // (run, call key) -> AnswerRecord: kept for this run alone
   kQuestion = 'u',     // (call key) -> QuestionRecord
   kAttempt = 't',      // (run, attempt id) -> AttemptRecord
+  kCallAttempt = 'T',  // (run, call key, attempt id) -> empty: the attempts of one call
   kPending = 'w',      // (call key) -> AttemptRecord: started or answered, not settled
 };
 

@@ -36,4 +36,7 @@ struct AttemptPage {
 };
 Task<StatusOr<AttemptPage>> LoadAttempts(Store& store, std::string run, std::string begin, size_t entries_max);
 
+// The first 1,000 attempts of one call of a run, in the order of their ids.
+Task<StatusOr<std::vector<storage::v1::AttemptRecord>>> LoadAttemptsOf(Store& store, std::string run, Digest call_key);
+
 }  // namespace millrace

@@ -3,6 +3,10 @@
 #include <algorithm>
 #include <numeric>
 
+#include "absl/container/flat_hash_map.h"
+#include "absl/container/flat_hash_set.h"
+#include "absl/hash/hash.h"
+
 namespace millrace {
 namespace {
 
@@ -38,6 +42,7 @@ class Search {
     reach_ = rules.Reach(longest, options.least_similarity);
   }
 
+  // Its neighbours, itself among them, one more than are wanted.
   std::vector<Neighbor> Find(uint32_t document) {
     const Vectors::Range vector = vectors_[document];
     SplitByBound(vector);
@@ -48,7 +53,7 @@ class Search {
     for (const uint32_t other : found_) {
       double similarity = sums_[other];
       sums_[other] = 0;
-      if (other == document || similarity + rest_bound_ < options_.least_similarity) continue;
+      if (similarity + rest_bound_ < options_.least_similarity) continue;
       if (!rest_.empty()) {
         for (const Feature& feature : vectors_[other]) {
           similarity += static_cast<double>(query_[feature.term]) * feature.weight;
@@ -60,7 +65,7 @@ class Search {
       neighbors.push_back({other, static_cast<float>(std::min(similarity, 1.0))});
     }
     for (const Feature& feature : rest_) query_[feature.term] = 0;
-    KeepNearest(neighbors);
+    KeepNearest(neighbors, options_.max_neighbors + 1);
     return neighbors;
   }
 
@@ -105,12 +110,12 @@ class Search {
     }
   }
 
-  void KeepNearest(std::vector<Neighbor>& neighbors) const {
+  static void KeepNearest(std::vector<Neighbor>& neighbors, size_t max) {
     const auto nearer = [](const Neighbor& a, const Neighbor& b) {
       return a.similarity != b.similarity ? a.similarity > b.similarity : a.document < b.document;
     };
-    if (neighbors.size() > options_.max_neighbors) {
-      const auto end = neighbors.begin() + static_cast<std::ptrdiff_t>(options_.max_neighbors);
+    if (neighbors.size() > max) {
+      const auto end = neighbors.begin() + static_cast<std::ptrdiff_t>(max);
       std::nth_element(neighbors.begin(), end, neighbors.end(), nearer);
       neighbors.erase(end, neighbors.end());
     }
@@ -133,15 +138,52 @@ class Search {
   double rest_bound_ = 0;
 };
 
+// Of each document the first that has the same vector and the same time: the same title comes by the thousand.
+std::vector<uint32_t> FindOriginals(const Vectors& vectors, const std::vector<TimeSpan>& times) {
+  const auto same = [&](uint32_t a, uint32_t b) {
+    const auto equal = [](const Feature& x, const Feature& y) { return x.term == y.term && x.weight == y.weight; };
+    return times[a].first == times[b].first && times[a].last == times[b].last &&
+           std::equal(vectors[a].begin(), vectors[a].end(), vectors[b].begin(), vectors[b].end(), equal);
+  };
+  const auto hash = [&](uint32_t document) {
+    size_t sum = absl::HashOf(times[document].first, times[document].last);
+    for (const Feature& feature : vectors[document]) sum = absl::HashOf(sum, feature.term, feature.weight);
+    return sum;
+  };
+  absl::flat_hash_set<uint32_t, decltype(hash), decltype(same)> seen(0, hash, same);
+  std::vector<uint32_t> originals(vectors.size());
+  for (uint32_t document = 0; document < vectors.size(); ++document) originals[document] = *seen.insert(document).first;
+  return originals;
+}
+
+// What is left of a list without the document itself, at most `max`.
+std::vector<Neighbor> Others(const std::vector<Neighbor>& nearest, uint32_t document, size_t max) {
+  std::vector<Neighbor> others;
+  others.reserve(std::min(nearest.size(), max));
+  for (const Neighbor& neighbor : nearest) {
+    if (neighbor.document != document && others.size() < max) others.push_back(neighbor);
+  }
+  return others;
+}
+
 }  // namespace
 
 std::vector<std::vector<Neighbor>> FindNeighbors(const Vectors& vectors, const std::vector<TimeSpan>& times,
                                                  const TimeRules& rules, const NeighborOptions& options) {
   Search search(vectors, times, rules, options);
+  const std::vector<uint32_t> originals = FindOriginals(vectors, times);
+  std::vector<size_t> copies(vectors.size());
+  for (const uint32_t original : originals) ++copies[original];
+  // What was found for an original, while copies of it are still to come.
+  absl::flat_hash_map<uint32_t, std::vector<Neighbor>> found;
   std::vector<std::vector<Neighbor>> neighbors(vectors.size());
   for (uint32_t document = 0; document < vectors.size(); ++document) {
     if (options.stop != nullptr && options.stop->load(std::memory_order_relaxed)) break;
-    neighbors[document] = search.Find(document);
+    const uint32_t original = originals[document];
+    std::vector<Neighbor>& nearest = found[original];
+    if (document == original) nearest = search.Find(document);
+    neighbors[document] = Others(nearest, document, options.max_neighbors);
+    if (--copies[original] == 0) found.erase(original);
   }
   return neighbors;
 }

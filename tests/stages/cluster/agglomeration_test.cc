@@ -170,5 +170,50 @@ TEST(AgglomerationTest, ComparesNothingOnceItIsStopped) {
   EXPECT_EQ(work.joins, 0u);
 }
 
+// The neighbours of each document by their definition.
+std::vector<std::vector<Neighbor>> PlainNeighbors(const Documents& documents, const TimeRules& rules, double least,
+                                                  size_t max) {
+  std::vector<std::vector<Neighbor>> all(documents.vectors.size());
+  for (uint32_t a = 0; a < documents.vectors.size(); ++a) {
+    for (uint32_t b = 0; b < documents.vectors.size(); ++b) {
+      const double similarity =
+          Dot(documents.vectors[a], documents.vectors[b]) * rules.Factor(documents.times[a], documents.times[b]);
+      if (a != b && similarity >= least) all[a].push_back({b, static_cast<float>(std::min(similarity, 1.0))});
+    }
+    std::stable_sort(all[a].begin(), all[a].end(),
+                     [](const Neighbor& x, const Neighbor& y) { return x.similarity > y.similarity; });
+    if (all[a].size() > max) all[a].resize(max);
+  }
+  return all;
+}
+
+TEST(NeighborsTest, CopiesOfATextHaveTheNeighborsThatASearchOfTheirOwnWouldFind) {
+  const TimeRules rules{.window_micros = 500, .half_life_micros = 300};
+  for (uint64_t seed = 1; seed <= 20; ++seed) {
+    Documents documents = RandomDocuments(seed, rules);
+    Random random(seed);
+    for (int i = 0; i < 60; ++i) {
+      // At the same time as its original, or at another.
+      const auto original = static_cast<uint32_t>(random.Below(documents.vectors.size()));
+      const Vectors::Range vector = documents.vectors[original];
+      documents.vectors.Add(std::vector<Feature>(vector.begin(), vector.end()));
+      documents.times.push_back(documents.times[random.Chance(0.7) ? original : random.Below(60)]);
+    }
+    for (const size_t max : {size_t{5}, size_t{1000}}) {
+      const auto neighbors =
+          FindNeighbors(documents.vectors, documents.times, rules, {.least_similarity = 0.1, .max_neighbors = max});
+      const auto plain = PlainNeighbors(documents, rules, 0.1, max);
+      ASSERT_EQ(neighbors.size(), plain.size());
+      for (size_t i = 0; i < plain.size(); ++i) {
+        ASSERT_EQ(neighbors[i].size(), plain[i].size()) << "seed " << seed << ", document " << i;
+        for (size_t j = 0; j < plain[i].size(); ++j) {
+          EXPECT_NE(neighbors[i][j].document, i);
+          EXPECT_NEAR(neighbors[i][j].similarity, plain[i][j].similarity, 1e-4);
+        }
+      }
+    }
+  }
+}
+
 }  // namespace
 }  // namespace millrace
