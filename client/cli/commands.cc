@@ -44,14 +44,18 @@ StatusOr<std::string> ReadFile(const std::string& path) {
   return text;
 }
 
-// A server that is starting is waited for, and one that can't be reached is tried a second and a third time: it may just
-// have begun to listen. What is wrong after that is told by the command's own call.
+// A server that has just been started listens a moment later.
+constexpr std::chrono::seconds kListensWithin(1);
+
+// A server that is starting is waited for, and one that can't be reached is tried a second and a third time: it may
+// just have begun to listen. What is wrong after that is told by the command's own call.
 void AwaitServing(client::Client& client) {
   const auto patience = std::chrono::steady_clock::now() + std::chrono::seconds(30);
   for (int unreached = 0; unreached < 3 && std::chrono::steady_clock::now() < patience;) {
     const Status status = client.GetStatus({}).status();
     const bool starts = ReasonOf(status) == "STORE_UNAVAILABLE";
-    const bool is_passing = status.code() == absl::StatusCode::kUnavailable || status.code() == absl::StatusCode::kInternal;
+    const bool is_passing =
+        status.code() == absl::StatusCode::kUnavailable || status.code() == absl::StatusCode::kInternal;
     if (status.ok() || (!starts && (!is_passing || ReasonOf(status) == "DRAINING"))) return;
     if (!starts) ++unreached;
     std::this_thread::sleep_for(std::chrono::milliseconds(100));
@@ -63,7 +67,7 @@ void AwaitServing(client::Client& client) {
 StatusOr<client::Client*> Session::Connect() {
   if (client_) return client_.get();
   if (!server.empty() && !local) {
-    client_ = client::Client::Dial(server);
+    client_ = client::Client::Dial(server, kListensWithin);
     AwaitServing(*client_);
     return client_.get();
   }

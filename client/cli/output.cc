@@ -39,7 +39,11 @@ int PrintError(const Status& status) {
 }
 
 std::string ErrorText(const Status& status) {
-  std::string text = fmt::format("millrace: {} ({})\n", Safe(MessageOf(status), 2048), Safe(ReasonOf(status)));
+  std::string reason = ReasonOf(status);
+  // Of an error that has none, its code.
+  if (reason == "INTERNAL" && status.code() != absl::StatusCode::kInternal)
+    reason = absl::StatusCodeToString(status.code());
+  std::string text = fmt::format("millrace: {} ({})\n", Safe(MessageOf(status), 2048), Safe(reason));
   for (const FieldViolation& violation : ViolationsOf(status)) {
     text += violation.field.empty()
                 ? fmt::format("  {}\n", Safe(violation.description, 2048))

@@ -17,8 +17,9 @@ namespace {
 
 constexpr int kMessageBytesMax = 64 << 20;
 
-// A gRPC status with its google.rpc details as ours.
-Status FromGrpc(const grpc::Status& status) {
+// A gRPC status with its google.rpc details as ours. One of gRPC itself has none: of these only that there is no server
+// can be mended by people.
+Status FromGrpc(const grpc::Status& status, const std::string& target) {
   if (status.ok()) return absl::OkStatus();
   const auto code = static_cast<absl::StatusCode>(status.error_code());
   google::rpc::Status details;
@@ -41,6 +42,10 @@ Status FromGrpc(const grpc::Status& status) {
       }
     }
   }
+  if (reason.empty() && code == absl::StatusCode::kUnavailable) {
+    return Status(
+        code, fmt::format("no server answers at {}: {}; does millraced run there?", target, status.error_message()));
+  }
   if (reason.empty()) return Status(code, status.error_message());
   Status result = code == absl::StatusCode::kInvalidArgument
                       ? MakeFieldError(reason, status.error_message(), violations)
@@ -50,29 +55,32 @@ Status FromGrpc(const grpc::Status& status) {
 
 class GrpcClient final : public Client {
  public:
-  explicit GrpcClient(const std::string& target) {
+  GrpcClient(const std::string& target, Duration patience) : target_(target) {
     grpc::ChannelArguments arguments;
     arguments.SetMaxReceiveMessageSize(kMessageBytesMax);
     // One owner of retries: whoever calls.
     arguments.SetInt(GRPC_ARG_ENABLE_RETRIES, 0);
     // What the environment names for the web is no way to a server of ours, least of all to one on this machine.
     arguments.SetInt(GRPC_ARG_ENABLE_HTTP_PROXY, 0);
+    arguments.SetInt(GRPC_ARG_INITIAL_RECONNECT_BACKOFF_MS, 100);
+    arguments.SetInt(GRPC_ARG_MAX_RECONNECT_BACKOFF_MS, 1000);
     if (target.rfind("unix:", 0) == 0) arguments.SetString(GRPC_ARG_DEFAULT_AUTHORITY, "localhost");
     const auto channel = grpc::CreateCustomChannel(target, grpc::InsecureChannelCredentials(), arguments);
+    if (patience > Duration(0)) channel->WaitForConnected(std::chrono::system_clock::now() + patience);
     PipelineService_ = v1::PipelineService::NewStub(channel);
     RunService_ = v1::RunService::NewStub(channel);
     CompletionService_ = v1::CompletionService::NewStub(channel);
     AdminService_ = v1::AdminService::NewStub(channel);
   }
 
-#define MILLRACE_DEFINE(service, method)                                               \
-  StatusOr<v1::method##Response> method(const v1::method##Request& request) override { \
-    grpc::ClientContext context;                                                       \
-    const Underway underway(*this, context);                                           \
-    v1::method##Response response;                                                     \
-    const Status status = FromGrpc(service##_->method(&context, request, &response));  \
-    if (!status.ok()) return status;                                                   \
-    return response;                                                                   \
+#define MILLRACE_DEFINE(service, method)                                                       \
+  StatusOr<v1::method##Response> method(const v1::method##Request& request) override {         \
+    grpc::ClientContext context;                                                               \
+    const Underway underway(*this, context);                                                   \
+    v1::method##Response response;                                                             \
+    const Status status = FromGrpc(service##_->method(&context, request, &response), target_); \
+    if (!status.ok()) return status;                                                           \
+    return response;                                                                           \
   }
   MILLRACE_UNARY_RPCS(MILLRACE_DEFINE)
 #undef MILLRACE_DEFINE
@@ -86,7 +94,7 @@ class GrpcClient final : public Client {
     while (taken && reader->Read(&response)) taken = take(response.event());
     if (!taken) context.TryCancel();
     const grpc::Status status = reader->Finish();
-    return taken ? FromGrpc(status) : absl::OkStatus();
+    return taken ? FromGrpc(status, target_) : absl::OkStatus();
   }
 
   void Interrupt() override {
@@ -118,6 +126,7 @@ class GrpcClient final : public Client {
     GrpcClient& client_;
   };
 
+  const std::string target_;
   std::unique_ptr<v1::PipelineService::Stub> PipelineService_;
   std::unique_ptr<v1::RunService::Stub> RunService_;
   std::unique_ptr<v1::CompletionService::Stub> CompletionService_;
@@ -129,6 +138,8 @@ class GrpcClient final : public Client {
 
 }  // namespace
 
-std::unique_ptr<Client> Client::Dial(const std::string& target) { return std::make_unique<GrpcClient>(target); }
+std::unique_ptr<Client> Client::Dial(const std::string& target, Duration patience) {
+  return std::make_unique<GrpcClient>(target, patience);
+}
 
 }  // namespace millrace::client

@@ -10,6 +10,7 @@
 #include "millrace/v1/completion_service.pb.h"
 #include "millrace/v1/pipeline_service.pb.h"
 #include "millrace/v1/run_service.pb.h"
+#include "server/base/clock.h"
 #include "server/base/status.h"
 
 namespace millrace::client {
@@ -49,8 +50,9 @@ namespace millrace::client {
 // Any thread.
 class Client {
  public:
-  // `target` is `host:port`, or `unix:PATH`. Connects with the first call.
-  static std::unique_ptr<Client> Dial(const std::string& target);
+  // `target` is `host:port`, or `unix:PATH`. Connects with the first call, or blocks up to `patience` until a server
+  // listens there.
+  static std::unique_ptr<Client> Dial(const std::string& target, Duration patience = Duration(0));
   virtual ~Client() = default;
 
 #define MILLRACE_DECLARE(service, method) \

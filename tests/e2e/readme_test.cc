@@ -80,10 +80,8 @@ TEST_F(ReadmeTest, ItsPipelineAndItsCommandsWorkWithTheProviderThatMakesAnswersU
                                  ContainsRegex("run r-[a-z0-9]+ done: 1 story of 1 articles")));
   EXPECT_THAT(workspace_.Read("stories.jsonl"), HasSubstr("story"));
 
-  // It is not known how long a machine takes to start it.
-  const std::string wait = "while kill -0 $! && ! millrace status --server 127.0.0.1:7400 > status 2>&1; do :; done";
-  const std::string serve = Replace(WithoutGrpcurl(Only("millraced --config")), "sleep 1", wait);
-  const Finished server = Bash("trap 'kill %1; wait %1' EXIT\n" + Replace(serve, "7400", std::to_string(port)));
+  const std::string serve = Replace(WithoutGrpcurl(Only("millraced --config")), "7400", std::to_string(port));
+  const Finished server = Bash("trap 'kill %1; wait %1' EXIT\n" + serve);
   EXPECT_EQ(server.exit, 0) << server.out << server.err;
   EXPECT_THAT(server.out, AllOf(HasSubstr("stories"), ContainsRegex("r-[a-z0-9]+")));
 }
