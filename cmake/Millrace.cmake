@@ -22,6 +22,7 @@ if(MILLRACE_SANITIZE)
   # What a sanitizer adds to the code makes GCC 12 warn of <regex>'s own variables.
   add_compile_options(-fsanitize=${MILLRACE_SANITIZE} -fno-omit-frame-pointer -g1 -Wno-maybe-uninitialized)
   add_link_options(-fsanitize=${MILLRACE_SANITIZE})
+  add_compile_definitions(MILLRACE_SANITIZED)
   if(MILLRACE_SANITIZE MATCHES thread)
     add_compile_options(-Wno-tsan)  # GCC warns of Asio's fences, which the sanitizer does not follow
     # Protobuf's headers lay messages out differently for it than Debian's library, which was built without.

@@ -273,7 +273,9 @@ TEST(SqliteTest, WritesManyRowsWithFlatMemory) {
       static_cast<double>(rows) / std::chrono::duration<double>(std::chrono::steady_clock::now() - begun).count(),
       static_cast<long long>(PeakRssKib() >> 10), static_cast<long long>(before >> 10));
   EXPECT_THAT(Query(dir / "out.db", "SELECT count(*) FROM t"), ElementsAre(std::to_string(rows)));
+#ifndef MILLRACE_SANITIZED  // a sanitizer keeps what was freed for a while
   EXPECT_LT(PeakRssKib() - before, 64 << 10);
+#endif
 }
 
 }  // namespace
