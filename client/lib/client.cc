@@ -17,7 +17,7 @@ namespace {
 
 constexpr int kMessageBytesMax = 64 << 20;
 
-// A gRPC status with its google.rpc details as ours. One of gRPC itself has none: of these only that there is no server
+// A gRPC status with its google.rpc details as ours. One of gRPC itself has none: of these only that no server answers
 // can be mended by people.
 Status FromGrpc(const grpc::Status& status, const std::string& target) {
   if (status.ok()) return absl::OkStatus();
@@ -44,7 +44,7 @@ Status FromGrpc(const grpc::Status& status, const std::string& target) {
   }
   if (reason.empty() && code == absl::StatusCode::kUnavailable) {
     return Status(
-        code, fmt::format("no server answers at {}: {}; does millraced run there?", target, status.error_message()));
+        code, fmt::format("no answer from {}: {}; does a server run there?", target, status.error_message()));
   }
   if (reason.empty()) return Status(code, status.error_message());
   Status result = code == absl::StatusCode::kInvalidArgument

@@ -218,7 +218,7 @@ bool Loop::Wait() {
 
 // The same for a simulated clock: false where nothing is ready.
 bool Loop::RunNext() {
-  if (RunNextReady() || RunDeferred() || RunNextTimer() || context_->poll_one() > 0) return true;
+  if (RunNextReady() || RunDeferred() || context_->poll_one() > 0 || RunNextTimer()) return true;
   burst_ = 0;
   return RunNextReady();
 }

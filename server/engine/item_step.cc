@@ -264,7 +264,7 @@ Task<void> ItemStep::WorkOnAll(std::vector<OpenItem> open) {
     if (const bool held = co_await host_.AwaitRoom(); !held) co_return;
     ++in_flight_;
     loop_.Spawn(WorkOnOne(std::move(each)));
-    // It has run to its first wait by now: the loop's others take their turn before the next one begins.
+    // A handler begins one: the loop's others take their turn before the next.
     co_await loop_.Yield();
   }
 }

@@ -210,22 +210,6 @@ Status Database::BackgroundStatus() const {
 
 uint64_t Database::corrupt() const { return handle_->corrupt_; }
 
-namespace {
-
-// What RocksDB found of some keys.
-struct Lookup {
-  Lookup(rocksdb::DB& db, const rocksdb::ReadOptions& how, const std::vector<std::string>& keys)
-      : values(keys.size()), statuses(keys.size()) {
-    const std::vector<rocksdb::Slice> slices(keys.begin(), keys.end());
-    db.MultiGet(how, db.DefaultColumnFamily(), keys.size(), slices.data(), values.data(), statuses.data());
-  }
-
-  std::vector<rocksdb::PinnableSlice> values;
-  std::vector<rocksdb::Status> statuses;
-};
-
-}  // namespace
-
 std::vector<StatusOr<std::optional<std::string>>> Database::MultiGet(const std::vector<std::string>& keys) {
   const std::shared_lock lock(handle_->lease_);
   std::vector<StatusOr<std::optional<std::string>>> answers;
@@ -234,14 +218,18 @@ std::vector<StatusOr<std::optional<std::string>>> Database::MultiGet(const std::
     answers.resize(keys.size(), Closed());
     return answers;
   }
-  const Lookup found(*handle_->db_, RocksReads(), keys);
+  const std::vector<rocksdb::Slice> slices(keys.begin(), keys.end());
+  std::vector<rocksdb::PinnableSlice> values(keys.size());
+  std::vector<rocksdb::Status> statuses(keys.size());
+  handle_->db_->MultiGet(RocksReads(), handle_->db_->DefaultColumnFamily(), keys.size(), slices.data(), values.data(),
+                         statuses.data());
   for (size_t i = 0; i < keys.size(); ++i) {
-    if (found.statuses[i].ok()) {
-      answers.emplace_back(found.values[i].ToString());
-    } else if (found.statuses[i].IsNotFound()) {
+    if (statuses[i].ok()) {
+      answers.emplace_back(values[i].ToString());
+    } else if (statuses[i].IsNotFound()) {
       answers.emplace_back(std::nullopt);
     } else {
-      answers.emplace_back(handle_->Error(found.statuses[i], "read"));
+      answers.emplace_back(handle_->Error(statuses[i], "read"));
     }
   }
   return answers;
@@ -251,14 +239,16 @@ std::optional<std::vector<std::optional<std::string>>> Database::MultiGetFromMem
     const std::vector<std::string>& keys) {
   const std::shared_lock lock(handle_->lease_, std::try_to_lock);
   if (!lock.owns_lock() || !handle_->db_) return std::nullopt;
+  // One by one: RocksDB's own MultiGet reads data blocks from the disk whatever the tier.
   rocksdb::ReadOptions how = RocksReads();
   how.read_tier = rocksdb::kBlockCacheTier;
-  const Lookup found(*handle_->db_, how, keys);
   std::vector<std::optional<std::string>> answers(keys.size());
   for (size_t i = 0; i < keys.size(); ++i) {
-    if (found.statuses[i].ok()) {
-      answers[i] = found.values[i].ToString();
-    } else if (!found.statuses[i].IsNotFound()) {
+    rocksdb::PinnableSlice value;
+    const rocksdb::Status status = handle_->db_->Get(how, handle_->db_->DefaultColumnFamily(), keys[i], &value);
+    if (status.ok()) {
+      answers[i] = value.ToString();
+    } else if (!status.IsNotFound()) {
       return std::nullopt;
     }
   }

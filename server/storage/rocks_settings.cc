@@ -3,15 +3,11 @@
 #include <rocksdb/cache.h>
 #include <rocksdb/convenience.h>
 #include <rocksdb/filter_policy.h>
-#include <rocksdb/slice_transform.h>
 #include <rocksdb/table.h>
 
 #include <algorithm>
 #include <memory>
-#include <string_view>
 #include <vector>
-
-#include "server/storage/keys.h"
 
 namespace millrace {
 namespace {
@@ -39,45 +35,6 @@ rocksdb::BlockBasedTableOptions TableSettings() {
   return table;
 }
 
-// What keys of one table have in common that are written one after another: rows and attempts of a run are. Their
-// places in the memtable are next to each other, and RocksDB finds the next by the last. Keys that begin with a digest
-// have nothing to remember.
-class NeighborsPrefix final : public rocksdb::SliceTransform {
- public:
-  const char* Name() const override { return "millrace.neighbors"; }
-  bool InDomain(const rocksdb::Slice& key) const override { return Parts(key) > 0; }
-  rocksdb::Slice Transform(const rocksdb::Slice& key) const override {
-    size_t end = kTableAt + 1;
-    for (int parts = Parts(key); parts > 0; --parts) {
-      const size_t text_end = std::string_view(key.data(), key.size()).find(kTextEnd, end);
-      if (text_end == std::string_view::npos) break;
-      end = text_end + kTextEnd.size();
-    }
-    return {key.data(), end};
-  }
-
- private:
-  static constexpr size_t kTableAt = 1;
-  static constexpr std::string_view kTextEnd{"\0\1", 2};  // of KeyBuilder::Text
-
-  // Leading texts of the key: the run, and the stage.
-  static int Parts(const rocksdb::Slice& key) {
-    if (key.size() <= kTableAt) return 0;
-    switch (static_cast<Table>(key[kTableAt])) {
-      case Table::kItem:
-      case Table::kItemId:
-      case Table::kItemCommit:
-      case Table::kInput:
-        return 2;
-      case Table::kAttempt:
-      case Table::kEvent:
-        return 1;
-      default:
-        return 0;
-    }
-  }
-};
-
 }  // namespace
 
 rocksdb::Options RocksSettings() {
@@ -102,10 +59,10 @@ rocksdb::Options RocksSettings() {
   options.max_background_jobs = 2;
   options.level_compaction_dynamic_level_bytes = true;
 
-  // Speed. Most reads ask for what is not there (is it remembered?), most writes come in order.
+  // Speed: most reads ask for what is not there (is it remembered?). No hints for inserting: one map of them serves
+  // rows and range deletions, whose lists they then tie together (facebook/rocksdb issue 5118).
   options.memtable_prefix_bloom_size_ratio = 0.1;
   options.memtable_whole_key_filtering = true;
-  options.memtable_insert_with_hint_prefix_extractor = std::make_shared<NeighborsPrefix>();
 
   // Values over 1 KiB come compressed; blocks of small ones and of keys are worth it.
   options.compression = FirstSupported({rocksdb::kLZ4Compression, rocksdb::kSnappyCompression});

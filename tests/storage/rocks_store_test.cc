@@ -17,6 +17,7 @@
 #include <vector>
 
 #include "server/base/random.h"
+#include "server/storage/items.h"
 #include "server/storage/keys.h"
 #include "server/storage/rocks_settings.h"
 #include "server/storage/value_codec.h"
@@ -102,6 +103,43 @@ class WriterProcess {
   pid_t pid_;
   FILE* output_;
 };
+
+// The rows of a stage as a scan finds them.
+std::vector<std::string> RowsOf(RocksLife& life, const ItemKeys& keys) {
+  auto [begin, end] = keys.Items();
+  const StatusOr<ScanPage> page = RunTask(life.loop(), life.store().Scan(begin, end, 1000, 1 << 20));
+  EXPECT_TRUE(page.ok()) << page.status();
+  std::vector<std::string> rows;
+  if (page.ok()) {
+    for (const StoreEntry& entry : page->entries) rows.push_back(entry.value);
+  }
+  return rows;
+}
+
+TEST(RocksStoreTest, RowsThatAreTakenBackAndWrittenAgainAreThereOnce) {
+  const TemporaryDirectory directory;
+  const ItemKeys keys("r-1", "told");
+  std::vector<std::string> expected;
+  {
+    RocksLife life(At(directory.path()));
+    ASSERT_TRUE(life.status().ok()) << life.status();
+    for (const std::string round : {"first", "second", "third"}) {
+      WriteBatch back;
+      keys.DeleteAll(back);
+      ASSERT_TRUE(RunTask(life.loop(), life.store().Commit(std::move(back), Urgency::kDurable)).ok());
+      EXPECT_THAT(RowsOf(life, keys), testing::IsEmpty());
+      expected.clear();
+      for (int i = 0; i < 20; ++i) {
+        expected.push_back(round + std::to_string(i));
+        ASSERT_TRUE(life.Put(keys.Item(i), expected.back()).ok());
+      }
+      EXPECT_EQ(RowsOf(life, keys), expected);
+    }
+  }
+  RocksLife life(At(directory.path()));
+  ASSERT_TRUE(life.status().ok()) << life.status();
+  EXPECT_EQ(RowsOf(life, keys), expected);
+}
 
 TEST(RocksStoreTest, KeepsEverythingOverACleanRestart) {
   TemporaryDirectory directory;
