@@ -51,8 +51,8 @@ class Loop {
   // Runs `function` on a later turn, in the order posted. Any thread. After Abandon it is dropped.
   void Post(absl::AnyInvocable<void()> function);
 
-  // Runs `function` as soon as no coroutine is ready to go on, before sockets, timers and what was posted: for what is
-  // better done once for all that happen together.
+  // Runs `function` when no coroutine is ready, or those that are have had their turns in a row; before sockets, timers
+  // and what was posted. For what is better done once for all that happen together.
   void Defer(absl::AnyInvocable<void()> function);
 
   // Starts a coroutine of its own. An exception that leaves it stops the process: it could only be a bug.
@@ -61,7 +61,7 @@ class Loop {
   // Resumes at `time`, or on a later turn where that has passed.
   Task<void> SleepUntil(TimePoint time);
   Task<void> Sleep(Duration duration) { return SleepUntil(Now() + duration); }
-  // Lets every other coroutine that is ready have a turn.
+  // Lets every other coroutine that was notified, or has yielded, have a turn.
   Task<void> Yield();
 
   struct TimerTable;

@@ -176,18 +176,23 @@ Moment KillLoop::Look(int life) {
   return ReadAttemptsOnDisk(workspace_.path() / "data");
 }
 
+void AwaitServing(Process& server) {
+  const auto serves = [](const std::string&, const std::string& err) {
+    return err.find("serving on") != std::string::npos;
+  };
+  if (!server.WaitForOutput(serves)) throw std::runtime_error("the server does not serve: " + server.Wait().err);
+}
+
 bool KillLoop::Run() {
   std::unique_ptr<Process> server = Serve();
-  if (!server->WaitForOutput(
-          [](const std::string&, const std::string& err) { return err.find("serving on") != std::string::npos; })) {
-    throw std::runtime_error("the server does not serve: " + server->Wait().err);
-  }
+  AwaitServing(*server);
   CreateRun();
   for (int life = 0; life < options_.rounds; ++life) {
     if (!Strike(*server, life)) break;
     moments_.push_back(Look(life));
     server = Serve();
   }
+  AwaitServing(*server);
   const End end = Finish();
   server->Signal(SIGTERM);
   if (const Finished ended = server->Wait(); ended.exit != 0) throw std::runtime_error("the last server: " + ended.err);
@@ -202,16 +207,7 @@ End KillLoop::Finish() {
   v1::WaitRunRequest wait;
   wait.set_run(run_);
   wait.mutable_timeout()->set_seconds(300);
-  const auto patience = SteadyClock::now() + 30s;
-  while (true) {
-    const StatusOr<v1::WaitRunResponse> response = client->WaitRun(wait);
-    if (response.ok()) {
-      end.run = response->run();
-      break;
-    }
-    if (SteadyClock::now() > patience) throw std::runtime_error(response.status().ToString());
-    std::this_thread::sleep_for(20ms);  // the last server is starting
-  }
+  end.run = Value(client->WaitRun(wait)).run();
   if (end.run.state() != v1::RUN_STATE_SUCCEEDED) {
     throw std::runtime_error("the run did not succeed: " + end.run.ShortDebugString());
   }
