@@ -1,4 +1,4 @@
-// Counts of durations in buckets that grow by an eighth of their power of two: quantiles to within 6%, in fixed memory.
+// Counts of durations in buckets that grow by a 32nd of their power of two: quantiles to within 3%, in fixed memory.
 #pragma once
 
 #include <algorithm>
@@ -36,7 +36,7 @@ class Histogram {
   }
 
  private:
-  static constexpr int kSubBits = 3;
+  static constexpr int kSubBits = 5;
 
   static size_t BucketOf(uint64_t value) {
     if (value < (1u << kSubBits)) return value;

@@ -8,9 +8,11 @@
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/post.hpp>
 #include <boost/asio/use_awaitable.hpp>
-#include <cstdlib>
+#include <deque>
 #include <exception>
+#include <iterator>
 #include <map>
+#include <mutex>
 
 #include "server/base/histogram.h"
 
@@ -19,7 +21,7 @@ namespace millrace {
 namespace asio = boost::asio;
 
 // Coroutines that are ready go first, so that what one event began comes to its end before the next is looked at. After
-// so many in a row, timers, sockets and posted functions have as many turns.
+// so many in a row, timers, posted functions and sockets have as many turns; so many posted functions, then a socket.
 constexpr int kBurstMax = 16;
 // Turns that took less are not measured more exactly.
 constexpr Duration kShortTurn = std::chrono::microseconds(100);
@@ -45,11 +47,24 @@ struct Loop::Waiter {
   }
 };
 
+// What was posted: by the loop's own thread, and by others, whose reports carry calls on.
+struct Loop::Inbox {
+  struct Posted {
+    TimePoint at;
+    absl::AnyInvocable<void()> function;
+  };
+
+  std::mutex mutex;  // the context is there while it is held
+  std::vector<Posted> posted;  // guarded by mutex
+  bool asleep = false;         // guarded by mutex: the loop waits for sockets, and must be woken
+  std::atomic<bool> has_posted{false};
+  std::deque<Posted> taken;  // the loop's thread only
+};
+
 struct Loop::Figuring {
   explicit Figuring(asio::io_context& context) : keep_running(asio::make_work_guard(context)) {}
 
   asio::executor_work_guard<asio::io_context::executor_type> keep_running;
-  std::mutex posting;  // the context is there while it is held
   Histogram handler_cpu;
   Histogram lag;
   Duration cpu{};
@@ -97,6 +112,7 @@ Loop::Loop(Clock& clock)
       simulated_(nullptr),
       context_(std::make_shared<asio::io_context>(1)),
       timers_(std::make_shared<TimerTable>()),
+      inbox_(std::make_unique<Inbox>()),
       figuring_(std::make_unique<Figuring>(*context_)) {}
 
 Loop::Loop(SimulatedClock& clock)
@@ -104,19 +120,19 @@ Loop::Loop(SimulatedClock& clock)
       simulated_(&clock),
       context_(std::make_shared<asio::io_context>(1)),
       timers_(std::make_shared<TimerTable>()),
+      inbox_(std::make_unique<Inbox>()),
       figuring_(std::make_unique<Figuring>(*context_)) {}
 
 Loop::~Loop() { Abandon(); }
 
 void Loop::Post(absl::AnyInvocable<void()> function) {
-  const TimePoint posted = simulated_ ? TimePoint{} : clock_.Now();
-  auto handler = [this, posted, function = std::move(function)]() mutable {
-    if (!simulated_) figuring_->lag.Add(clock_.Now() - posted);
-    function();
-  };
+  const TimePoint now = simulated_ ? TimePoint{} : clock_.Now();
   // Another thread must not hold the context when Abandon lets go of it: coroutines would end on that thread.
-  const std::lock_guard lock(figuring_->posting);
-  if (context_) asio::post(*context_, std::move(handler));
+  const std::lock_guard lock(inbox_->mutex);
+  if (!context_) return;
+  inbox_->posted.push_back({now, std::move(function)});
+  inbox_->has_posted = true;
+  if (std::exchange(inbox_->asleep, false)) asio::post(*context_, [] {});
 }
 
 void Loop::Defer(absl::AnyInvocable<void()> function) { deferred_.push_back(std::move(function)); }
@@ -177,6 +193,26 @@ bool Loop::RunDeferred() {
   return true;
 }
 
+bool Loop::RunNextPosted() {
+  std::deque<Inbox::Posted>& taken = inbox_->taken;
+  if (taken.empty() && inbox_->has_posted) {
+    const std::lock_guard lock(inbox_->mutex);
+    std::move(inbox_->posted.begin(), inbox_->posted.end(), std::back_inserter(taken));
+    inbox_->posted.clear();
+    inbox_->has_posted = false;
+  }
+  if (taken.empty() || posted_in_a_row_ == kBurstMax) {
+    posted_in_a_row_ = 0;
+    return false;
+  }
+  ++posted_in_a_row_;
+  Inbox::Posted next = std::move(taken.front());
+  taken.pop_front();
+  if (!simulated_) figuring_->lag.Add(clock_.Now() - next.at);
+  next.function();
+  return true;
+}
+
 bool Loop::RunNextTimer() {
   const std::optional<TimePoint> next = NextTimer();
   if (!next || *next > Now()) return false;
@@ -194,7 +230,7 @@ void Loop::Run() {
   }
   figuring_->Begin();
   while (!stopped_) {
-    if (RunNextReady() || RunDeferred() || RunNextTimer()) {
+    if (RunNextReady() || RunDeferred() || RunNextTimer() || RunNextPosted() || RunNextOfContext()) {
       figuring_->NoteShortTurn();
     } else if (Wait()) {
       figuring_->NoteTurn();
@@ -203,24 +239,34 @@ void Loop::Run() {
   stopped_ = false;  // only here: a Stop that comes before Run counts
 }
 
-// Runs a posted function or what a socket brings; waits for it where no coroutine is ready, until the next timer.
+// What a socket has brought, or the beginning of a coroutine.
+bool Loop::RunNextOfContext() {
+  if (context_->poll_one() > 0) return true;
+  burst_ = 0;  // nobody else wants a turn
+  return false;
+}
+
+// Nothing is ready: waits until something is, or the next timer.
 bool Loop::Wait() {
-  if (!ready_.empty()) {
-    if (context_->poll_one() > 0) return true;
-    burst_ = 0;
-    return false;
+  if (!ready_.empty() || !inbox_->taken.empty()) return false;
+  {
+    const std::lock_guard lock(inbox_->mutex);
+    if (!inbox_->posted.empty()) return false;
+    inbox_->asleep = true;
   }
   const std::optional<TimePoint> next = NextTimer();
-  if (!next) return context_->run_one() > 0;
-  return context_->run_one_until(std::chrono::steady_clock::time_point(
-             std::chrono::duration_cast<std::chrono::steady_clock::duration>(next->time_since_epoch()))) > 0;
+  const size_t ran = next ? context_->run_one_until(std::chrono::steady_clock::time_point(
+                                std::chrono::duration_cast<std::chrono::steady_clock::duration>(next->time_since_epoch())))
+                          : context_->run_one();
+  const std::lock_guard lock(inbox_->mutex);
+  inbox_->asleep = false;
+  return ran > 0;
 }
 
 // The same for a simulated clock: false where nothing is ready.
 bool Loop::RunNext() {
-  if (RunNextReady() || RunDeferred() || context_->poll_one() > 0 || RunNextTimer()) return true;
-  burst_ = 0;
-  return RunNextReady();
+  if (RunNextReady() || RunDeferred() || RunNextPosted() || RunNextOfContext() || RunNextTimer()) return true;
+  return RunNextReady() || RunNextPosted();
 }
 
 void Loop::Stop() {
@@ -260,11 +306,14 @@ void Loop::Abandon() {
   // The context's destructor destroys the coroutines that were ready. They must still find it when they let go of
   // things, so it is taken out of reach only afterwards.
   std::shared_ptr<asio::io_context> context;
+  std::vector<Inbox::Posted> posted;
   {
-    const std::lock_guard lock(figuring_->posting);
+    const std::lock_guard lock(inbox_->mutex);
     context.swap(context_);
+    posted.swap(inbox_->posted);
   }
   context.reset();
+  inbox_->taken.clear();
 }
 
 LoopFigures Loop::Figures() const {

@@ -48,7 +48,8 @@ class Loop {
   Clock& clock() const { return clock_; }
   TimePoint Now() const { return clock_.Now(); }
 
-  // Runs `function` on a later turn, in the order posted. Any thread. After Abandon it is dropped.
+  // Runs `function` on a later turn, in the order posted, before what sockets have brought. Any thread. After Abandon it
+  // is dropped.
   void Post(absl::AnyInvocable<void()> function);
 
   // Runs `function` when no coroutine is ready, or those that are have had their turns in a row; before sockets, timers
@@ -108,11 +109,14 @@ class Loop {
  private:
   friend class Event;
   struct Waiter;
+  struct Inbox;
   struct Figuring;
 
   bool RunNextReady();
   bool RunDeferred();
   bool RunNextTimer();
+  bool RunNextPosted();
+  bool RunNextOfContext();
   bool RunNext();
   bool Wait();
   std::optional<TimePoint> NextTimer() const;
@@ -125,6 +129,8 @@ class Loop {
   std::list<Waiter*> ready_;    // those that were notified, to be resumed before anything else
   std::vector<absl::AnyInvocable<void()>> deferred_;
   int burst_ = 0;  // coroutines resumed in a row; below 0: turns that the others may still have
+  int posted_in_a_row_ = 0;
+  std::unique_ptr<Inbox> inbox_;
   std::unique_ptr<Figuring> figuring_;
   std::atomic<bool> stopped_{false};
 };

@@ -22,10 +22,10 @@ Status WrongConfig(std::string_view message) {
 
 // Which calls are one: the same question to the same models, under the same rules for what may be reused and repaired.
 Digest SharedKey(const Alias& alias, const CallContext& context, const CallRequest& request,
-                 const std::optional<Duration>& ttl) {
+                 std::string_view canonical, const std::optional<Duration>& ttl) {
   Digester digester;
   for (const Route& route : alias.routes) digester.AddPart(route.identity).AddPart(route.target->Name());
-  digester.AddPart(CanonicalRequest(request.question));
+  digester.AddPart(canonical);
   digester.AddNumber(static_cast<uint64_t>(request.question.sample_number));
   digester.AddNumber(static_cast<uint64_t>(request.repairs));
   digester.AddNumber(context.look_up ? 1 : 0);
@@ -128,13 +128,14 @@ Task<CallOutcome> Calls::Handle(CallContext context, CallRequest request) {
   }
   std::optional<Duration> ttl = alias->ttl;
   if (context.cache_ttl) ttl = ttl ? std::min(*ttl, *context.cache_ttl) : *context.cache_ttl;
-  const Digest key = SharedKey(*alias, context, request, ttl);
+  std::string canonical = CanonicalRequest(request.question);
+  const Digest key = SharedKey(*alias, context, request, canonical, ttl);
 
   CallWaiter waiter(parts_.loop, context);
   std::shared_ptr<SharedCall> call = table_.Find(key);
   const bool is_new = call == nullptr;
   if (is_new) {
-    call = std::make_shared<SharedCall>(parts_.loop, key, std::move(request), *alias);
+    call = std::make_shared<SharedCall>(parts_.loop, key, std::move(request), std::move(canonical), *alias);
     call->look_up = context.look_up;
     call->ttl = ttl;
     table_.Add(call);

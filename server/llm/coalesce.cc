@@ -39,14 +39,30 @@ void CallTable::WakeAll() {
   for (const auto& [key, call] : calls_) call->changed.NotifyAll();
 }
 
-KeyClaims::KeyClaims(Loop& loop) : loop_(loop), self_(std::make_shared<Owner>(Owner{loop, this})) {}
+KeyClaims::KeyClaims(Loop& loop) : loop_(loop), returned_(std::make_shared<Returned>(loop, this)) {}
+
+KeyClaims::~KeyClaims() { returned_->claims = nullptr; }
 
 KeyClaims::Claim::~Claim() {
-  const std::shared_ptr<Owner> owner = owner_.lock();
-  if (!owner || keys_.empty()) return;
-  // Batches are destroyed by the thread that writes them.
-  owner->loop.Post([owner = owner_, keys = keys_] {
-    if (const std::shared_ptr<Owner> there = owner.lock()) there->claims->Release(keys);
+  const std::shared_ptr<Returned> returned = returned_.lock();
+  if (!returned || keys_.empty()) return;
+  // Batches are destroyed by the thread that writes them, many at a time: one function of the loop takes all their keys.
+  bool is_first;
+  {
+    const std::lock_guard lock(returned->mutex);
+    is_first = returned->keys.empty();
+    returned->keys.insert(returned->keys.end(), keys_.begin(), keys_.end());
+  }
+  if (!is_first) return;
+  returned->loop.Post([returned_to = returned_] {
+    const std::shared_ptr<Returned> there = returned_to.lock();
+    if (!there) return;
+    std::vector<Digest> keys;
+    {
+      const std::lock_guard lock(there->mutex);
+      keys.swap(there->keys);
+    }
+    if (there->claims != nullptr) there->claims->Release(keys);
   });
 }
 
@@ -63,7 +79,7 @@ Task<std::shared_ptr<const KeyClaims::Claim>> KeyClaims::Take(std::vector<Digest
     co_await waited->Wait();
   }
   for (const Digest& key : keys) taken_.emplace(key, nullptr);
-  co_return std::make_shared<const Claim>(self_, std::move(keys));
+  co_return std::make_shared<const Claim>(returned_, std::move(keys));
 }
 
 void KeyClaims::Release(const std::vector<Digest>& keys) {

@@ -8,6 +8,7 @@
 #include <list>
 #include <map>
 #include <memory>
+#include <mutex>
 #include <optional>
 #include <string>
 #include <vector>
@@ -27,25 +28,31 @@ namespace millrace {
 class KeyClaims {
  public:
   explicit KeyClaims(Loop& loop);
+  ~KeyClaims();
   KeyClaims(const KeyClaims&) = delete;
 
-  // What claims know of their KeyClaims, which may be gone: `claims` is for the loop's thread only.
-  struct Owner {
+  // Where claims leave their keys, on any thread, for the loop's to take them back.
+  struct Returned {
+    explicit Returned(Loop& its_loop, KeyClaims* its_claims) : loop(its_loop), claims(its_claims) {}
+
     Loop& loop;
-    KeyClaims* claims;
+    KeyClaims* claims;  // null once it is gone; the loop's thread only
+    std::mutex mutex;
+    std::vector<Digest> keys;  // guarded by mutex
   };
 
   // Some keys, claimed until this is destroyed, on any thread. The loop must outlive the threads that destroy claims.
   class Claim {
    public:
-    Claim(std::weak_ptr<Owner> owner, std::vector<Digest> keys) : owner_(std::move(owner)), keys_(std::move(keys)) {}
+    Claim(std::weak_ptr<Returned> returned, std::vector<Digest> keys)
+        : returned_(std::move(returned)), keys_(std::move(keys)) {}
     Claim(const Claim&) = delete;
     ~Claim();
 
     bool Has(const Digest& key) const;
 
    private:
-    const std::weak_ptr<Owner> owner_;
+    const std::weak_ptr<Returned> returned_;
     const std::vector<Digest> keys_;
   };
 
@@ -56,7 +63,7 @@ class KeyClaims {
   void Release(const std::vector<Digest>& keys);
 
   Loop& loop_;
-  const std::shared_ptr<Owner> self_;
+  const std::shared_ptr<Returned> returned_;
   std::map<Digest, std::shared_ptr<Event>> taken_;  // with who waits for it; null: nobody
 };
 
@@ -70,8 +77,13 @@ struct CallWaiter {
 
 // A call in flight, and who waits for it.
 struct SharedCall {
-  SharedCall(Loop& loop, const Digest& its_key, CallRequest its_request, const Alias& its_alias)
-      : key(its_key), request(std::move(its_request)), alias(its_alias), changed(loop) {}
+  SharedCall(Loop& loop, const Digest& its_key, CallRequest its_request, std::string its_canonical,
+             const Alias& its_alias)
+      : key(its_key),
+        request(std::move(its_request)),
+        canonical(std::move(its_canonical)),
+        alias(its_alias),
+        changed(loop) {}
 
   // Nobody waits: no new attempt is worth starting.
   bool IsAbandoned() const { return waiters.empty(); }
@@ -82,6 +94,7 @@ struct SharedCall {
 
   const Digest key;
   const CallRequest request;
+  const std::string canonical;  // CanonicalRequest of its question
   const Alias& alias;
   bool look_up = true;
   std::optional<Duration> ttl;

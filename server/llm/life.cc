@@ -56,7 +56,7 @@ Task<bool> CallLife::Live() {
     schema_ = *std::move(schema);
   }
 
-  backend::Request question = call_.request.question;
+  Question question{.request = call_.request.question, .canonical = call_.canonical};
   int32_t repairs_left = call_.request.repairs;
   int32_t retry = 0;
   while (true) {
@@ -83,7 +83,8 @@ Task<bool> CallLife::Live() {
     if (verdict.remedy == Remedy::kRepair && repairs_left > 0) {
       --repairs_left;
       retry = 0;
-      question = RepairRequest(std::move(question), given.record.text(), verdict.status);
+      question.request = RepairRequest(std::move(question.request), given.record.text(), verdict.status);
+      question.canonical = CanonicalRequest(question.request);
       continue;
     }
     if (verdict.remedy == Remedy::kAgain && retry + 1 < call_.alias.retry.attempts_max) {
@@ -99,11 +100,10 @@ Task<bool> CallLife::Live() {
   }
 }
 
-Task<CallLife::Step> CallLife::Ask(const backend::Request& question, int32_t retry, Given& given) {
-  const std::string canonical = CanonicalRequest(question);
+Task<CallLife::Step> CallLife::Ask(const Question& question, int32_t retry, Given& given) {
   std::vector<Digest> keys;
   for (const Route& route : call_.alias.routes) {
-    keys.push_back(CallKey(route.identity, canonical, question.sample_number, retry));
+    keys.push_back(CallKey(route.identity, question.canonical, question.request.sample_number, retry));
   }
   if (first_keys_.empty()) first_keys_ = keys;
   call_.progress.totals.set_calls(call_.progress.totals.calls() + 1);
@@ -119,7 +119,7 @@ Task<CallLife::Step> CallLife::Ask(const backend::Request& question, int32_t ret
   Step step = co_await LookUp(question, keys, given, is_given);
   if (step == Step::kGiven && !is_given) {
     storage::v1::QuestionRecord record;
-    record.set_request(canonical);
+    record.set_request(question.canonical);
     record.set_model(call_.alias.name);
     while (true) {
       const std::optional<size_t> route = co_await Bind();
@@ -135,7 +135,7 @@ Task<CallLife::Step> CallLife::Ask(const backend::Request& question, int32_t ret
       const Digest& key = keys[*route];
       call_.progress.AddQuestion(key, record);
       call_.progress.AddKey(key);
-      backend::Request bound = question;
+      backend::Request bound = question.request;
       const Target& target = *call_.alias.routes[*route].target;
       bound.model = target.model;
       if (!bound.output_schema.empty() && target.entry->backend->manifest().kind != "local") {
@@ -162,7 +162,7 @@ Task<CallLife::Step> CallLife::Ask(const backend::Request& question, int32_t ret
   co_return step;
 }
 
-Task<CallLife::Step> CallLife::LookUp(const backend::Request& question, const std::vector<Digest>& keys, Given& given,
+Task<CallLife::Step> CallLife::LookUp(const Question& question, const std::vector<Digest>& keys, Given& given,
                                       bool& is_given) {
   if (call_.IsAbandoned()) co_return Step::kAbandoned;
   std::vector<Digest> wanted;
@@ -200,7 +200,7 @@ Task<CallLife::Step> CallLife::LookUp(const backend::Request& question, const st
     call_.progress.AddPending(wanted[i]);
     if (!is_answered) continue;
 
-    backend::Request bound = question;
+    backend::Request bound = question.request;
     bound.model = route.target->model;
     AttemptResult result = backend::Failure();
     if (raw.size() <= kInlineBytesMax) {
@@ -226,7 +226,7 @@ Task<CallLife::Step> CallLife::LookUp(const backend::Request& question, const st
       NoteBad(routes[i], wanted[i], kBadResponse, given);
     }
     storage::v1::QuestionRecord record;
-    record.set_request(CanonicalRequest(question));
+    record.set_request(question.canonical);
     record.set_model(call_.alias.name);
     call_.progress.AddQuestion(wanted[i], record);
     is_given = true;

@@ -60,10 +60,15 @@ class CallLife {
     bool from_memory = false;  // found, and not by taking over an attempt
   };
   enum class Step { kGiven, kEnded, kAbandoned };
+  // What is asked now: at first the request, later its repairs.
+  struct Question {
+    backend::Request request;
+    std::string canonical;  // CanonicalRequest of it
+  };
 
-  Task<Step> Ask(const backend::Request& question, int32_t retry, Given& given);
+  Task<Step> Ask(const Question& question, int32_t retry, Given& given);
   // Answers and attempts that are there already; `is_given` where they gave one.
-  Task<Step> LookUp(const backend::Request& question, const std::vector<Digest>& keys, Given& given, bool& is_given);
+  Task<Step> LookUp(const Question& question, const std::vector<Digest>& keys, Given& given, bool& is_given);
   void TakeOver(const Digest& key, storage::v1::AttemptRecord pending);
   // A slot of the best target that may be tried now; nothing where nobody waits any more, or the server drains.
   Task<std::optional<size_t>> Bind();

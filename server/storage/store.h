@@ -4,6 +4,7 @@
 #pragma once
 
 #include <cstdint>
+#include <iterator>
 #include <memory>
 #include <optional>
 #include <string>
@@ -16,30 +17,42 @@
 
 namespace millrace {
 
-// Changes that are committed all or none. Later ones to the same key win.
+// Changes that are committed all or none. Later ones to the same key win. Copies share what they hold until one of them
+// is changed, which none is after a copy went to the store: one that is kept for another try costs nothing.
 class WriteBatch {
  public:
   void Put(std::string key, std::string value) {
-    bytes_ += key.size() + value.size();
-    changes_.push_back({std::move(key), std::move(value), Kind::kPut});
+    Body& own = Own();
+    own.bytes += key.size() + value.size();
+    own.changes.push_back({std::move(key), std::move(value), Kind::kPut});
   }
   void Delete(std::string key) {
-    bytes_ += key.size();
-    changes_.push_back({std::move(key), {}, Kind::kDelete});
+    Body& own = Own();
+    own.bytes += key.size();
+    own.changes.push_back({std::move(key), {}, Kind::kDelete});
   }
   // Deletes every key in [begin, end).
   void DeleteRange(std::string begin, std::string end) {
-    changes_.push_back({std::move(begin), std::move(end), Kind::kDeleteRange});
+    Own().changes.push_back({std::move(begin), std::move(end), Kind::kDeleteRange});
   }
   // Appends the changes of `other`.
   void Append(WriteBatch other) {
-    bytes_ += other.bytes_;
-    for (Change& change : other.changes_) changes_.push_back(std::move(change));
-    for (auto& kept : other.kept_) kept_.push_back(std::move(kept));
+    if (!other.body_) return;
+    if (!body_) {
+      body_ = std::move(other.body_);
+      return;
+    }
+    Body& own = Own();
+    Body& more = other.Own();
+    own.bytes += more.bytes;
+    own.changes.insert(own.changes.end(), std::make_move_iterator(more.changes.begin()),
+                       std::make_move_iterator(more.changes.end()));
+    own.kept.insert(own.kept.end(), std::make_move_iterator(more.kept.begin()),
+                    std::make_move_iterator(more.kept.end()));
   }
   // Keeps something until the batch and all copies of it are gone, which is when it is committed or given up. Its
   // destructor may run on any thread.
-  void Keep(std::shared_ptr<const void> kept) { kept_.push_back(std::move(kept)); }
+  void Keep(std::shared_ptr<const void> kept) { Own().kept.push_back(std::move(kept)); }
 
   enum class Kind { kPut, kDelete, kDeleteRange };
   struct Change {
@@ -47,14 +60,30 @@ class WriteBatch {
     std::string value;  // of a range: its end
     Kind kind;
   };
-  const std::vector<Change>& changes() const { return changes_; }
-  bool empty() const { return changes_.empty(); }
-  size_t bytes() const { return bytes_; }
+  const std::vector<Change>& changes() const {
+    static const std::vector<Change> kNone;
+    return body_ ? body_->changes : kNone;
+  }
+  bool empty() const { return changes().empty(); }
+  size_t bytes() const { return body_ ? body_->bytes : 0; }
 
  private:
-  std::vector<Change> changes_;
-  std::vector<std::shared_ptr<const void>> kept_;
-  size_t bytes_ = 0;
+  struct Body {
+    std::vector<Change> changes;
+    std::vector<std::shared_ptr<const void>> kept;
+    size_t bytes = 0;
+  };
+
+  Body& Own() {
+    if (!body_) {
+      body_ = std::make_shared<Body>();
+    } else if (body_.use_count() > 1) {
+      body_ = std::make_shared<Body>(*body_);
+    }
+    return *body_;
+  }
+
+  std::shared_ptr<Body> body_;  // null: empty
 };
 
 // One entry of a scan.
