@@ -47,17 +47,14 @@ StatusOr<std::string> ReadFile(const std::string& path) {
 // A server that has just been started listens a moment later.
 constexpr std::chrono::seconds kListensWithin(1);
 
-// A server that is starting is waited for, and one that can't be reached is tried a second and a third time: it may
-// just have begun to listen. What is wrong after that is told by the command's own call.
-void AwaitServing(client::Client& client) {
-  const auto patience = std::chrono::steady_clock::now() + std::chrono::seconds(30);
-  for (int unreached = 0; unreached < 3 && std::chrono::steady_clock::now() < patience;) {
-    const Status status = client.GetStatus({}).status();
-    const bool starts = ReasonOf(status) == "STORE_UNAVAILABLE";
-    const bool is_passing =
-        status.code() == absl::StatusCode::kUnavailable || status.code() == absl::StatusCode::kInternal;
-    if (status.ok() || (!starts && (!is_passing || ReasonOf(status) == "DRAINING"))) return;
-    if (!starts) ++unreached;
+constexpr std::chrono::seconds kOpensWithin(30);
+
+// A server that listens already but has yet to open its store is waited for. What else is wrong is told by the
+// command's own call.
+void AwaitStore(client::Client& client) {
+  const auto patience = std::chrono::steady_clock::now() + kOpensWithin;
+  while (ReasonOf(client.GetStatus({}).status()) == "STORE_UNAVAILABLE" &&
+         std::chrono::steady_clock::now() < patience) {
     std::this_thread::sleep_for(std::chrono::milliseconds(100));
   }
 }
@@ -68,13 +65,13 @@ StatusOr<client::Client*> Session::Connect() {
   if (client_) return client_.get();
   if (!server.empty() && !local) {
     client_ = client::Client::Dial(server, kListensWithin);
-    AwaitServing(*client_);
+    AwaitStore(*client_);
     return client_.get();
   }
   MR_ASSIGN_OR_RETURN(holder_, client::Holder::Open(data_dir, config));
   std::cerr << holder_->description() << "\n";
-  client_ = client::Client::Dial(holder_->target());
-  AwaitServing(*client_);
+  client_ = client::Client::Dial(holder_->target(), kListensWithin);
+  AwaitStore(*client_);
   return client_.get();
 }
 

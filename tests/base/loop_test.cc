@@ -3,7 +3,12 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/post.hpp>
 #include <functional>
+#include <future>
+#include <string>
+#include <thread>
 #include <vector>
 
 #include "server/base/pool.h"
@@ -115,6 +120,52 @@ TEST(LoopTest, TheTurnsOfPostedFunctionsAreLeftToCoroutinesToo) {
   const LoopFigures figures = loop.Figures();
   EXPECT_GE(figures.handlers, 1000u);
   EXPECT_GT(figures.handler_cpu_p50.count(), 0);
+}
+
+TEST(LoopTest, WhatWasPostedGoesBeforeSocketsAndLeavesThemTurns) {
+  SimulatedClock clock;
+  Loop loop(clock);
+  std::string log;
+  boost::asio::post(loop.context(), [&] { log += 's'; });  // as a socket's handler comes
+  for (int i = 0; i < 20; ++i) loop.Post([&] { log += 'p'; });
+  loop.RunReady();
+  EXPECT_EQ(log, std::string(16, 'p') + "s" + std::string(4, 'p'));
+}
+
+TEST(LoopTest, OtherThreadsWakeALoopThatWaits) {
+  SystemClock clock;
+  Loop loop(clock);
+  constexpr int kThreads = 4;
+  constexpr int kEach = 2000;
+  int ran = 0;
+  std::vector<std::thread> threads;
+  for (int i = 0; i < kThreads; ++i) {
+    threads.emplace_back([&] {
+      // One at a time, each of which finds the loop waiting or about to wait.
+      for (int n = 0; n < kEach; ++n) {
+        std::promise<void> done;
+        loop.Post([&] {
+          if (++ran == kThreads * kEach) loop.Stop();
+          done.set_value();
+        });
+        done.get_future().wait();
+      }
+    });
+  }
+  loop.Run();
+  for (std::thread& thread : threads) thread.join();
+  EXPECT_EQ(ran, kThreads * kEach);
+}
+
+TEST(LoopTest, WhatIsPostedAfterAbandonIsDropped) {
+  SimulatedClock clock;
+  Loop loop(clock);
+  const auto held = std::make_shared<int>();
+  loop.Post([held] { ADD_FAILURE() << "run after Abandon"; });
+  loop.Abandon();
+  EXPECT_EQ(held.use_count(), 1);
+  loop.Post([held] { ADD_FAILURE() << "run after Abandon"; });
+  EXPECT_EQ(held.use_count(), 1);
 }
 
 TEST(LoopTest, AbandonDestroysWhatIsSuspendedWhileItsWorldStillLives) {
