@@ -23,6 +23,8 @@ namespace asio = boost::asio;
 // Coroutines that are ready go first, so that what one event began comes to its end before the next is looked at. After
 // so many in a row, timers, posted functions and sockets have as many turns; so many posted functions, then a socket.
 constexpr int kBurstMax = 16;
+// A coroutine that yields to all has its turn after so many of others at the latest.
+constexpr int kPassedOverMax = 64;
 // Turns that took less are not measured more exactly.
 constexpr Duration kShortTurn = std::chrono::microseconds(100);
 
@@ -149,8 +151,12 @@ Task<void> Loop::SleepUntil(TimePoint time) {
   co_await never.WaitUntil(time);
 }
 
-Task<void> Loop::Yield() {
-  auto initiation = [this](auto handler) { ready_.push_back(new Waiter(std::move(handler))); };
+Task<void> Loop::Yield() { return WaitIn(ready_); }
+
+Task<void> Loop::YieldToAll() { return WaitIn(patient_); }
+
+Task<void> Loop::WaitIn(std::list<Waiter*>& turns) {
+  auto initiation = [&turns](auto handler) { turns.push_back(new Waiter(std::move(handler))); };
   co_await asio::async_initiate<decltype(asio::use_awaitable), void(bool)>(std::move(initiation), asio::use_awaitable);
 }
 
@@ -181,6 +187,15 @@ bool Loop::RunNextReady() {
   if (burst_++ < 0) return false;
   const std::unique_ptr<Waiter> waiter(ready_.front());
   ready_.pop_front();
+  std::move(waiter->handler)(true);
+  return true;
+}
+
+bool Loop::RunNextPatient() {
+  passed_over_ = 0;
+  if (patient_.empty()) return false;
+  const std::unique_ptr<Waiter> waiter(patient_.front());
+  patient_.pop_front();
   std::move(waiter->handler)(true);
   return true;
 }
@@ -230,7 +245,8 @@ void Loop::Run() {
   }
   figuring_->Begin();
   while (!stopped_) {
-    if (RunNextReady() || RunDeferred() || RunNextTimer() || RunNextPosted() || RunNextOfContext()) {
+    if ((++passed_over_ > kPassedOverMax && RunNextPatient()) || RunNextReady() || RunDeferred() || RunNextTimer() ||
+        RunNextPosted() || RunNextOfContext() || RunNextPatient()) {
       figuring_->NoteShortTurn();
     } else if (Wait()) {
       figuring_->NoteTurn();
@@ -265,8 +281,8 @@ bool Loop::Wait() {
 
 // The same for a simulated clock: false where nothing is ready.
 bool Loop::RunNext() {
-  if (RunNextReady() || RunDeferred() || RunNextPosted() || RunNextOfContext() || RunNextTimer()) return true;
-  return RunNextReady() || RunNextPosted();
+  return (++passed_over_ > kPassedOverMax && RunNextPatient()) || RunNextReady() || RunDeferred() || RunNextPosted() ||
+         RunNextOfContext() || RunNextTimer() || RunNextReady() || RunNextPosted() || RunNextPatient();
 }
 
 void Loop::Stop() {
@@ -291,7 +307,7 @@ void Loop::RunReady() {
 
 void Loop::Abandon() {
   if (!context_) return;
-  for (std::list<Waiter*>* waiters : {&waiters_, &ready_}) {
+  for (std::list<Waiter*>* waiters : {&waiters_, &ready_, &patient_}) {
     while (!waiters->empty()) {
       const std::unique_ptr<Waiter> waiter(waiters->front());
       waiters->pop_front();
