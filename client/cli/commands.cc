@@ -47,16 +47,30 @@ StatusOr<std::string> ReadFile(const std::string& path) {
 // A server that has just been started listens a moment later.
 constexpr std::chrono::seconds kListensWithin(1);
 
-constexpr std::chrono::seconds kOpensWithin(30);
+constexpr std::chrono::seconds kRecoversWithin(30);
 
-// A server that listens already but has yet to open its store is waited for. What else is wrong is told by the
-// command's own call.
-void AwaitStore(client::Client& client) {
-  const auto patience = std::chrono::steady_clock::now() + kOpensWithin;
-  while (ReasonOf(client.GetStatus({}).status()) == "STORE_UNAVAILABLE" &&
-         std::chrono::steady_clock::now() < patience) {
+// A server that is still recovering its runs is waited for. What it then says.
+Status AwaitRecovery(client::Client& client) {
+  const auto patience = std::chrono::steady_clock::now() + kRecoversWithin;
+  while (true) {
+    const Status status = client.GetStatus({}).status();
+    if (ReasonOf(status) != "STORE_UNAVAILABLE" || std::chrono::steady_clock::now() >= patience) return status;
     std::this_thread::sleep_for(std::chrono::milliseconds(100));
   }
+}
+
+// A client of the server there. One that goes as it is reached is dialled once more: its successor may listen already.
+// What is wrong after that is told by the command's own call.
+std::unique_ptr<client::Client> Reach(const std::string& target) {
+  const auto patience = std::chrono::steady_clock::now() + kListensWithin;
+  std::unique_ptr<client::Client> client = client::Client::Dial(target, kListensWithin);
+  const Status status = AwaitRecovery(*client);
+  const bool has_gone = ReasonOf(status).empty() && (status.code() == absl::StatusCode::kUnavailable ||
+                                                     status.code() == absl::StatusCode::kInternal);
+  if (!has_gone || std::chrono::steady_clock::now() >= patience) return client;
+  client = client::Client::Dial(target, kListensWithin);
+  (void)AwaitRecovery(*client);
+  return client;
 }
 
 }  // namespace
@@ -64,14 +78,12 @@ void AwaitStore(client::Client& client) {
 StatusOr<client::Client*> Session::Connect() {
   if (client_) return client_.get();
   if (!server.empty() && !local) {
-    client_ = client::Client::Dial(server, kListensWithin);
-    AwaitStore(*client_);
+    client_ = Reach(server);
     return client_.get();
   }
   MR_ASSIGN_OR_RETURN(holder_, client::Holder::Open(data_dir, config));
   std::cerr << holder_->description() << "\n";
-  client_ = client::Client::Dial(holder_->target(), kListensWithin);
-  AwaitStore(*client_);
+  client_ = Reach(holder_->target());
   return client_.get();
 }
 

@@ -1,4 +1,4 @@
-// Counts of durations in buckets that grow by a 32nd of their power of two: quantiles to within 3%, in fixed memory.
+// Counts of durations in buckets of a 32nd of their power of two: quantiles up to 1/32 too large, in fixed memory.
 #pragma once
 
 #include <algorithm>

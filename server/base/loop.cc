@@ -23,8 +23,6 @@ namespace asio = boost::asio;
 // Coroutines that are ready go first, so that what one event began comes to its end before the next is looked at. After
 // so many in a row, timers, posted functions and sockets have as many turns; so many posted functions, then a socket.
 constexpr int kBurstMax = 16;
-// A coroutine that yields to all has its turn after so many of others at the latest.
-constexpr int kPassedOverMax = 64;
 // Turns that took less are not measured more exactly.
 constexpr Duration kShortTurn = std::chrono::microseconds(100);
 
@@ -56,7 +54,7 @@ struct Loop::Inbox {
     absl::AnyInvocable<void()> function;
   };
 
-  std::mutex mutex;  // the context is there while it is held
+  std::mutex mutex;            // the context is there while it is held
   std::vector<Posted> posted;  // guarded by mutex
   bool asleep = false;         // guarded by mutex: the loop waits for sockets, and must be woken
   std::atomic<bool> has_posted{false};
@@ -151,12 +149,8 @@ Task<void> Loop::SleepUntil(TimePoint time) {
   co_await never.WaitUntil(time);
 }
 
-Task<void> Loop::Yield() { return WaitIn(ready_); }
-
-Task<void> Loop::YieldToAll() { return WaitIn(patient_); }
-
-Task<void> Loop::WaitIn(std::list<Waiter*>& turns) {
-  auto initiation = [&turns](auto handler) { turns.push_back(new Waiter(std::move(handler))); };
+Task<void> Loop::Yield() {
+  auto initiation = [this](auto handler) { ready_.push_back(new Waiter(std::move(handler))); };
   co_await asio::async_initiate<decltype(asio::use_awaitable), void(bool)>(std::move(initiation), asio::use_awaitable);
 }
 
@@ -187,15 +181,6 @@ bool Loop::RunNextReady() {
   if (burst_++ < 0) return false;
   const std::unique_ptr<Waiter> waiter(ready_.front());
   ready_.pop_front();
-  std::move(waiter->handler)(true);
-  return true;
-}
-
-bool Loop::RunNextPatient() {
-  passed_over_ = 0;
-  if (patient_.empty()) return false;
-  const std::unique_ptr<Waiter> waiter(patient_.front());
-  patient_.pop_front();
   std::move(waiter->handler)(true);
   return true;
 }
@@ -245,8 +230,7 @@ void Loop::Run() {
   }
   figuring_->Begin();
   while (!stopped_) {
-    if ((++passed_over_ > kPassedOverMax && RunNextPatient()) || RunNextReady() || RunDeferred() || RunNextTimer() ||
-        RunNextPosted() || RunNextOfContext() || RunNextPatient()) {
+    if (RunNextReady() || RunDeferred() || RunNextTimer() || RunNextPosted() || RunNextOfContext()) {
       figuring_->NoteShortTurn();
     } else if (Wait()) {
       figuring_->NoteTurn();
@@ -258,7 +242,7 @@ void Loop::Run() {
 // What a socket has brought, or the beginning of a coroutine.
 bool Loop::RunNextOfContext() {
   if (context_->poll_one() > 0) return true;
-  burst_ = 0;  // nobody else wants a turn
+  if (inbox_->taken.empty()) burst_ = 0;  // nobody else wants a turn
   return false;
 }
 
@@ -271,9 +255,10 @@ bool Loop::Wait() {
     inbox_->asleep = true;
   }
   const std::optional<TimePoint> next = NextTimer();
-  const size_t ran = next ? context_->run_one_until(std::chrono::steady_clock::time_point(
-                                std::chrono::duration_cast<std::chrono::steady_clock::duration>(next->time_since_epoch())))
-                          : context_->run_one();
+  const size_t ran =
+      next ? context_->run_one_until(std::chrono::steady_clock::time_point(
+                 std::chrono::duration_cast<std::chrono::steady_clock::duration>(next->time_since_epoch())))
+           : context_->run_one();
   const std::lock_guard lock(inbox_->mutex);
   inbox_->asleep = false;
   return ran > 0;
@@ -281,8 +266,8 @@ bool Loop::Wait() {
 
 // The same for a simulated clock: false where nothing is ready.
 bool Loop::RunNext() {
-  return (++passed_over_ > kPassedOverMax && RunNextPatient()) || RunNextReady() || RunDeferred() || RunNextPosted() ||
-         RunNextOfContext() || RunNextTimer() || RunNextReady() || RunNextPosted() || RunNextPatient();
+  return RunNextReady() || RunDeferred() || RunNextPosted() || RunNextOfContext() || RunNextTimer() || RunNextReady() ||
+         RunNextPosted();
 }
 
 void Loop::Stop() {
@@ -307,7 +292,7 @@ void Loop::RunReady() {
 
 void Loop::Abandon() {
   if (!context_) return;
-  for (std::list<Waiter*>* waiters : {&waiters_, &ready_, &patient_}) {
+  for (std::list<Waiter*>* waiters : {&waiters_, &ready_}) {
     while (!waiters->empty()) {
       const std::unique_ptr<Waiter> waiter(waiters->front());
       waiters->pop_front();
@@ -328,8 +313,9 @@ void Loop::Abandon() {
     context.swap(context_);
     posted.swap(inbox_->posted);
   }
-  context.reset();
+  posted.clear();
   inbox_->taken.clear();
+  context.reset();
 }
 
 LoopFigures Loop::Figures() const {

@@ -30,7 +30,7 @@ struct LoopFigures {
   Duration handler_cpu_p50{};   // CPU time of one handler, median
   Duration handler_cpu_p999{};  // 99.9th percentile
   Duration handler_cpu_max{};   // the longest
-  Duration lag_p50{};           // how late a timer or posted function ran, median
+  Duration lag_p50{};           // how late a timer or posted function (no socket's) ran, median
   Duration lag_p999{};          // 99.9th percentile
   Duration cpu{};               // CPU time of all handlers
 };
@@ -64,9 +64,6 @@ class Loop {
   Task<void> Sleep(Duration duration) { return SleepUntil(Now() + duration); }
   // Lets every other coroutine that was notified, or has yielded, have a turn.
   Task<void> Yield();
-  // The same, and what timers, sockets and other threads have brought goes first as well, for some turns: for work that
-  // nothing else waits for.
-  Task<void> YieldToAll();
 
   struct TimerTable;
 
@@ -120,8 +117,6 @@ class Loop {
   bool RunNextTimer();
   bool RunNextPosted();
   bool RunNextOfContext();
-  bool RunNextPatient();
-  Task<void> WaitIn(std::list<Waiter*>& turns);
   bool RunNext();
   bool Wait();
   std::optional<TimePoint> NextTimer() const;
@@ -132,8 +127,6 @@ class Loop {
   std::shared_ptr<TimerTable> timers_;
   std::list<Waiter*> waiters_;  // every suspended Event wait, for Abandon
   std::list<Waiter*> ready_;    // those that were notified, to be resumed before anything else
-  std::list<Waiter*> patient_;  // those that let everybody else go first
-  int passed_over_ = 0;         // turns of others since one of them had one
   std::vector<absl::AnyInvocable<void()>> deferred_;
   int burst_ = 0;  // coroutines resumed in a row; below 0: turns that the others may still have
   int posted_in_a_row_ = 0;

@@ -119,9 +119,6 @@ Task<void> AttemptRecorder::Answered(int http_status, std::string raw) {
     batch = co_await Compute(parts_.loop, parts_.pool, std::move(encode));
   }
   co_await CommitFirmly(parts_.loop, parts_.store, std::move(batch), Urgency::kDurable);
-  // What becomes of it can wait; slots that stand empty can't. It counts as being stored meanwhile, which is the limit of
-  // how many may wait.
-  co_await parts_.loop.YieldToAll();
   --target_.storing;
   target_.stored.NotifyOne();
 }

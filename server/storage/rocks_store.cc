@@ -156,19 +156,21 @@ class RocksStore final : public Store {
   std::shared_ptr<Read> Enqueue(std::vector<std::string> keys) {
     auto read = std::make_shared<Read>(loop_, std::move(keys));
     reads_.push_back(read);
-    if (!start_posted_ && reads_running_.size() < kReadsRunningMax) {
-      // On a later turn: whoever else is ready now reads with it.
-      start_posted_ = true;
-      const std::weak_ptr<RocksStore*> self = self_;
-      loop_.Post([self] {
-        if (const auto store = self.lock()) (*store)->StartReads();
-      });
+    if (!starts_reads_ && reads_running_.size() < kReadsRunningMax) {
+      // On a later turn: whoever else is ready, or just beginning, reads with it.
+      starts_reads_ = true;
+      loop_.Spawn(StartReadsOf(self_));
     }
     return read;
   }
 
+  static Task<void> StartReadsOf(std::weak_ptr<RocksStore*> self) {
+    if (const auto store = self.lock()) (*store)->StartReads();
+    co_return;
+  }
+
   void StartReads() {
-    start_posted_ = false;
+    starts_reads_ = false;
     while (!reads_.empty() && reads_running_.size() < kReadsRunningMax) StartLookup();
   }
 
@@ -216,7 +218,7 @@ class RocksStore final : public Store {
   std::deque<std::shared_ptr<Read>> reads_;                  // not yet begun
   std::map<uint64_t, std::vector<std::shared_ptr<Read>>> reads_running_;
   uint64_t lookups_ = 0;
-  bool start_posted_ = false;
+  bool starts_reads_ = false;
   std::shared_ptr<RocksStore*> self_;  // what posted functions ask whether the store is still there
   std::unique_ptr<Writer> writer_;
 };

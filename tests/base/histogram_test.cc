@@ -5,7 +5,12 @@
 namespace millrace {
 namespace {
 
-TEST(HistogramTest, QuantilesAreWithinThreePercent) {
+TEST(HistogramTest, QuantilesAreUpToA32ndTooLarge) {
+  Histogram one;
+  one.Add(Duration(1 << 20));
+  one.Add(Duration::max());
+  EXPECT_EQ(one.Quantile(0.5), Duration((1 << 20) / 32 * 33));
+
   Histogram histogram;
   for (int i = 1; i <= 100000; ++i) histogram.Add(Duration(i * 10));
   EXPECT_EQ(histogram.count(), 100000u);

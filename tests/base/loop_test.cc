@@ -132,42 +132,6 @@ TEST(LoopTest, WhatWasPostedGoesBeforeSocketsAndLeavesThemTurns) {
   EXPECT_EQ(log, std::string(16, 'p') + "s" + std::string(4, 'p'));
 }
 
-TEST(LoopTest, WhoYieldsToAllLetsTimersSocketsAndPostedFunctionsGoFirst) {
-  SimulatedClock clock;
-  Loop loop(clock);
-  std::vector<std::string> log;
-  const auto patient = [](Loop& loop, std::vector<std::string>& log, Loop::Timer& timer) -> Task<void> {
-    loop.Post([&] { log.push_back("posted"); });
-    boost::asio::post(loop.context(), [&] { log.push_back("socket"); });
-    timer = loop.CallAt(loop.Now(), [&] { log.push_back("timer"); });
-    co_await loop.YieldToAll();
-    log.push_back("patient");
-  };
-  Loop::Timer timer;
-  loop.Spawn(patient(loop, log, timer));
-  loop.RunReady();
-  EXPECT_THAT(log, testing::ElementsAre("posted", "socket", "timer", "patient"));
-}
-
-TEST(LoopTest, WhoYieldsToAllHasATurnEvenWhereOthersAreAlwaysReady) {
-  SimulatedClock clock;
-  Loop loop(clock);
-  bool done = false;
-  int turns = 0;
-  const auto busy = [](Loop& loop, const bool& done, int& turns) -> Task<void> {
-    while (!done && ++turns < 100'000) co_await loop.Yield();
-  };
-  const auto patient = [](Loop& loop, bool& done) -> Task<void> {
-    for (int i = 0; i < 10; ++i) co_await loop.YieldToAll();
-    done = true;
-  };
-  loop.Spawn(busy(loop, done, turns));
-  loop.Spawn(patient(loop, done));
-  loop.RunReady();
-  EXPECT_TRUE(done);
-  EXPECT_LT(turns, 2000);
-}
-
 TEST(LoopTest, OtherThreadsWakeALoopThatWaits) {
   SystemClock clock;
   Loop loop(clock);

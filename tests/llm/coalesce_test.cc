@@ -30,7 +30,7 @@ class KeyClaimsTest : public testing::Test {
   std::vector<ClaimPtr> held_;
 };
 
-TEST_F(KeyClaimsTest, ClaimsThatAnotherThreadLetsGoOfComeBackTogether) {
+TEST_F(KeyClaimsTest, ClaimsThatAnotherThreadLetsGoOfComeBack) {
   for (const char* key : {"a", "b", "c"}) Ask(key, key);
   for (const char* key : {"a", "b", "c"}) Ask(std::string(key) + " again", key);
   loop_.RunReady();
