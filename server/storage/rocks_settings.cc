@@ -29,6 +29,11 @@ rocksdb::BlockBasedTableOptions TableSettings() {
   table.cache_index_and_filter_blocks = true;
   table.cache_index_and_filter_blocks_with_high_priority = true;
   table.pin_l0_filter_and_index_blocks_in_cache = true;
+  // What a table's making and its reader take counts against it too.
+  for (const auto role :
+       {rocksdb::CacheEntryRole::kFilterConstruction, rocksdb::CacheEntryRole::kBlockBasedTableReader}) {
+    table.cache_usage_options.options_overrides[role].charged = rocksdb::CacheEntryRoleOptions::Decision::kEnabled;
+  }
   table.filter_policy.reset(rocksdb::NewBloomFilterPolicy(10));
   table.block_size = 8 * 1024;
   table.format_version = 5;
@@ -50,11 +55,13 @@ rocksdb::Options RocksSettings() {
   options.max_bgerror_resume_count = 0;         // errors end in a reopening of ours
   options.use_fsync = false;                    // fdatasync: the sizes of logs are synced with it
 
-  // Size. Three memtables of 16 MiB (one filled, two written out), and logs that a restart replays in well under a
+  // Size. Three memtables of 8 MiB (one filled, two written out), and logs that a restart replays in well under a
   // second.
-  options.write_buffer_size = 16 * kMiB;
+  options.write_buffer_size = 8 * kMiB;
   options.max_write_buffer_number = 3;
   options.max_total_wal_size = 48 * kMiB;
+  options.target_file_size_base = 16 * kMiB;  // a table's filter and index are in memory while it is written
+  options.target_file_size_multiplier = 2;
   options.bytes_per_sync = 1 * kMiB;  // writes of compactions come evenly and do not delay the log's syncs
   options.max_background_jobs = 2;
   options.level_compaction_dynamic_level_bytes = true;

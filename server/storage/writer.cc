@@ -15,7 +15,7 @@ namespace {
 using std::chrono_literals::operator""ms;
 using std::chrono_literals::operator""s;
 
-// Large enough to share a sync among all that piles up, small enough beside a memtable of 16 MiB.
+// Large enough to share a sync among all that piles up, small enough beside a memtable of 8 MiB.
 constexpr size_t kGroupBytesMax = size_t{4} << 20;
 // The disk is looked at so often, and whenever so much was written.
 constexpr Duration kWatchEvery = 1s;

@@ -467,7 +467,8 @@ TEST(RocksStoreTest, RunsWithTheSettingsThatItsPromisesNeed) {
     EXPECT_FALSE(database.allow_mmap_writes);
     EXPECT_EQ(database.max_bgerror_resume_count, 0);
     EXPECT_EQ(database.max_total_wal_size, 48u << 20);
-    EXPECT_EQ(family.write_buffer_size, 16u << 20);
+    EXPECT_EQ(family.write_buffer_size, 8u << 20);
+    EXPECT_EQ(family.target_file_size_base, 16u << 20);
     EXPECT_EQ(family.max_write_buffer_number, 3);
     EXPECT_FALSE(family.disable_auto_compactions);
   }
