@@ -33,7 +33,7 @@ class KeyClaims {
 
   // Where claims leave their keys, on any thread, for the loop's to take them back.
   struct Returned {
-    explicit Returned(Loop& its_loop, KeyClaims* its_claims) : loop(its_loop), claims(its_claims) {}
+    Returned(Loop& its_loop, KeyClaims* its_claims) : loop(its_loop), claims(its_claims) {}
 
     Loop& loop;
     KeyClaims* claims;  // null once it is gone; the loop's thread only

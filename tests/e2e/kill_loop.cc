@@ -13,7 +13,6 @@
 #include <chrono>
 #include <iostream>
 #include <stdexcept>
-#include <thread>
 
 #include "client/lib/client.h"
 #include "server/base/random.h"
@@ -146,7 +145,7 @@ bool KillLoop::Strike(Process& server, int life) {
   const size_t before = ledger_.requests().size();
   const auto begin = SteadyClock::now();
   while (ledger_.requests().size() == before) {
-    std::this_thread::sleep_for(2ms);
+    ledger_.AwaitChange(1s);
     ledger_.Read(life);
     if (SteadyClock::now() - begin < 20s) continue;
     v1::GetRunRequest request;
@@ -158,8 +157,10 @@ bool KillLoop::Strike(Process& server, int life) {
                                          response.ok() ? response->run().DebugString() : response.status().ToString(),
                                          server.Wait().err));
   }
-  std::this_thread::sleep_for(
-      std::chrono::microseconds(random_.Below(static_cast<uint64_t>(options_.kill_ms) * 1000 + 1)));
+  const std::chrono::microseconds lives(random_.Below(static_cast<uint64_t>(options_.kill_ms) * 1000 + 1));
+  if (server.EndsWithin(lives)) {
+    throw std::runtime_error(fmt::format("life {}: the server ended by itself\n{}", life, server.Wait().err));
+  }
   server.Signal(SIGKILL);
   server.Wait();
   return true;
@@ -170,7 +171,7 @@ bool KillLoop::Strike(Process& server, int life) {
 Moment KillLoop::Look(int life) {
   const auto patience = SteadyClock::now() + 10s;
   do {
-    std::this_thread::sleep_for(2ms);
+    ledger_.AwaitChange(1s);
     ledger_.Read(life);
   } while (!ledger_.quiet() && SteadyClock::now() < patience);
   return ReadAttemptsOnDisk(workspace_.path() / "data");

@@ -12,6 +12,8 @@
 #include <fstream>
 #include <sstream>
 
+#include "tests/base/child.h"
+
 namespace millrace {
 
 Process::Process(const std::vector<std::string>& command, const ProcessOptions& options) {
@@ -51,6 +53,8 @@ Process::~Process() {
 }
 
 void Process::Signal(int signal) const { kill(pid_, signal); }
+
+bool Process::EndsWithin(std::chrono::nanoseconds limit) const { return waited_ || millrace::EndsWithin(pid_, limit); }
 
 void Process::Collect(int fd, std::string& into) {
   char buffer[4096];

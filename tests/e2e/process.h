@@ -40,6 +40,8 @@ class Process {
   // Waits until what it has printed so far satisfies `enough`; false where it ended or a minute passed first.
   bool WaitForOutput(const std::function<bool(const std::string& out, const std::string& err)>& enough);
   Finished Wait();
+  // Waits at most so long. Whether it has ended.
+  bool EndsWithin(std::chrono::nanoseconds limit) const;
 
  private:
   void Collect(int fd, std::string& into);

@@ -1,9 +1,33 @@
 #include "tests/e2e/provider_ledger.h"
 
+#include <poll.h>
+#include <sys/inotify.h>
+#include <unistd.h>
+
 #include <fstream>
 #include <sstream>
+#include <stdexcept>
 
 namespace millrace {
+
+ProviderLedger::~ProviderLedger() {
+  if (watch_fd_ >= 0) ::close(watch_fd_);
+}
+
+void ProviderLedger::AwaitChange(std::chrono::milliseconds limit) {
+  if (watch_fd_ < 0) {
+    watch_fd_ = ::inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
+    if (::inotify_add_watch(watch_fd_, path_.c_str(), IN_MODIFY) < 0) {
+      throw std::runtime_error(path_.string() + " can't be watched");
+    }
+    return;
+  }
+  pollfd change{.fd = watch_fd_, .events = POLLIN, .revents = 0};
+  if (::poll(&change, 1, static_cast<int>(limit.count())) <= 0) return;
+  alignas(inotify_event) char events[4096];
+  while (::read(watch_fd_, events, sizeof events) > 0) {
+  }
+}
 
 void ProviderLedger::Read(int life) {
   std::ifstream file(path_, std::ios::binary);

@@ -2,6 +2,7 @@
 // whatever the server under test believes.
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <filesystem>
 #include <string>
@@ -20,7 +21,12 @@ class ProviderLedger {
   };
 
   explicit ProviderLedger(std::filesystem::path path) : path_(std::move(path)) {}
+  ~ProviderLedger();
+  ProviderLedger(const ProviderLedger&) = delete;
 
+  // Returns when the provider has written since the last return, or `limit` has passed. The first call, for which the
+  // file must be there, returns at once.
+  void AwaitChange(std::chrono::milliseconds limit);
   // Takes in the lines that are new. Requests among them belong to `life`.
   void Read(int life);
 
@@ -30,6 +36,7 @@ class ProviderLedger {
 
  private:
   const std::filesystem::path path_;
+  int watch_fd_ = -1;  // inotify's; -1: nobody has waited yet
   int64_t read_bytes_ = 0;
   int64_t held_ = 0;
   std::vector<Request> requests_;

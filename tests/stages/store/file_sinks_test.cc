@@ -5,10 +5,10 @@
 #include <unistd.h>
 
 #include <chrono>
-#include <thread>
 
 #include "server/base/random.h"
 #include "server/stages/store/aside_file.h"
+#include "tests/base/child.h"
 #include "tests/stages/store/writing.h"
 
 namespace millrace::store {
@@ -104,7 +104,7 @@ TEST(FileSinkTest, AKilledWriterLeavesTheOldFileOrTheNewOne) {
       const Status status = WriteAll(store, items);
       ::_exit(status.ok() ? 0 : 1);
     }
-    std::this_thread::sleep_for(std::chrono::microseconds(random.Below(60'000)));  // a kill at any moment
+    EndsWithin(child, std::chrono::microseconds(random.Below(60'000)));  // a kill at any moment
     ::kill(child, SIGKILL);
     ::waitpid(child, nullptr, 0);
     const std::string text = Slurp(dir / "out.jsonl");

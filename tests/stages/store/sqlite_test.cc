@@ -9,9 +9,9 @@
 #include <unistd.h>
 
 #include <chrono>
-#include <thread>
 
 #include "server/base/random.h"
+#include "tests/base/child.h"
 #include "tests/stages/store/writing.h"
 
 namespace millrace::store {
@@ -224,7 +224,7 @@ TEST(SqliteTest, AKilledWriterLeavesAWholeGenerationOrNone) {
     };
     const pid_t child = ::fork();
     if (child == 0) ::_exit(write().ok() ? 0 : 1);
-    std::this_thread::sleep_for(std::chrono::microseconds(random.Below(120'000)));  // a kill at any moment
+    EndsWithin(child, std::chrono::microseconds(random.Below(120'000)));  // a kill at any moment
     ::kill(child, SIGKILL);
     ::waitpid(child, nullptr, 0);
     const auto counts = [&] {
