@@ -13,13 +13,6 @@
 namespace millrace {
 namespace {
 
-CallContext OfRun(std::string run) {
-  CallContext context;
-  context.run = std::move(run);
-  context.stage = "s";
-  return context;
-}
-
 std::vector<storage::v1::AttemptRecord> Ledger(const World& world) {
   std::vector<storage::v1::AttemptRecord> attempts;
   const std::string begin = KeyBuilder(Table::kAttempt);

@@ -134,6 +134,18 @@ backend::Action PlainBackend::Reparse(const backend::Request&, const backend::Ht
   return Parse(answered);
 }
 
+CallContext OfRun(std::string run, std::string item) {
+  CallContext context;
+  context.run = std::move(run);
+  context.stage = "s";
+  context.item_ids = {std::move(item)};
+  return context;
+}
+
+void WithSchema(CallRequest& request) {
+  request.question.output_schema = R"({"type":"object","required":["n"],"properties":{"n":{"type":"integer"}}})";
+}
+
 World::World(uint64_t seed) : seed_(seed) {
   v1::ModelConfig& model = *config.add_models();
   model.set_name("writer");

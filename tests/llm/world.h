@@ -71,6 +71,12 @@ class PlainBackend final : public backend::Backend {
                                     .description = "A provider for tests."};
 };
 
+// Who asks: stage `s` of a run, for one of its items.
+CallContext OfRun(std::string run, std::string item = "i");
+
+// Wants an object with an integer `n`.
+void WithSchema(CallRequest& request);
+
 class World {
  public:
   explicit World(uint64_t seed = 1);

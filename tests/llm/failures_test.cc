@@ -1,0 +1,249 @@
+// What becomes of a call when a target or an answer fails.
+#include "server/llm/calls.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <set>
+
+#include "server/storage/answers.h"
+#include "server/storage/keys.h"
+#include "server/storage/ledger.h"
+#include "tests/llm/world.h"
+
+namespace millrace {
+namespace {
+
+using testing::HasSubstr;
+
+TEST(CallFailuresTest, ATargetsFailuresNeverFailACallByCount) {
+  World world;
+  for (int i = 0; i < 40; ++i) world.provider.script.push_back({.latency = 5ms, .status = 503, .body = ""});
+  const CallOutcome outcome = world.Answer("q", OfRun("r"));
+  EXPECT_TRUE(outcome.status.ok()) << outcome.status;
+  EXPECT_EQ(outcome.totals.attempts(), 41);
+  EXPECT_EQ(outcome.totals.maybe_billed(), 0);
+  EXPECT_EQ(outcome.totals.unpriced_attempts(), 1);
+  EXPECT_EQ(outcome.attempts.back().number(), 41);
+  EXPECT_EQ(world.Count(Table::kAttempt), 41);
+  EXPECT_EQ(world.Count(Table::kPending), 0);
+}
+
+TEST(CallFailuresTest, BacksOffWithFullJitterUpToItsMaximum) {
+  World world;
+  world.config.mutable_models(0)->mutable_retry()->mutable_max_backoff()->set_seconds(4);
+  for (int i = 0; i < 200; ++i) world.provider.script.push_back({.latency = 0ms, .outcome = HttpOutcome::kNotSent});
+  world.Answer("q", OfRun("r"));
+  // The waits are uniform in [0, 4 s] but for the first few: 200 of them take about 400 s.
+  EXPECT_GT(world.clock.Now().time_since_epoch(), 300s);
+  EXPECT_LT(world.clock.Now().time_since_epoch(), 500s);
+}
+
+TEST(CallFailuresTest, EveryCallToATargetObeysItsRetryAfter) {
+  World world;
+  world.provider.script.push_back({.latency = 5ms, .status = 429, .body = "", .headers = {{"Retry-After", "60"}}});
+  world.Ask("q0", OfRun("r"));
+  world.RunFor(30ms);
+  for (int i = 1; i < 10; ++i) world.Ask("q" + std::to_string(i), OfRun("r" + std::to_string(i)));
+  world.RunFor(55s);
+  EXPECT_EQ(world.provider.received.size(), 1u);
+  world.RunFor(10s);
+  EXPECT_EQ(world.provider.received.size(), 11u);
+}
+
+TEST(CallFailuresTest, AsksTheNextTargetWhileTheFirstFails) {
+  World world;
+  v1::TargetConfig& second = *world.config.mutable_models(0)->add_targets();
+  second.set_backend("other");
+  second.set_model("m2");
+  second.set_priority(2);
+  world.provider.usual = [](const HttpRequest& request) {
+    Reaction reaction;
+    if (request.url == "http://provider/m") reaction.outcome = HttpOutcome::kNotSent;
+    return reaction;
+  };
+  const CallOutcome outcome = world.Answer("q", OfRun("r"));
+  EXPECT_EQ(outcome.model, "m2");
+  EXPECT_EQ(outcome.totals.attempts(), 2);
+  EXPECT_LT(world.clock.Now().time_since_epoch(), 1s);
+  EXPECT_EQ(world.calls().FailingTarget("r"), "");
+}
+
+TEST(CallFailuresTest, LowerPriorityTargetsAreNotForOverflow) {
+  World world;
+  world.config.mutable_models(0)->mutable_targets(0)->mutable_limits()->set_max_concurrency(1);
+  v1::TargetConfig& second = *world.config.mutable_models(0)->add_targets();
+  second.set_backend("other");
+  second.set_model("m2");
+  second.set_priority(2);
+  std::vector<std::shared_ptr<World::Asked>> asked;
+  for (int i = 0; i < 10; ++i) asked.push_back(world.Ask("q" + std::to_string(i), OfRun("r")));
+  world.RunFor(10s);
+  for (const auto& one : asked) EXPECT_EQ(one->outcome.model, "m");
+}
+
+TEST(CallFailuresTest, ARefusedRequestIsFinalForItsTarget) {
+  World world;
+  world.provider.usual = [](const HttpRequest&) { return Reaction{.status = 400, .body = ""}; };
+  const CallOutcome outcome = world.Answer("q", OfRun("r"));
+  EXPECT_EQ(ReasonOf(outcome.status), "REQUEST_REFUSED");
+  EXPECT_EQ(outcome.totals.attempts(), 1);
+  EXPECT_EQ(world.Count(Table::kPending), 0);
+  ASSERT_EQ(outcome.attempts.size(), 1u);
+  EXPECT_EQ(outcome.attempts[0].outcome(), v1::ATTEMPT_OUTCOME_REJECTED);
+}
+
+TEST(CallFailuresTest, GenerateIsToldWhatPeopleMustMendAndARunWaitsForIt) {
+  World world;
+  world.provider.usual = [](const HttpRequest&) { return Reaction{.status = 401, .body = ""}; };
+  EXPECT_EQ(ReasonOf(world.Answer("q").status), "PROVIDER_CREDENTIALS");
+  const auto asked = world.Ask("q", OfRun("r"));
+  world.RunFor(2min);
+  EXPECT_FALSE(asked->done);
+  EXPECT_EQ(world.calls().FailingTarget("r"), "plain/m");
+  EXPECT_EQ(world.calls().FailingTarget("another"), "");
+}
+
+TEST(CallFailuresTest, TheDeadlineEndsACallWithWhatKeptItFromSucceeding) {
+  World world;
+  world.provider.usual = [](const HttpRequest&) { return Reaction{.status = 500, .body = ""}; };
+  CallContext context = OfRun("r");
+  context.deadline = TimePoint(1min);
+  const CallOutcome outcome = world.Answer("q", context);
+  EXPECT_EQ(ReasonOf(outcome.status), "TARGET_FAILED");
+  EXPECT_EQ(world.clock.Now(), TimePoint(1min) + (world.clock.Now() - TimePoint(1min)));
+  EXPECT_LT(world.clock.Now(), TimePoint(1min) + 100ms);
+  EXPECT_GT(outcome.totals.attempts(), 2);
+  const size_t sent = world.provider.received.size();
+  world.RunFor(5min);
+  EXPECT_EQ(world.provider.received.size(), sent) << "nobody waits any more";
+  EXPECT_EQ(world.Count(Table::kPending), 0);
+}
+
+TEST(CallFailuresTest, AnUnknownOutcomeIsRetriedAndCounted) {
+  World world;
+  world.provider.script.push_back({.outcome = HttpOutcome::kUnknown});
+  world.provider.script.push_back({.outcome = HttpOutcome::kPartial});
+  const CallOutcome outcome = world.Answer("q", OfRun("r"));
+  EXPECT_TRUE(outcome.status.ok());
+  EXPECT_EQ(outcome.totals.attempts(), 3);
+  EXPECT_EQ(outcome.totals.maybe_billed(), 2);
+  EXPECT_EQ(outcome.attempts[0].outcome(), v1::ATTEMPT_OUTCOME_UNKNOWN);
+  EXPECT_EQ(outcome.attempts[1].outcome(), v1::ATTEMPT_OUTCOME_PARTIAL);
+}
+
+TEST(CallFailuresTest, AnUnknownOutcomeFailsTheCallWhereThePolicySaysSo) {
+  World world;
+  world.config.mutable_models(0)->set_on_unknown(v1::ON_UNKNOWN_FAIL);
+  world.provider.script.push_back({.outcome = HttpOutcome::kUnknown});
+  const CallOutcome outcome = world.Answer("q", OfRun("r"));
+  EXPECT_EQ(ReasonOf(outcome.status), "UNKNOWN_OUTCOME");
+  EXPECT_EQ(outcome.totals.maybe_billed(), 1);
+  EXPECT_EQ(world.provider.received.size(), 1u);
+}
+
+TEST(CallFailuresTest, AnAttemptThatHangsEndsByItsTimeLimit) {
+  World world;
+  world.config.mutable_models(0)->mutable_timeout()->mutable_total()->set_seconds(10);
+  world.provider.script.push_back({.latency = 24h});
+  const CallOutcome outcome = world.Answer("q", OfRun("r"));
+  EXPECT_TRUE(outcome.status.ok());
+  EXPECT_EQ(outcome.totals.maybe_billed(), 1);
+  EXPECT_LT(world.clock.Now().time_since_epoch(), 12s);
+}
+
+TEST(CallFailuresTest, RepairsAnAnswerThatDoesNotFitWithTheError) {
+  World world;
+  world.provider.script.push_back({.body = R"({"n":"no number"})"});
+  world.provider.script.push_back({.body = "Sure!\n```json\n{\"n\": 7}\n```\n"});
+  const CallOutcome outcome = world.Answer("q", OfRun("r"), WithSchema);
+  EXPECT_TRUE(outcome.status.ok()) << outcome.status;
+  EXPECT_EQ(outcome.text, "{\"n\": 7}");
+  EXPECT_EQ(outcome.call_keys.size(), 2u);
+  EXPECT_EQ(outcome.totals.calls(), 2);
+  EXPECT_EQ(outcome.totals.attempts(), 2);
+  EXPECT_THAT(world.provider.received[1].body, HasSubstr("no number"));
+  EXPECT_THAT(world.provider.received[1].body, HasSubstr("does not fit the schema"));
+  EXPECT_EQ(outcome.attempts[0].outcome(), v1::ATTEMPT_OUTCOME_ANSWERED_BAD);
+  // The question is answered now, for later runs too.
+  const CallOutcome later = world.Answer("q", OfRun("r2"), WithSchema);
+  EXPECT_TRUE(later.cache_hit);
+  EXPECT_EQ(later.text, "{\"n\": 7}");
+}
+
+TEST(CallFailuresTest, ABadAnswerIsNotPaidForTwiceInItsRun) {
+  World world;
+  world.provider.usual = [](const HttpRequest&) { return Reaction{.body = "no JSON at all"}; };
+  const CallOutcome first = world.Answer("q", OfRun("r"), WithSchema);
+  EXPECT_EQ(ReasonOf(first.status), "NOT_JSON");
+  EXPECT_EQ(first.totals.attempts(), 2);
+  const CallOutcome second = world.Answer("q", OfRun("r"), WithSchema);
+  EXPECT_EQ(ReasonOf(second.status), "NOT_JSON");
+  EXPECT_EQ(second.totals.attempts(), 0);
+  EXPECT_EQ(second.totals.cache_hits(), 2);
+  EXPECT_EQ(world.provider.received.size(), 2u);
+  // Another run asks for itself; and so does this one after what it was told is forgotten.
+  EXPECT_EQ(world.Answer("q", OfRun("r2"), WithSchema).totals.attempts(), 2);
+  WriteBatch batch;
+  ForgetRunAnswers(batch, "r", second.call_keys);
+  const auto forget = [](Store& store, WriteBatch batch) -> Task<void> { co_await store.Commit(std::move(batch)); };
+  world.loop_->Spawn(forget(*world.store_, std::move(batch)));
+  world.RunFor(1s);
+  EXPECT_EQ(world.Answer("q", OfRun("r"), WithSchema).totals.attempts(), 2);
+}
+
+TEST(CallFailuresTest, EmptyAnswersAndOnesThatAreNotOfTheProtocolAreAskedForAgain) {
+  World world;
+  world.provider.script.push_back({.body = " \n"});
+  world.provider.script.push_back({.body = "garbage"});
+  const CallOutcome outcome = world.Answer("q", OfRun("r"));
+  EXPECT_TRUE(outcome.status.ok()) << outcome.status;
+  EXPECT_EQ(outcome.totals.attempts(), 3);
+  const std::set<Digest> keys(outcome.call_keys.begin(), outcome.call_keys.end());
+  EXPECT_EQ(keys.size(), 3u) << "each answer is paid under a key of its own";
+  EXPECT_TRUE(world.Answer("q", OfRun("r2")).cache_hit);
+}
+
+TEST(CallFailuresTest, OwnFailuresCountAgainstTheLimitOfAttempts) {
+  World world;
+  world.provider.usual = [](const HttpRequest&) { return Reaction{.body = "garbage"}; };
+  const CallOutcome outcome = world.Answer("q", OfRun("r"));
+  EXPECT_EQ(ReasonOf(outcome.status), "BAD_RESPONSE");
+  EXPECT_EQ(outcome.totals.attempts(), 3);
+  EXPECT_EQ(world.Answer("q", OfRun("r")).totals.attempts(), 0);
+}
+
+TEST(CallFailuresTest, FiltersRefusalsAndCutAnswersFailWithTheirReason) {
+  for (const auto& [finish, reason] : std::map<std::string, std::string>{
+           {"length", "TRUNCATED"}, {"content_filter", "CONTENT_FILTER"}, {"refusal", "REFUSAL"}}) {
+    World world;
+    world.provider.usual = [&](const HttpRequest&) { return Reaction{.headers = {{"finish", finish}}}; };
+    const CallOutcome outcome = world.Answer("q", OfRun("r"));
+    EXPECT_EQ(ReasonOf(outcome.status), reason);
+    EXPECT_EQ(outcome.totals.attempts(), 1);
+  }
+}
+
+TEST(CallFailuresTest, AnAnswerThatIsTooLargeIsFinalAndCountedAsMaybeBilled) {
+  World world;
+  world.provider.usual = [](const HttpRequest&) { return Reaction{.outcome = HttpOutcome::kTooLarge}; };
+  const CallOutcome outcome = world.Answer("q", OfRun("r"));
+  EXPECT_EQ(ReasonOf(outcome.status), "RESPONSE_TOO_LARGE");
+  EXPECT_EQ(outcome.totals.maybe_billed(), 1);
+  EXPECT_EQ(world.Answer("q", OfRun("r")).totals.attempts(), 0);
+}
+
+TEST(CallFailuresTest, LongAnswersAreJudgedOnThePool) {
+  World world;
+  std::string list = "{\"n\":1,\"list\":[0";
+  for (int i = 0; i < 100'000; ++i) list += ",1";
+  list += "]}";
+  world.provider.usual = [&](const HttpRequest&) { return Reaction{.body = list}; };
+  const CallOutcome outcome = world.Answer("q", OfRun("r"), WithSchema);
+  EXPECT_TRUE(outcome.status.ok()) << outcome.status;
+  EXPECT_EQ(outcome.text.size(), list.size());
+  EXPECT_TRUE(world.Answer("q", OfRun("r2"), WithSchema).cache_hit);
+}
+
+}  // namespace
+}  // namespace millrace
