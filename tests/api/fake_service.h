@@ -32,7 +32,7 @@ class FakeService final : public Service {
   TimePoint last_deadline{};
   std::shared_ptr<StopSignal> last_left;  // of Generate
   bool holds_generate = false;            // until its client leaves
-  std::string big_json;  // of the only item of ListItems
+  std::string big_json;                   // of the only item of ListItems
 
   void Changed() { changed_.NotifyAll(); }
 

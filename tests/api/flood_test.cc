@@ -134,7 +134,7 @@ TEST(FloodTest, TheListenerOutlivesAnEmptyDescriptorTable) {
 
 TEST(FloodTest, HeadersWithoutEndAreCut) {
   Served served;
-  const UniqueFd fd = served.Connect();
+  const UniqueFd fd = served.OpenSocket();
   ASSERT_TRUE(fd);
   const double before = CpuSeconds();
   // A literal header whose value claims 64 MB, in CONTINUATION frames.
@@ -153,7 +153,7 @@ TEST(FloodTest, HeadersWithoutEndAreCut) {
 // What streams that are reset at once come to: the connection is cut before gRPC has taken many.
 void ExpectResetsAreCut(const std::string& greeting) {
   Served served;
-  const UniqueFd fd = served.Connect();
+  const UniqueFd fd = served.OpenSocket();
   ASSERT_TRUE(fd);
   const double cpu_before = CpuSeconds();
   const size_t memory_before = ResidentMegabytes();

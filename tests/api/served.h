@@ -17,6 +17,14 @@
 
 namespace millrace {
 
+// A channel of its own: nothing is shared with others to the same server.
+inline std::shared_ptr<grpc::Channel> Connect(const std::string& target) {
+  grpc::ChannelArguments arguments;
+  arguments.SetMaxReceiveMessageSize(64 << 20);
+  arguments.SetInt(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1);
+  return grpc::CreateCustomChannel(target, grpc::InsecureChannelCredentials(), arguments);
+}
+
 struct Served {
   explicit Served(const api::ServerOptions& options = {}) {
     StatusOr<api::Listener> listener = api::Listener::Tcp("127.0.0.1:0");
@@ -27,7 +35,9 @@ struct Served {
     server->SetServing();
   }
 
-  UniqueFd Connect() const {
+  std::string target() const { return "127.0.0.1:" + std::to_string(port); }
+
+  UniqueFd OpenSocket() const {
     UniqueFd fd(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
     sockaddr_in address{};
     address.sin_family = AF_INET;
@@ -39,15 +49,11 @@ struct Served {
 
   // Whether a new client is answered.
   bool Answers() const {
-    grpc::ChannelArguments arguments;
-    arguments.SetInt(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1);
-    const auto channel =
-        grpc::CreateCustomChannel("127.0.0.1:" + std::to_string(port), grpc::InsecureChannelCredentials(), arguments);
     grpc::ClientContext context;
     context.set_deadline(std::chrono::system_clock::now() + std::chrono::seconds(10));
     context.set_wait_for_ready(true);
     v1::GetStatusResponse response;
-    return v1::AdminService::NewStub(channel)->GetStatus(&context, {}, &response).ok();
+    return v1::AdminService::NewStub(Connect(target()))->GetStatus(&context, {}, &response).ok();
   }
 
   LoopThread on;
