@@ -2,6 +2,8 @@
 
 #include <boost/json.hpp>
 
+#include "server/base/json.h"
+
 namespace millrace::backend::openai {
 namespace {
 
@@ -10,11 +12,9 @@ namespace json = boost::json;
 json::string Text(const std::string& text) { return json::string(text.data(), text.size()); }
 
 json::value SchemaOf(const Request& request) {
-  json::error_code error;
-  json::value schema =
-      json::parse(json::string_view(request.output_schema.data(), request.output_schema.size()), error);
-  if (error) return json::object();  // the pipeline was checked: it can't be
-  return schema;
+  StatusOr<json::value> schema = ParseJson(request.output_schema);
+  if (!schema.ok()) return json::object();  // the pipeline was checked: it can't be
+  return *std::move(schema);
 }
 
 json::array MessagesOf(const Request& request, const std::string& instruction) {

@@ -15,14 +15,21 @@ namespace millrace {
 
 namespace json = boost::json;
 
+// How deep arrays and objects may be nested in what comes from outside: items, answers, values of a definition.
+inline constexpr size_t kOutsideDepthMax = 64;
+
 struct JsonLimits {
-  size_t depth = 64;         // nesting of arrays and objects
+  // What came from outside, and a level for each of the 100 stages that a pipeline can have.
+  size_t depth = 192;
   size_t bytes = 64u << 20;  // of the text
 };
 
 // Parses one value. INVALID_ARGUMENT with reason NOT_JSON and the byte offset where the text is no JSON, has a
 // duplicate name, is too deep or too large. A number beyond 64 bits becomes the nearest double; 1e400 is refused.
 StatusOr<json::value> ParseJson(std::string_view text, const JsonLimits& limits = {});
+
+// Parses what json::serialize wrote, of any depth; null where it is something else.
+json::value ParseOwnJson(std::string_view text);
 
 // The canonical form of a JSON text: RFC 8785 (no white space, members sorted by UTF-16 code units, numbers as
 // ECMAScript prints them), except that integers (numbers written without fraction and exponent) keep all their digits,

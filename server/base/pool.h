@@ -1,6 +1,7 @@
 // Work that blocks or computes for long, off the loop: pure functions of values.
 #pragma once
 
+#include <exception>
 #include <memory>
 #include <optional>
 #include <type_traits>
@@ -8,6 +9,7 @@
 
 #include "absl/functional/any_invocable.h"
 #include "server/base/loop.h"
+#include "server/base/status.h"
 #include "server/base/task.h"
 
 namespace millrace {
@@ -21,6 +23,20 @@ class Pool {
   virtual void Submit(absl::AnyInvocable<void()> work, absl::AnyInvocable<void()> done) = 0;
 };
 
+// What an exception becomes where its result can be an error; elsewhere it ends the process.
+template <typename F>
+std::invoke_result_t<F> Guarded(F& function) {
+  if constexpr (std::is_convertible_v<Status, std::invoke_result_t<F>>) {
+    try {
+      return function();
+    } catch (const std::exception& error) {
+      return Status(absl::StatusCode::kInternal, error.what());
+    }
+  } else {
+    return function();
+  }
+}
+
 // Awaits `function()` on the pool. A function that outlives its caller must own what it uses.
 template <typename F>
 Task<std::invoke_result_t<F>> Compute(Loop& loop, Pool& pool, F function) {
@@ -28,7 +44,7 @@ Task<std::invoke_result_t<F>> Compute(Loop& loop, Pool& pool, F function) {
   auto promise = std::make_shared<Promise<bool>>(loop);
   auto result = std::make_shared<std::optional<Result>>();
   // Named: GCC 12 would destroy them twice as temporaries.
-  absl::AnyInvocable<void()> work = [result, function = std::move(function)]() mutable { result->emplace(function()); };
+  absl::AnyInvocable<void()> work = [result, function = std::move(function)]() mutable { result->emplace(Guarded(function)); };
   absl::AnyInvocable<void()> done = [promise] { promise->Set(true); };
   pool.Submit(std::move(work), std::move(done));
   co_await promise->Wait();

@@ -184,7 +184,7 @@ void ExpandTexts(json::value& value, const ParameterValues& values) {
 void BindJson(const Slot& slot, const std::string& text, const std::vector<TemplatePiece>& pieces,
               const ParameterValues& values) {
   json::value value;
-  const StatusOr<json::value> parsed = ParseJson(text);
+  const StatusOr<json::value> parsed = ParseJson(text, {.depth = kOutsideDepthMax});
   if (const std::string name = OnlyParameter(pieces); !name.empty()) {
     value = JsonOf(values.at(name));
   } else if (parsed.ok() && (parsed->is_structured())) {

@@ -65,10 +65,10 @@ Verdict Judge(std::string text, std::string_view finish_reason, const std::optio
   }
   if (!schema) return {.remedy = Remedy::kNone, .status = absl::OkStatus(), .text = std::move(text)};
 
-  auto value = ParseJson(text);
+  auto value = ParseJson(text, {.depth = kOutsideDepthMax});
   if (!value.ok()) {
     const std::string_view salvaged = SalvageJson(text);
-    auto second = ParseJson(salvaged);
+    auto second = ParseJson(salvaged, {.depth = kOutsideDepthMax});
     if (!second.ok()) {
       return Unusable(Remedy::kRepair, "NOT_JSON", fmt::format("the answer is no JSON: {}", MessageOf(value.status())));
     }

@@ -4,6 +4,7 @@
 
 #include <atomic>
 #include <future>
+#include <stdexcept>
 #include <utility>
 
 namespace millrace {
@@ -40,6 +41,25 @@ TEST(PoolTest, ItsEndWaitsForWhatHasBegunAndDropsTheRest) {
   }
   EXPECT_TRUE(saw_the_drop);
   EXPECT_EQ(others, 0);
+}
+
+TEST(PoolTest, AnExceptionBecomesAnErrorWhereTheResultCanBeOne) {
+  SystemClock clock;
+  Loop loop(clock);
+  const std::unique_ptr<Pool> pool = MakeThreadPool(loop, 1);
+  Status status;
+  StatusOr<int> number = 1;
+  const auto compute = [](Loop& loop, Pool& pool, Status& status, StatusOr<int>& number) -> Task<void> {
+    auto fail = []() -> Status { throw std::out_of_range("no such place"); };
+    status = co_await Compute(loop, pool, std::move(fail));
+    auto fail_too = []() -> StatusOr<int> { throw std::out_of_range("nor this"); };
+    number = co_await Compute(loop, pool, std::move(fail_too));
+    loop.Stop();
+  };
+  loop.Spawn(compute(loop, *pool, status, number));
+  loop.Run();
+  EXPECT_EQ(status, Status(absl::StatusCode::kInternal, "no such place"));
+  EXPECT_EQ(number.status(), Status(absl::StatusCode::kInternal, "nor this"));
 }
 
 }  // namespace

@@ -11,7 +11,6 @@ namespace millrace::fetch {
 namespace {
 
 constexpr int64_t kLineBytesDefault = 1 << 20;
-constexpr size_t kDepthMax = 64;
 
 std::string_view Trimmed(std::string_view text) {
   const size_t begin = text.find_first_not_of(" \t\r\n");
@@ -131,7 +130,7 @@ FetchedRow ItemOfJson(std::string_view text, std::string_view id, std::string_vi
   };
   if (text.find('\0') != std::string_view::npos) return bad(v1::ERROR_REASON_BAD_ROW, "the text has a NUL byte");
   if (InvalidUtf8At(text) != std::string_view::npos) return bad(v1::ERROR_REASON_BAD_ROW, kNotUtf8);
-  const StatusOr<json::value> value = ParseJson(text, {.depth = kDepthMax, .bytes = bytes_max});
+  const StatusOr<json::value> value = ParseJson(text, {.depth = kOutsideDepthMax, .bytes = bytes_max});
   if (!value.ok()) return bad(v1::ERROR_REASON_BAD_ROW, MessageOf(value.status()));
   const json::object* object = value->if_object();
   if (object == nullptr) return bad(v1::ERROR_REASON_BAD_ITEM, "it is no JSON object");

@@ -103,8 +103,7 @@ std::string GroupFields::Take(const boost::json::value& member) const {
 
 void GroupFields::Put(const std::vector<std::string_view>& members, boost::json::object& group) const {
   std::vector<json::value> rows;
-  for (const std::string_view member : members)
-    rows.push_back(json::parse(json::string_view(member.data(), member.size())));
+  for (const std::string_view member : members) rows.push_back(ParseOwnJson(member));
   for (size_t i = 0; i < fields_.size(); ++i) {
     std::vector<const json::value*> values;
     for (const json::value& row : rows) {

@@ -38,10 +38,13 @@ class MergeStage final : public BarrierStage {
       StatusOr<std::vector<InputItem>> items = co_await reader.Next();
       if (!items.ok()) co_return items.status();
       if (items->empty()) co_return absl::OkStatus();
-      auto end = [merging, page = *std::move(items)] { return merging->Results(page); };
-      std::vector<StageItem> results = co_await Compute(context.loop, context.pool, std::move(end));
-      if (results.empty()) continue;
-      Status put = co_await writer.Put(std::move(results));
+      auto end = [merging, page = *std::move(items)]() -> StatusOr<std::vector<StageItem>> {
+        return merging->Results(page);
+      };
+      StatusOr<std::vector<StageItem>> results = co_await Compute(context.loop, context.pool, std::move(end));
+      if (!results.ok()) co_return results.status();
+      if (results->empty()) continue;
+      Status put = co_await writer.Put(*std::move(results));
       if (!put.ok()) co_return put;
     }
   }

@@ -60,7 +60,6 @@ Status Merging::Add(const std::vector<InputItem>& items) {
     side.members = std::max<size_t>(1, MembersOf(value, item.id).size());
     side.facts = rules_.Side(value);
     bytes_ += kSideBytes + 2 * item.id.size() + kParsed * json::serialize(side.facts.fields).size();
-    places_.emplace(item.id, static_cast<uint32_t>(sides_.size()));
     parents_.push_back(static_cast<uint32_t>(sides_.size()));
     sides_.push_back(std::move(side));
   }
@@ -139,10 +138,10 @@ Status Merging::Decide(const std::atomic<bool>& stop) {
 
 Status Merging::Collect(const std::vector<InputItem>& items) {
   for (const InputItem& item : items) {
-    const auto place = places_.find(item.id);
-    if (place == places_.end() || parts_[Root(place->second)].empty()) continue;
+    const uint32_t place = collected_++;
+    if (parts_[Root(place)].empty()) continue;
     bytes_ += item.json->size() + kSideBytes;
-    whole_.emplace(place->second, *item.json);
+    whole_.emplace(place, *item.json);
   }
   return CheckMemory();
 }
@@ -211,7 +210,7 @@ StageItem Merging::Joined(uint32_t root) const {
   size_t largest_members = 0;
   for (const uint32_t part : parts_[root]) {
     const Side& side = sides_[part];
-    json::value value = json::parse(whole_.at(part));
+    json::value value = ParseOwnJson(whole_.at(part));
     item.input_ids.push_back(side.id);
     if (side.degraded) item.state = v1::ITEM_STATE_DEGRADED;
     kept.push_back(keep_.Take(value));
@@ -236,12 +235,10 @@ StageItem Merging::Joined(uint32_t root) const {
   return item;
 }
 
-std::vector<StageItem> Merging::Results(const std::vector<InputItem>& items) const {
+std::vector<StageItem> Merging::Results(const std::vector<InputItem>& items) {
   std::vector<StageItem> results;
   for (const InputItem& item : items) {
-    const auto found = places_.find(item.id);
-    if (found == places_.end()) continue;
-    const uint32_t place = found->second;
+    const uint32_t place = given_++;
     if (Root(place) != place) continue;  // in its first part's place
     if (!parts_[place].empty()) {
       results.push_back(Joined(place));

@@ -30,7 +30,7 @@ class Merging {
   Status Collect(const std::vector<InputItem>& items);
   // What becomes of these items, in their order: those that stay alone as they are, a joined item in the place of its
   // first part.
-  std::vector<StageItem> Results(const std::vector<InputItem>& items) const;
+  std::vector<StageItem> Results(const std::vector<InputItem>& items);
 
  private:
   struct Side {
@@ -69,11 +69,13 @@ class Merging {
   GroupFields keep_;
   Corpus corpus_;
   std::vector<Side> sides_;
-  std::map<std::string, uint32_t> places_;        // by id
   std::vector<uint32_t> parents_;                 // of a joined item: an earlier part
   std::vector<std::vector<uint32_t>> parts_;      // by root: all parts, in order; empty for items alone
   std::vector<std::vector<Decision>> decisions_;  // by root
   std::map<uint32_t, std::string> whole_;         // JSON of the parts of joined items
+  // Items of several stages may share an id: they are told apart by their place among all.
+  uint32_t collected_ = 0;
+  uint32_t given_ = 0;
   size_t bytes_ = 0;
 };
 

@@ -92,6 +92,8 @@ class Synthesizer final : public ItemStage {
     CallOutcome outcome = co_await context.calls.Handle(std::move(call), *std::move(request));
 
     StageItem result = Result(outcome, *std::move(item));
+    // What a fallback made earlier will be made again, and this with it.
+    if (input.degraded && result.state == v1::ITEM_STATE_OK) result.state = v1::ITEM_STATE_DEGRADED;
     result.stopped = outcome.stopped;
     result.call_keys = std::move(outcome.call_keys);
     result.totals = std::move(outcome.totals);
@@ -130,7 +132,7 @@ class Synthesizer final : public ItemStage {
     if (question_.output_schema.empty()) {
       object[View(output_field_.empty() ? kAnswerField : output_field_)] = json::string(View(outcome.text));
     } else {
-      StatusOr<json::value> answer = ParseJson(outcome.text);
+      StatusOr<json::value> answer = ParseJson(outcome.text, {.depth = kOutsideDepthMax});
       if (!answer.ok()) return FailedItem(answer.status());
       if (!output_field_.empty()) {
         object[View(output_field_)] = *std::move(answer);

@@ -280,5 +280,19 @@ TEST(ClusterTest, RefusesADefinitionThatCannotWork) {
   EXPECT_EQ(reason(std::string(kPlain) + "half_life { seconds: 60 }"), "INVALID_DEFINITION");
 }
 
+TEST(ClusterTest, KeepsFieldsThatAreNestedDeeply) {
+  std::string deep(60, '[');
+  deep += std::string(60, ']');
+  std::vector<json::object> items;
+  for (int i = 0; i < 4; ++i) {
+    items.push_back(Item(fmt::format("i{}", i), "storm over the coast"));
+    items.back()["tags"] = *ParseJson(deep);
+  }
+  const StatusOr<std::vector<StageItem>> results = RunBarrier(
+      ClusterKind(), StageOf(std::string(kPlain) + "keep { field: \"tags\" pick: PICK_LIST }"), ItemsOf(items));
+  ASSERT_TRUE(results.ok()) << results.status();
+  EXPECT_TRUE(ParseJson((*results)[0].json).ok());
+}
+
 }  // namespace
 }  // namespace millrace

@@ -199,5 +199,35 @@ TEST(MergeTest, FailsWhereMemoryWouldNotDo) {
 
 TEST(MergeTest, MakesNothingOfNothing) { EXPECT_THAT(Merged(StageOf(std::string(kFields) + kRules), {}), IsEmpty()); }
 
+TEST(MergeTest, ItemsOfTwoStagesThatShareAnIdAreToldApart) {
+  // As they come from two files whose rows have no ids.
+  const std::vector<std::string> others = {"Gardening tips for autumn", "Quantum lecture postponed", "Chess champion"};
+  std::vector<json::object> items;
+  for (const json::object& family : Families()) {
+    json::object other = family;
+    other["title"] = others[items.size() / 2];
+    other["terms"] = json::array();
+    items.push_back(family);
+    items.push_back(std::move(other));
+  }
+  const std::vector<StageItem> merged = Merged(StageOf(std::string(kFields) + kRules), items);
+  // Of the six, the two about Laura are joined, and each other one is there as it was.
+  ASSERT_EQ(merged.size(), 5u);
+  EXPECT_THAT(merged[0].input_ids, ElementsAre("f1", "f3"));
+  for (const size_t alone : {1, 2, 3, 4}) EXPECT_THAT(merged[alone].input_ids, IsEmpty());
+  EXPECT_EQ(json::parse(merged[4].json).at("title"), "Chess champion");
+}
+
+TEST(MergeTest, JoinsItemsThatAreNestedDeeply) {
+  std::vector<json::object> items = Families();
+  std::string deep(60, '[');
+  deep += std::string(60, ']');
+  for (json::object& item : items) item["tags"] = *ParseJson(deep);
+  const std::vector<StageItem> merged =
+      Merged(StageOf(std::string(kFields) + kRules + "keep { field: \"tags\" pick: PICK_LIST }"), items);
+  ASSERT_EQ(merged.size(), 2u);
+  EXPECT_TRUE(ParseJson(merged[0].json).ok());
+}
+
 }  // namespace
 }  // namespace millrace
