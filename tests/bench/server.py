@@ -6,6 +6,7 @@ import pathlib
 import signal
 import socket
 import subprocess
+import threading
 import time
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
@@ -49,33 +50,34 @@ class Server:
             f"    retry: {{initial_backoff: 50ms, max_backoff: 1s}}\n"
             f"    timeout: {{first_byte: {first_byte}}}\n",
             encoding="utf-8")
+        self.log = self.folder / "millraced.log"
         self.process = None
         self.serving_after = None
 
     def start(self):
-        """Starts it and waits for SERVING; `serving_after` is how long that took, in seconds."""
-        log = open(self.folder / "millraced.log", "ab")
+        """Starts it and waits until its log says that it serves; `serving_after` is how long that took, in seconds."""
+        self.serving_after = None
         begin = time.monotonic()
-        self.process = subprocess.Popen([str(MILLRACED), "--config", str(self.config)], stdout=log, stderr=log,
-                                        stdin=subprocess.DEVNULL)
-        while True:
-            if self.process.poll() is not None:
-                raise RuntimeError(f"millraced ended with {self.process.returncode}: "
-                                   + (self.folder / "millraced.log").read_text(errors="replace")[-2000:])
-            # Not by the command alone: it waits a while for a server that it can't reach.
-            with socket.socket() as probe:
-                listens = probe.connect_ex(("127.0.0.1", self.port)) == 0
-            if not listens and time.monotonic() - begin < 60:
-                time.sleep(0.001)
-                continue
-            status = subprocess.run([str(MILLRACE), "--server", self.address, "status", "--format", "json"],
-                                    capture_output=True, text=True, check=False)
-            if status.returncode == 0:
-                break
-            if time.monotonic() - begin > 60:
-                raise RuntimeError("millraced does not serve: " + status.stderr)
-        self.serving_after = time.monotonic() - begin
+        self.process = subprocess.Popen([str(MILLRACED), "--config", str(self.config)], stdout=subprocess.DEVNULL,
+                                        stderr=subprocess.PIPE, stdin=subprocess.DEVNULL)
+        served = threading.Event()
+        threading.Thread(target=self._keep_log, args=(self.process.stderr, begin, served), daemon=True).start()
+        if not served.wait(60) or self.serving_after is None:
+            raise RuntimeError(f"millraced does not serve ({self.process.poll()}): "
+                               + self.log.read_text(errors="replace")[-2000:])
+        self.status()  # what the log says is true
         return self
+
+    def _keep_log(self, lines, begin, served):
+        """Copies the log to its file as it is written; `served` is set by the line that says so, or by the log's end."""
+        with open(self.log, "ab", buffering=0) as file:
+            for line in lines:
+                if b" serving on " in line:
+                    self.serving_after = time.monotonic() - begin
+                file.write(line)
+                if self.serving_after is not None:
+                    served.set()
+        served.set()
 
     @property
     def address(self):
