@@ -59,6 +59,12 @@ std::string OriginOf(const std::string& url) {
   return host == std::string::npos ? "" : url.substr(0, url.find('/', host + 3));
 }
 
+Duration ThreadCpuTime() {
+  timespec time{};
+  ::clock_gettime(CLOCK_THREAD_CPUTIME_ID, &time);
+  return std::chrono::seconds(time.tv_sec) + std::chrono::nanoseconds(time.tv_nsec);
+}
+
 // The configured address with the port that was bound: it may have asked for any.
 std::string BoundAddress(const std::string& address, int port) {
   return fmt::format("{}:{}", address.substr(0, address.rfind(':')), port);
@@ -126,7 +132,7 @@ class CoordinatorImpl final : public Coordinator {
     store_options.durability = MakeDurability(config.durability());
     store_options.disk_reserve = config.limits().disk_reserve();
     MR_ASSIGN_OR_RETURN(store_, OpenRocksStore(store_options, loop_, *pool_));
-    http_ = MakeBeastClient(loop_);
+    http_ = MakeBeastClient(loop_, *pool_);
 
     std::vector<std::unique_ptr<BackendEntry>> backends;
     for (const v1::BackendConfig& backend : config.backends()) {
@@ -157,7 +163,8 @@ class CoordinatorImpl final : public Coordinator {
                                                    .calls = *calls_,
                                                    .desk = *calls_,
                                                    .stages = stages_,
-                                                   .files = files_},
+                                                   .files = files_,
+                                                   .cpu_time = ThreadCpuTime},
                                        random.Fork(), std::move(engine_options));
 
     std::vector<api::Listener> listeners;
@@ -254,6 +261,13 @@ StatusOr<std::string> ReadText(const fs::path& path) {
 }
 
 }  // namespace
+
+Status CheckBackends(const v1::ServerConfig& config, const std::string& config_dir) {
+  for (const v1::BackendConfig& backend : config.backends()) {
+    MR_RETURN_IF_ERROR(MakeBackend(backend, config_dir).status());
+  }
+  return absl::OkStatus();
+}
 
 StatusOr<v1::ServerConfig> LoadServerConfig(const std::string& path) {
   MR_ASSIGN_OR_RETURN(const std::string text, ReadText(path));

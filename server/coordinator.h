@@ -17,6 +17,9 @@ inline constexpr char kVersion[] = "0.1.0";
 // The configuration in a file, checked, with its defaults filled in. INVALID_ARGUMENT with every wrong place.
 StatusOr<v1::ServerConfig> LoadServerConfig(const std::string& path);
 
+// Its backends can be made: their secrets are there.
+Status CheckBackends(const v1::ServerConfig& config, const std::string& config_dir);
+
 struct CoordinatorOptions {
   v1::ServerConfig config;       // with its defaults filled in
   std::string config_dir = ".";  // what files that it names are relative to

@@ -33,13 +33,15 @@ int Main(int argc, char** argv) {
       "the\n"
       "data directory's socket, and ends gracefully on SIGTERM (a second one ends it at once).",
       "millraced");
-  app.footer("Example:\n  millraced --config millraced.yaml --data-dir /var/lib/millrace");
+  app.footer(
+      "Example:\n  millraced --config millraced.yaml --data-dir /var/lib/millrace\n"
+      "Exit status: 0 ended as it was asked to, 1 ended at once by a second signal, 2 usage or configuration.");
   std::string config_path;
   std::string data_dir;
   bool check = false;
   app.add_option("--config", config_path, "Configuration file (YAML); absent: the backend `local` as model `local`");
   app.add_option("--data-dir", data_dir, "Directory of the store; overrides the configuration's `data_dir`");
-  app.add_flag("--check", check, "Only check the configuration");
+  app.add_flag("--check", check, "Only check the configuration, and that its secrets are there");
   app.set_version_flag("--version", kVersion);
   try {
     app.parse(argc, argv);
@@ -53,7 +55,13 @@ int Main(int argc, char** argv) {
     return 2;
   }
   if (!data_dir.empty()) config->set_data_dir(data_dir);
+  std::string config_dir = std::filesystem::path(config_path).parent_path().string();
+  if (config_dir.empty()) config_dir = ".";
   if (check) {
+    if (const Status status = CheckBackends(*config, config_dir); !status.ok()) {
+      PrintError(status);
+      return 2;
+    }
     std::cout << "the configuration is right\n";
     return 0;
   }
@@ -73,8 +81,7 @@ int Main(int argc, char** argv) {
 
   CoordinatorOptions options;
   options.config = *std::move(config);
-  options.config_dir = config_path.empty() ? "." : std::filesystem::path(config_path).parent_path().string();
-  if (options.config_dir.empty()) options.config_dir = ".";
+  options.config_dir = std::move(config_dir);
   StatusOr<std::unique_ptr<Coordinator>> coordinator = Coordinator::Start(std::move(options));
   if (!coordinator.ok()) {
     PrintError(coordinator.status());

@@ -16,12 +16,12 @@ void BuildApp(CLI::App& app, Session& session, int& exit) {
   app.add_flag("--local", session.local, "Use the data directory, whatever MILLRACE_SERVER says");
   app.add_option("--data-dir", session.data_dir, "Data directory without a server")->capture_default_str();
   app.add_option("--config", session.config, "Configuration without a server (default: millrace.yaml, else built in)");
-  app.add_option("--format", session.format, "text, or json: the answer's protobuf JSON on stdout")
+  app.add_option("--format", session.format, "text; json: the answer's protobuf JSON on stdout, a document a page; jsonl: a line an item (items)")
       ->check(CLI::IsMember({"text", "json", "jsonl"}))
       ->capture_default_str();
   app.footer(
-      "Exit status: 0 done, 1 the run failed, 2 usage or configuration, 3 done with failed items, 5 server not\n"
-      "reachable, 130 interrupted.");
+      "Exit status: 0 done, 1 the run or the question failed, 2 usage or configuration, 3 done with failed items,\n"
+      "5 no server to be had (not there, going down, its store being reopened), 130 interrupted.");
   AddPipelineCommands(app, session, exit);
   AddRunCommand(app, session, exit);
   AddRunsCommands(app, session, exit);

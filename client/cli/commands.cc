@@ -77,6 +77,10 @@ std::unique_ptr<client::Client> Reach(const std::string& target) {
 
 StatusOr<client::Client*> Session::Connect() {
   if (client_) return client_.get();
+  if (format == "jsonl" && !prints_lines) {
+    return MakeError(absl::StatusCode::kInvalidArgument, "INVALID_FIELD",
+                     "--format jsonl: only `items` prints a line an item; use json");
+  }
   if (!server.empty() && !local) {
     client_ = Reach(server);
     return client_.get();
@@ -89,7 +93,9 @@ StatusOr<client::Client*> Session::Connect() {
 
 std::string Session::Flags() const {
   if (!server.empty() && !local) return fmt::format(" --server {}", server);
-  return data_dir == "./.millrace" ? "" : fmt::format(" --data-dir {}", data_dir);
+  std::string flags = data_dir == "./.millrace" ? "" : fmt::format(" --data-dir {}", data_dir);
+  if (!config.empty()) flags += fmt::format(" --config {}", config);
+  return flags;
 }
 
 void Session::OnInterrupt(std::function<void()> function) {

@@ -23,12 +23,14 @@ class Session {
   std::string config;                    // --config
   std::string format = "text";           // --format
   bool json() const { return format == "json"; }
+  bool prints_lines = false;             // the command knows --format jsonl
 
   // Connects, or holds the store. The first call says on stderr which.
   StatusOr<client::Client*> Connect();
   // This process holds the store.
   bool holds() const { return holder_ && holder_->own(); }
-  // How a command line reaches the same store: ` --data-dir X` or ` --server X`; empty for the defaults.
+  // How a command line reaches the same store: ` --data-dir X --config Y` or ` --server X`; empty for the
+  // defaults.
   std::string Flags() const;
 
   // Calls `function` on Ctrl-C (on another thread); a second one ends the process.

@@ -28,6 +28,7 @@ int ListItems(Session& session, const ItemArguments& arguments) {
     if (!state.ok()) return PrintError(state.status());
     request.add_states(*state);
   }
+  session.prints_lines = true;
   const StatusOr<client::Client*> client = session.Connect();
   if (!client.ok()) return PrintError(client.status());
   std::vector<std::vector<std::string>> rows = {{"ID", "STATE", "REASON", "ITEM"}};

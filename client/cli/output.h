@@ -12,7 +12,7 @@
 
 namespace millrace::cli {
 
-// Exit statuses (README: commands).
+// Exit statuses, as --help says them.
 enum Exit : int {
   kDone = 0,
   kRunFailed = 1,

@@ -46,7 +46,20 @@ int List(Session& session, const RunsArguments& arguments) {
                     Seconds(run.active_time()), Count(failed)});
   }
   std::cout << Table(rows);
+  if (!response->next_page_token().empty()) std::cerr << "there are more: --limit N\n";
   return kDone;
+}
+
+// What stages took beside their time by the clock: summed over items, which pass at the same time.
+void PrintTimes(const v1::Run& run) {
+  std::vector<std::vector<std::string>> rows = {
+      {"STAGE", "WAITING", "CALLING", "COMPUTING", "STORING", "COALESCED", "MAYBE BILLED"}};
+  for (const v1::StageProgress& stage : run.stages()) {
+    rows.push_back({stage.stage(), Seconds(stage.waiting_time()), Seconds(stage.calling_time()),
+                    Seconds(stage.computing_time()), Seconds(stage.storing_time()), Count(stage.coalesced()),
+                    Count(stage.maybe_billed())});
+  }
+  std::cout << Table(rows);
 }
 
 void PrintRun(const v1::Run& run) {
@@ -72,7 +85,9 @@ void PrintRun(const v1::Run& run) {
                     Count(stage.output_tokens()), Cost(stage.cost_nano_usd(), stage.unpriced_attempts()),
                     Seconds(stage.elapsed_time())});
   }
-  std::cout << Table(rows);
+  std::cout << Table(rows) << "seconds of all items together:\n";
+  PrintTimes(run);
+  for (const std::string& warning : run.warnings()) std::cout << fmt::format("warning: {}\n", Safe(warning, 1024));
   for (const v1::MeasureValue& measure : run.measures()) {
     std::cout << fmt::format("{}: {}\n", Safe(measure.name()), measure.has_value() ? Figure(measure.value()) : "-");
   }
@@ -137,7 +152,8 @@ int Redrive(Session& session, const RunsArguments& arguments) {
   const StatusOr<v1::RedriveRunResponse> response = (*client)->RedriveRun(request);
   if (!response.ok()) return PrintError(response.status());
   std::cerr << fmt::format("{} items of run {} are worked on again\n", Count(response->items()), arguments.run);
-  if (session.holds() && response->items() > 0) return FollowRun(session, **client, arguments.run, after);
+  // One that failed as a whole goes on without any item to be redriven.
+  if (session.holds() && response->run().state() == v1::RUN_STATE_RUNNING) return FollowRun(session, **client, arguments.run, after);
   if (session.json()) PrintJson(*response);
   return kDone;
 }
@@ -156,7 +172,9 @@ void AddRunsCommands(CLI::App& app, Session& session, int& exit) {
                               "  millrace runs --pipeline news-events --state running --state paused");
   runs->add_option("--pipeline", arguments->pipeline, "Only of this pipeline");
   runs->add_option("--state", arguments->states, "Only in this state");
-  runs->add_option("--limit", arguments->limit, "At most so many")->check(CLI::Range(1, 1000));
+  runs->add_option("--limit", arguments->limit, "At most so many")
+      ->check(CLI::Range(1, 1000))
+      ->capture_default_str();
   runs->callback([&session, &exit, arguments] { exit = List(session, *arguments); });
 
   add("show", "Show a run with its counts and times", "  millrace show r-…")->callback([&session, &exit, arguments] {

@@ -19,6 +19,7 @@ struct ServerArguments {
   std::string schema;
   int32_t max_tokens = 0;
   int64_t sample = 0;
+  double timeout_seconds = 600;
   std::string target;
   double older_than_hours = 0;
   bool keep_memos = false;
@@ -53,6 +54,7 @@ int Generate(Session& session, const ServerArguments& arguments) {
   request.set_sample_number(arguments.sample);
   const StatusOr<client::Client*> client = session.Connect();
   if (!client.ok()) return PrintError(client.status());
+  (*client)->SetTimeout(std::chrono::nanoseconds(static_cast<int64_t>(arguments.timeout_seconds * 1e9)));
   session.OnInterrupt([&client] { (*client)->Interrupt(); });
   const StatusOr<v1::GenerateResponse> response = (*client)->Generate(request);
   if (!response.ok()) return PrintError(response.status());
@@ -150,6 +152,9 @@ void AddServerCommands(CLI::App& app, Session& session, int& exit) {
   generate->add_option("--schema", arguments->schema, "File with a JSON Schema that the answer must fit");
   generate->add_option("--max-tokens", arguments->max_tokens, "Largest answer in tokens (default 1024)");
   generate->add_option("--sample-number", arguments->sample, "Another number asks the same question anew");
+  generate->add_option("--timeout", arguments->timeout_seconds, "Give up after so many seconds")
+      ->check(CLI::Range(0.001, 86400.0))
+      ->capture_default_str();
   generate->callback([&session, &exit, arguments] { exit = Generate(session, *arguments); });
 
   CLI::App* cache =

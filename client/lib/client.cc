@@ -3,6 +3,8 @@
 #include <fmt/format.h>
 #include <grpcpp/grpcpp.h>
 
+#include <atomic>
+#include <chrono>
 #include <mutex>
 
 #include "google/rpc/error_details.pb.h"
@@ -43,8 +45,7 @@ Status FromGrpc(const grpc::Status& status, const std::string& target) {
     }
   }
   if (reason.empty() && code == absl::StatusCode::kUnavailable) {
-    return Status(
-        code, fmt::format("no answer from {}: {}; does a server run there?", target, status.error_message()));
+    return Status(code, fmt::format("no answer from {}: {}; does a server run there?", target, status.error_message()));
   }
   if (reason.empty()) return Status(code, status.error_message());
   Status result = code == absl::StatusCode::kInvalidArgument
@@ -64,6 +65,10 @@ class GrpcClient final : public Client {
     arguments.SetInt(GRPC_ARG_ENABLE_HTTP_PROXY, 0);
     arguments.SetInt(GRPC_ARG_INITIAL_RECONNECT_BACKOFF_MS, 100);
     arguments.SetInt(GRPC_ARG_MAX_RECONNECT_BACKOFF_MS, 1000);
+    // A server that is gone without a word is noticed within half a minute, however long its calls may take.
+    arguments.SetInt(GRPC_ARG_KEEPALIVE_TIME_MS, 20000);
+    arguments.SetInt(GRPC_ARG_KEEPALIVE_TIMEOUT_MS, 10000);
+    arguments.SetInt(GRPC_ARG_HTTP2_MAX_PINGS_WITHOUT_DATA, 0);
     if (target.rfind("unix:", 0) == 0) arguments.SetString(GRPC_ARG_DEFAULT_AUTHORITY, "localhost");
     const auto channel = grpc::CreateCustomChannel(target, grpc::InsecureChannelCredentials(), arguments);
     if (patience > Duration(0)) channel->WaitForConnected(std::chrono::system_clock::now() + patience);
@@ -77,6 +82,7 @@ class GrpcClient final : public Client {
   StatusOr<v1::method##Response> method(const v1::method##Request& request) override {         \
     grpc::ClientContext context;                                                               \
     const Underway underway(*this, context);                                                   \
+    LimitTime(context);                                                                        \
     v1::method##Response response;                                                             \
     const Status status = FromGrpc(service##_->method(&context, request, &response), target_); \
     if (!status.ok()) return status;                                                           \
@@ -97,6 +103,8 @@ class GrpcClient final : public Client {
     return taken ? FromGrpc(status, target_) : absl::OkStatus();
   }
 
+  void SetTimeout(Duration timeout) override { timeout_nanos_ = timeout.count(); }
+
   void Interrupt() override {
     const std::lock_guard lock(mutex_);
     interrupted_ = true;
@@ -109,6 +117,13 @@ class GrpcClient final : public Client {
   }
 
  private:
+  void LimitTime(grpc::ClientContext& context) const {
+    const int64_t nanos = timeout_nanos_;
+    if (nanos <= 0) return;
+    context.set_deadline(std::chrono::system_clock::now() +
+                         std::chrono::duration_cast<std::chrono::system_clock::duration>(Duration(nanos)));
+  }
+
   // The call that is going on, so that it can be interrupted from another thread.
   class Underway {
    public:
@@ -131,6 +146,7 @@ class GrpcClient final : public Client {
   std::unique_ptr<v1::RunService::Stub> RunService_;
   std::unique_ptr<v1::CompletionService::Stub> CompletionService_;
   std::unique_ptr<v1::AdminService::Stub> AdminService_;
+  std::atomic<int64_t> timeout_nanos_{0};
   std::mutex mutex_;
   grpc::ClientContext* context_ = nullptr;  // guarded by mutex_
   bool interrupted_ = false;                // guarded by mutex_

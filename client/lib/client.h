@@ -63,6 +63,9 @@ class Client {
   // Events after `request.after` until the run's end, an error, Interrupt, or `take` returns false.
   virtual Status WatchRun(const v1::WatchRunRequest& request, const std::function<bool(const v1::RunEvent&)>& take) = 0;
 
+  // How long each later call but WatchRun may take; then DEADLINE_EXCEEDED. 0: as long as it takes.
+  virtual void SetTimeout(Duration timeout) = 0;
+
   // Ends the call that is going on, and every later one, with CANCELLED.
   virtual void Interrupt() = 0;
   // Calls can be made again.

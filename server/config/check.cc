@@ -76,6 +76,10 @@ class PipelineChecker {
       const v1::Stage& stage = pipeline_.stages(i);
       const std::string path = StagePath(i) + ".needs";
       if (stage.has_fetch() && stage.needs_size() > 0) Refuse(path, "a fetch takes no items of other stages");
+      const bool calls = stage.has_synthesize() || stage.kind_case() == v1::Stage::KIND_NOT_SET;
+      if (stage.has_timeout() && !calls) {
+        Refuse(StagePath(i) + ".timeout", "only a stage that calls models has a time limit for an item");
+      }
       if (stage.has_fetch() && stage.has_when()) Refuse(StagePath(i) + ".when", "a fetch has no items to choose from");
       if (!stage.has_fetch() && stage.kind_case() != v1::Stage::KIND_NOT_SET && stage.needs_size() == 0) {
         Refuse(StagePath(i), "needs must name the stages whose items it takes");

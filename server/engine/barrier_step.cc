@@ -54,6 +54,7 @@ class BarrierStep final : public Step, private ItemWriter {
  private:
   Task<Status> Work();
   Task<StatusOr<Digest>> DigestInput();
+  Task<StatusOr<std::optional<std::string>>> GetMemo(const std::string& key);
   Task<StatusOr<bool>> Recall();
   Task<Status> Put(std::vector<StageItem> items) override;
   Task<Status> PassOthers();
@@ -115,15 +116,25 @@ Task<StatusOr<Digest>> BarrierStep::DigestInput() {
       }
       return absl::OkStatus();
     };
-    MR_CO_RETURN_IF_ERROR(co_await Compute(host_.parts().loop, host_.parts().pool, std::move(add)));
+    MR_CO_RETURN_IF_ERROR(co_await Compute(host_.parts().loop, rows_.pool(), std::move(add)));
   }
   co_return digester->Finish();
+}
+
+// One that the disk has lost is made again.
+Task<StatusOr<std::optional<std::string>>> BarrierStep::GetMemo(const std::string& key) {
+  int64_t damaged = 0;
+  std::vector<std::string> keys(1, key);
+  auto values = co_await GetRemembered(host_.store(), std::move(keys), damaged);
+  if (!values.ok()) co_return values.status();
+  host_.NoteMemos(0, 0, damaged);
+  co_return std::move(values->front());
 }
 
 // Takes the result from memory; false where it is not there whole.
 Task<StatusOr<bool>> BarrierStep::Recall() {
   const std::string key = slot_.memo_rules->StoreKey(*memo_key_);
-  auto value = co_await host_.store().Get(key);
+  auto value = co_await GetMemo(key);
   if (!value.ok()) co_return value.status();
   storage::v1::MemoRecord head;
   if (!*value || !DecodeValue(key, **value, head).ok()) co_return false;
@@ -136,7 +147,7 @@ Task<StatusOr<bool>> BarrierStep::Recall() {
       head.set_further_records(record.further_records());
     } else {
       const std::string part_key = MemoPartKey(*memo_key_, part);
-      auto part_value = co_await host_.store().Get(part_key);
+      auto part_value = co_await GetMemo(part_key);
       if (!part_value.ok()) co_return part_value.status();
       if (!*part_value || !DecodeValue(part_key, **part_value, record).ok()) {
         // Parts of it are gone: begin again and make it anew.
@@ -175,7 +186,7 @@ Task<Status> BarrierStep::Put(std::vector<StageItem> items) {
       ended.item = std::move(items[i]);
       group.items.push_back(std::move(ended));
     }
-    if (memo_key_ && memorable_) {
+    if (memo_key_ && memorable_ && slot_.memo_rules->shared()) {
       if (memo_.items_size() == 0) {
         memo_.mutable_items()->Swap(part.mutable_items());
       } else {
@@ -204,6 +215,7 @@ Task<Status> BarrierStep::PassOthers() {
       ended.ordinal = next_ordinal_++;
       ended.input_id = std::move(item.id);
       ended.json = std::move(item.json);
+      if (item.degraded) ended.item.state = v1::ITEM_STATE_DEGRADED;
       ended.origin = v1::ORIGIN_PASSED;
       group.items.push_back(std::move(ended));
     }

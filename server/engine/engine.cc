@@ -3,6 +3,7 @@
 #include <utility>
 
 #include <fmt/format.h>
+#include <spdlog/spdlog.h>
 
 #include "server/engine/engine_state.h"
 #include "server/engine/times.h"
@@ -84,19 +85,28 @@ Task<StatusOr<std::shared_ptr<ActiveRun>>> Engine::State::Load(storage::v1::RunR
   co_return MakeRun(std::move(record), *std::move(stages), newest->number);
 }
 
-// A run whose stages can't be made any more (a model was taken out of the configuration) fails, and can be redriven when
-// they can.
-static Task<Status> FailUnloadable(Engine::State& state, storage::v1::RunRecord record, const Status& status) {
+Task<StatusOr<std::shared_ptr<ActiveRun>>> Engine::State::LoadPaused(std::string name) {
+  NamedTurn named(run_turns, parts.loop, name);
+  const Turn::Holder holder = co_await (*named).Enter();
+  StatusOr<FoundRun> found = co_await Find(name);
+  if (!found.ok()) co_return found.status();
+  if (found->active) co_return found->active;
+  auto run = co_await Load(std::move(found->record));
+  if (!run.ok()) co_return WithContext(run.status(), fmt::format("run `{}` can't go on with this configuration", name));
+  co_return *std::move(run);
+}
+
+Task<Status> Engine::State::EndUnloaded(storage::v1::RunRecord record, v1::RunState ended_as,
+                                        std::optional<v1::RunError> error) {
   const std::string name = record.run().name();
-  auto newest = co_await LoadNewestEvent(state.parts.store, name);
+  auto newest = co_await LoadNewestEvent(parts.store, name);
   if (!newest.ok()) co_return newest.status();
-  const int64_t now_micros = state.parts.loop.clock().WallMicros();
-  const StageItem failed = FailedItem(status);
+  const int64_t now_micros = parts.loop.clock().WallMicros();
   v1::Run& run = *record.mutable_run();
-  run.set_state(v1::RUN_STATE_FAILED);
+  run.set_state(ended_as);
+  run.clear_waiting_on();
   *run.mutable_end_time() = ToTimestamp(now_micros);
-  run.mutable_error()->set_reason(failed.reason);
-  run.mutable_error()->set_message(failed.message);
+  if (error) *run.mutable_error() = *std::move(error);
   run.set_last_event(newest->number + 1);
   v1::RunEvent event;
   event.set_number(run.last_event());
@@ -107,7 +117,20 @@ static Task<Status> FailUnloadable(Engine::State& state, storage::v1::RunRecord 
   PutRecord(batch, EventKey(name, event.number()), event);
   PutRecord(batch, RunKey(name), record);
   batch.Delete(ActiveRunKey(name));
-  co_return co_await state.patient.Commit(std::move(batch));
+  co_return co_await patient.Commit(std::move(batch));
+}
+
+// A run whose stages can't be made any more (a model was taken out of the configuration): a paused one waits for them,
+// another one fails, and can be redriven when they can.
+static Task<Status> SetAside(Engine::State& state, storage::v1::RunRecord record, Status status) {
+  const std::string& name = record.run().name();
+  spdlog::warn("run {} can't go on with this configuration: {}", name, MessageOf(status));
+  if (record.run().state() == v1::RUN_STATE_PAUSED) co_return absl::OkStatus();
+  const StageItem failed = FailedItem(status);
+  v1::RunError error;
+  error.set_reason(failed.reason);
+  error.set_message(failed.message);
+  co_return co_await state.EndUnloaded(std::move(record), v1::RUN_STATE_FAILED, std::move(error));
 }
 
 Task<Status> Engine::Recover() {
@@ -126,7 +149,7 @@ Task<Status> Engine::Recover() {
       auto run = co_await state.Load(*std::move(*record));
       if (!run.ok()) {
         if (run.status().code() == absl::StatusCode::kUnavailable) co_return run.status();
-        MR_CO_RETURN_IF_ERROR(co_await FailUnloadable(state, std::move(copy), run.status()));
+        MR_CO_RETURN_IF_ERROR(co_await SetAside(state, std::move(copy), run.status()));
         continue;
       }
       if ((*run)->state() != v1::RUN_STATE_PAUSED) (*run)->Start();

@@ -28,6 +28,8 @@ struct EngineParts {
   CallDesk& desk;
   const StageRegistry& stages;
   const FileAccess& files;
+  // CPU time of the calling thread so far. Empty (the simulator's time is virtual): what computing takes is not counted.
+  std::function<Duration()> cpu_time = nullptr;
 };
 
 struct EngineOptions {

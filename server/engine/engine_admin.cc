@@ -153,7 +153,12 @@ Task<StatusOr<v1::EvictCacheResponse>> Engine::EvictCache(v1::EvictCacheRequest 
       co_return MakeFieldError("INVALID_FIELD", "older_than is negative", {{"older_than", "at least 0"}});
     }
   }
-  StatusOr<int64_t> answers = co_await state.parts.desk.EvictAnswers(older_than, request.target());
+  std::function<bool(const std::string&)> in_use = [&state](const std::string& run) {
+    const std::shared_ptr<ActiveRun> active = state.FindActive(run);
+    return active && !IsEnded(active->state());
+  };
+  StatusOr<int64_t> answers =
+      co_await state.parts.desk.EvictAnswers(older_than, request.target(), std::move(in_use));
   if (!answers.ok()) co_return answers.status();
   response.set_answers(*answers);
   // A result of an item does not say by which target it was made: one target's answers go alone.

@@ -194,7 +194,7 @@ Task<StatusOr<Service::EventPage>> Engine::NextEvents(v1::WatchRunRequest reques
   if (!found.ok()) co_return found.status();
   const std::shared_ptr<ActiveRun> active = found->active;
   while (true) {
-    const bool ended = !active || IsEnded(active->state());
+    const bool ended = !active || IsEnded(active->recorded_state());
     const int64_t newest = active ? active->last_event() : 0;
     auto [begin, end] = EventKeys(request.run(), request.after() + 1);
     auto scanned = co_await state.parts.store.Scan(std::move(begin), std::move(end), kEvents, 1 << 20);
@@ -212,7 +212,7 @@ Task<StatusOr<Service::EventPage>> Engine::NextEvents(v1::WatchRunRequest reques
       page.end = true;
       co_return page;
     }
-    if (active->last_event() != newest || IsEnded(active->state())) continue;
+    if (active->last_event() != newest || IsEnded(active->recorded_state())) continue;
     if (const bool held = co_await active->changed().WaitUntil(deadline); !held) co_return page;
   }
 }

@@ -79,7 +79,7 @@ constexpr size_t kRunsAtOnce = 32;
 
 // Waits until the run has ended or is paused, and what was in flight then is counted.
 Task<void> AwaitRest(std::shared_ptr<ActiveRun> run, TimePoint deadline) {
-  while (run->working() || (!IsEnded(run->state()) && run->state() != v1::RUN_STATE_PAUSED)) {
+  while (run->working() || (!IsEnded(run->recorded_state()) && run->recorded_state() != v1::RUN_STATE_PAUSED)) {
     if (const bool held = co_await run->changed().WaitUntil(deadline); !held) co_return;
   }
 }
@@ -342,8 +342,19 @@ Task<StatusOr<v1::CancelRunResponse>> Engine::CancelRun(v1::CancelRunRequest req
 
 Task<StatusOr<v1::Run>> Engine::Change(std::string name, Task<Status> (ActiveRun::*change)(), v1::RunState done_in) {
   MR_CO_RETURN_IF_ERROR(state_->CheckStore());
-  StatusOr<FoundRun> found = co_await state_->Find(std::move(name));
+  StatusOr<FoundRun> found = co_await state_->Find(name);
   if (!found.ok()) co_return found.status();
+  if (!found->active && !IsEnded(found->run.state())) {
+    auto loaded = co_await state_->LoadPaused(name);
+    if (!loaded.ok() && done_in == v1::RUN_STATE_CANCELLED && loaded.status().code() != absl::StatusCode::kUnavailable) {
+      MR_CO_RETURN_IF_ERROR(co_await state_->EndUnloaded(std::move(found->record), done_in, std::nullopt));
+      found = co_await state_->Find(name);
+      if (!found.ok()) co_return found.status();
+      co_return found->run;
+    }
+    if (!loaded.ok()) co_return loaded.status();
+    found->active = *std::move(loaded);
+  }
   if (!found->active) {
     if (found->run.state() == done_in) co_return found->run;
     co_return MakeError(absl::StatusCode::kFailedPrecondition, "WRONG_RUN_STATE",
@@ -368,7 +379,7 @@ Task<StatusOr<v1::RedriveRunResponse>> Engine::RedriveRun(v1::RedriveRunRequest 
     found = co_await state.Find(name);
     if (!found.ok()) co_return found.status();
   }
-  if (found->active) {
+  if (!IsEnded(found->run.state())) {
     co_return MakeError(absl::StatusCode::kFailedPrecondition, "WRONG_RUN_STATE",
                         fmt::format("run `{}` has not ended", name));
   }

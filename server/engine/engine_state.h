@@ -32,6 +32,10 @@ struct Engine::State {
   Task<StatusOr<FoundRun>> Find(std::string run);
   // An active run, or an ended one taken back into memory, at rest.
   Task<StatusOr<std::shared_ptr<ActiveRun>>> Load(storage::v1::RunRecord record);
+  // A run that has not ended and is not in memory: paused, and its stages could not be made when the server started.
+  Task<StatusOr<std::shared_ptr<ActiveRun>>> LoadPaused(std::string run);
+  // Ends a run that is not in memory.
+  Task<Status> EndUnloaded(storage::v1::RunRecord record, v1::RunState ended_as, std::optional<v1::RunError> error);
   std::shared_ptr<ActiveRun> FindActive(const std::string& run) const;
   std::shared_ptr<ActiveRun> MakeRun(storage::v1::RunRecord record, RunStages stages, int64_t last_event);
 

@@ -20,7 +20,7 @@ namespace {
 
 constexpr int kChunksMax = 2;                    // looked up or computed at once
 constexpr size_t kGroupItemsMax = 1024;          // committed together
-constexpr size_t kOutboxItemsMax = 2048;         // ended, not yet committed, before no more is begun
+constexpr size_t kOutboxItemsMax = 2048;         // ended, not yet committed and delivered, before no more is begun
 constexpr size_t kOutboxBytesMax = 16u << 20;    // their bytes
 constexpr size_t kDueMax = 4096;                 // parked items whose time has come
 constexpr int64_t kConcurrencyDefault = 1000;
@@ -40,7 +40,8 @@ class ItemStep final : public Step {
         changed_(loop_),
         slots_(loop_),
         room_(loop_),
-        ended_(loop_) {
+        ended_(loop_),
+        committed_(loop_) {
     concurrency_ = slot_.definition->concurrency() > 0 ? slot_.definition->concurrency() : kConcurrencyDefault;
     failed_ = rows_.progress().failed();
     // Where ids come from several stages, or may have been changed before this episode, they may stand there twice.
@@ -79,6 +80,7 @@ class ItemStep final : public Step {
   void Push(EndedItem ended);
   Task<void> AwaitOutbox();
   Task<void> CommitEnded();
+  Task<void> DeliverCommitted();
   void Judge();
 
   StepHost& host_;
@@ -101,6 +103,12 @@ class ItemStep final : public Step {
   size_t outbox_bytes_ = 0;
   size_t committing_ = 0;
   bool closing_ = false;
+  // Committed, on their way to stages that may be slow: what has ended is committed meanwhile, since others may wait for
+  // its answers.
+  std::deque<StageRows::Delivery> deliveries_;
+  size_t undelivered_ = 0;
+  Event committed_;
+  bool all_committed_ = false;
   bool check_ids_ = false;
   int64_t failed_ = 0;
   std::deque<std::pair<int64_t, int64_t>> due_;  // ordinal and time of parked items that woke
@@ -118,11 +126,16 @@ Task<void> ItemStep::Run() {
   TaskGroup committer(loop_);
   TaskGroup workers(loop_);
   committer.Spawn(CommitEnded());
+  TaskGroup deliverer(loop_);
+  deliverer.Spawn(DeliverCommitted());
   co_await TakeAll(workers);
   co_await workers.Join();
   closing_ = true;
   ended_.NotifyAll();
   co_await committer.Join();
+  all_committed_ = true;
+  committed_.NotifyAll();
+  co_await deliverer.Join();
   feed_->Stop();
   Judge();
   if (host_.stopped() || !AllEnded()) co_return;
@@ -209,7 +222,7 @@ Task<StatusOr<std::vector<InputItem>>> ItemStep::TakeDue() {
 }
 
 Task<void> ItemStep::WorkOnChunk(std::vector<InputItem> chunk) {
-  LookUpParts parts{loop_, host_.parts().pool, host_.store()};
+  LookUpParts parts{loop_, rows_.pool(), host_.store()};
   StatusOr<LookedUp> looked = co_await LookUp(parts, std::move(chunk), slot_.when, slot_.memo_rules);
   Status status = looked.status();
   if (looked.ok()) {
@@ -240,14 +253,17 @@ EndedItem ItemStep::Ended(OpenItem open, StageItem item) const {
 }
 
 Task<Status> ItemStep::ComputeAll(std::vector<OpenItem> open) {
-  auto compute = [work = slot_.work, open = std::move(open)]() mutable {
+  using Computed = std::pair<std::vector<OpenItem>, std::vector<StageItem>>;
+  auto compute = [work = slot_.work, open = std::move(open)]() mutable -> StatusOr<Computed> {
     std::vector<InputItem> items;
     items.reserve(open.size());
     for (const OpenItem& each : open) items.push_back(each.item);
     std::vector<StageItem> made = work->items->Compute(items);
-    return std::make_pair(std::move(open), std::move(made));
+    return Computed(std::move(open), std::move(made));
   };
-  auto [inputs, made] = co_await Compute(loop_, host_.parts().pool, std::move(compute));
+  StatusOr<Computed> computed = co_await Compute(loop_, rows_.pool(), std::move(compute));
+  if (!computed.ok()) co_return computed.status();
+  auto& [inputs, made] = *computed;
   if (inputs.size() != made.size()) {
     co_return MakeError(absl::StatusCode::kInternal, "INTERNAL",
                         fmt::format("the stage made {} items of {}", made.size(), inputs.size()));
@@ -291,7 +307,7 @@ Task<void> ItemStep::WorkOnOne(OpenItem open) {
 }
 
 Task<void> ItemStep::AwaitOutbox() {
-  while ((outbox_.size() >= kOutboxItemsMax || outbox_bytes_ >= kOutboxBytesMax) && !host_.stopped()) {
+  while ((outbox_.size() + undelivered_ >= kOutboxItemsMax || outbox_bytes_ >= kOutboxBytesMax) && !host_.stopped()) {
     co_await room_.Wait();
   }
 }
@@ -338,16 +354,38 @@ Task<void> ItemStep::CommitEnded() {
       if (ended.woken) woken.push_back(ended.ordinal);
       parks = parks || ended.item.wake_micros > 0;
     }
-    const Status status = co_await rows_.Commit(std::move(group));
+    StatusOr<StageRows::Delivery> delivery = co_await rows_.CommitOnly(std::move(group));
     committing_ = 0;
     for (const int64_t ordinal : woken) woken_.erase(ordinal);
-    if (!status.ok()) FailStage(host_, stage_, status);
+    if (!delivery.ok()) {
+      FailStage(host_, stage_, delivery.status());
+    } else if (!delivery->items.empty()) {
+      undelivered_ += delivery->items.size();
+      deliveries_.push_back(*std::move(delivery));
+      committed_.NotifyOne();
+    }
     if (parks) host_.LookForParked();
     failed_ = std::max(failed_, rows_.progress().failed());
     Judge();
     room_.NotifyAll();
     if (Idle()) changed_.NotifyAll();
     host_.Moved();
+  }
+}
+
+// Ends when all is committed and delivered.
+Task<void> ItemStep::DeliverCommitted() {
+  while (true) {
+    while (deliveries_.empty()) {
+      if (all_committed_) co_return;
+      co_await committed_.Wait();
+    }
+    StageRows::Delivery delivery = std::move(deliveries_.front());
+    deliveries_.pop_front();
+    const size_t count = delivery.items.size();
+    co_await StageRows::Deliver(std::move(delivery));
+    undelivered_ -= count;
+    room_.NotifyAll();
   }
 }
 

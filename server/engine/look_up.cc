@@ -5,6 +5,7 @@
 #include <boost/json.hpp>
 
 #include "server/base/json.h"
+#include "server/storage/records.h"
 #include "server/storage/value_codec.h"
 
 namespace millrace {
@@ -48,6 +49,7 @@ EndedItem Passed(InputItem input) {
   ended.ordinal = input.ordinal;
   ended.input_id = std::move(input.id);
   ended.json = std::move(input.json);
+  if (input.degraded) ended.item.state = v1::ITEM_STATE_DEGRADED;
   ended.origin = v1::ORIGIN_PASSED;
   return ended;
 }
@@ -137,14 +139,18 @@ Task<StatusOr<LookedUp>> LookUp(LookUpParts parts, std::vector<InputItem> items,
   };
   Looked looked = co_await Compute(parts.loop, parts.pool, std::move(look));
   std::vector<std::optional<std::string>> values;
+  int64_t damaged = 0;
   if (!looked.keys.empty()) {
-    auto found = co_await parts.store.MultiGet(looked.keys);
+    auto found = co_await GetRemembered(parts.store, looked.keys, damaged);
     if (!found.ok()) co_return found.status();
     values = *std::move(found);
   }
   const int64_t now_micros = parts.loop.clock().WallMicros();
-  auto sort = [looked = std::move(looked), values = std::move(values), memo_rules, now_micros]() mutable {
-    return Sort(std::move(looked.items), std::move(looked.looks), looked.keys, values, memo_rules.get(), now_micros);
+  auto sort = [looked = std::move(looked), values = std::move(values), memo_rules, now_micros, damaged]() mutable {
+    LookedUp result =
+        Sort(std::move(looked.items), std::move(looked.looks), looked.keys, values, memo_rules.get(), now_micros);
+    result.corrupt += damaged;
+    return result;
   };
   co_return co_await Compute(parts.loop, parts.pool, std::move(sort));
 }

@@ -256,6 +256,7 @@ class Planner {
   Task<Status> Barrier(int stage) {
     const StageSlot& slot = run_.slot(stage);
     v1::StagePlan& plan = *response_.mutable_stages(stage);
+    plan.set_memory_bytes(slot.work->barrier->MemoryBytes(plan.items(), plan.bytes()));
     auto gathered = gathered_.try_emplace(stage, std::make_shared<Gathered>()).first->second;
     const Digest key = slot.memo_rules->KeyOf("", gathered->digester.Finish());
     const int64_t now_micros = state_.parts.loop.clock().WallMicros();

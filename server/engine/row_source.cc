@@ -10,9 +10,9 @@ namespace {
 // Items that a client sends.
 class ItemRows final : public RowSource {
  public:
-  ItemRows(StepHost& host, std::shared_ptr<const StageWork> work, std::shared_ptr<ClientInput> input,
+  ItemRows(Loop& loop, Pool& pool, std::shared_ptr<const StageWork> work, std::shared_ptr<ClientInput> input,
            storage::v1::FetchCursor cursor)
-      : host_(host), work_(std::move(work)), input_(std::move(input)), cursor_(std::move(cursor)) {}
+      : loop_(loop), pool_(pool), work_(std::move(work)), input_(std::move(input)), cursor_(std::move(cursor)) {}
 
   Task<StatusOr<RowBatch>> Next() override {
     RowBatch batch;
@@ -29,7 +29,7 @@ class ItemRows final : public RowSource {
         for (const v1::InputItem& item : items) rows.push_back(work->fetch->FromClient(item, ++row));
         return rows;
       };
-      batch.rows = co_await Compute(host_.parts().loop, host_.parts().pool, std::move(convert));
+      batch.rows = co_await Compute(loop_, pool_, std::move(convert));
       cursor_.set_offset(cursor_.offset() + count);
       cursor_.set_rows(cursor_.rows() + count);
     }
@@ -40,7 +40,8 @@ class ItemRows final : public RowSource {
   }
 
  private:
-  StepHost& host_;
+  Loop& loop_;
+  Pool& pool_;
   const std::shared_ptr<const StageWork> work_;
   const std::shared_ptr<ClientInput> input_;
   storage::v1::FetchCursor cursor_;
@@ -69,15 +70,15 @@ class ClientBytes final : public ByteSource {
 // Rows that a reader makes out of bytes.
 class ByteRows final : public RowSource {
  public:
-  ByteRows(StepHost& host, std::unique_ptr<ByteSource> bytes, std::shared_ptr<RowReader> reader,
-           storage::v1::FetchCursor cursor)
-      : host_(host), bytes_(std::move(bytes)), reader_(std::move(reader)), cursor_(std::move(cursor)) {}
+  ByteRows(Loop& loop, Pool& pool, size_t read_bytes, std::unique_ptr<ByteSource> bytes,
+           std::shared_ptr<RowReader> reader, storage::v1::FetchCursor cursor)
+      : loop_(loop), pool_(pool), read_bytes_(read_bytes), bytes_(std::move(bytes)), reader_(std::move(reader)), cursor_(std::move(cursor)) {}
 
   Task<StatusOr<RowBatch>> Next() override {
     RowBatch batch;
     while (batch.rows.empty() && !cursor_.done()) {
       const int64_t read_to = cursor_.offset() + static_cast<int64_t>(rest_.size());
-      auto chunk = co_await bytes_->Read(read_to, host_.options().read_bytes);
+      auto chunk = co_await bytes_->Read(read_to, read_bytes_);
       if (!chunk.ok()) co_return chunk.status();
       if (chunk->bytes.empty() && !chunk->end) {
         batch.waits = true;
@@ -99,7 +100,7 @@ class ByteRows final : public RowSource {
         }
         return fed;
       };
-      Fed fed = co_await Compute(host_.parts().loop, host_.parts().pool, std::move(feed));
+      Fed fed = co_await Compute(loop_, pool_, std::move(feed));
       if (!fed.rows.ok()) co_return fed.rows.status();
       rest_ = std::move(fed.rest);
       cursor_.set_offset(cursor_.offset() + static_cast<int64_t>(fed.rows->consumed));
@@ -113,7 +114,9 @@ class ByteRows final : public RowSource {
   }
 
  private:
-  StepHost& host_;
+  Loop& loop_;
+  Pool& pool_;
+  const size_t read_bytes_;
   const std::unique_ptr<ByteSource> bytes_;
   const std::shared_ptr<RowReader> reader_;
   storage::v1::FetchCursor cursor_;
@@ -129,13 +132,15 @@ Status NoReader(const std::string& stage) {
 
 Task<StatusOr<std::unique_ptr<RowSource>>> OpenRows(StepHost& host, int stage, storage::v1::FetchCursor cursor) {
   const StageSlot& slot = host.slot(stage);
+  Loop& loop = host.parts().loop;
+  Pool& pool = slot.rows->pool();
   if (slot.input && slot.input->state().items()) {
-    co_return std::make_unique<ItemRows>(host, slot.work, slot.input, std::move(cursor));
+    co_return std::make_unique<ItemRows>(loop, pool, slot.work, slot.input, std::move(cursor));
   }
   std::shared_ptr<RowReader> reader = slot.work->fetch->MakeReader();
   if (slot.input && (reader == nullptr || slot.input->state().next_offset() == 0)) {
     // Closed without anything in it: there is nothing to read a header from.
-    co_return std::make_unique<ItemRows>(host, slot.work, slot.input, std::move(cursor));
+    co_return std::make_unique<ItemRows>(loop, pool, slot.work, slot.input, std::move(cursor));
   }
   if (reader == nullptr) co_return NoReader(slot.rows->stage());
   std::unique_ptr<ByteSource> bytes;
@@ -145,7 +150,7 @@ Task<StatusOr<std::unique_ptr<RowSource>>> OpenRows(StepHost& host, int stage, s
     const StatusOr<std::string> path = host.parts().files.ForReading(slot.work->fetch->path());
     if (!path.ok()) co_return path.status();
     if (!host.options().open_file) co_return MakeError(absl::StatusCode::kUnimplemented, "FILE_ERROR", "no files are read here");
-    auto opened = host.options().open_file(host.parts().loop, host.parts().pool, *path);
+    auto opened = host.options().open_file(loop, pool, *path);
     if (!opened.ok()) co_return opened.status();
     bytes = *std::move(opened);
   }
@@ -161,7 +166,8 @@ Task<StatusOr<std::unique_ptr<RowSource>>> OpenRows(StepHost& host, int stage, s
     MR_CO_RETURN_IF_ERROR(reader->Restore(cursor.reader_state()));
   }
   cursor.set_source_digest(*std::move(identity));
-  co_return std::make_unique<ByteRows>(host, std::move(bytes), std::move(reader), std::move(cursor));
+  co_return std::make_unique<ByteRows>(loop, pool, host.options().read_bytes, std::move(bytes), std::move(reader),
+                                       std::move(cursor));
 }
 
 }  // namespace millrace

@@ -41,7 +41,6 @@ std::string IdOfRepeated(const std::string& id, int64_t ordinal) {
 void Fail(EndedItem& ended, StageItem failed) {
   if (failed.id.empty()) failed.id = std::move(ended.item.id);
   failed.totals = ended.item.totals;
-  failed.computing = ended.item.computing;
   failed.input_ids = std::move(ended.item.input_ids);
   failed.call_keys = std::move(ended.item.call_keys);
   failed.settlement = std::move(ended.item.settlement);
@@ -136,7 +135,6 @@ void EncodeItem(Encoding& encoding, EndedItem& ended, WriteBatch& batch, std::ve
   *row.mutable_totals() = ended.item.totals;
   if (ended.item.totals.ByteSizeLong() == 0) row.clear_totals();
   AddTotals(progress, ended.item.totals);
-  if (ended.item.computing.count() > 0) AddTo(*progress.mutable_computing_time(), ended.item.computing);
   if (ended.woken) {
     progress.set_parked(progress.parked() - 1);
     if (ended.parked_until > 0) {
@@ -181,6 +179,7 @@ void EncodeItem(Encoding& encoding, EndedItem& ended, WriteBatch& batch, std::ve
 
 StageRows::StageRows(Parts parts, std::string run, std::string stage, storage::v1::StageRecord record)
     : parts_(parts),
+      computing_(parts.pool, parts.cpu_time),
       run_(std::move(run)),
       stage_(std::move(stage)),
       keys_(std::make_shared<const ItemKeys>(run_, stage_)),
@@ -189,6 +188,19 @@ StageRows::StageRows(Parts parts, std::string run, std::string stage, storage::v
       moved_(parts.loop) {}
 
 Task<Status> StageRows::Commit(EndedGroup group) {
+  StatusOr<Delivery> delivery = co_await CommitOnly(std::move(group));
+  if (!delivery.ok()) co_return delivery.status();
+  co_await Deliver(*std::move(delivery));
+  co_return absl::OkStatus();
+}
+
+Task<void> StageRows::Deliver(Delivery delivery) {
+  if (delivery.items.empty() || delivery.consumers.empty()) co_return;
+  for (size_t i = 0; i + 1 < delivery.consumers.size(); ++i) co_await delivery.consumers[i]->Put(delivery.items);
+  co_await delivery.consumers.back()->Put(std::move(delivery.items));
+}
+
+Task<StatusOr<StageRows::Delivery>> StageRows::CommitOnly(EndedGroup group) {
   auto encoding = std::make_shared<Encoding>();
   for (EndedItem& ended : group.items) {
     if (ended.item.id.empty()) ended.item.id = ended.input_id;
@@ -218,6 +230,7 @@ Task<Status> StageRows::Commit(EndedGroup group) {
   encoding->record = record_;
   AddTo(*encoding->record.mutable_progress()->mutable_elapsed_time(), parts_.loop.Now() - *elapsed_until_);
   elapsed_until_ = parts_.loop.Now();
+  CountComputing(*encoding->record.mutable_progress());
   encoding->group = std::move(group);
   encoding->now_micros = parts_.loop.clock().WallMicros();
   auto encode = [encoding] {
@@ -245,18 +258,16 @@ Task<Status> StageRows::Commit(EndedGroup group) {
   record_ = std::move(encoded.record);
   // From here on a channel that is attached gets only later commits; those attached before get these.
   delivered_ = record_.commits();
-  const std::vector<Channel*> consumers = consumers_;
+  Delivery delivery{std::move(encoded.passed_on), consumers_};
   moved_.NotifyAll();
-  if (encoded.passed_on.empty()) co_return absl::OkStatus();
-  for (size_t i = 0; i + 1 < consumers.size(); ++i) co_await consumers[i]->Put(encoded.passed_on);
-  if (!consumers.empty()) co_await consumers.back()->Put(std::move(encoded.passed_on));
-  co_return absl::OkStatus();
+  co_return delivery;
 }
 
 Task<Status> StageRows::Update(RecordChange change, WriteBatch more) {
   storage::v1::StageRecord record = record_;
   if (elapsed_until_) AddTo(*record.mutable_progress()->mutable_elapsed_time(), parts_.loop.Now() - *elapsed_until_);
   elapsed_until_.reset();
+  CountComputing(*record.mutable_progress());
   change(record);
   PutRecord(more, StageKey(run_, stage_), record);
   MR_CO_RETURN_IF_ERROR(co_await parts_.store.Commit(std::move(more)));
@@ -268,7 +279,12 @@ Task<Status> StageRows::Update(RecordChange change, WriteBatch more) {
   co_return absl::OkStatus();
 }
 
+void StageRows::CountComputing(v1::StageProgress& progress) {
+  if (const Duration spent = computing_.TakeSpent(); spent.count() > 0) AddTo(*progress.mutable_computing_time(), spent);
+}
+
 void StageRows::Prepare(const RecordChange& change, WriteBatch& batch) {
+  CountComputing(*record_.mutable_progress());
   change(record_);
   PutRecord(batch, StageKey(run_, stage_), record_);
 }

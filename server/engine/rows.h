@@ -13,6 +13,7 @@
 #include "server/base/loop.h"
 #include "server/base/pool.h"
 #include "server/engine/channel.h"
+#include "server/engine/measured_pool.h"
 #include "server/engine/memo.h"
 #include "server/stages/stage.h"
 #include "server/storage/items.h"
@@ -50,6 +51,7 @@ class StageRows {
     Loop& loop;
     Pool& pool;
     Store& store;  // a patient one
+    std::function<Duration()> cpu_time;  // of the calling thread; empty: what computing takes is not counted
   };
 
   StageRows(Parts parts, std::string run, std::string stage, storage::v1::StageRecord record);
@@ -86,8 +88,19 @@ class StageRows {
   // The number of the newest commit that was delivered: what is attached now gets all later ones.
   int64_t delivered() const { return delivered_; }
 
-  // Commits a group and delivers it.
+  // For what the stage computes: the CPU time that it takes is counted with the next commit.
+  Pool& pool() { return computing_; }
+
+  // Items that were committed, and who was attached then.
+  struct Delivery {
+    std::vector<InputItem> items;
+    std::vector<Channel*> consumers;
+  };
+  // Commits a group and delivers it; or leaves that to the caller, who delivers in the order of the commits.
   Task<Status> Commit(EndedGroup group);
+  Task<StatusOr<Delivery>> CommitOnly(EndedGroup group);
+  // Waits for room.
+  static Task<void> Deliver(Delivery delivery);
   // Commits the stage's record after `change`, and `more`. Where the stage is done then, what is attached is closed.
   Task<Status> Update(RecordChange change, WriteBatch more);
   // The same without the commit, which is the caller's.
@@ -101,7 +114,10 @@ class StageRows {
  private:
   struct Encoded;
 
-  Parts parts_;
+  void CountComputing(v1::StageProgress& progress);
+
+  const Parts parts_;
+  MeasuredPool computing_;
   const std::string run_;
   const std::string stage_;
   const std::shared_ptr<const ItemKeys> keys_;

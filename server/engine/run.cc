@@ -44,6 +44,7 @@ ActiveRun::ActiveRun(const EngineParts& parts, const EngineOptions& options, Sto
       options_(options),
       store_(store),
       record_(std::move(record)),
+      recorded_state_(record_.run().state()),
       stages_(std::move(stages)),
       last_event_(last_event),
       hooks_(std::move(hooks)),
@@ -152,12 +153,13 @@ Task<Status> ActiveRun::Record(std::optional<v1::RunEvent> event, WriteBatch mor
     PutRecord(more, EventKey(name(), event->number()), *event);
   }
   storage::v1::RunRecord record = record_;
-  *record.mutable_run() = Snapshot();
+  *record.mutable_run() = Present();
   record.mutable_run()->set_last_event(last_event_ + (event ? 1 : 0));
   definition().SerializeToString(record.mutable_definition());
   PutRecord(more, RunKey(name()), record);
   MR_CO_RETURN_IF_ERROR(co_await store_.Commit(std::move(more)));
   if (event) ++last_event_;
+  recorded_state_ = record.run().state();
   changed_.NotifyAll();
   co_return absl::OkStatus();
 }
@@ -173,7 +175,7 @@ Task<Status> ActiveRun::RecordState(v1::RunState state, WriteBatch more) {
 v1::RunEvent ActiveRun::StateEvent() {
   v1::RunEvent event;
   event.mutable_state_changed()->set_state(state());
-  *event.mutable_state_changed()->mutable_run() = Snapshot();
+  *event.mutable_state_changed()->mutable_run() = Present();
   event.mutable_state_changed()->mutable_run()->set_last_event(last_event_ + 1);
   return event;
 }

@@ -62,8 +62,10 @@ class ActiveRun final : public StepHost, public std::enable_shared_from_this<Act
   // Starts nothing more in this process; the state stays. Resumes when nothing is in flight, or at `deadline`.
   Task<void> Drain(TimePoint deadline);
 
+  // As clients may see it: in the state that is stored.
   v1::Run Snapshot();
   v1::RunState state() const { return record_.run().state(); }
+  v1::RunState recorded_state() const { return recorded_state_; }
   const std::string& name() const { return record_.run().name(); }
   bool working() const { return working_; }
   int64_t last_event() const { return last_event_; }
@@ -103,6 +105,7 @@ class ActiveRun final : public StepHost, public std::enable_shared_from_this<Act
   Task<Status> Record(std::optional<v1::RunEvent> event, WriteBatch more);
   Task<Status> RecordState(v1::RunState state, WriteBatch more);
   v1::RunEvent StateEvent();
+  v1::Run Present();
   void PlanProgressEvent();
   Task<void> WriteProgressEvent(std::shared_ptr<ActiveRun> self);
   Duration ActiveTime() const;
@@ -113,6 +116,7 @@ class ActiveRun final : public StepHost, public std::enable_shared_from_this<Act
   const EngineOptions& options_;
   Store& store_;
   storage::v1::RunRecord record_;  // without its definition
+  v1::RunState recorded_state_;
   RunStages stages_;
   int64_t last_event_;
   RunHooks hooks_;

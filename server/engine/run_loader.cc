@@ -72,7 +72,7 @@ Task<StatusOr<RunStages>> LoadStages(const EngineParts& parts, Store& store, Sto
     if (!stage_record.ok()) co_return stage_record.status();
     storage::v1::StageRecord initial;
     if (*stage_record) initial = *std::move(*stage_record);
-    StageRows::Parts rows_parts{parts.loop, parts.pool, patient};
+    StageRows::Parts rows_parts{parts.loop, parts.pool, patient, parts.cpu_time};
     slot->rows = std::make_unique<StageRows>(rows_parts, run, definition.name(), std::move(initial));
     if (definition.has_when()) {
       StatusOr<ConditionEvaluator> when = ConditionEvaluator::Compile(definition.when());

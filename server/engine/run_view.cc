@@ -18,6 +18,20 @@ Duration ActiveRun::ActiveTime() const {
 }
 
 v1::Run ActiveRun::Snapshot() {
+  v1::Run run = Present();
+  if (run.state() == recorded_state_) return run;
+  // A change that is being stored is shown when it is: before that a crash takes it back.
+  run.set_state(recorded_state_);
+  run.clear_waiting_on();
+  if (!IsEnded(recorded_state_)) {
+    run.clear_end_time();
+    run.clear_error();
+    run.clear_measures();
+  }
+  return run;
+}
+
+v1::Run ActiveRun::Present() {
   v1::Run run = record_.run();
   run.clear_stages();
   for (int stage = 0; stage < plan().size(); ++stage) {
@@ -53,13 +67,15 @@ std::optional<v1::WaitingOn> ActiveRun::WaitsOn() {
     return waiting;
   };
   if (store_.state() != StoreState::kOk) {
-    waiting.set_remedy("make room on the disk of the data directory");
+    waiting.set_remedy(store_.state() == StoreState::kReopening
+                           ? "a write failed: the store is being reopened and goes on by itself; see the server's log"
+                           : "make room on the disk of the data directory");
     return since(v1::WaitingOn::REASON_DISK);
   }
   const std::string target = parts_.desk.FailingTarget(name());
   if (!target.empty()) {
     waiting.set_object(target);
-    waiting.set_remedy("it is tried again and again; see ListAttempts for what it answers");
+    waiting.set_remedy("it is tried again and again; ListAttempts, or `millrace why` of an item, has what it answers");
     return since(v1::WaitingOn::REASON_TARGET);
   }
   int64_t in_flight = 0;

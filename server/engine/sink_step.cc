@@ -35,8 +35,16 @@ class SinkStep final : public Step {
     StageContext context = MakeStageContext(host_, stage_);
     WholeReader reader(host_, stage_, WholeReader::Which::kWorkedOn);
     MR_CO_RETURN_IF_ERROR(co_await slot_.work->sink->Write(context, reader));
-    // A sink that knows by its generation that all is written need not read it.
-    const int64_t written = host_.ItemsIn(stage_);
+    int64_t written = host_.ItemsIn(stage_);
+    if (slot_.when) {
+      // A sink that knows by its generation that all is written has not read it.
+      while (true) {
+        auto items = co_await reader.Next();
+        if (!items.ok()) co_return items.status();
+        if (items->empty()) break;
+      }
+      written = reader.count();
+    }
     RecordChange change = [written](storage::v1::StageRecord& record) { record.mutable_progress()->set_ok(written); };
     WriteBatch nothing;
     co_return co_await host_.EndStage(stage_, std::move(change), std::move(nothing));

@@ -32,7 +32,7 @@ StageContext MakeStageContext(StepHost& host, int stage) {
   const storage::v1::RunRecord& record = host.record();
   const StageSlot& slot = host.slot(stage);
   StageContext context{.loop = host.parts().loop,
-                       .pool = host.parts().pool,
+                       .pool = slot.rows->pool(),
                        .calls = host.parts().calls,
                        .run = record.run().name(),
                        .pipeline = record.run().pipeline(),

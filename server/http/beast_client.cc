@@ -98,22 +98,31 @@ std::optional<std::string> HeadOf(const HttpRequest& request, const HttpUrl& url
   return head;
 }
 
+using Tls = std::shared_ptr<asio::ssl::context>;
+
+// What is trusted: the system's certificates and those of `ca_file`.
+Tls MakeTls(const std::string& ca_file) {
+  auto tls = std::make_shared<asio::ssl::context>(asio::ssl::context::tls_client);
+  SSL_CTX_set_min_proto_version(tls->native_handle(), TLS1_2_VERSION);
+  tls->set_verify_mode(asio::ssl::verify_peer);
+  error_code ignored;  // without any certificate to trust, every handshake fails and says so
+  tls->set_default_verify_paths(ignored);
+  if (!ca_file.empty()) tls->load_verify_file(ca_file, ignored);
+  return tls;
+}
+
 class BeastClient final : public HttpClient {
  public:
-  BeastClient(Loop& loop, const BeastClientOptions& options)
-      : loop_(loop), options_(options), tls_(asio::ssl::context::tls_client) {
-    SSL_CTX_set_min_proto_version(tls_.native_handle(), TLS1_2_VERSION);
-    tls_.set_verify_mode(asio::ssl::verify_peer);
-    error_code ignored;  // without any certificate to trust, every handshake fails and says so
-    tls_.set_default_verify_paths(ignored);
-    if (!options_.ca_file.empty()) tls_.load_verify_file(options_.ca_file, ignored);
-  }
+  BeastClient(Loop& loop, Pool& pool, const BeastClientOptions& options)
+      : loop_(loop), pool_(pool), options_(options) {}
 
   Task<HttpResult> Send(HttpRequest request, HttpLimits limits, HttpCancel* cancel) override;
 
  private:
   using Addresses = std::vector<asio::ip::tcp::endpoint>;
 
+  // Reads the certificates once, where TLS is first used: it takes tens of milliseconds.
+  Task<Tls> Trusted();
   Task<StatusOr<Addresses>> Resolve(const HttpUrl& url, Attempt& attempt);
   // Null, and the reason in `result`, where there is none.
   Task<std::unique_ptr<Connection>> NewConnection(const HttpUrl& url, Attempt& attempt, const HttpLimits& limits,
@@ -129,8 +138,9 @@ class BeastClient final : public HttpClient {
                         HttpResult& result);
 
   Loop& loop_;
+  Pool& pool_;
   const BeastClientOptions options_;
-  asio::ssl::context tls_;
+  std::shared_ptr<Promise<Tls>> tls_;
   std::map<std::string, std::vector<std::unique_ptr<Connection>>> idle_;  // by scheme, host and port; newest last
   size_t idle_count_ = 0;
   Loop::Timer closing_;
@@ -173,6 +183,18 @@ Task<HttpResult> BeastClient::Send(HttpRequest request, HttpLimits limits, HttpC
   co_return result;
 }
 
+Task<Tls> BeastClient::Trusted() {
+  if (tls_ == nullptr) {
+    tls_ = std::make_shared<Promise<Tls>>(loop_);
+    const auto made = std::make_shared<Tls>();
+    pool_.Submit([made, ca_file = options_.ca_file] { *made = MakeTls(ca_file); },
+                 [made, tls = tls_] { tls->Set(std::move(*made)); });
+  }
+  const std::shared_ptr<Promise<Tls>> tls = tls_;
+  co_await tls->Wait();
+  co_return tls->value();
+}
+
 Task<StatusOr<BeastClient::Addresses>> BeastClient::Resolve(const HttpUrl& url, Attempt& attempt) {
   using Found = std::pair<error_code, Addresses>;
   if (url.host_is_address) {
@@ -204,6 +226,8 @@ Task<std::unique_ptr<Connection>> BeastClient::NewConnection(const HttpUrl& url,
     result.error = attempt.Why(fmt::format("{} can't be resolved: {}", url.host, MessageOf(addresses.status())));
     co_return nullptr;
   }
+  Tls tls;
+  if (url.tls) tls = co_await Trusted();
   for (const asio::ip::tcp::endpoint& address : *addresses) {
     if (attempt.ended()) break;
     auto connection = std::make_unique<Connection>(loop_.context());
@@ -211,7 +235,7 @@ Task<std::unique_ptr<Connection>> BeastClient::NewConnection(const HttpUrl& url,
     attempt.OnEnd([&used] { used.Close(); });
     error_code error = co_await used.Connect(address);
     const bool connected = !error;
-    if (connected && url.tls) error = co_await used.Secure(tls_, url);
+    if (connected && url.tls) error = co_await used.Secure(*tls, url);
     attempt.OnEnd(nullptr);
     if (!error && !attempt.ended()) co_return connection;
     result.error = attempt.Why(
@@ -318,8 +342,8 @@ void BeastClient::CloseOld() {
 
 }  // namespace
 
-std::unique_ptr<HttpClient> MakeBeastClient(Loop& loop, const BeastClientOptions& options) {
-  return std::make_unique<BeastClient>(loop, options);
+std::unique_ptr<HttpClient> MakeBeastClient(Loop& loop, Pool& pool, const BeastClientOptions& options) {
+  return std::make_unique<BeastClient>(loop, pool, options);
 }
 
 }  // namespace millrace

@@ -6,6 +6,7 @@
 #include <string>
 
 #include "server/base/loop.h"
+#include "server/base/pool.h"
 #include "server/http/client.h"
 
 namespace millrace {
@@ -18,7 +19,8 @@ struct BeastClientOptions {
 };
 
 // Must be destroyed before the loop, and before Loop::Abandon: what is suspended in Send does not use it again. TLS
-// is 1.2 or newer, and certificates and names are always checked.
-std::unique_ptr<HttpClient> MakeBeastClient(Loop& loop, const BeastClientOptions& options = {});
+// is 1.2 or newer, and certificates and names are always checked; the certificates to trust are read on `pool` as the
+// first https URL asks for them, and once.
+std::unique_ptr<HttpClient> MakeBeastClient(Loop& loop, Pool& pool, const BeastClientOptions& options = {});
 
 }  // namespace millrace

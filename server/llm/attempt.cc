@@ -14,10 +14,6 @@
 namespace millrace {
 namespace {
 
-bool HasAnswer(const v1::Attempt& attempt) {
-  return attempt.outcome() == v1::ATTEMPT_OUTCOME_ANSWERED || attempt.outcome() == v1::ATTEMPT_OUTCOME_ANSWERED_BAD;
-}
-
 // Attempts that may have cost something.
 bool MayHaveCost(v1::AttemptOutcome outcome) {
   return outcome != v1::ATTEMPT_OUTCOME_NOT_SENT && outcome != v1::ATTEMPT_OUTCOME_REJECTED;

@@ -4,6 +4,7 @@
 
 #include "server/storage/answers.h"
 #include "server/storage/ledger.h"
+#include "server/storage/records.h"
 #include "server/storage/value_codec.h"
 
 namespace millrace {
@@ -31,10 +32,10 @@ Task<Found> Cache::LookUp(std::vector<Digest> keys, LookUpRules rules) {
     names.push_back(RunAnswerKey(rules.run, key));
     names.push_back(PendingKey(key));
   }
-  auto values = co_await store_.MultiGet(names);
+  auto values = co_await GetRemembered(store_, names, corrupt_);
   while (!values.ok()) {
     co_await WaitForStore(loop_, store_);
-    values = co_await store_.MultiGet(names);
+    values = co_await GetRemembered(store_, names, corrupt_);
   }
 
   const auto decode = [&](size_t at, auto& record) {

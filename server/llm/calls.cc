@@ -40,6 +40,9 @@ size_t BytesOf(const CallProgress& progress) {
   return bytes;
 }
 
+// Who asks for one answer, beside a run that waits until people have mended the targets, is told what is wrong.
+bool IsTold(const SharedCall& call, const CallContext& context) { return context.run.empty() && call.is_refused; }
+
 }  // namespace
 
 Calls::Calls(CallsParts parts, Random random, std::vector<std::unique_ptr<BackendEntry>> backends, HostLimits limits)
@@ -157,7 +160,7 @@ Task<CallOutcome> Calls::Handle(CallContext context, CallRequest request) {
       call->changed.NotifyAll();  // the priority may be higher now
     }
     bool is_late = false;
-    while (!call->finished && !is_late && !(context.stop && context.stop->stopped())) {
+    while (!call->finished && !is_late && !IsTold(*call, context) && !(context.stop && context.stop->stopped())) {
       TimePoint until = context.deadline;
       if (call->has_failed) until = std::min(until, call->first_attempt + context.max_elapsed);
       is_late = !co_await waiter.changed.WaitUntil(until);
@@ -254,11 +257,11 @@ Task<CallOutcome> Calls::Outcome(std::shared_ptr<SharedCall> call, bool is_payer
   co_return outcome;
 }
 
-// The deadline passed. The last waiter takes what the call has cost so far; an attempt in flight goes on, and is found
+// The deadline passed, or nobody can answer it as things are. The last waiter takes what the call has cost so far; an attempt in flight goes on, and is found
 // by whoever asks next.
 Task<CallOutcome> Calls::GiveUp(std::shared_ptr<SharedCall> call, bool was_last, const CallContext& context) {
   CallOutcome outcome;
-  outcome.status = DeadlinePassed(*call);
+  outcome.status = IsTold(*call, context) ? ErrorOf(*call->failure) : DeadlinePassed(*call);
   outcome.call_keys = call->progress.call_keys;
   if (!was_last) {
     outcome.totals.set_calls(1);
@@ -272,6 +275,12 @@ Task<CallOutcome> Calls::GiveUp(std::shared_ptr<SharedCall> call, bool was_last,
   if (call->asked_key) {
     std::erase(taken.pending, *call->asked_key);
     call->progress.AddPending(*call->asked_key);
+    // Its answer may be there already, and be judged: that is not settled without its verdict.
+    std::erase_if(taken.unsettled, [&call](auto& entry) {
+      if (entry.first != *call->asked_key || !HasAnswer(entry.second.attempt())) return false;
+      call->progress.unsettled.push_back(std::move(entry));
+      return true;
+    });
   }
   const Payer self{.run = context.run, .remember = context.remember};
   CallResult failed;
@@ -388,13 +397,15 @@ Task<StatusOr<v1::CacheStats>> Calls::AnswerStats() {
   co_return stats;
 }
 
-Task<StatusOr<int64_t>> Calls::EvictAnswers(std::optional<Duration> older_than, std::string target) {
+Task<StatusOr<int64_t>> Calls::EvictAnswers(std::optional<Duration> older_than, std::string target,
+                                            std::function<bool(const std::string& run)> in_use) {
   EvictionFilter filter;
   if (older_than) {
     filter.older_than_micros =
         parts_.loop.clock().WallMicros() - std::chrono::duration_cast<std::chrono::microseconds>(*older_than).count();
   }
   filter.target = std::move(target);
+  filter.in_use = std::move(in_use);
   auto evicted = co_await millrace::EvictAnswers(parts_.store, std::move(filter));
   co_return evicted;
 }

@@ -59,7 +59,8 @@ class Calls final : public CallHandler, public CallDesk {
   int64_t in_flight() const override;
   std::string FailingTarget(std::string_view run) const override;
   Task<StatusOr<v1::CacheStats>> AnswerStats() override;
-  Task<StatusOr<int64_t>> EvictAnswers(std::optional<Duration> older_than, std::string target) override;
+  Task<StatusOr<int64_t>> EvictAnswers(std::optional<Duration> older_than, std::string target,
+                                       std::function<bool(const std::string& run)> in_use) override;
   Task<void> Drain(TimePoint deadline) override;
 
  private:

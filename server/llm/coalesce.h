@@ -107,9 +107,10 @@ struct SharedCall {
   std::optional<backend::Failure> failure;
   Target* failing = nullptr;  // its target, until it answers
   TimePoint first_attempt = kNever;  // when it began
+  bool is_refused = false;           // by every target, for what people must mend
   bool has_failed = false;           // an attempt; from then on `max_elapsed` of its waiters counts
   int32_t attempt_number = 0;
-  std::optional<Digest> asked_key;  // of the attempt in flight
+  std::optional<Digest> asked_key;  // of the attempt in flight, until its answer is judged
   // Of the questions that were asked, the newest last.
   std::vector<std::shared_ptr<const KeyClaims::Claim>> claims;
 

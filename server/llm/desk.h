@@ -40,8 +40,10 @@ class CallDesk {
   // Remembered answers.
   virtual Task<StatusOr<v1::CacheStats>> AnswerStats() = 0;
   // Forgets answers older than this (nullopt: all) and, where `target` is not empty, only those of `backend/model`; how
-  // many. Answers kept for a run (kRunAnswer) and pending attempts stay.
-  virtual Task<StatusOr<int64_t>> EvictAnswers(std::optional<Duration> older_than, std::string target) = 0;
+  // many. Pending attempts stay, answers kept for a run (kRunAnswer), and those that were first given to a run that is
+  // `in_use`: it finds them again.
+  virtual Task<StatusOr<int64_t>> EvictAnswers(std::optional<Duration> older_than, std::string target,
+                                               std::function<bool(const std::string& run)> in_use) = 0;
 
   // Starts no new attempt from now on; resumes when those in flight are over and stored, or at `deadline`.
   virtual Task<void> Drain(TimePoint deadline) = 0;

@@ -38,6 +38,7 @@ CallLife::CallLife(CallParts parts, SharedCall& call)
       excluded_(call.alias.routes.size()),
       not_before_(call.alias.routes.size()),
       failures_(call.alias.routes.size()),
+      refused_(call.alias.routes.size()),
       age_(parts.queue.NextAge()) {}
 
 Task<bool> CallLife::Live() {
@@ -74,6 +75,7 @@ Task<bool> CallLife::Live() {
       };
       verdict = co_await Compute(parts_.loop, parts_.pool, std::move(judge));
     }
+    call_.asked_key.reset();
     if (verdict.remedy == Remedy::kNone) {
       Succeed(given, std::move(verdict.text));
       co_return true;
@@ -153,6 +155,7 @@ Task<CallLife::Step> CallLife::Ask(const Question& question, int32_t retry, Give
         NoteBad(*route, key, is_large ? kTooLarge : kBadResponse, given);
         break;
       }
+      call_.asked_key.reset();
       if (!NoteFailure(*route, failure)) {
         step = Step::kEnded;
         break;
@@ -199,7 +202,7 @@ Task<CallLife::Step> CallLife::LookUp(const Question& question, const std::vecto
     call_.progress.AddKey(wanted[i]);
     call_.progress.AddPending(wanted[i]);
     if (!is_answered) continue;
-
+    call_.asked_key = wanted[i];
     backend::Request bound = question.request;
     bound.model = route.target->model;
     AttemptResult result = backend::Failure();
@@ -212,8 +215,12 @@ Task<CallLife::Step> CallLife::LookUp(const Question& question, const std::vecto
       result = co_await Compute(parts_.loop, parts_.pool, std::move(reparse));
     }
     if (auto* answer = std::get_if<backend::Answer>(&result)) {
-      AttemptRecord& record = call_.progress.unsettled.back().second;
-      if (record.attempt().input_tokens() == 0 && record.attempt().output_tokens() == 0) {
+      const auto taken = std::find_if(
+          call_.progress.unsettled.begin(), call_.progress.unsettled.end(),
+          [this](const auto& entry) { return entry.second.attempt().id() == attempt_id_; });
+      const bool is_there = taken != call_.progress.unsettled.end();
+      if (is_there && taken->second.attempt().input_tokens() == 0 && taken->second.attempt().output_tokens() == 0) {
+        AttemptRecord& record = taken->second;
         record.mutable_attempt()->set_input_tokens(std::max<int64_t>(answer->input_tokens.value_or(0), 0));
         record.mutable_attempt()->set_output_tokens(std::max<int64_t>(answer->output_tokens.value_or(0), 0));
         storage::v1::CallTotals& totals = call_.progress.totals;
@@ -333,9 +340,11 @@ Task<std::optional<AttemptResult>> CallLife::Try(size_t route, const Digest& key
   call_.first_attempt = std::min(call_.first_attempt, parts_.loop.Now());
   AttemptResult result = co_await parts_.sender.Send(std::move(order), recorder);
   co_await recorder.Finish(result);
-  call_.asked_key.reset();
   attempt_id_ = recorder.id();
-  if (recorder.was_given_up()) co_return std::nullopt;
+  if (recorder.was_given_up()) {
+    call_.asked_key.reset();
+    co_return std::nullopt;
+  }
   co_return result;
 }
 
@@ -356,6 +365,7 @@ void CallLife::NoteAnswer(size_t route, const Digest& key, backend::Answer answe
   record.set_attempt_id(attempt_id_);
   record.set_finish_reason(std::string(FinishReasonName(answer.finish_reason)));
   failures_[route] = 0;
+  call_.is_refused = false;
   call_.failing = nullptr;
 }
 
@@ -368,8 +378,11 @@ bool CallLife::NoteFailure(size_t route, const backend::Failure& failure) {
   Target& target = *call_.alias.routes[route].target;
   const FailureKind kind = KindOf(failure.outcome);
   call_.failure = failure;
+  refused_[route] = kind == FailureKind::kTargetFinal;
   // Who waits for one answer is told what people must mend; a run waits for it.
-  const bool is_told = kind == FailureKind::kTargetFinal && !call_.IsAbandoned() && call_.PaidBy().run.empty();
+  const auto is_of_run = [](const CallWaiter* waiter) { return !waiter->context.run.empty(); };
+  const bool is_told = kind == FailureKind::kTargetFinal && !call_.IsAbandoned() &&
+                       std::none_of(call_.waiters.begin(), call_.waiters.end(), is_of_run);
   if (kind == FailureKind::kCallFinal || is_told) {
     excluded_[route] = true;
     if (HasRouteLeft()) return true;
@@ -382,7 +395,9 @@ bool CallLife::NoteFailure(size_t route, const backend::Failure& failure) {
   }
   ++target.failures;
   call_.failing = &target;
-  if (!std::exchange(call_.has_failed, true)) {
+  call_.is_refused = true;
+  for (size_t i = 0; i < refused_.size(); ++i) call_.is_refused &= refused_[i] || excluded_[i];
+  if (!std::exchange(call_.has_failed, true) || call_.is_refused) {
     for (CallWaiter* waiter : call_.waiters) waiter->changed.NotifyAll();
   }
   Duration delay = BackoffAfter(++failures_[route], call_.alias.retry, parts_.random);

@@ -89,6 +89,7 @@ class CallLife {
   std::vector<bool> excluded_;      // routes that would say the same again
   std::vector<TimePoint> not_before_;
   std::vector<int32_t> failures_;  // in a row, by route
+  std::vector<bool> refused_;      // routes whose newest failure people must mend
   uint64_t age_;
   std::string attempt_id_;  // of the newest attempt; empty: it has no record
 };

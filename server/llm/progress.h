@@ -43,6 +43,9 @@ struct CallProgress {
   void AddQuestion(const Digest& call_key, const storage::v1::QuestionRecord& question);
 };
 
+// It was answered, usably or not.
+bool HasAnswer(const v1::Attempt& attempt);
+
 // How a call ended.
 struct CallResult {
   Status status;

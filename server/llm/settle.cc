@@ -6,6 +6,10 @@
 
 namespace millrace {
 
+bool HasAnswer(const v1::Attempt& attempt) {
+  return attempt.outcome() == v1::ATTEMPT_OUTCOME_ANSWERED || attempt.outcome() == v1::ATTEMPT_OUTCOME_ANSWERED_BAD;
+}
+
 void CallProgress::AddKey(const Digest& call_key) {
   if (std::find(call_keys.begin(), call_keys.end(), call_key) == call_keys.end()) call_keys.push_back(call_key);
 }

@@ -41,7 +41,6 @@ struct StageItem {
   std::vector<std::string> input_ids;       // where they are not itself
   std::vector<Digest> call_keys;
   storage::v1::CallTotals totals;
-  Duration computing{};                     // CPU time it took
   WriteBatch settlement;                    // committed with the item, in one batch
   bool stopped = false;                     // the run was paused or cancelled first: nothing has ended
   int64_t wake_micros = 0;                  // not 0: park it until this wall time, then work on it again
@@ -102,6 +101,8 @@ class BarrierStage {
  public:
   virtual ~BarrierStage() = default;
   virtual Task<Status> Run(StageContext& context, ItemReader& reader, ItemWriter& writer) const = 0;
+  // Bytes that it takes for so many items of so many bytes together, about and at most; 0: not known.
+  virtual int64_t MemoryBytes(int64_t /*items*/, int64_t /*bytes*/) const { return 0; }
 };
 
 // Writes all items to outside at once. Must be harmless to repeat: the engine repeats it after a crash.

@@ -77,6 +77,7 @@ Task<StatusOr<int64_t>> EvictAnswers(Store& store, EvictionFilter filter) {
         if (filter.older_than_micros && answer->time_micros() >= *filter.older_than_micros) continue;
         if (!filter.target.empty() && fmt::format("{}/{}", answer->backend(), answer->model()) != filter.target)
           continue;
+        if (filter.in_use && !answer->run().empty() && filter.in_use(answer->run())) continue;
       }
       batch.Delete(entry.key);
       ++evicted;

@@ -1,6 +1,7 @@
 // Remembered answers of models: keys and values in the store. What may be reused is decided by server/llm/cache.h.
 #pragma once
 
+#include <functional>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -42,6 +43,8 @@ Task<StatusOr<std::vector<RememberedCall>>> LoadCalls(Store& store, std::string 
 struct EvictionFilter {
   std::optional<int64_t> older_than_micros;  // given before this wall time
   std::string target;                        // `backend/model`; empty: of any
+  // Asked with the run that an answer was first given to: true keeps it. Empty: none is kept.
+  std::function<bool(const std::string& run)> in_use;
 };
 // Deletes answers for later runs; how many. Damaged ones go too. Goes page by page and leaves the loop free in between.
 Task<StatusOr<int64_t>> EvictAnswers(Store& store, EvictionFilter filter);

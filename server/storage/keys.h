@@ -13,7 +13,7 @@ namespace millrace {
 
 // The tables. A letter once released keeps its meaning.
 enum class Table : char {
-  kMeta = '0',         // (text): format version of the store, boots
+  kMeta = '0',         // (text): `format`, the version of the store; (`active`, run): it has not ended
   kPipeline = 'p',     // (name) -> PipelineRecord
   kRun = 'r',          // (run) -> RunRecord
   kRunOrder = 'o',     // (create micros, run) -> empty: for listing, newest last

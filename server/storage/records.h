@@ -4,6 +4,7 @@
 #include <optional>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "server/base/status.h"
 #include "server/base/task.h"
@@ -28,5 +29,10 @@ Task<StatusOr<std::optional<Message>>> GetRecord(Store& store, std::string key) 
   MR_CO_RETURN_IF_ERROR(DecodeValue(key, **value, message));
   co_return std::optional<Message>(std::move(message));
 }
+
+// The values of keys under which only stands what can be made again: one that the disk has lost counts as absent, and
+// into `damaged`. UNAVAILABLE as of Store::Get.
+Task<StatusOr<std::vector<std::optional<std::string>>>> GetRemembered(Store& store, std::vector<std::string> keys,
+                                                                      int64_t& damaged);
 
 }  // namespace millrace

@@ -82,7 +82,8 @@ int main(int argc, char** argv) {
   }
   millrace::SystemClock clock;
   millrace::Loop loop(clock);
-  const auto client = millrace::MakeBeastClient(loop);
+  const auto pool = millrace::MakeInlinePool(loop);
+  const auto client = millrace::MakeBeastClient(loop, *pool);
   millrace::Work work{.client = *client,
                       .url = fmt::format("http://127.0.0.1:{}/v1/chat/completions", port),
                       .body = std::string(500, 'x'),

@@ -117,6 +117,9 @@ TEST(ErrorTest, ExitStatusesSayWhoIsToAct) {
   EXPECT_EQ(ExitOf(MakeError(absl::StatusCode::kFailedPrecondition, "WRONG_RUN_STATE", "")), 2);
   EXPECT_EQ(ExitOf(MakeError(absl::StatusCode::kPermissionDenied, "FILE_NOT_ALLOWED", "")), 2);
   EXPECT_EQ(ExitOf(MakeError(absl::StatusCode::kUnavailable, "DRAINING", "")), 5);
+  EXPECT_EQ(ExitOf(absl::UnavailableError("")), 5);
+  EXPECT_EQ(ExitOf(MakeError(absl::StatusCode::kUnavailable, "TARGET_FAILED", "")), 1);
+  EXPECT_EQ(ExitOf(MakeError(absl::StatusCode::kFailedPrecondition, "REFUSAL", "")), 1);
   EXPECT_EQ(ExitOf(absl::CancelledError("")), 130);
   EXPECT_EQ(ExitOf(absl::InternalError("")), 1);
   EXPECT_EQ(ExitOf(MakeError(absl::StatusCode::kResourceExhausted, "DISK_LOW", "")), 1);

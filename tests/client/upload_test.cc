@@ -51,6 +51,7 @@ class InputServer final : public client::Client {
   Status WatchRun(const v1::WatchRunRequest&, const std::function<bool(const v1::RunEvent&)>&) override {
     return absl::OkStatus();
   }
+  void SetTimeout(Duration) override {}
   void Interrupt() override {}
   void Reset() override {}
 

@@ -107,7 +107,7 @@ TEST(BindParametersTest, TellsEveryWrongValue) {
 
 TEST(BindParametersTest, ChecksTheRulesOfAFieldOnceItIsBound) {
   const v1::Pipeline pipeline =
-      Pipeline(PipelineText("concurrency: $(n)\ntimeout: $(n)s\nprepare: {rules: [{drop: {}}]}"));
+      Pipeline(PipelineText("concurrency: $(n)\ntimeout: $(n)s\nsynthesize: {model: m, prompt: x}"));
   EXPECT_TRUE(BindParameters(pipeline, {{"n", Int(4)}}).ok());
   EXPECT_EQ(BindParameters(pipeline, {{"n", Int(4)}})->pipeline.stages(1).timeout().seconds(), 4);
   EXPECT_THAT(Problems(BindParameters(pipeline, {{"n", Int(200000)}}).status()),

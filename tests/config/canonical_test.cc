@@ -24,7 +24,6 @@ v1::Stage StageOf(std::string_view stage) {
 TEST(CanonicalTest, HoldsOnlyWhatAffectsTheResult) {
   const v1::Stage stage = StageOf(R"(description: words
 concurrency: 5
-timeout: 3s
 cache: {ttl: 1h}
 when: {compare: {field: x, equals: {b: 1, a: 2}}}
 cluster:

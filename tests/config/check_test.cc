@@ -8,6 +8,7 @@ namespace millrace {
 namespace {
 
 using testing::ElementsAre;
+using testing::HasSubstr;
 
 std::vector<std::string> ProblemsOf(std::string_view text) { return Problems(ReadTestPipeline(text).status()); }
 
@@ -47,6 +48,15 @@ stages:
                   "p.yaml:5:24: stages[2].needs[1]: \"b\" is named twice",
                   "p.yaml:6:21: stages[3].needs[0]: unknown stage \"nowhere\"; known: a, b, c, d",
                   "p.yaml:7:3: stages[4]: one of fetch, prepare, synthesize, cluster, merge, store must be set"));
+}
+
+TEST(CheckPipelineTest, RefusesATimeLimitWhereNothingHasOne) {
+  const auto with = [](const std::string& kind) {
+    return ReadTestPipeline(PipelineText("timeout: 5s\n" + kind)).status();
+  };
+  EXPECT_EQ(with("synthesize: {model: m, prompt: x}"), absl::OkStatus());
+  EXPECT_THAT(std::string(MessageOf(with("prepare: {rules: [{drop: {}}]}"))),
+              HasSubstr("only a stage that calls models has a time limit for an item"));
 }
 
 TEST(CheckPipelineTest, RefusesStoresThatWouldReplaceEachOthersFile) {

@@ -51,7 +51,7 @@ TEST(ReaderTest, ReadsShortFormsByTheKindOfTheScalar) {
 TEST(ReaderTest, ReadsDurationsSizesPercentagesAndEnums) {
   const v1::Pipeline pipeline = NewsPipeline();
   ASSERT_EQ(pipeline.stages_size(), 5);
-  EXPECT_EQ(pipeline.stages(2).timeout().seconds(), 5400);
+  EXPECT_EQ(pipeline.stages(3).timeout().seconds(), 5400);
   EXPECT_EQ(pipeline.stages(3).cache().ttl().seconds(), 720 * 3600);
   EXPECT_EQ(pipeline.stages(0).fetch().csv().max_field_bytes(), 65536);
   EXPECT_EQ(pipeline.stages(2).cluster().lexical().max_document_share(), 0.2);

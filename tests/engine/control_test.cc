@@ -59,6 +59,55 @@ TEST(ControlTest, PauseAndResumeInAnyOrderAreHarmless) {
   EXPECT_THAT(world.outside.sink.back(), SizeIs(50));
 }
 
+TEST(ControlTest, APausedRunWaitsForTheModelThatWasTakenAway) {
+  World world;
+  v1::Pipeline pipeline = Linear();
+  StageOf(pipeline, "told").mutable_synthesize()->set_model("writer");
+  StageOf(pipeline, "told").set_concurrency(2);
+  const std::string name = world.Create(pipeline, MakeItems(20)).name();
+  const std::string other = world.Create(pipeline, MakeItems(20, "b")).name();
+  world.Pass(15ms);
+  for (const std::string& run : {name, other}) {
+    ASSERT_TRUE(world.Do(world.engine->PauseRun(Named<v1::PauseRunRequest>(run))).ok());
+  }
+  world.outside.gone = {"writer"};
+  world.Crash();
+  EXPECT_EQ(world.Get(name).state(), v1::RUN_STATE_PAUSED);
+  EXPECT_EQ(ReasonOf(world.Do(world.engine->ResumeRun(Named<v1::ResumeRunRequest>(name))).status()),
+            "MODEL_NOT_FOUND");
+  EXPECT_EQ(ReasonOf(world.Do(world.engine->RedriveRun(Named<v1::RedriveRunRequest>(name))).status()),
+            "WRONG_RUN_STATE");
+  const auto cancelled = world.Do(world.engine->CancelRun(Named<v1::CancelRunRequest>(other)));
+  ASSERT_TRUE(cancelled.ok()) << MessageOf(cancelled.status());
+  EXPECT_EQ(cancelled->run().state(), v1::RUN_STATE_CANCELLED);
+  world.outside.gone.clear();
+  // Without a restart: the configuration is the call layer's.
+  ASSERT_TRUE(world.Do(world.engine->ResumeRun(Named<v1::ResumeRunRequest>(name))).ok());
+  EXPECT_EQ(world.Wait(name).state(), v1::RUN_STATE_SUCCEEDED);
+  EXPECT_EQ(world.Get(other).state(), v1::RUN_STATE_CANCELLED);
+  world.Crash();
+  EXPECT_EQ(world.Get(other).state(), v1::RUN_STATE_CANCELLED);
+}
+
+TEST(ControlTest, ARunThatCannotGoOnFailsAndIsRedrivenWhenItCan) {
+  World world;
+  v1::Pipeline pipeline = Linear();
+  StageOf(pipeline, "told").mutable_synthesize()->set_model("writer");
+  const std::string name = world.Create(pipeline, MakeItems(20)).name();
+  world.Pass(1ms);
+  world.outside.gone = {"writer"};
+  world.Crash();
+  const v1::Run failed = world.Get(name);
+  EXPECT_EQ(failed.state(), v1::RUN_STATE_FAILED);
+  EXPECT_EQ(failed.error().reason(), v1::ERROR_REASON_MODEL_NOT_FOUND);
+  world.outside.gone.clear();
+  const auto redriven = world.Do(world.engine->RedriveRun(Named<v1::RedriveRunRequest>(name)));
+  ASSERT_TRUE(redriven.ok()) << MessageOf(redriven.status());
+  EXPECT_EQ(redriven->run().state(), v1::RUN_STATE_RUNNING);
+  EXPECT_EQ(world.Wait(name).state(), v1::RUN_STATE_SUCCEEDED);
+  EXPECT_THAT(world.outside.sink.back(), SizeIs(20));
+}
+
 TEST(ControlTest, ACancelIsDurableAndKeepsWhatWasPaidFor) {
   World world;
   world.outside.latency = 1s;

@@ -1,4 +1,5 @@
 // Runs from their creation to their end.
+#include "server/base/duration.h"
 #include "tests/engine/world.h"
 
 namespace millrace {
@@ -29,6 +30,60 @@ TEST(EngineTest, RunsALinearPipelineToItsEnd) {
   const std::vector<v1::Item> items = world.Items(run.name(), "");
   ASSERT_THAT(items, SizeIs(10));
   EXPECT_EQ(items[3].json(), R"({"id":"a3","text":"text a3","group":"3","prepared":true,"answer":"TEXT A3"})");
+}
+
+TEST(EngineTest, WhatAStageComputesIsCountedWithIt) {
+  World world;
+  world.cpu_step = 1ms;
+  const v1::Run run = world.Wait(world.Create(Linear(), MakeItems(300)).name());
+  // Two chunks of items, each looked at before and after their memos are read; of `made`, computed too.
+  EXPECT_EQ(ToDuration(world.Stage(run, "told").computing_time()), 4ms);
+  EXPECT_EQ(ToDuration(world.Stage(run, "made").computing_time()), 6ms);
+}
+
+TEST(EngineTest, AWatcherGetsTheEndAndThenItIsStored) {
+  World world;
+  world.store_options.sync_cost = 100ms;
+  world.Crash();
+  const std::string name = world.Create(Linear(), MakeItems(20)).name();
+  v1::WatchRunRequest request;
+  request.set_run(name);
+  v1::RunState last = v1::RUN_STATE_UNSPECIFIED;
+  for (bool end = false; !end;) {
+    const auto page = world.Do(world.engine->NextEvents(request, world.clock.Now() + 1h));
+    ASSERT_TRUE(page.ok()) << MessageOf(page.status());
+    for (const v1::RunEvent& event : page->events) {
+      request.set_after(event.number());
+      if (event.has_state_changed()) last = event.state_changed().state();
+    }
+    end = page->end;
+  }
+  EXPECT_EQ(last, v1::RUN_STATE_SUCCEEDED);
+  world.Crash(true);
+  EXPECT_EQ(world.Get(name).state(), v1::RUN_STATE_SUCCEEDED);
+}
+
+TEST(EngineTest, AnEndIsShownOnceItIsStored) {
+  World world;
+  world.store_options.sync_cost = 100ms;
+  world.Crash();
+  const std::string name = world.Create(Linear(), MakeItems(20)).name();
+  while (world.Get(name).state() == v1::RUN_STATE_RUNNING) world.Pass(1ms);
+  world.Crash(true);
+  EXPECT_EQ(world.Get(name).state(), v1::RUN_STATE_SUCCEEDED);
+}
+
+TEST(EngineTest, WhatAStoreWroteIsCountedByItsCondition) {
+  World world;
+  v1::Pipeline pipeline = Linear();
+  v1::Comparison& compare = *StageOf(pipeline, "out").mutable_when()->mutable_compare();
+  compare.set_field("group");
+  compare.set_equals("\"3\"");
+  const v1::Run run = world.Wait(world.Create(pipeline, MakeItems(20)).name());
+  EXPECT_EQ(run.state(), v1::RUN_STATE_SUCCEEDED) << run.error().message();
+  ASSERT_THAT(world.outside.sink, SizeIs(1));
+  EXPECT_EQ(world.Stage(run, "out").items_in(), 20);
+  EXPECT_EQ(world.Stage(run, "out").ok(), static_cast<int64_t>(world.outside.sink[0].size()));
 }
 
 TEST(EngineTest, ASecondRunOverTheSameInputAsksAndComputesNothing) {

@@ -35,6 +35,7 @@ struct Outside {
   std::vector<std::string> generations;
   std::map<std::string, std::string> files;
   int64_t prepared = 0;                         // items that `prepare` really computed
+  std::set<std::string> gone;                   // models that are not configured any more
   int clustered = 0;                            // how often `cluster` really ran
   Duration latency = 10ms;
   std::function<Status(const std::string& question)> fault;  // of a call
@@ -78,7 +79,7 @@ class ToyCalls final : public CallHandler, public CallDesk {
   }
 
   StatusOr<std::string> Identity(std::string_view alias) const override {
-    if (alias == "nobody") return MakeError(absl::StatusCode::kNotFound, "MODEL_NOT_FOUND", "no model `nobody`");
+    if (alias == "nobody" || outside_.gone.contains(std::string(alias))) return MakeError(absl::StatusCode::kNotFound, "MODEL_NOT_FOUND", fmt::format("no model `{}`", alias));
     return "toy/" + std::string(alias);
   }
   Task<StatusOr<bool>> IsRemembered(CallContext, CallRequest request) override {
@@ -92,7 +93,10 @@ class ToyCalls final : public CallHandler, public CallDesk {
   int64_t in_flight() const override { return outside_.in_flight; }
   std::string FailingTarget(std::string_view) const override { return ""; }
   Task<StatusOr<v1::CacheStats>> AnswerStats() override { co_return v1::CacheStats(); }
-  Task<StatusOr<int64_t>> EvictAnswers(std::optional<Duration>, std::string) override { co_return 0; }
+  Task<StatusOr<int64_t>> EvictAnswers(std::optional<Duration>, std::string,
+                                       std::function<bool(const std::string&)>) override {
+    co_return 0;
+  }
   Task<void> Drain(TimePoint) override { co_return; }
 
  private:
@@ -151,6 +155,7 @@ class World {
   MemoryStoreOptions store_options;
   StageRegistry kinds;
   AnyFile files;
+  Duration cpu_step{};  // CPU time between two looks at it
   uint64_t seed;
   int boots = 0;
 

@@ -306,7 +306,8 @@ TEST(BeastClientTest, IsHarmlessWhenItsLoopIsAbandoned) {
   });
   SystemClock clock;
   Loop loop(clock);
-  const std::unique_ptr<HttpClient> client = MakeBeastClient(loop);
+  const std::unique_ptr<Pool> pool = MakeInlinePool(loop);
+  const std::unique_ptr<HttpClient> client = MakeBeastClient(loop, *pool);
   const auto send = [](HttpClient& client, std::string url) -> Task<void> {
     HttpRequest request;
     request.url = std::move(url);

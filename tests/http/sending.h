@@ -6,13 +6,15 @@
 #include <vector>
 
 #include "server/base/loop.h"
+#include "server/base/pool.h"
 #include "server/http/beast_client.h"
 
 namespace millrace {
 
 class Sender {
  public:
-  explicit Sender(const BeastClientOptions& options = {}) : loop_(clock_), client_(MakeBeastClient(loop_, options)) {}
+  explicit Sender(const BeastClientOptions& options = {})
+      : loop_(clock_), pool_(loop_), client_(MakeBeastClient(loop_, pool_, options)) {}
 
   HttpResult Send(std::string url, std::string body = "{}", HttpLimits limits = {}, HttpCancel* cancel = nullptr) {
     HttpRequest request;
@@ -29,8 +31,20 @@ class Sender {
   }
   Loop& loop() { return loop_; }
   HttpClient& client() { return *client_; }
+  // How often the client had something done off the loop.
+  int works() const { return pool_.submitted; }
 
  private:
+  struct CountingPool final : Pool {
+    explicit CountingPool(Loop& loop) : threads(MakeThreadPool(loop, 1)) {}
+    void Submit(absl::AnyInvocable<void()> work, absl::AnyInvocable<void()> done) override {
+      ++submitted;
+      threads->Submit(std::move(work), std::move(done));
+    }
+    const std::unique_ptr<Pool> threads;
+    int submitted = 0;
+  };
+
   static Task<void> SendOne(HttpClient& client, Loop& loop, HttpRequest request, HttpLimits limits, HttpCancel* cancel,
                             HttpResult& result) {
     result = co_await client.Send(std::move(request), limits, cancel);
@@ -39,6 +53,7 @@ class Sender {
 
   SystemClock clock_;
   Loop loop_;
+  CountingPool pool_;
   std::unique_ptr<HttpClient> client_;
 };
 

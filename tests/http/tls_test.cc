@@ -90,6 +90,25 @@ TEST(TlsTest, SpeaksToAServerThatItKnowsByItsName) {
   EXPECT_TRUE(sender.Send(Url(server, "localhost")).reused_connection);
 }
 
+TEST(TlsTest, ReadsCertificatesOnceAndOnlyForTls) {
+  const Identity identity("localhost");
+  std::string name;
+  ToxicServer secure(identity.Serve(TLS1_3_VERSION, name));
+  ToxicServer plain([](ToxicConnection& connection, int) {
+    connection.ReadRequest();
+    connection.Write("HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\nhi");
+  });
+  Sender sender({.idle_max = Duration(0), .ca_file = identity.path()});
+  EXPECT_EQ(sender.Send(plain.url()).body, "hi");
+  EXPECT_EQ(sender.works(), 0);
+  for (int i = 0; i < 2; ++i) {
+    const HttpResult result = sender.Send(Url(secure, "localhost"));
+    EXPECT_EQ(result.outcome, HttpOutcome::kAnswered) << result.error;
+    EXPECT_FALSE(result.reused_connection);
+  }
+  EXPECT_EQ(sender.works(), 1);
+}
+
 TEST(TlsTest, SendsNothingToAServerThatItCannotTrust) {
   const Identity localhost("localhost");
   const Identity other("other.example");

@@ -187,7 +187,7 @@ TEST(CallsTest, EvictsAnswersByTarget) {
   world.Answer("q", OfRun("r1"));
   StatusOr<int64_t> evicted = 0;
   const auto evict = [](Calls& calls, std::string target, StatusOr<int64_t>& evicted) -> Task<void> {
-    evicted = co_await calls.EvictAnswers(std::nullopt, std::move(target));
+    evicted = co_await calls.EvictAnswers(std::nullopt, std::move(target), nullptr);
   };
   world.loop_->Spawn(evict(world.calls(), "plain/other", evicted));
   world.RunFor(1s);
@@ -196,6 +196,22 @@ TEST(CallsTest, EvictsAnswersByTarget) {
   world.RunFor(1s);
   EXPECT_EQ(*evicted, 1);
   EXPECT_FALSE(world.Answer("q", OfRun("r2")).cache_hit);
+}
+
+TEST(CallsTest, EvictsNothingThatARunInProgressWasGiven) {
+  World world;
+  world.Answer("q", OfRun("r1"));
+  world.Answer("p", OfRun("r2"));
+  StatusOr<int64_t> evicted = 0;
+  const auto evict = [](Calls& calls, StatusOr<int64_t>& evicted) -> Task<void> {
+    std::function<bool(const std::string&)> in_use = [](const std::string& run) { return run == "r1"; };
+    evicted = co_await calls.EvictAnswers(std::nullopt, "", std::move(in_use));
+  };
+  world.loop_->Spawn(evict(world.calls(), evicted));
+  world.RunFor(1s);
+  EXPECT_EQ(*evicted, 1);
+  EXPECT_TRUE(world.Answer("q", OfRun("r1", "another")).cache_hit);
+  EXPECT_FALSE(world.Answer("p", OfRun("r2", "another")).cache_hit);
 }
 
 }  // namespace

@@ -104,6 +104,25 @@ TEST(CallFailuresTest, GenerateIsToldWhatPeopleMustMendAndARunWaitsForIt) {
   EXPECT_EQ(world.calls().FailingTarget("another"), "");
 }
 
+TEST(CallFailuresTest, ARunThatJoinsAGenerateWaitsAndTheGenerateIsTold) {
+  for (const bool run_is_first : {false, true}) {
+    World world;
+    world.provider.usual = [](const HttpRequest&) { return Reaction{.latency = 1s, .status = 401}; };
+    std::shared_ptr<World::Asked> generate;
+    if (!run_is_first) generate = world.Ask("q");
+    const auto run = world.Ask("q", OfRun("r"));
+    if (run_is_first) generate = world.Ask("q");
+    world.RunUntil([&] { return generate->done; }, 1min);
+    ASSERT_TRUE(generate->done);
+    EXPECT_EQ(ReasonOf(generate->outcome.status), "PROVIDER_CREDENTIALS");
+    EXPECT_FALSE(run->done);
+    world.provider.usual = [](const HttpRequest&) { return Reaction{}; };
+    world.RunUntil([&] { return run->done; });
+    EXPECT_TRUE(run->outcome.status.ok()) << run->outcome.status;
+    EXPECT_EQ(run->outcome.text, "an answer");
+  }
+}
+
 TEST(CallFailuresTest, TheDeadlineEndsACallWithWhatKeptItFromSucceeding) {
   World world;
   world.provider.usual = [](const HttpRequest&) { return Reaction{.status = 500, .body = ""}; };

@@ -85,6 +85,47 @@ TEST(LeavingCallsTest, ADeadlineDuringAnAttemptLeavesItsAnswerToBeFound) {
   EXPECT_EQ(world.provider.received.size(), 1u);
 }
 
+TEST(LeavingCallsTest, ADeadlineAtAnyMomentLosesNoLongAnswer) {
+  const std::string text(100 << 10, 'a');  // encoded, parsed and judged on the pool
+  for (Duration deadline = 250ms; deadline < 12s; deadline += 250ms) {
+    World world;
+    world.pool_cost = 2s;
+    world.provider.usual = [&text](const HttpRequest&) { return Reaction{.latency = 1s, .body = text}; };
+    CallContext context = OfRun("r");
+    context.deadline = TimePoint(deadline);
+    const CallOutcome first = world.Answer("q", context);
+    world.RunFor(1min);
+    const CallOutcome second = world.Answer("q", OfRun("r", "another"));
+    EXPECT_EQ(second.text, text);
+    EXPECT_EQ(world.provider.received.size(), 1u) << "a deadline after " << deadline.count() / 1'000'000 << " ms";
+    EXPECT_EQ(first.totals.attempts() + second.totals.attempts(), 1);
+    EXPECT_EQ(world.Count(Table::kPending), 0);
+  }
+}
+
+TEST(LeavingCallsTest, ADeadlineAtAnyMomentLosesNoLongAnswerThatIsTakenOver) {
+  const std::string text(100 << 10, 'a');
+  for (Duration deadline = 250ms; deadline < 12s; deadline += 250ms) {
+    World world;
+    world.pool_cost = 2s;
+    world.provider.usual = [&text](const HttpRequest&) { return Reaction{.latency = 1s, .body = text}; };
+    CallContext stopped = OfRun("r");
+    stopped.stop = world.NewStop();
+    world.Ask("q", stopped);
+    world.RunFor(500ms);
+    stopped.stop->Stop();
+    world.RunFor(1min);
+    ASSERT_EQ(world.Count(Table::kPending), 1);
+    CallContext late = OfRun("r");
+    late.deadline = world.clock.Now() + deadline;
+    world.Answer("q", late);
+    world.RunFor(1min);
+    EXPECT_EQ(world.Answer("q", OfRun("r", "another")).text, text);
+    EXPECT_EQ(world.provider.received.size(), 1u) << "a deadline after " << deadline.count() / 1'000'000 << " ms";
+    EXPECT_EQ(world.Count(Table::kPending), 0);
+  }
+}
+
 TEST(LeavingCallsTest, ATargetThatFailsForTooLongFailsTheCallWithItsError) {
   World world;
   world.provider.usual = [](const HttpRequest&) { return Reaction{.latency = 1s, .status = 503}; };

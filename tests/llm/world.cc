@@ -169,7 +169,7 @@ void World::Crash() {
 void World::Restart() {
   Crash();
   loop_ = std::make_unique<Loop>(clock);
-  pool_ = MakeInlinePool(*loop_);
+  pool_ = MakeInlinePool(*loop_, pool_cost);
   store_ = std::make_unique<MemoryStore>(*loop_, disk, store_options);
   http_ = std::make_unique<Wire>(*loop_, disk, provider);
   std::vector<std::unique_ptr<BackendEntry>> backends;

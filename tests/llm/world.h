@@ -109,6 +109,7 @@ class World {
   Provider provider;
   v1::ServerConfig config;  // one alias `writer` with the target plain/m
   bool commits = true;
+  Duration pool_cost{};  // of each piece of work on the pool, from the next Restart on
   std::unique_ptr<Loop> loop_;
   std::unique_ptr<MemoryStore> store_;
 

@@ -10,6 +10,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <csignal>
 #include <filesystem>
 #include <fstream>
@@ -19,6 +20,7 @@
 #include "server/base/random.h"
 #include "server/storage/items.h"
 #include "server/storage/keys.h"
+#include "server/storage/records.h"
 #include "server/storage/rocks_settings.h"
 #include "server/storage/value_codec.h"
 #include "tests/storage/rocks_life.h"
@@ -314,6 +316,13 @@ TEST(RocksStoreTest, ADamagedBlockIsReportedAndNothingElseSuffers) {
   }
   EXPECT_GT(damaged, 0);
   EXPECT_LT(damaged, 200);
+  std::vector<std::string> keys;
+  for (int i = 0; i < 2000; ++i) keys.push_back("key" + std::to_string(10'000 + i));
+  int64_t missed = 0;
+  const auto remembered = RunTask(life.loop(), GetRemembered(life.store(), keys, missed));
+  ASSERT_TRUE(remembered.ok()) << remembered.status();
+  EXPECT_EQ(missed, damaged);
+  EXPECT_EQ(std::count(remembered->begin(), remembered->end(), std::nullopt), damaged);
   EXPECT_GE(life.store().Figures().corrupt, 1u);
   EXPECT_EQ(life.store().state(), StoreState::kOk);
   EXPECT_TRUE(life.Put("after", "x").ok());

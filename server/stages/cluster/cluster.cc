@@ -31,13 +31,16 @@ class ClusterStage final : public BarrierStage {
     Status grouped = co_await Compute(context.loop, context.pool, std::move(group));
     if (!grouped.ok()) co_return grouped;
     for (size_t begin = 0; begin < clustering->size(); begin += kResultsPerPage) {
-      auto page = [clustering, begin] { return Results(*clustering, begin); };
-      std::vector<StageItem> results = co_await Compute(context.loop, context.pool, std::move(page));
-      Status put = co_await writer.Put(std::move(results));
+      auto page = [clustering, begin]() -> StatusOr<std::vector<StageItem>> { return Results(*clustering, begin); };
+      StatusOr<std::vector<StageItem>> results = co_await Compute(context.loop, context.pool, std::move(page));
+      if (!results.ok()) co_return results.status();
+      Status put = co_await writer.Put(*std::move(results));
       if (!put.ok()) co_return put;
     }
     co_return absl::OkStatus();
   }
+
+  int64_t MemoryBytes(int64_t items, int64_t bytes) const override { return ClusterBytes(cluster_, items, bytes); }
 
  private:
   static std::vector<StageItem> Results(const Clustering& clustering, size_t begin) {
