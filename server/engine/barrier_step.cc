@@ -123,12 +123,11 @@ Task<StatusOr<Digest>> BarrierStep::DigestInput() {
 
 // One that the disk has lost is made again.
 Task<StatusOr<std::optional<std::string>>> BarrierStep::GetMemo(const std::string& key) {
-  int64_t damaged = 0;
   std::vector<std::string> keys(1, key);
-  auto values = co_await GetRemembered(host_.store(), std::move(keys), damaged);
-  if (!values.ok()) co_return values.status();
-  host_.NoteMemos(0, 0, damaged);
-  co_return std::move(values->front());
+  auto read = co_await GetRemembered(host_.store(), std::move(keys));
+  if (!read.ok()) co_return read.status();
+  host_.NoteMemos(0, 0, static_cast<int64_t>(read->lost.size()));
+  co_return std::move(read->values.front());
 }
 
 // Takes the result from memory; false where it is not there whole.

@@ -46,6 +46,9 @@ std::shared_ptr<ActiveRun> Engine::State::MakeRun(storage::v1::RunRecord record,
   hooks.memos = &memos;
   auto run = std::make_shared<ActiveRun>(parts, options, patient, std::move(record), std::move(stages), last_event,
                                          std::move(hooks));
+  // One that is made while the server goes down starts nothing.
+  if (draining) run->StopForGood();
+  set_aside.erase(run->name());
   runs[run->name()] = run;
   return run;
 }
@@ -85,15 +88,22 @@ Task<StatusOr<std::shared_ptr<ActiveRun>>> Engine::State::Load(storage::v1::RunR
   co_return MakeRun(std::move(record), *std::move(stages), newest->number);
 }
 
-Task<StatusOr<std::shared_ptr<ActiveRun>>> Engine::State::LoadPaused(std::string name) {
+Task<StatusOr<FoundRun>> Engine::State::TakeUp(std::string name, bool cancels) {
   NamedTurn named(run_turns, parts.loop, name);
   const Turn::Holder holder = co_await (*named).Enter();
   StatusOr<FoundRun> found = co_await Find(name);
-  if (!found.ok()) co_return found.status();
-  if (found->active) co_return found->active;
-  auto run = co_await Load(std::move(found->record));
-  if (!run.ok()) co_return WithContext(run.status(), fmt::format("run `{}` can't go on with this configuration", name));
-  co_return *std::move(run);
+  if (!found.ok() || found->active || !set_aside.contains(name)) co_return found;
+  storage::v1::RunRecord record = found->record;
+  auto run = co_await Load(std::move(record));
+  if (run.ok()) {
+    found->active = *std::move(run);
+    co_return found;
+  }
+  if (!cancels || run.status().code() == absl::StatusCode::kUnavailable) {
+    co_return WithContext(run.status(), fmt::format("run `{}` can't go on with this configuration", name));
+  }
+  MR_CO_RETURN_IF_ERROR(co_await EndUnloaded(std::move(found->record), v1::RUN_STATE_CANCELLED, std::nullopt));
+  co_return co_await Find(name);
 }
 
 Task<Status> Engine::State::EndUnloaded(storage::v1::RunRecord record, v1::RunState ended_as,
@@ -117,7 +127,9 @@ Task<Status> Engine::State::EndUnloaded(storage::v1::RunRecord record, v1::RunSt
   PutRecord(batch, EventKey(name, event.number()), event);
   PutRecord(batch, RunKey(name), record);
   batch.Delete(ActiveRunKey(name));
-  co_return co_await patient.Commit(std::move(batch));
+  MR_CO_RETURN_IF_ERROR(co_await patient.Commit(std::move(batch)));
+  set_aside.erase(name);
+  co_return absl::OkStatus();
 }
 
 // A run whose stages can't be made any more (a model was taken out of the configuration): a paused one waits for them,
@@ -125,7 +137,10 @@ Task<Status> Engine::State::EndUnloaded(storage::v1::RunRecord record, v1::RunSt
 static Task<Status> SetAside(Engine::State& state, storage::v1::RunRecord record, Status status) {
   const std::string& name = record.run().name();
   spdlog::warn("run {} can't go on with this configuration: {}", name, MessageOf(status));
-  if (record.run().state() == v1::RUN_STATE_PAUSED) co_return absl::OkStatus();
+  if (record.run().state() == v1::RUN_STATE_PAUSED) {
+    state.set_aside[name] = record.run().pipeline();
+    co_return absl::OkStatus();
+  }
   const StageItem failed = FailedItem(status);
   v1::RunError error;
   error.set_reason(failed.reason);

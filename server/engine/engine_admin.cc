@@ -155,7 +155,7 @@ Task<StatusOr<v1::EvictCacheResponse>> Engine::EvictCache(v1::EvictCacheRequest 
   }
   std::function<bool(const std::string&)> in_use = [&state](const std::string& run) {
     const std::shared_ptr<ActiveRun> active = state.FindActive(run);
-    return active && !IsEnded(active->state());
+    return (active && !IsEnded(active->state())) || state.set_aside.contains(run);
   };
   StatusOr<int64_t> answers =
       co_await state.parts.desk.EvictAnswers(older_than, request.target(), std::move(in_use));

@@ -117,6 +117,11 @@ Task<StatusOr<v1::ListItemsResponse>> Engine::ListItems(v1::ListItemsRequest req
   co_return response;
 }
 
+// Who waits for a run that was set aside looks again now and then.
+static Task<void> LookAgain(Loop& loop, TimePoint deadline) {
+  co_await loop.Sleep(std::clamp(deadline - loop.Now(), Duration(0), Duration(std::chrono::seconds(1))));
+}
+
 Task<StatusOr<Service::ItemPage>> Engine::NextItems(v1::StreamItemsRequest request, TimePoint deadline) {
   State& state = *state_;
   StatusOr<FoundStage> stage = co_await FindStage(state, request.run(), request.stage());
@@ -129,7 +134,8 @@ Task<StatusOr<Service::ItemPage>> Engine::NextItems(v1::StreamItemsRequest reque
   const ItemKeys keys(request.run(), stage->name);
   while (true) {
     const std::shared_ptr<ActiveRun>& active = stage->run.active;
-    const bool ended = !active || (IsEnded(active->state()) && !active->working());
+    const bool is_set_aside = !active && state.set_aside.contains(request.run());
+    const bool ended = active ? IsEnded(active->state()) && !active->working() : !is_set_aside;
     StatusOr<bool> readable = co_await IsReadable(state, *stage);
     if (!readable.ok()) co_return readable.status();
     const int64_t newest = active ? active->slot(stage->index).rows->delivered() : INT64_MAX;
@@ -173,8 +179,12 @@ Task<StatusOr<Service::ItemPage>> Engine::NextItems(v1::StreamItemsRequest reque
       page.items = std::move(result.items);
     }
     if (!page.items.empty()) co_return page;
-    if (!active || !request.follow() || ended) {
+    if (!request.follow() || ended) {
       page.end = true;
+      co_return page;
+    }
+    if (is_set_aside) {
+      co_await LookAgain(state.parts.loop, deadline);
       co_return page;
     }
     StageRows& rows = *active->slot(stage->index).rows;
@@ -194,7 +204,8 @@ Task<StatusOr<Service::EventPage>> Engine::NextEvents(v1::WatchRunRequest reques
   if (!found.ok()) co_return found.status();
   const std::shared_ptr<ActiveRun> active = found->active;
   while (true) {
-    const bool ended = !active || IsEnded(active->recorded_state());
+    const bool is_set_aside = !active && state.set_aside.contains(request.run());
+    const bool ended = active ? IsEnded(active->recorded_state()) : !is_set_aside;
     const int64_t newest = active ? active->last_event() : 0;
     auto [begin, end] = EventKeys(request.run(), request.after() + 1);
     auto scanned = co_await state.parts.store.Scan(std::move(begin), std::move(end), kEvents, 1 << 20);
@@ -210,6 +221,10 @@ Task<StatusOr<Service::EventPage>> Engine::NextEvents(v1::WatchRunRequest reques
     if (!page.events.empty()) co_return page;
     if (ended) {
       page.end = true;
+      co_return page;
+    }
+    if (is_set_aside) {
+      co_await LookAgain(state.parts.loop, deadline);
       co_return page;
     }
     if (active->last_event() != newest || IsEnded(active->recorded_state())) continue;
@@ -264,6 +279,10 @@ Task<StatusOr<v1::AddItemsResponse>> Engine::AddItems(v1::AddItemsRequest reques
   MR_CO_RETURN_IF_ERROR(state.CheckOpen());
   StatusOr<FoundRun> found = co_await state.Find(request.run());
   if (!found.ok()) co_return found.status();
+  if (!found->active && state.set_aside.contains(request.run())) {
+    found = co_await state.TakeUp(request.run(), false);
+    if (!found.ok()) co_return found.status();
+  }
   if (!found->active || IsEnded(found->active->state())) {
     co_return MakeError(absl::StatusCode::kFailedPrecondition, "WRONG_RUN_STATE",
                         fmt::format("run `{}` has ended", request.run()));
@@ -283,6 +302,10 @@ Task<StatusOr<v1::AddItemsResponse>> Engine::AddItems(v1::AddItemsRequest reques
 Task<StatusOr<v1::CloseInputResponse>> Engine::CloseInput(v1::CloseInputRequest request) {
   StatusOr<FoundRun> found = co_await state_->Find(request.run());
   if (!found.ok()) co_return found.status();
+  if (!found->active && state_->set_aside.contains(request.run())) {
+    found = co_await state_->TakeUp(request.run(), false);
+    if (!found.ok()) co_return found.status();
+  }
   v1::CloseInputResponse response;
   *response.mutable_run() = found->run;
   if (!found->active) co_return response;  // it has ended: nothing can be added

@@ -138,6 +138,11 @@ Task<StatusOr<v1::DeletePipelineResponse>> Engine::DeletePipeline(v1::DeletePipe
     co_return MakeError(absl::StatusCode::kFailedPrecondition, "PIPELINE_IN_USE",
                         fmt::format("run `{}` of pipeline `{}` has not ended", name, request.name()));
   }
+  for (const auto& [name, pipeline] : state.set_aside) {
+    if (pipeline != request.name()) continue;
+    co_return MakeError(absl::StatusCode::kFailedPrecondition, "PIPELINE_IN_USE",
+                        fmt::format("run `{}` of pipeline `{}` has not ended", name, request.name()));
+  }
   WriteBatch batch;
   batch.Delete(PipelineKey(request.name()));
   MR_CO_RETURN_IF_ERROR(co_await state.parts.store.Commit(std::move(batch)));

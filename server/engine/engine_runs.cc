@@ -160,9 +160,9 @@ Task<StatusOr<v1::CreateRunResponse>> Engine::CreateRun(v1::CreateRunRequest req
 
 Task<StatusOr<v1::Run>> Engine::Create(State& state, v1::CreateRunRequest request, Digest digest) {
   MR_CO_RETURN_IF_ERROR(state.CheckOpen());
-  if (static_cast<int64_t>(state.runs.size()) >= state.options.active_runs_max) {
+  if (static_cast<int64_t>(state.runs.size() + state.set_aside.size()) >= state.options.active_runs_max) {
     const Status status = MakeError(absl::StatusCode::kResourceExhausted, "TOO_MANY",
-                                    fmt::format("{} runs have not ended", state.runs.size()));
+                                    fmt::format("{} runs have not ended", state.runs.size() + state.set_aside.size()));
     co_return WithRetryDelay(status, std::chrono::seconds(10));
   }
   StatusOr<State::Prepared> prepared = co_await state.Prepare(
@@ -344,16 +344,10 @@ Task<StatusOr<v1::Run>> Engine::Change(std::string name, Task<Status> (ActiveRun
   MR_CO_RETURN_IF_ERROR(state_->CheckStore());
   StatusOr<FoundRun> found = co_await state_->Find(name);
   if (!found.ok()) co_return found.status();
-  if (!found->active && !IsEnded(found->run.state())) {
-    auto loaded = co_await state_->LoadPaused(name);
-    if (!loaded.ok() && done_in == v1::RUN_STATE_CANCELLED && loaded.status().code() != absl::StatusCode::kUnavailable) {
-      MR_CO_RETURN_IF_ERROR(co_await state_->EndUnloaded(std::move(found->record), done_in, std::nullopt));
-      found = co_await state_->Find(name);
-      if (!found.ok()) co_return found.status();
-      co_return found->run;
-    }
-    if (!loaded.ok()) co_return loaded.status();
-    found->active = *std::move(loaded);
+  if (!found->active && state_->set_aside.contains(name)) {
+    if (change == &ActiveRun::Pause) co_return found->run;
+    found = co_await state_->TakeUp(name, done_in == v1::RUN_STATE_CANCELLED);
+    if (!found.ok()) co_return found.status();
   }
   if (!found->active) {
     if (found->run.state() == done_in) co_return found->run;

@@ -17,7 +17,7 @@ namespace millrace {
 
 // A run wherever it is: in memory, or as records only.
 struct FoundRun {
-  std::shared_ptr<ActiveRun> active;  // null: it has come to rest
+  std::shared_ptr<ActiveRun> active;  // null: it has come to rest, or was set aside
   storage::v1::RunRecord record;      // as stored; of an active run, as of its last change of state
   v1::Run run;                        // as clients see it now
 
@@ -32,8 +32,8 @@ struct Engine::State {
   Task<StatusOr<FoundRun>> Find(std::string run);
   // An active run, or an ended one taken back into memory, at rest.
   Task<StatusOr<std::shared_ptr<ActiveRun>>> Load(storage::v1::RunRecord record);
-  // A run that has not ended and is not in memory: paused, and its stages could not be made when the server started.
-  Task<StatusOr<std::shared_ptr<ActiveRun>>> LoadPaused(std::string run);
+  // Takes a run that was set aside into memory. One that still can't go on: the error, or its end where it `cancels`.
+  Task<StatusOr<FoundRun>> TakeUp(std::string run, bool cancels);
   // Ends a run that is not in memory.
   Task<Status> EndUnloaded(storage::v1::RunRecord record, v1::RunState ended_as, std::optional<v1::RunError> error);
   std::shared_ptr<ActiveRun> FindActive(const std::string& run) const;
@@ -68,6 +68,8 @@ struct Engine::State {
   const int64_t start_micros;
   bool draining = false;
   std::map<std::string, std::shared_ptr<ActiveRun>> runs;  // that have not come to rest
+  // Paused runs that are not in memory, with their pipelines: their stages could not be made when the server started.
+  std::map<std::string, std::string> set_aside;
   MemoFigures memos;
   Parking parking;
   Turn pipelines_turn;

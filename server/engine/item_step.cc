@@ -29,6 +29,12 @@ size_t BytesOf(const EndedItem& ended) {
   return ended.item.json.size() + (ended.json ? ended.json->size() : 0) + ended.item.settlement.bytes();
 }
 
+size_t BytesOf(const StageRows::Delivery& delivery) {
+  size_t bytes = 0;
+  for (const InputItem& item : delivery.items) bytes += item.json ? item.json->size() : 0;
+  return bytes;
+}
+
 class ItemStep final : public Step {
  public:
   ItemStep(StepHost& host, int stage)
@@ -107,6 +113,7 @@ class ItemStep final : public Step {
   // its answers.
   std::deque<StageRows::Delivery> deliveries_;
   size_t undelivered_ = 0;
+  size_t undelivered_bytes_ = 0;
   Event committed_;
   bool all_committed_ = false;
   bool check_ids_ = false;
@@ -307,7 +314,9 @@ Task<void> ItemStep::WorkOnOne(OpenItem open) {
 }
 
 Task<void> ItemStep::AwaitOutbox() {
-  while ((outbox_.size() + undelivered_ >= kOutboxItemsMax || outbox_bytes_ >= kOutboxBytesMax) && !host_.stopped()) {
+  while ((outbox_.size() + undelivered_ >= kOutboxItemsMax ||
+          outbox_bytes_ + undelivered_bytes_ >= kOutboxBytesMax) &&
+         !host_.stopped()) {
     co_await room_.Wait();
   }
 }
@@ -361,6 +370,7 @@ Task<void> ItemStep::CommitEnded() {
       FailStage(host_, stage_, delivery.status());
     } else if (!delivery->items.empty()) {
       undelivered_ += delivery->items.size();
+      undelivered_bytes_ += BytesOf(*delivery);
       deliveries_.push_back(*std::move(delivery));
       committed_.NotifyOne();
     }
@@ -383,8 +393,10 @@ Task<void> ItemStep::DeliverCommitted() {
     StageRows::Delivery delivery = std::move(deliveries_.front());
     deliveries_.pop_front();
     const size_t count = delivery.items.size();
+    const size_t bytes = BytesOf(delivery);
     co_await StageRows::Deliver(std::move(delivery));
     undelivered_ -= count;
+    undelivered_bytes_ -= bytes;
     room_.NotifyAll();
   }
 }

@@ -141,9 +141,10 @@ Task<StatusOr<LookedUp>> LookUp(LookUpParts parts, std::vector<InputItem> items,
   std::vector<std::optional<std::string>> values;
   int64_t damaged = 0;
   if (!looked.keys.empty()) {
-    auto found = co_await GetRemembered(parts.store, looked.keys, damaged);
+    auto found = co_await GetRemembered(parts.store, looked.keys);
     if (!found.ok()) co_return found.status();
-    values = *std::move(found);
+    values = std::move(found->values);
+    damaged = static_cast<int64_t>(found->lost.size());
   }
   const int64_t now_micros = parts.loop.clock().WallMicros();
   auto sort = [looked = std::move(looked), values = std::move(values), memo_rules, now_micros, damaged]() mutable {

@@ -23,6 +23,9 @@ v1::Run ActiveRun::Snapshot() {
   // A change that is being stored is shown when it is: before that a crash takes it back.
   run.set_state(recorded_state_);
   run.clear_waiting_on();
+  if (recorded_state_ == v1::RUN_STATE_RUNNING) {
+    if (std::optional<v1::WaitingOn> waiting = WaitsOn()) *run.mutable_waiting_on() = *std::move(waiting);
+  }
   if (!IsEnded(recorded_state_)) {
     run.clear_end_time();
     run.clear_error();

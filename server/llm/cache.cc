@@ -32,15 +32,17 @@ Task<Found> Cache::LookUp(std::vector<Digest> keys, LookUpRules rules) {
     names.push_back(RunAnswerKey(rules.run, key));
     names.push_back(PendingKey(key));
   }
-  auto values = co_await GetRemembered(store_, names, corrupt_);
-  while (!values.ok()) {
+  auto read = co_await GetRemembered(store_, names);
+  while (!read.ok()) {
     co_await WaitForStore(loop_, store_);
-    values = co_await GetRemembered(store_, names, corrupt_);
+    read = co_await GetRemembered(store_, names);
   }
+  const std::vector<std::optional<std::string>>& values = read->values;
+  corrupt_ += static_cast<int64_t>(read->lost.size());
 
   const auto decode = [&](size_t at, auto& record) {
-    if (!(*values)[at]) return false;
-    if (DecodeValue(names[at], *(*values)[at], record).ok()) return true;
+    if (!values[at]) return false;
+    if (DecodeValue(names[at], *values[at], record).ok()) return true;
     ++corrupt_;
     return false;
   };
@@ -75,6 +77,7 @@ Task<Found> Cache::LookUp(std::vector<Digest> keys, LookUpRules rules) {
   for (size_t i = 0; i < keys.size(); ++i) {
     AttemptRecord attempt;
     if (decode(i * kValues + kPending, attempt)) found.pending[i] = std::move(attempt);
+    found.is_pending_lost |= read->lost.contains(i * kValues + kPending);
   }
   co_return found;
 }

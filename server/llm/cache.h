@@ -30,6 +30,8 @@ struct Found {
   size_t place = 0;
   // Attempts that are not settled, by the place of their key. Only where there is no answer.
   std::vector<std::optional<storage::v1::AttemptRecord>> pending;
+  // The disk has lost what stood in their place: there may have been one.
+  bool is_pending_lost = false;
 };
 
 class Cache {

@@ -187,7 +187,7 @@ Task<CallLife::Step> CallLife::LookUp(const Question& question, const std::vecto
     is_given = true;
     co_return Step::kGiven;
   }
-  bool is_unknown = false;
+  bool is_unknown = found.is_pending_lost;
   for (size_t i = 0; i < wanted.size(); ++i) {
     if (!found.pending[i]) continue;
     AttemptRecord& pending = *found.pending[i];

@@ -2,23 +2,25 @@
 
 namespace millrace {
 
-Task<StatusOr<std::vector<std::optional<std::string>>>> GetRemembered(Store& store, std::vector<std::string> keys,
-                                                                      int64_t& damaged) {
+Task<StatusOr<Remembered>> GetRemembered(Store& store, std::vector<std::string> keys) {
+  Remembered remembered;
   auto values = co_await store.MultiGet(keys);
-  if (values.ok() || values.status().code() != absl::StatusCode::kDataLoss) co_return values;
-  std::vector<std::optional<std::string>> found;
+  if (values.ok()) {
+    remembered.values = *std::move(values);
+    co_return remembered;
+  }
+  if (values.status().code() != absl::StatusCode::kDataLoss) co_return values.status();
   for (const std::string& key : keys) {
     auto value = co_await store.Get(key);
     if (value.ok()) {
-      found.push_back(*std::move(value));
-    } else if (value.status().code() == absl::StatusCode::kDataLoss) {
-      found.push_back(std::nullopt);
-      ++damaged;
-    } else {
-      co_return value.status();
+      remembered.values.push_back(*std::move(value));
+      continue;
     }
+    if (value.status().code() != absl::StatusCode::kDataLoss) co_return value.status();
+    remembered.lost.insert(remembered.values.size());
+    remembered.values.push_back(std::nullopt);
   }
-  co_return found;
+  co_return remembered;
 }
 
 }  // namespace millrace

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <optional>
+#include <set>
 #include <string>
 #include <utility>
 #include <vector>
@@ -30,9 +31,12 @@ Task<StatusOr<std::optional<Message>>> GetRecord(Store& store, std::string key) 
   co_return std::optional<Message>(std::move(message));
 }
 
-// The values of keys under which only stands what can be made again: one that the disk has lost counts as absent, and
-// into `damaged`. UNAVAILABLE as of Store::Get.
-Task<StatusOr<std::vector<std::optional<std::string>>>> GetRemembered(Store& store, std::vector<std::string> keys,
-                                                                      int64_t& damaged);
+// Values of keys; one that the disk has lost is absent, and its place among `lost`.
+struct Remembered {
+  std::vector<std::optional<std::string>> values;
+  std::set<size_t> lost;
+};
+// For what can be made again where it is lost. UNAVAILABLE as of Store::Get.
+Task<StatusOr<Remembered>> GetRemembered(Store& store, std::vector<std::string> keys);
 
 }  // namespace millrace

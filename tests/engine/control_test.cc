@@ -73,13 +73,22 @@ TEST(ControlTest, APausedRunWaitsForTheModelThatWasTakenAway) {
   world.outside.gone = {"writer"};
   world.Crash();
   EXPECT_EQ(world.Get(name).state(), v1::RUN_STATE_PAUSED);
-  EXPECT_EQ(ReasonOf(world.Do(world.engine->ResumeRun(Named<v1::ResumeRunRequest>(name))).status()),
-            "MODEL_NOT_FOUND");
+  EXPECT_EQ(ReasonOf(world.Do(world.engine->ResumeRun(Named<v1::ResumeRunRequest>(name))).status()), "MODEL_NOT_FOUND");
   EXPECT_EQ(ReasonOf(world.Do(world.engine->RedriveRun(Named<v1::RedriveRunRequest>(name))).status()),
             "WRONG_RUN_STATE");
   const auto cancelled = world.Do(world.engine->CancelRun(Named<v1::CancelRunRequest>(other)));
   ASSERT_TRUE(cancelled.ok()) << MessageOf(cancelled.status());
   EXPECT_EQ(cancelled->run().state(), v1::RUN_STATE_CANCELLED);
+  // A watcher waits with it, and its input takes nothing as if it had ended.
+  v1::WatchRunRequest watch;
+  watch.set_run(name);
+  watch.set_after(1000);
+  const auto page = world.Do(world.engine->NextEvents(watch, world.clock.Now() + 10s));
+  ASSERT_TRUE(page.ok());
+  EXPECT_FALSE(page->end);
+  EXPECT_EQ(ReasonOf(world.Do(world.engine->CloseInput(Named<v1::CloseInputRequest>(name))).status()),
+            "MODEL_NOT_FOUND");
+  EXPECT_TRUE(world.Do(world.engine->PauseRun(Named<v1::PauseRunRequest>(name))).ok());
   world.outside.gone.clear();
   // Without a restart: the configuration is the call layer's.
   ASSERT_TRUE(world.Do(world.engine->ResumeRun(Named<v1::ResumeRunRequest>(name))).ok());
@@ -152,8 +161,8 @@ TEST(ControlTest, ARedriveWorksOnFailedItemsAndWhatDependsOnThemOnly) {
                ? MakeError(absl::StatusCode::kFailedPrecondition, "REFUSAL", "no")
                : absl::OkStatus();
   };
-  const v1::Pipeline pipeline = MakePipeline({"in:fetch", "told:synthesize:in", "made:prepare:told",
-                                              "families:cluster:made", "out:store:families,made"});
+  const v1::Pipeline pipeline = MakePipeline(
+      {"in:fetch", "told:synthesize:in", "made:prepare:told", "families:cluster:made", "out:store:families,made"});
   const v1::Run run = world.Wait(world.Create(pipeline, MakeItems(10)).name());
   EXPECT_EQ(run.state(), v1::RUN_STATE_SUCCEEDED);
   EXPECT_EQ(world.Stage(run, "told").failed(), 2);
