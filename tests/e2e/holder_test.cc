@@ -1,5 +1,8 @@
 // One store and several who want it: commands beside each other, kills, interruptions.
+#include <fcntl.h>
 #include <signal.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include <set>
 #include <sstream>
@@ -89,11 +92,19 @@ TEST_F(HolderTest, ACommandStaysWhileAnotherUsesItsStore) {
   std::string others = "id,title\n";
   for (int i = 1; i <= 120; ++i) others += fmt::format("f-{:04},Fire number {} on the hill\n", i, i);
   workspace_.Write("others.csv", others);
-  Process first(Command({"run", "stories.yaml", "--limit", "100"}), Here());
-  WaitForTheMiddle(first);
-  const Finished second = Millrace({"run", "stories.yaml", "-p", "input=others.csv", "-p", "output=others.jsonl"});
-  EXPECT_EQ(second.exit, 0) << second.err;
-  EXPECT_THAT(second.err, HasSubstr("held by another process"));
+  // The first one's input ends as the second one is there, which then goes on longer.
+  ASSERT_EQ(::mkfifo((workspace_.path() / "pipe").c_str(), 0600), 0);
+  const int writer = ::open((workspace_.path() / "pipe").c_str(), O_RDWR | O_CLOEXEC);
+  const std::string input = Titles(100);
+  ASSERT_EQ(::write(writer, input.data(), input.size()), static_cast<ssize_t>(input.size()));
+  Process first(Command({"run", "stories.yaml", "--input", "titles=pipe"}), Here());
+  EXPECT_TRUE(first.WaitForOutput([](const std::string&, const std::string& err) { return !RunName(err).empty(); }));
+  Process second(Command({"run", "stories.yaml", "-p", "input=others.csv", "-p", "output=others.jsonl"}), Here());
+  EXPECT_TRUE(second.WaitForOutput([](const std::string&, const std::string& err) { return !RunName(err).empty(); }));
+  ::close(writer);
+  const Finished finished = second.Wait();
+  EXPECT_EQ(finished.exit, 0) << finished.err;
+  EXPECT_THAT(finished.err, HasSubstr("held by another process"));
   EXPECT_EQ(Lines(workspace_.Read("others.jsonl")), 120u);
   EXPECT_EQ(first.Wait().exit, 0);
   EXPECT_EQ(Lines(workspace_.Read("stories.jsonl")), 100u);
