@@ -47,7 +47,7 @@ std::shared_ptr<ActiveRun> Engine::State::MakeRun(storage::v1::RunRecord record,
   auto run = std::make_shared<ActiveRun>(parts, options, patient, std::move(record), std::move(stages), last_event,
                                          std::move(hooks));
   // One that is made while the server goes down starts nothing.
-  if (draining) run->StopForGood();
+  if (draining) run->KeepAtRest();
   set_aside.erase(run->name());
   runs[run->name()] = run;
   return run;
@@ -89,6 +89,7 @@ Task<StatusOr<std::shared_ptr<ActiveRun>>> Engine::State::Load(storage::v1::RunR
 }
 
 Task<StatusOr<FoundRun>> Engine::State::TakeUp(std::string name, bool cancels) {
+  if (!set_aside.contains(name)) co_return co_await Find(std::move(name));
   NamedTurn named(run_turns, parts.loop, name);
   const Turn::Holder holder = co_await (*named).Enter();
   StatusOr<FoundRun> found = co_await Find(name);

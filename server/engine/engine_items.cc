@@ -135,7 +135,7 @@ Task<StatusOr<Service::ItemPage>> Engine::NextItems(v1::StreamItemsRequest reque
   while (true) {
     const std::shared_ptr<ActiveRun>& active = stage->run.active;
     const bool is_set_aside = !active && state.set_aside.contains(request.run());
-    const bool ended = active ? IsEnded(active->state()) && !active->working() : !is_set_aside;
+    const bool ended = active ? IsEnded(active->recorded_state()) && !active->working() : !is_set_aside;
     StatusOr<bool> readable = co_await IsReadable(state, *stage);
     if (!readable.ok()) co_return readable.status();
     const int64_t newest = active ? active->slot(stage->index).rows->delivered() : INT64_MAX;
@@ -188,7 +188,7 @@ Task<StatusOr<Service::ItemPage>> Engine::NextItems(v1::StreamItemsRequest reque
       co_return page;
     }
     StageRows& rows = *active->slot(stage->index).rows;
-    const bool now_ended = IsEnded(active->state()) && !active->working();
+    const bool now_ended = IsEnded(active->recorded_state()) && !active->working();
     if (rows.delivered() != newest || rows.readable() != *readable || now_ended != ended) continue;
     // The end of the run is seen by its stages' last move, or by looking again.
     const TimePoint look_again = state.parts.loop.Now() + std::chrono::seconds(1);
@@ -277,12 +277,8 @@ static StatusOr<int> FindInput(ActiveRun& run, const std::string& stage) {
 Task<StatusOr<v1::AddItemsResponse>> Engine::AddItems(v1::AddItemsRequest request) {
   State& state = *state_;
   MR_CO_RETURN_IF_ERROR(state.CheckOpen());
-  StatusOr<FoundRun> found = co_await state.Find(request.run());
+  StatusOr<FoundRun> found = co_await state.TakeUp(request.run(), false);
   if (!found.ok()) co_return found.status();
-  if (!found->active && state.set_aside.contains(request.run())) {
-    found = co_await state.TakeUp(request.run(), false);
-    if (!found.ok()) co_return found.status();
-  }
   if (!found->active || IsEnded(found->active->state())) {
     co_return MakeError(absl::StatusCode::kFailedPrecondition, "WRONG_RUN_STATE",
                         fmt::format("run `{}` has ended", request.run()));
@@ -300,12 +296,8 @@ Task<StatusOr<v1::AddItemsResponse>> Engine::AddItems(v1::AddItemsRequest reques
 }
 
 Task<StatusOr<v1::CloseInputResponse>> Engine::CloseInput(v1::CloseInputRequest request) {
-  StatusOr<FoundRun> found = co_await state_->Find(request.run());
+  StatusOr<FoundRun> found = co_await state_->TakeUp(request.run(), false);
   if (!found.ok()) co_return found.status();
-  if (!found->active && state_->set_aside.contains(request.run())) {
-    found = co_await state_->TakeUp(request.run(), false);
-    if (!found.ok()) co_return found.status();
-  }
   v1::CloseInputResponse response;
   *response.mutable_run() = found->run;
   if (!found->active) co_return response;  // it has ended: nothing can be added

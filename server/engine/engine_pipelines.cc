@@ -133,12 +133,11 @@ Task<StatusOr<v1::DeletePipelineResponse>> Engine::DeletePipeline(v1::DeletePipe
   const Turn::Holder holder = co_await state.pipelines_turn.Enter();
   StatusOr<v1::AppliedPipeline> found = co_await state.FindPipeline(request.name());
   if (!found.ok()) co_return found.status();
+  std::map<std::string, std::string> in_use = state.set_aside;
   for (const auto& [name, run] : state.runs) {
-    if (IsEnded(run->state()) || run->record().run().pipeline() != request.name()) continue;
-    co_return MakeError(absl::StatusCode::kFailedPrecondition, "PIPELINE_IN_USE",
-                        fmt::format("run `{}` of pipeline `{}` has not ended", name, request.name()));
+    if (!IsEnded(run->state())) in_use[name] = run->record().run().pipeline();
   }
-  for (const auto& [name, pipeline] : state.set_aside) {
+  for (const auto& [name, pipeline] : in_use) {
     if (pipeline != request.name()) continue;
     co_return MakeError(absl::StatusCode::kFailedPrecondition, "PIPELINE_IN_USE",
                         fmt::format("run `{}` of pipeline `{}` has not ended", name, request.name()));

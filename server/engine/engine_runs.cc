@@ -344,8 +344,8 @@ Task<StatusOr<v1::Run>> Engine::Change(std::string name, Task<Status> (ActiveRun
   MR_CO_RETURN_IF_ERROR(state_->CheckStore());
   StatusOr<FoundRun> found = co_await state_->Find(name);
   if (!found.ok()) co_return found.status();
-  if (!found->active && state_->set_aside.contains(name)) {
-    if (change == &ActiveRun::Pause) co_return found->run;
+  if (state_->set_aside.contains(name)) {
+    if (change == &ActiveRun::Pause) co_return found->run;  // it is paused already
     found = co_await state_->TakeUp(name, done_in == v1::RUN_STATE_CANCELLED);
     if (!found.ok()) co_return found.status();
   }

@@ -59,7 +59,8 @@ class ActiveRun final : public StepHost, public std::enable_shared_from_this<Act
   Task<Status> Cancel();
   // Of an ended run: takes back what the request names and goes on. How many items were taken back.
   Task<StatusOr<int64_t>> Redrive(v1::RedriveRunRequest request);
-  void StopForGood() { draining_ = true; }
+  // Never starts in this process.
+  void KeepAtRest() { draining_ = true; }
   // Starts nothing more in this process; the state stays. Resumes when nothing is in flight, or at `deadline`.
   Task<void> Drain(TimePoint deadline);
 

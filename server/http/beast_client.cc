@@ -187,8 +187,10 @@ Task<Tls> BeastClient::Trusted() {
   if (tls_ == nullptr) {
     tls_ = std::make_shared<Promise<Tls>>(loop_);
     const auto made = std::make_shared<Tls>();
-    pool_.Submit([made, ca_file = options_.ca_file] { *made = MakeTls(ca_file); },
-                 [made, tls = tls_] { tls->Set(std::move(*made)); });
+    // Named, as in Compute.
+    absl::AnyInvocable<void()> make = [made, ca_file = options_.ca_file] { *made = MakeTls(ca_file); };
+    absl::AnyInvocable<void()> done = [made, tls = tls_] { tls->Set(std::move(*made)); };
+    pool_.Submit(std::move(make), std::move(done));
   }
   const std::shared_ptr<Promise<Tls>> tls = tls_;
   co_await tls->Wait();

@@ -257,8 +257,8 @@ Task<CallOutcome> Calls::Outcome(std::shared_ptr<SharedCall> call, bool is_payer
   co_return outcome;
 }
 
-// The deadline passed, or nobody can answer it as things are. The last waiter takes what the call has cost so far; an attempt in flight goes on, and is found
-// by whoever asks next.
+// The deadline passed, or nobody can answer it as things are. The last waiter takes what the call has cost so far; an
+// attempt in flight goes on, and is found by whoever asks next.
 Task<CallOutcome> Calls::GiveUp(std::shared_ptr<SharedCall> call, bool was_last, const CallContext& context) {
   CallOutcome outcome;
   outcome.status = IsTold(*call, context) ? ErrorOf(*call->failure) : DeadlinePassed(*call);
@@ -276,11 +276,12 @@ Task<CallOutcome> Calls::GiveUp(std::shared_ptr<SharedCall> call, bool was_last,
     std::erase(taken.pending, *call->asked_key);
     call->progress.AddPending(*call->asked_key);
     // Its answer may be there already, and be judged: that is not settled without its verdict.
-    std::erase_if(taken.unsettled, [&call](auto& entry) {
-      if (entry.first != *call->asked_key || !HasAnswer(entry.second.attempt())) return false;
-      call->progress.unsettled.push_back(std::move(entry));
-      return true;
-    });
+    const auto is_judged = [&call](const auto& entry) {
+      return entry.first == *call->asked_key && HasAnswer(entry.second.attempt());
+    };
+    std::copy_if(taken.unsettled.begin(), taken.unsettled.end(), std::back_inserter(call->progress.unsettled),
+                 is_judged);
+    std::erase_if(taken.unsettled, is_judged);
   }
   const Payer self{.run = context.run, .remember = context.remember};
   CallResult failed;
