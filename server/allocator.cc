@@ -1,6 +1,6 @@
-// What jemalloc is told at its start, in every program that links it (millrace_allocator); the environment's MALLOC_CONF
-// overrides it. Few threads allocate at once, so few arenas do; and what is free goes back to the system after a second
-// instead of ten. Both keep the peak of memory near what is used (tests/bench/run memory).
+// What jemalloc is told at its start, in every program that links it (millrace_allocator); the environment's
+// MALLOC_CONF overrides it. Few threads allocate at once, so few arenas do; and what is free goes back to the system
+// after a second instead of ten. Both keep the peak of memory near what is used (tests/bench/run memory).
 extern "C" {
 // jemalloc's name for it, and its type.
 extern const char* malloc_conf;

@@ -44,7 +44,7 @@ class Maker {
     }
     const json::value* type = Member(*schema, "type");
     if (type != nullptr && type->is_array() && !type->get_array().empty()) type = &type->get_array().front();
-    const std::string name = type != nullptr && type->is_string() ? std::string(type->get_string().c_str())
+    const std::string name = type != nullptr && type->is_string()       ? std::string(type->get_string().c_str())
                              : Member(*schema, "properties") != nullptr ? "object"
                                                                         : "string";
     if (name == "object") return MakeObject(*schema, depth);
@@ -95,8 +95,9 @@ class Maker {
 }  // namespace
 
 std::string ExampleText(size_t bytes, uint64_t seed) {
-  static constexpr std::string_view kWords[] = {"river",  "market", "signal", "winter", "bridge", "garden", "engine", "letter",
-                                                "window", "season", "copper", "harbor", "meadow", "lantern", "orbit", "valley"};
+  static constexpr std::string_view kWords[] = {"river",  "market",  "signal", "winter", "bridge", "garden",
+                                                "engine", "letter",  "window", "season", "copper", "harbor",
+                                                "meadow", "lantern", "orbit",  "valley"};
   Random random(seed);
   std::string text;
   while (text.size() < bytes) {

@@ -14,8 +14,8 @@ namespace millrace::backend {
 // `profile` has its defaults filled in.
 std::unique_ptr<Backend> MakeSimulated(const v1::SimulatedProfile& profile, uint64_t seed);
 
-// A JSON value that fits a schema as well as can be told from `type`, `properties`, `required`, `items`, `enum`, `const`,
-// `minimum`, `minLength`, `minItems`; texts are `text_bytes` long together. `seed` fixes it. (example.cc)
+// A JSON value that fits a schema as well as can be told from `type`, `properties`, `required`, `items`, `enum`,
+// `const`, `minimum`, `minLength`, `minItems`; texts are `text_bytes` long together. `seed` fixes it. (example.cc)
 std::string ExampleFor(const std::string& schema, size_t text_bytes, uint64_t seed);
 // Words, `bytes` long.
 std::string ExampleText(size_t bytes, uint64_t seed);

@@ -16,7 +16,8 @@ void BuildApp(CLI::App& app, Session& session, int& exit) {
   app.add_flag("--local", session.local, "Use the data directory, whatever MILLRACE_SERVER says");
   app.add_option("--data-dir", session.data_dir, "Data directory without a server")->capture_default_str();
   app.add_option("--config", session.config, "Configuration without a server (default: millrace.yaml, else built in)");
-  app.add_option("--format", session.format, "text; json: the answer's protobuf JSON on stdout, a document a page; jsonl: a line an item (items)")
+  app.add_option("--format", session.format,
+                 "text; json: the answer's protobuf JSON on stdout, a document a page; jsonl: a line an item (items)")
       ->check(CLI::IsMember({"text", "json", "jsonl"}))
       ->capture_default_str();
   app.footer(

@@ -23,7 +23,7 @@ class Session {
   std::string config;                    // --config
   std::string format = "text";           // --format
   bool json() const { return format == "json"; }
-  bool prints_lines = false;             // the command knows --format jsonl
+  bool prints_lines = false;  // the command knows --format jsonl
 
   // Connects, or holds the store. The first call says on stderr which.
   StatusOr<client::Client*> Connect();

@@ -60,8 +60,9 @@ std::string ErrorText(const Status& status) {
 int ExitOf(const Status& status) {
   // What became of the question itself.
   static const std::set<std::string, std::less<>> kOfTheCall = {
-      "TARGET_FAILED", "UNKNOWN_OUTCOME", "REQUEST_REFUSED", "PROVIDER_CREDENTIALS", "PROMPT_TOO_LONG",
-      "CONTENT_FILTER", "REFUSAL", "TRUNCATED", "EMPTY_ANSWER", "NOT_JSON", "SCHEMA", "RESPONSE_TOO_LARGE",
+      "TARGET_FAILED",   "UNKNOWN_OUTCOME", "REQUEST_REFUSED", "PROVIDER_CREDENTIALS",
+      "PROMPT_TOO_LONG", "CONTENT_FILTER",  "REFUSAL",         "TRUNCATED",
+      "EMPTY_ANSWER",    "NOT_JSON",        "SCHEMA",          "RESPONSE_TOO_LARGE",
       "BAD_RESPONSE"};
   if (kOfTheCall.contains(ReasonOf(status))) return kRunFailed;
   switch (status.code()) {

@@ -51,7 +51,8 @@ int Plan(Session& session, const std::string& pipeline, const std::vector<std::s
     const bool calls = stage.kind() == "synthesize";
     rows.push_back({stage.stage(), stage.kind(), OrUnknown(stage.has_items(), stage.items()), Count(stage.remembered()),
                     calls ? OrUnknown(stage.has_calls(), stage.calls()) : "-", calls ? Count(stage.cache_hits()) : "-",
-                    Count(stage.bytes()), stage.memory_bytes() > 0 ? "<= " + Count(stage.memory_bytes()) : "-", calls ? "<= " + Count(stage.estimated_input_tokens()) : "-",
+                    Count(stage.bytes()), stage.memory_bytes() > 0 ? "<= " + Count(stage.memory_bytes()) : "-",
+                    calls ? "<= " + Count(stage.estimated_input_tokens()) : "-",
                     calls ? "<= " + Count(stage.max_output_tokens()) : "-",
                     !calls             ? "-"
                     : stage.unpriced() ? "unpriced"
@@ -123,9 +124,9 @@ void AddPipelineCommands(CLI::App& app, Session& session, int& exit) {
     exit = kDone;
   });
 
-  CLI::App* plan =
-      AddCommand(app, "plan", "Say what a run would do: items, calls, what is remembered; runs nothing",
-                 "  millrace plan pipeline.yaml -p input=titles.csv\n  millrace plan news-events -p input=titles.csv --limit 100");
+  CLI::App* plan = AddCommand(
+      app, "plan", "Say what a run would do: items, calls, what is remembered; runs nothing",
+      "  millrace plan pipeline.yaml -p input=titles.csv\n  millrace plan news-events -p input=titles.csv --limit 100");
   plan->add_option("PIPELINE", arguments->pipeline, "File (with .yaml or a slash), or applied name")->required();
   plan->add_option("-p,--param", arguments->parameters, "Parameter, NAME=VALUE");
   plan->add_option("--limit", arguments->limit, "At most so many items of each fetch");

@@ -153,7 +153,8 @@ int Redrive(Session& session, const RunsArguments& arguments) {
   if (!response.ok()) return PrintError(response.status());
   std::cerr << fmt::format("{} items of run {} are worked on again\n", Count(response->items()), arguments.run);
   // One that failed as a whole goes on without any item to be redriven.
-  if (session.holds() && response->run().state() == v1::RUN_STATE_RUNNING) return FollowRun(session, **client, arguments.run, after);
+  if (session.holds() && response->run().state() == v1::RUN_STATE_RUNNING)
+    return FollowRun(session, **client, arguments.run, after);
   if (session.json()) PrintJson(*response);
   return kDone;
 }
@@ -172,9 +173,7 @@ void AddRunsCommands(CLI::App& app, Session& session, int& exit) {
                               "  millrace runs --pipeline news-events --state running --state paused");
   runs->add_option("--pipeline", arguments->pipeline, "Only of this pipeline");
   runs->add_option("--state", arguments->states, "Only in this state");
-  runs->add_option("--limit", arguments->limit, "At most so many")
-      ->check(CLI::Range(1, 1000))
-      ->capture_default_str();
+  runs->add_option("--limit", arguments->limit, "At most so many")->check(CLI::Range(1, 1000))->capture_default_str();
   runs->callback([&session, &exit, arguments] { exit = List(session, *arguments); });
 
   add("show", "Show a run with its counts and times", "  millrace show r-…")->callback([&session, &exit, arguments] {

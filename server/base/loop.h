@@ -48,8 +48,8 @@ class Loop {
   Clock& clock() const { return clock_; }
   TimePoint Now() const { return clock_.Now(); }
 
-  // Runs `function` on a later turn, in the order posted, before what sockets have brought. Any thread. After Abandon it
-  // is dropped.
+  // Runs `function` on a later turn, in the order posted, before what sockets have brought. Any thread. After Abandon
+  // it is dropped.
   void Post(absl::AnyInvocable<void()> function);
 
   // Runs `function` when no coroutine is ready, or those that are have had their turns in a row; before sockets, timers

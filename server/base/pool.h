@@ -44,7 +44,9 @@ Task<std::invoke_result_t<F>> Compute(Loop& loop, Pool& pool, F function) {
   auto promise = std::make_shared<Promise<bool>>(loop);
   auto result = std::make_shared<std::optional<Result>>();
   // Named: GCC 12 would destroy them twice as temporaries.
-  absl::AnyInvocable<void()> work = [result, function = std::move(function)]() mutable { result->emplace(Guarded(function)); };
+  absl::AnyInvocable<void()> work = [result, function = std::move(function)]() mutable {
+    result->emplace(Guarded(function));
+  };
   absl::AnyInvocable<void()> done = [promise] { promise->Set(true); };
   pool.Submit(std::move(work), std::move(done));
   co_await promise->Wait();

@@ -18,7 +18,7 @@ using absl::StatusOr;
 
 // One wrong field of a request or definition.
 struct FieldViolation {
-  std::string field;        // path, such as `stages[2].model`; for files with place: `pipeline.yaml:12:5: stages[2].model`
+  std::string field;  // path, such as `stages[2].model`; for files with place: `pipeline.yaml:12:5: stages[2].model`
   std::string description;  // what was expected, what was there, and what helps
 };
 
@@ -53,22 +53,22 @@ std::string Excerpt(std::string_view text, size_t limit = 64);
 }  // namespace millrace
 
 // Returns an error of `expression` from a function that returns Status or StatusOr.
-#define MR_RETURN_IF_ERROR(expression)                     \
-  do {                                                     \
+#define MR_RETURN_IF_ERROR(expression)                                              \
+  do {                                                                              \
     if (::absl::Status mr_status = (expression); !mr_status.ok()) return mr_status; \
   } while (false)
 
 // Declares or assigns `target` from a StatusOr, or returns its error.
 #define MR_ASSIGN_OR_RETURN(target, expression) \
-  MR_ASSIGN_OR_RETURN_IMPL(MR_CONCAT(mr_value_, __LINE__), target, expression, return)
+  MR_ASSIGN_OR_RETURN_IMPL(MR_CONCAT(mr_value_, __LINE__), target, expression, return )
 
 // The same two in a coroutine.
-#define MR_CO_RETURN_IF_ERROR(expression)                  \
-  do {                                                     \
+#define MR_CO_RETURN_IF_ERROR(expression)                                              \
+  do {                                                                                 \
     if (::absl::Status mr_status = (expression); !mr_status.ok()) co_return mr_status; \
   } while (false)
 #define MR_CO_ASSIGN_OR_RETURN(target, expression) \
-  MR_ASSIGN_OR_RETURN_IMPL(MR_CONCAT(mr_value_, __LINE__), target, expression, co_return)
+  MR_ASSIGN_OR_RETURN_IMPL(MR_CONCAT(mr_value_, __LINE__), target, expression, co_return )
 
 #define MR_CONCAT_IMPL(a, b) a##b
 #define MR_CONCAT(a, b) MR_CONCAT_IMPL(a, b)

@@ -79,7 +79,8 @@ Task<Status> BarrierStep::Work() {
   working_ = true;
   rows_.Begin();
   host_.Moved();
-  if (rows_.progress().ok() + rows_.progress().skipped() + rows_.progress().failed() + rows_.progress().degraded() > 0) {
+  if (rows_.progress().ok() + rows_.progress().skipped() + rows_.progress().failed() + rows_.progress().degraded() >
+      0) {
     WriteBatch batch;
     rows_.Reset(batch);
     MR_CO_RETURN_IF_ERROR(co_await host_.store().Commit(std::move(batch)));

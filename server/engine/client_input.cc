@@ -49,15 +49,20 @@ void PutItems(const std::string& run, const std::string& stage, const v1::Inline
 
 ClientInput::ClientInput(Loop& loop, Store& store, Store& patient, std::string run, std::string stage,
                          storage::v1::InputState state)
-    : store_(store), patient_(patient), run_(std::move(run)), stage_(std::move(stage)), state_(std::move(state)), turn_(loop) {}
+    : store_(store),
+      patient_(patient),
+      run_(std::move(run)),
+      stage_(std::move(stage)),
+      state_(std::move(state)),
+      turn_(loop) {}
 
 Task<StatusOr<int64_t>> ClientInput::Append(const FetchStage& fetch, v1::AddItemsRequest request) {
   const Turn::Holder holder = co_await turn_.Enter();
   if (request.offset() < 0) co_return Invalid("offset: at least 0");
   if (request.offset() > state_.next_offset()) {
-    co_return MakeError(absl::StatusCode::kOutOfRange, "INVALID_FIELD",
-                        fmt::format("offset {} is beyond the end of the input, {}", request.offset(),
-                                    state_.next_offset()));
+    co_return MakeError(
+        absl::StatusCode::kOutOfRange, "INVALID_FIELD",
+        fmt::format("offset {} is beyond the end of the input, {}", request.offset(), state_.next_offset()));
   }
   if (request.offset() < state_.next_offset()) co_return state_.next_offset();  // it came before
   if (state_.closed()) {
@@ -118,7 +123,8 @@ Task<StatusOr<std::string>> ClientInput::ReadBytes(int64_t offset) {
   auto [begin, end] = InputKeys(run_, stage_, 0, offset + 1);
   auto page = co_await patient_.Scan(std::move(begin), std::move(end), 1, 1, Store::Direction::kBackwards);
   if (!page.ok()) co_return page.status();
-  if (page->entries.empty()) co_return MakeError(absl::StatusCode::kDataLoss, "STORE_CORRUPT", "a part of the input is gone");
+  if (page->entries.empty())
+    co_return MakeError(absl::StatusCode::kDataLoss, "STORE_CORRUPT", "a part of the input is gone");
   storage::v1::InputRecord part;
   const StoreEntry& entry = page->entries.front();
   MR_CO_RETURN_IF_ERROR(DecodeValue(entry.key, entry.value, part));

@@ -37,8 +37,7 @@ std::shared_ptr<ActiveRun> Engine::State::FindActive(const std::string& run) con
   return found == runs.end() ? nullptr : found->second;
 }
 
-std::shared_ptr<ActiveRun> Engine::State::MakeRun(storage::v1::RunRecord record, RunStages stages,
-                                                  int64_t last_event) {
+std::shared_ptr<ActiveRun> Engine::State::MakeRun(storage::v1::RunRecord record, RunStages stages, int64_t last_event) {
   for (const auto& slot : stages.slots) slot->rows->set_item_bytes_max(options.item_bytes_max);
   RunHooks hooks;
   hooks.rested = [this](const std::string& run) { runs.erase(run); };
@@ -75,8 +74,7 @@ Task<StatusOr<std::shared_ptr<ActiveRun>>> Engine::State::Load(storage::v1::RunR
   StatusOr<v1::Pipeline> definition = DefinitionOf(record);
   if (!definition.ok()) co_return definition.status();
   record.clear_definition();
-  StatusOr<MadeStages> made =
-      co_await MakeStages(parts, std::make_shared<const v1::Pipeline>(*std::move(definition)));
+  StatusOr<MadeStages> made = co_await MakeStages(parts, std::make_shared<const v1::Pipeline>(*std::move(definition)));
   if (!made.ok()) co_return made.status();
   auto stages = co_await LoadStages(parts, parts.store, patient, *std::move(made), record);
   if (!stages.ok()) co_return stages.status();
@@ -193,13 +191,15 @@ Status Engine::State::CheckOpen() const {
     return WithRetryDelay(status, std::chrono::seconds(5));
   }
   switch (parts.store.state()) {
-    case StoreState::kOk: return absl::OkStatus();
+    case StoreState::kOk:
+      return absl::OkStatus();
     case StoreState::kDiskLow: {
       const Status status = MakeError(absl::StatusCode::kResourceExhausted, "DISK_LOW",
                                       "the disk of the data directory is nearly full: no new work until there is room");
       return WithRetryDelay(status, std::chrono::seconds(10));
     }
-    case StoreState::kReopening: break;
+    case StoreState::kReopening:
+      break;
   }
   return CheckStore();
 }
@@ -226,11 +226,19 @@ StatusOr<Plan> FoundRun::MakePlan() const {
   std::vector<StageShape> shapes;
   for (const v1::Stage& stage : definition.stages()) {
     switch (stage.kind_case()) {
-      case v1::Stage::kFetch: shapes.push_back(StageShape::kFetch); break;
+      case v1::Stage::kFetch:
+        shapes.push_back(StageShape::kFetch);
+        break;
       case v1::Stage::kCluster:
-      case v1::Stage::kMerge: shapes.push_back(StageShape::kBarrier); break;
-      case v1::Stage::kStore: shapes.push_back(StageShape::kSink); break;
-      default: shapes.push_back(StageShape::kItems); break;
+      case v1::Stage::kMerge:
+        shapes.push_back(StageShape::kBarrier);
+        break;
+      case v1::Stage::kStore:
+        shapes.push_back(StageShape::kSink);
+        break;
+      default:
+        shapes.push_back(StageShape::kItems);
+        break;
     }
   }
   return Plan::Make(definition, shapes);

@@ -1,5 +1,5 @@
-// The engine: runs of pipelines over items, on one thread, out of injected parts. It knows a stage by stage.h, a call by
-// call.h, and everything else by a store, a clock and a random source: the same engine runs in the simulator.
+// The engine: runs of pipelines over items, on one thread, out of injected parts. It knows a stage by stage.h, a call
+// by call.h, and everything else by a store, a clock and a random source: the same engine runs in the simulator.
 #pragma once
 
 #include <cstdint>
@@ -28,7 +28,8 @@ struct EngineParts {
   CallDesk& desk;
   const StageRegistry& stages;
   const FileAccess& files;
-  // CPU time of the calling thread so far. Empty (the simulator's time is virtual): what computing takes is not counted.
+  // CPU time of the calling thread so far. Empty (the simulator's time is virtual): what computing takes is not
+  // counted.
   std::function<Duration()> cpu_time = nullptr;
 };
 
@@ -36,15 +37,15 @@ struct EngineOptions {
   // For GetStatus.
   std::string version;
   int64_t pid = 0;
-  std::string data_dir;               // its last part
-  std::string durability = "sync";    // `sync`, `interval 50ms` or `process`
+  std::string data_dir;             // its last part
+  std::string durability = "sync";  // `sync`, `interval 50ms` or `process`
 
-  int64_t active_runs_max = 1000;     // runs that have not ended; more are refused with TOO_MANY
-  size_t item_bytes_max = 4u << 20;   // of JSON; an item with more fails
-  size_t chunk_items = 256;           // items that are digested, computed and committed together
-  size_t channel_items = 2048;        // items that wait between two stages
-  size_t channel_bytes = 8u << 20;    // their bytes
-  size_t read_bytes = 64u << 10;      // bytes of a source that are parsed together
+  int64_t active_runs_max = 1000;    // runs that have not ended; more are refused with TOO_MANY
+  size_t item_bytes_max = 4u << 20;  // of JSON; an item with more fails
+  size_t chunk_items = 256;          // items that are digested, computed and committed together
+  size_t channel_items = 2048;       // items that wait between two stages
+  size_t channel_bytes = 8u << 20;   // their bytes
+  size_t read_bytes = 64u << 10;     // bytes of a source that are parsed together
   Duration progress_interval = std::chrono::milliseconds(500);  // between two Progress events of a run
 
   // Checks a definition as a whole (server/config). INVALID_ARGUMENT (INVALID_DEFINITION). Empty: no check.

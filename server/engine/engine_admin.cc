@@ -96,9 +96,15 @@ Task<StatusOr<v1::GetStatusResponse>> Engine::GetStatus(v1::GetStatusRequest) {
   response.set_data_dir(state.options.data_dir);
   response.set_durability(state.options.durability);
   switch (state.parts.store.state()) {
-    case StoreState::kOk: response.set_store("ok"); break;
-    case StoreState::kDiskLow: response.set_store("disk_low"); break;
-    case StoreState::kReopening: response.set_store("reopening"); break;
+    case StoreState::kOk:
+      response.set_store("ok");
+      break;
+    case StoreState::kDiskLow:
+      response.set_store("disk_low");
+      break;
+    case StoreState::kReopening:
+      response.set_store("reopening");
+      break;
   }
   const StoreFigures store = state.parts.store.Figures();
   response.set_disk_free_bytes(store.disk_free_bytes);
@@ -157,8 +163,7 @@ Task<StatusOr<v1::EvictCacheResponse>> Engine::EvictCache(v1::EvictCacheRequest 
     const std::shared_ptr<ActiveRun> active = state.FindActive(run);
     return (active && !IsEnded(active->state())) || state.set_aside.contains(run);
   };
-  StatusOr<int64_t> answers =
-      co_await state.parts.desk.EvictAnswers(older_than, request.target(), std::move(in_use));
+  StatusOr<int64_t> answers = co_await state.parts.desk.EvictAnswers(older_than, request.target(), std::move(in_use));
   if (!answers.ok()) co_return answers.status();
   response.set_answers(*answers);
   // A result of an item does not say by which target it was made: one target's answers go alone.

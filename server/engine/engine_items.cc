@@ -50,8 +50,8 @@ Task<StatusOr<FoundStage>> FindStage(Engine::State& state, std::string run, std:
 Task<StatusOr<bool>> IsReadable(Engine::State& state, const FoundStage& stage) {
   if (stage.run.active) co_return stage.run.active->slot(stage.index).rows->readable();
   if (stage.shape != StageShape::kBarrier) co_return true;
-  auto record = co_await GetRecord<storage::v1::StageRecord>(state.parts.store,
-                                                             StageKey(stage.run.run.name(), stage.name));
+  auto record =
+      co_await GetRecord<storage::v1::StageRecord>(state.parts.store, StageKey(stage.run.run.name(), stage.name));
   if (!record.ok()) co_return record.status();
   co_return *record && (*record)->done();
 }
@@ -192,7 +192,8 @@ Task<StatusOr<Service::ItemPage>> Engine::NextItems(v1::StreamItemsRequest reque
     if (rows.delivered() != newest || rows.readable() != *readable || now_ended != ended) continue;
     // The end of the run is seen by its stages' last move, or by looking again.
     const TimePoint look_again = state.parts.loop.Now() + std::chrono::seconds(1);
-    if (const bool held = co_await rows.moved().WaitUntil(std::min(deadline, look_again)); !held && state.parts.loop.Now() >= deadline) {
+    if (const bool held = co_await rows.moved().WaitUntil(std::min(deadline, look_again));
+        !held && state.parts.loop.Now() >= deadline) {
       co_return page;
     }
   }
@@ -263,9 +264,9 @@ static StatusOr<int> FindInput(ActiveRun& run, const std::string& stage) {
     }
   }
   if (found < 0) {
-    return MakeError(absl::StatusCode::kNotFound, "STAGE_NOT_FOUND",
-                     stage.empty() ? "the run takes no input of clients"
-                                   : fmt::format("the run has no stage `{}`", Excerpt(stage)));
+    return MakeError(
+        absl::StatusCode::kNotFound, "STAGE_NOT_FOUND",
+        stage.empty() ? "the run takes no input of clients" : fmt::format("the run has no stage `{}`", Excerpt(stage)));
   }
   if (run.slot(found).input == nullptr) {
     return MakeError(absl::StatusCode::kFailedPrecondition, "WRONG_RUN_STATE",

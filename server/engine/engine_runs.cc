@@ -306,8 +306,7 @@ Task<StatusOr<v1::WaitRunResponse>> Engine::WaitRun(v1::WaitRunRequest request, 
   StatusOr<FoundRun> found = co_await state.Find(request.run());
   if (!found.ok()) co_return found.status();
   if (found->active) {
-    const TimePoint until =
-        Earlier(state.parts.loop, deadline, request.has_timeout() ? &request.timeout() : nullptr);
+    const TimePoint until = Earlier(state.parts.loop, deadline, request.has_timeout() ? &request.timeout() : nullptr);
     co_await AwaitRest(found->active, until);
     found->run = found->active->Snapshot();
   }

@@ -30,8 +30,8 @@ struct Engine::State {
 
   // NOT_FOUND (RUN_NOT_FOUND).
   Task<StatusOr<FoundRun>> Find(std::string run);
-  // The same, with a run that was set aside taken into memory. One that still can't go on: the error, or its end where it
-  // `cancels`.
+  // The same, with a run that was set aside taken into memory. One that still can't go on: the error, or its end where
+  // it `cancels`.
   Task<StatusOr<FoundRun>> TakeUp(std::string run, bool cancels);
   // An active run, or an ended one taken back into memory, at rest.
   Task<StatusOr<std::shared_ptr<ActiveRun>>> Load(storage::v1::RunRecord record);

@@ -3,8 +3,8 @@
 #include <algorithm>
 #include <cstring>
 
-#include <boost/json.hpp>
 #include <fmt/format.h>
+#include <boost/json.hpp>
 
 #include "server/base/json.h"
 #include "server/engine/date.h"
@@ -62,14 +62,15 @@ std::vector<std::string> Expectations::Judge() {
     const auto last = std::unique(unique.values.begin(), unique.values.end());
     const auto repeated = unique.values.end() - last;
     if (repeated > 0) {
-      broken.push_back(fmt::format("unique: {} items have a value of `{}` that stands there before", repeated,
-                                   unique.field));
+      broken.push_back(
+          fmt::format("unique: {} items have a value of `{}` that stands there before", repeated, unique.field));
     }
   }
   for (const Nulls& nulls : nulls_) {
     if (items_ == 0 || static_cast<double>(nulls.count) <= nulls.max_share * static_cast<double>(items_)) continue;
-    broken.push_back(fmt::format("max_null_share: `{}` is absent, null or empty in {} of {} items, at most {:.4g}% expected",
-                                 nulls.field, nulls.count, items_, nulls.max_share * 100));
+    broken.push_back(
+        fmt::format("max_null_share: `{}` is absent, null or empty in {} of {} items, at most {:.4g}% expected",
+                    nulls.field, nulls.count, items_, nulls.max_share * 100));
   }
   if (expect_.has_newest_within()) {
     const v1::Newest& newest = expect_.newest_within();
@@ -90,8 +91,8 @@ Task<bool> PassesExpectations(StepHost& host, int stage) {
   const v1::Expect& expect = slot.definition->expect();
   const int64_t as_of_micros = MakeStageContext(host, stage).as_of_micros;
   const bool own = host.plan().stage(stage).shape == StageShape::kFetch;
-  std::unique_ptr<WholeReader> reader = own ? WholeReader::OfStage(host, stage)
-                                            : std::make_unique<WholeReader>(host, stage, WholeReader::Which::kAll);
+  std::unique_ptr<WholeReader> reader =
+      own ? WholeReader::OfStage(host, stage) : std::make_unique<WholeReader>(host, stage, WholeReader::Which::kAll);
   auto expectations = std::make_shared<Expectations>(expect, as_of_micros);
   while (true) {
     auto items = co_await reader->Next();

@@ -3,8 +3,8 @@
 #include <algorithm>
 #include <utility>
 
-#include <boost/json.hpp>
 #include <fmt/format.h>
+#include <boost/json.hpp>
 
 #include "server/base/json.h"
 #include "server/engine/engine_state.h"

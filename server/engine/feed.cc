@@ -45,8 +45,8 @@ struct RowPage {
 Task<StatusOr<RowPage>> ReadRows(StepHost& host, const StageRows& rows, std::string begin, size_t max) {
   auto [first, end] = rows.keys().Items();
   if (begin.empty()) begin = std::move(first);
-  auto page = co_await host.store().Scan(std::move(begin), std::move(end), max, kPageBytes,
-                                         Store::Direction::kForwards);
+  auto page =
+      co_await host.store().Scan(std::move(begin), std::move(end), max, kPageBytes, Store::Direction::kForwards);
   if (!page.ok()) co_return page.status();
   RowPage result;
   result.next = std::move(page->next);

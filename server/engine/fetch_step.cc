@@ -109,8 +109,8 @@ Task<Status> FetchStep::ReadAll() {
     host_.Moved();
     if (TooManyFailed(rows_.record().cursor().done())) {
       co_return MakeError(absl::StatusCode::kFailedPrecondition, "TOO_MANY_FAILURES",
-                          fmt::format("{} of {} rows are bad, more than max_failures allows",
-                                      rows_.progress().failed(), rows_.progress().items_in()));
+                          fmt::format("{} of {} rows are bad, more than max_failures allows", rows_.progress().failed(),
+                                      rows_.progress().items_in()));
     }
     if (host_.stopped()) co_return absl::OkStatus();
   }

@@ -18,11 +18,11 @@
 namespace millrace {
 namespace {
 
-constexpr int kChunksMax = 2;                    // looked up or computed at once
-constexpr size_t kGroupItemsMax = 1024;          // committed together
-constexpr size_t kOutboxItemsMax = 2048;         // ended, not yet committed and delivered, before no more is begun
-constexpr size_t kOutboxBytesMax = 16u << 20;    // their bytes
-constexpr size_t kDueMax = 4096;                 // parked items whose time has come
+constexpr int kChunksMax = 2;                  // looked up or computed at once
+constexpr size_t kGroupItemsMax = 1024;        // committed together
+constexpr size_t kOutboxItemsMax = 2048;       // ended, not yet committed and delivered, before no more is begun
+constexpr size_t kOutboxBytesMax = 16u << 20;  // their bytes
+constexpr size_t kDueMax = 4096;               // parked items whose time has come
 constexpr int64_t kConcurrencyDefault = 1000;
 
 size_t BytesOf(const EndedItem& ended) {
@@ -73,9 +73,7 @@ class ItemStep final : public Step {
   Task<void> TakeAll(TaskGroup& workers);
   Task<StatusOr<std::vector<InputItem>>> Take();
   Task<StatusOr<std::vector<InputItem>>> TakeDue();
-  bool Idle() const {
-    return chunks_ == 0 && in_flight_ == 0 && outbox_.empty() && committing_ == 0 && due_.empty();
-  }
+  bool Idle() const { return chunks_ == 0 && in_flight_ == 0 && outbox_.empty() && committing_ == 0 && due_.empty(); }
   bool AllEnded() const { return feed_->exhausted() && Idle() && rows_.progress().parked() == 0; }
 
   Task<void> WorkOnChunk(std::vector<InputItem> chunk);
@@ -98,19 +96,19 @@ class ItemStep final : public Step {
   std::unique_ptr<Feed> feed_;
   std::optional<StageContext> context_;  // what each item's is copied from
 
-  Event changed_;      // there may be something to take, or nothing more will come
+  Event changed_;  // there may be something to take, or nothing more will come
   uint64_t wakes_ = 0;
-  Event slots_;        // an item that was worked on has ended
-  Event room_;         // what had ended was committed
-  Event ended_;        // there is something to commit
+  Event slots_;  // an item that was worked on has ended
+  Event room_;   // what had ended was committed
+  Event ended_;  // there is something to commit
   int chunks_ = 0;
   int64_t in_flight_ = 0;
   std::vector<EndedItem> outbox_;
   size_t outbox_bytes_ = 0;
   size_t committing_ = 0;
   bool closing_ = false;
-  // Committed, on their way to stages that may be slow: what has ended is committed meanwhile, since others may wait for
-  // its answers.
+  // Committed, on their way to stages that may be slow: what has ended is committed meanwhile, since others may wait
+  // for its answers.
   std::deque<StageRows::Delivery> deliveries_;
   size_t undelivered_ = 0;
   size_t undelivered_bytes_ = 0;
@@ -314,8 +312,7 @@ Task<void> ItemStep::WorkOnOne(OpenItem open) {
 }
 
 Task<void> ItemStep::AwaitOutbox() {
-  while ((outbox_.size() + undelivered_ >= kOutboxItemsMax ||
-          outbox_bytes_ + undelivered_bytes_ >= kOutboxBytesMax) &&
+  while ((outbox_.size() + undelivered_ >= kOutboxItemsMax || outbox_bytes_ + undelivered_bytes_ >= kOutboxBytesMax) &&
          !host_.stopped()) {
     co_await room_.Wait();
   }
@@ -406,7 +403,8 @@ void ItemStep::Judge() {
   if (!Exceeds(slot_.definition->max_failures(), failed_, host_.ItemsIn(stage_), host_.InputClosed(stage_))) return;
   v1::RunError error;
   error.set_reason(v1::ERROR_REASON_TOO_MANY_FAILURES);
-  error.set_message(fmt::format("{} of {} items failed, more than max_failures allows", failed_, host_.ItemsIn(stage_)));
+  error.set_message(
+      fmt::format("{} of {} items failed, more than max_failures allows", failed_, host_.ItemsIn(stage_)));
   error.set_stage(rows_.stage());
   host_.Fail(std::move(error));
 }

@@ -116,8 +116,8 @@ EndedItem FromMemo(InputItem input, const storage::v1::MemoRecord& record, stora
   return ended;
 }
 
-Task<StatusOr<LookedUp>> LookUp(LookUpParts parts, std::vector<InputItem> items,
-                                std::optional<ConditionEvaluator> when, std::shared_ptr<const MemoRules> memo_rules) {
+Task<StatusOr<LookedUp>> LookUp(LookUpParts parts, std::vector<InputItem> items, std::optional<ConditionEvaluator> when,
+                                std::shared_ptr<const MemoRules> memo_rules) {
   if (!when && !memo_rules) {
     LookedUp result;
     for (InputItem& item : items) result.open.push_back({std::move(item), std::nullopt});

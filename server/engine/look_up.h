@@ -27,7 +27,7 @@ struct OpenItem {
 struct LookedUp {
   std::vector<EndedItem> ended;
   std::vector<OpenItem> open;
-  int64_t hits = 0;    // remembered
+  int64_t hits = 0;  // remembered
   int64_t misses = 0;
   int64_t corrupt = 0;
 };
@@ -39,8 +39,8 @@ struct LookUpParts {
 };
 
 // Where `memo_rules` is null nothing is remembered.
-Task<StatusOr<LookedUp>> LookUp(LookUpParts parts, std::vector<InputItem> items,
-                                std::optional<ConditionEvaluator> when, std::shared_ptr<const MemoRules> memo_rules);
+Task<StatusOr<LookedUp>> LookUp(LookUpParts parts, std::vector<InputItem> items, std::optional<ConditionEvaluator> when,
+                                std::shared_ptr<const MemoRules> memo_rules);
 
 // An ended item out of a memo's, and back to an item on its way.
 EndedItem FromMemo(InputItem input, const storage::v1::MemoRecord& record, storage::v1::MemoItem item);

@@ -22,15 +22,24 @@ class Figure {
     figure.kind_ = measure.figure_case();
     const v1::ItemSet* set = nullptr;
     switch (figure.kind_) {
-      case v1::Measure::kCount: set = &measure.count(); break;
-      case v1::Measure::kShare: set = &measure.share(); break;
-      case v1::Measure::kMean: figure.Reads(measure.mean().stage(), measure.mean().field()); break;
-      case v1::Measure::kSum: figure.Reads(measure.sum().stage(), measure.sum().field()); break;
+      case v1::Measure::kCount:
+        set = &measure.count();
+        break;
+      case v1::Measure::kShare:
+        set = &measure.share();
+        break;
+      case v1::Measure::kMean:
+        figure.Reads(measure.mean().stage(), measure.mean().field());
+        break;
+      case v1::Measure::kSum:
+        figure.Reads(measure.sum().stage(), measure.sum().field());
+        break;
       case v1::Measure::kQuantile:
         figure.Reads(measure.quantile().stage(), measure.quantile().field());
         figure.q_ = measure.quantile().q();
         break;
-      default: break;
+      default:
+        break;
     }
     if (set != nullptr) {
       figure.stage_ = set->stage();
@@ -62,14 +71,16 @@ class Figure {
 
   std::optional<double> Value() {
     switch (kind_) {
-      case v1::Measure::kCount: return static_cast<double>(held_);
+      case v1::Measure::kCount:
+        return static_cast<double>(held_);
       case v1::Measure::kShare:
         if (items_ == 0) return std::nullopt;
         return static_cast<double>(held_) / static_cast<double>(items_);
       case v1::Measure::kMean:
         if (held_ == 0) return std::nullopt;
         return sum_ / static_cast<double>(held_);
-      case v1::Measure::kSum: return sum_;
+      case v1::Measure::kSum:
+        return sum_;
       case v1::Measure::kQuantile: {
         if (numbers_.empty()) return std::nullopt;
         const double rank = std::ceil(q_ * static_cast<double>(numbers_.size()));
@@ -77,7 +88,8 @@ class Figure {
         std::nth_element(numbers_.begin(), numbers_.begin() + static_cast<int64_t>(at), numbers_.end());
         return numbers_[at];
       }
-      default: return std::nullopt;
+      default:
+        return std::nullopt;
     }
   }
 

@@ -48,9 +48,7 @@ class Plan {
   int Result() const;
 
   // True where a delivery from `upstream` reaches `consumer` while `upstream` still works.
-  bool Streams(int upstream, int consumer) const {
-    return stages_[upstream].streams && !stages_[consumer].whole_input;
-  }
+  bool Streams(int upstream, int consumer) const { return stages_[upstream].streams && !stages_[consumer].whole_input; }
 
   // The ordinal that an item of `stage`'s need number `need` has in `stage`, and back.
   int64_t OrdinalIn(int stage, int need, int64_t ordinal) const {

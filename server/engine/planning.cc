@@ -26,7 +26,8 @@ class CountingCalls final : public CallHandler {
     v1::StagePlan& plan = *plan_;
     plan.set_calls(plan.calls() + 1);
     int64_t bytes = 0;
-    for (const backend::Message& message : request.question.messages) bytes += static_cast<int64_t>(message.content.size());
+    for (const backend::Message& message : request.question.messages)
+      bytes += static_cast<int64_t>(message.content.size());
     plan.set_estimated_input_tokens(plan.estimated_input_tokens() + (bytes + 3) / 4);
     plan.set_max_output_tokens(plan.max_output_tokens() + request.question.max_tokens);
     plan.set_unpriced(plan.unpriced() || !desk_.IsPriced(request.model_alias));
@@ -93,9 +94,14 @@ class Planner {
         continue;
       }
       switch (run_.plan().stage(stage).shape) {
-        case StageShape::kFetch: MR_CO_RETURN_IF_ERROR(co_await Fetch(stage)); break;
-        case StageShape::kBarrier: MR_CO_RETURN_IF_ERROR(co_await Barrier(stage)); break;
-        default: break;  // items came as they were delivered
+        case StageShape::kFetch:
+          MR_CO_RETURN_IF_ERROR(co_await Fetch(stage));
+          break;
+        case StageShape::kBarrier:
+          MR_CO_RETURN_IF_ERROR(co_await Barrier(stage));
+          break;
+        default:
+          break;  // items came as they were delivered
       }
     }
     for (int i = 0; i < run_.plan().size(); ++i) {
@@ -172,9 +178,14 @@ class Planner {
       for (const InputItem& item : items) plan.set_bytes(plan.bytes() + static_cast<int64_t>(item.json->size()));
       if (unknown_.contains(stage)) continue;
       switch (run_.plan().stage(stage).shape) {
-        case StageShape::kItems: MR_CO_RETURN_IF_ERROR(co_await WorkOn(stage, items)); break;
-        case StageShape::kBarrier: MR_CO_RETURN_IF_ERROR(co_await Gather(stage, items)); break;
-        default: break;
+        case StageShape::kItems:
+          MR_CO_RETURN_IF_ERROR(co_await WorkOn(stage, items));
+          break;
+        case StageShape::kBarrier:
+          MR_CO_RETURN_IF_ERROR(co_await Gather(stage, items));
+          break;
+        default:
+          break;
       }
     }
     co_return absl::OkStatus();
@@ -224,7 +235,7 @@ class Planner {
     const StageSlot& slot = run_.slot(stage);
     calls_.CountInto(*response_.mutable_stages(stage));
     const StageContext made = MakeStageContext(run_, stage);
-    StageContext context{made.loop,     made.pool,       calls_,    made.run, made.pipeline, made.stage,
+    StageContext context{made.loop,       made.pool,         calls_,   made.run, made.pipeline, made.stage,
                          made.generation, made.as_of_micros, made.call};
     for (OpenItem& each : open) {
       co_await slot.work->items->Process(context, std::move(each.item));
@@ -312,7 +323,8 @@ Task<StatusOr<v1::PlanPipelineResponse>> Engine::PlanPipeline(v1::PlanPipelineRe
   record.mutable_run()->set_pipeline(prepared->definition->name());
   record.mutable_run()->set_limit(request.limit());
   *record.mutable_run()->mutable_as_of() = ToTimestamp(state.parts.loop.clock().WallMicros());
-  auto stages = co_await LoadStages(state.parts, state.parts.store, state.parts.store, std::move(prepared->made), record);
+  auto stages =
+      co_await LoadStages(state.parts, state.parts.store, state.parts.store, std::move(prepared->made), record);
   if (!stages.ok()) co_return stages.status();
   ImaginedRun run(state, std::move(record), *std::move(stages));
   Planner planner(state, run);

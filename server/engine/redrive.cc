@@ -56,8 +56,8 @@ struct Page {
 Task<StatusOr<Page>> NextPage(StepHost& host, int stage, std::shared_ptr<const Wanted> wanted, std::string begin) {
   auto [first, end] = host.slot(stage).rows->keys().Items();
   if (begin.empty()) begin = std::move(first);
-  auto scanned = co_await host.store().Scan(std::move(begin), std::move(end), kPageItems, 1 << 20,
-                                            Store::Direction::kForwards);
+  auto scanned =
+      co_await host.store().Scan(std::move(begin), std::move(end), kPageItems, 1 << 20, Store::Direction::kForwards);
   if (!scanned.ok()) co_return scanned.status();
   auto choose = [wanted, entries = std::move(scanned->entries)]() -> StatusOr<std::vector<Row>> {
     std::vector<Row> rows;
@@ -78,9 +78,8 @@ std::set<int> ResetStages(const Plan& plan, const std::set<int>& opened) {
   std::set<int> reset;
   for (const int stage : plan.order()) {
     const PlanStage& at = plan.stage(stage);
-    const bool depends = std::any_of(at.needs.begin(), at.needs.end(), [&](int need) {
-      return opened.contains(need) || reset.contains(need);
-    });
+    const bool depends = std::any_of(at.needs.begin(), at.needs.end(),
+                                     [&](int need) { return opened.contains(need) || reset.contains(need); });
     const bool after_reset =
         std::any_of(at.needs.begin(), at.needs.end(), [&](int need) { return reset.contains(need); });
     const bool whole = at.shape == StageShape::kBarrier || at.shape == StageShape::kSink;
@@ -127,8 +126,8 @@ class Taker {
       batch_.Delete(keys.Id(row.record.id()));
       if (row.record.commit() > 0) batch_.Delete(keys.Commit(row.record.commit()));
       if (row.record.state() == v1::ITEM_STATE_PARKED) {
-        batch_.Delete(ParkedKey({row.record.wake_micros(), host_.record().run().name(),
-                                 host_.plan().stage(stage).name, row.ordinal}));
+        batch_.Delete(ParkedKey(
+            {row.record.wake_micros(), host_.record().run().name(), host_.plan().stage(stage).name, row.ordinal}));
       }
       CountItem(*records_[stage].mutable_progress(), row.record, -1);
     }

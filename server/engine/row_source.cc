@@ -72,7 +72,12 @@ class ByteRows final : public RowSource {
  public:
   ByteRows(Loop& loop, Pool& pool, size_t read_bytes, std::unique_ptr<ByteSource> bytes,
            std::shared_ptr<RowReader> reader, storage::v1::FetchCursor cursor)
-      : loop_(loop), pool_(pool), read_bytes_(read_bytes), bytes_(std::move(bytes)), reader_(std::move(reader)), cursor_(std::move(cursor)) {}
+      : loop_(loop),
+        pool_(pool),
+        read_bytes_(read_bytes),
+        bytes_(std::move(bytes)),
+        reader_(std::move(reader)),
+        cursor_(std::move(cursor)) {}
 
   Task<StatusOr<RowBatch>> Next() override {
     RowBatch batch;
@@ -149,7 +154,8 @@ Task<StatusOr<std::unique_ptr<RowSource>>> OpenRows(StepHost& host, int stage, s
   } else {
     const StatusOr<std::string> path = host.parts().files.ForReading(slot.work->fetch->path());
     if (!path.ok()) co_return path.status();
-    if (!host.options().open_file) co_return MakeError(absl::StatusCode::kUnimplemented, "FILE_ERROR", "no files are read here");
+    if (!host.options().open_file)
+      co_return MakeError(absl::StatusCode::kUnimplemented, "FILE_ERROR", "no files are read here");
     auto opened = host.options().open_file(loop, pool, *path);
     if (!opened.ok()) co_return opened.status();
     bytes = *std::move(opened);

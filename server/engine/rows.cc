@@ -69,12 +69,23 @@ storage::v1::MemoRecord MemoOf(const EndedItem& ended, const std::string& run, i
 
 void CountItem(v1::StageProgress& progress, const storage::v1::ItemRecord& item, int sign) {
   switch (item.state()) {
-    case v1::ITEM_STATE_OK: progress.set_ok(progress.ok() + sign); break;
-    case v1::ITEM_STATE_DEGRADED: progress.set_degraded(progress.degraded() + sign); break;
-    case v1::ITEM_STATE_FAILED: progress.set_failed(progress.failed() + sign); break;
-    case v1::ITEM_STATE_SKIPPED: progress.set_skipped(progress.skipped() + sign); break;
-    case v1::ITEM_STATE_PARKED: progress.set_parked(progress.parked() + sign); return;
-    default: return;
+    case v1::ITEM_STATE_OK:
+      progress.set_ok(progress.ok() + sign);
+      break;
+    case v1::ITEM_STATE_DEGRADED:
+      progress.set_degraded(progress.degraded() + sign);
+      break;
+    case v1::ITEM_STATE_FAILED:
+      progress.set_failed(progress.failed() + sign);
+      break;
+    case v1::ITEM_STATE_SKIPPED:
+      progress.set_skipped(progress.skipped() + sign);
+      break;
+    case v1::ITEM_STATE_PARKED:
+      progress.set_parked(progress.parked() + sign);
+      return;
+    default:
+      return;
   }
   if (item.origin() == v1::ORIGIN_COMPUTED) progress.set_computed(progress.computed() + sign);
   if (item.origin() == v1::ORIGIN_MEMO) progress.set_reused(progress.reused() + sign);
@@ -108,10 +119,10 @@ void MarkRepeatedIds(Encoding& encoding) {
     EndedItem& ended = encoding.group.items[i];
     const std::string& id = ended.item.id;
     const std::optional<std::string>& holder = encoding.id_holders[i];
-    const bool taken =
-        holder && DecodeOrdinal(encoding.keys->Id(id), *holder).value_or(ended.ordinal) != ended.ordinal;
+    const bool taken = holder && DecodeOrdinal(encoding.keys->Id(id), *holder).value_or(ended.ordinal) != ended.ordinal;
     if (!taken && seen.insert(id).second) continue;
-    StageItem failed = FailedItem(v1::ERROR_REASON_BAD_ITEM_ID, fmt::format("the id `{}` stands there twice", Excerpt(id)));
+    StageItem failed =
+        FailedItem(v1::ERROR_REASON_BAD_ITEM_ID, fmt::format("the id `{}` stands there twice", Excerpt(id)));
     failed.id = IdOfRepeated(id, ended.ordinal);
     Fail(ended, std::move(failed));
   }
@@ -254,7 +265,7 @@ Task<StatusOr<StageRows::Delivery>> StageRows::CommitOnly(EndedGroup group) {
   MR_CO_RETURN_IF_ERROR(co_await parts_.store.Commit(std::move(encoded.batch)));
   // Counted with the next commit: it is not known before.
   AddTo(*encoded.record.mutable_progress()->mutable_storing_time(),
-          (parts_.loop.Now() - begun) * static_cast<int64_t>(count));
+        (parts_.loop.Now() - begun) * static_cast<int64_t>(count));
   record_ = std::move(encoded.record);
   // From here on a channel that is attached gets only later commits; those attached before get these.
   delivered_ = record_.commits();
@@ -280,7 +291,8 @@ Task<Status> StageRows::Update(RecordChange change, WriteBatch more) {
 }
 
 void StageRows::CountComputing(v1::StageProgress& progress) {
-  if (const Duration spent = computing_.TakeSpent(); spent.count() > 0) AddTo(*progress.mutable_computing_time(), spent);
+  if (const Duration spent = computing_.TakeSpent(); spent.count() > 0)
+    AddTo(*progress.mutable_computing_time(), spent);
 }
 
 void StageRows::Prepare(const RecordChange& change, WriteBatch& batch) {

@@ -24,13 +24,13 @@ namespace millrace {
 // An item that has ended in a stage, or is to be parked, on its way into the store.
 struct EndedItem {
   int64_t ordinal = 0;
-  std::string input_id;                     // used where `item.id` is empty
-  StageItem item;                           // but for its JSON
+  std::string input_id;  // used where `item.id` is empty
+  StageItem item;        // but for its JSON
   std::shared_ptr<const std::string> json;
   v1::Origin origin = v1::ORIGIN_COMPUTED;
-  std::optional<Digest> memo_key;           // what its result is, or is to be, remembered by
-  bool woken = false;                       // it was parked
-  int64_t parked_until = 0;                 // until then; its entry among the parked goes
+  std::optional<Digest> memo_key;  // what its result is, or is to be, remembered by
+  bool woken = false;              // it was parked
+  int64_t parked_until = 0;        // until then; its entry among the parked goes
 };
 
 // A group of items that are committed together.
@@ -50,7 +50,7 @@ class StageRows {
   struct Parts {
     Loop& loop;
     Pool& pool;
-    Store& store;  // a patient one
+    Store& store;                        // a patient one
     std::function<Duration()> cpu_time;  // of the calling thread; empty: what computing takes is not counted
   };
 

@@ -24,10 +24,14 @@ Status WrongState(const storage::v1::RunRecord& record) {
 
 std::unique_ptr<Step> MakeStep(StepHost& host, int stage) {
   switch (host.plan().stage(stage).shape) {
-    case StageShape::kFetch: return MakeFetchStep(host, stage);
-    case StageShape::kItems: return MakeItemStep(host, stage);
-    case StageShape::kBarrier: return MakeBarrierStep(host, stage);
-    case StageShape::kSink: return MakeSinkStep(host, stage);
+    case StageShape::kFetch:
+      return MakeFetchStep(host, stage);
+    case StageShape::kItems:
+      return MakeItemStep(host, stage);
+    case StageShape::kBarrier:
+      return MakeBarrierStep(host, stage);
+    case StageShape::kSink:
+      return MakeSinkStep(host, stage);
   }
   return nullptr;
 }

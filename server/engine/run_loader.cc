@@ -80,16 +80,16 @@ Task<StatusOr<RunStages>> LoadStages(const EngineParts& parts, Store& store, Sto
       slot->when = *std::move(when);
     }
     const v1::CachePolicy::Mode mode = definition.cache().mode();
-    slot->look_up = !record.refresh() && (mode == v1::CachePolicy::MODE_UNSPECIFIED || mode == v1::CachePolicy::MODE_USE);
+    slot->look_up =
+        !record.refresh() && (mode == v1::CachePolicy::MODE_UNSPECIFIED || mode == v1::CachePolicy::MODE_USE);
     const StageShape shape = made.plan.stage(i).shape;
     slot->needs_check = shape == StageShape::kFetch && definition.has_expect();
     if (shape == StageShape::kBarrier) slot->rows->set_hidden_until_done();
     if (shape == StageShape::kItems || shape == StageShape::kBarrier) {
       StatusOr<std::string> models = ModelsOf(parts, definition);
       if (!models.ok()) co_return models.status();
-      slot->memo_rules = std::make_shared<const MemoRules>(*made.definition, definition,
-                                                           parts.stages.Of(definition)->semantics_version, *models, run,
-                                                           record.refresh());
+      slot->memo_rules = std::make_shared<const MemoRules>(
+          *made.definition, definition, parts.stages.Of(definition)->semantics_version, *models, run, record.refresh());
       // A barrier remembers its list as a whole.
       if (shape == StageShape::kItems) slot->rows->set_memo_rules(slot->memo_rules);
     }
@@ -98,8 +98,8 @@ Task<StatusOr<RunStages>> LoadStages(const EngineParts& parts, Store& store, Sto
       if (!state.ok()) co_return state.status();
       storage::v1::InputState input_state;
       if (*state) input_state = *std::move(*state);
-      slot->input = std::make_shared<ClientInput>(parts.loop, store, patient, run, definition.name(),
-                                                  std::move(input_state));
+      slot->input =
+          std::make_shared<ClientInput>(parts.loop, store, patient, run, definition.name(), std::move(input_state));
     }
     stages.slots.push_back(std::move(slot));
   }
@@ -124,8 +124,7 @@ Task<StatusOr<NewestEvent>> LoadNewestEvent(Store& store, const std::string& run
 
 bool TakesClientInput(const FetchStage& fetch, const storage::v1::RunRecord& record, const std::string& stage) {
   if (fetch.path().empty()) return true;
-  return std::find(record.client_inputs().begin(), record.client_inputs().end(), stage) !=
-         record.client_inputs().end();
+  return std::find(record.client_inputs().begin(), record.client_inputs().end(), stage) != record.client_inputs().end();
 }
 
 }  // namespace millrace

@@ -3,8 +3,8 @@
 // method checks its own and returns errors with reasons (server/base/status.h).
 #pragma once
 
-#include <string>
 #include <memory>
+#include <string>
 #include <vector>
 
 #include "millrace/v1/admin_service.pb.h"

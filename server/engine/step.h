@@ -26,9 +26,9 @@ struct StageSlot {
   std::unique_ptr<StageRows> rows;
   std::optional<ConditionEvaluator> when;
   std::shared_ptr<const MemoRules> memo_rules;
-  std::shared_ptr<ClientInput> input;     // of a fetch whose items the client sends
-  bool look_up = true;                    // remembered results and answers of earlier runs are used
-  bool needs_check = false;               // a fetch whose rows are checked before anybody gets them
+  std::shared_ptr<ClientInput> input;  // of a fetch whose items the client sends
+  bool look_up = true;                 // remembered results and answers of earlier runs are used
+  bool needs_check = false;            // a fetch whose rows are checked before anybody gets them
 };
 
 // What a step asks of the run that it belongs to. Engine thread.

@@ -7,15 +7,16 @@
 
 namespace millrace {
 
-// True where `failed` items are more than allowed. `items` is the stage's input so far; a share is judged when the input
-// is closed, but for a share of 0, which the first failure breaks.
+// True where `failed` items are more than allowed. `items` is the stage's input so far; a share is judged when the
+// input is closed, but for a share of 0, which the first failure breaks.
 inline bool Exceeds(const v1::Tolerance& tolerance, int64_t failed, int64_t items, bool input_closed) {
   switch (tolerance.limit_case()) {
     case v1::Tolerance::kCount:
       return failed > tolerance.count();
     case v1::Tolerance::kShare:
       if (tolerance.share() <= 0) return failed > 0;
-      return input_closed && static_cast<double>(failed) > tolerance.share() * static_cast<double>(items) * (1 + 1e-12);  // 29% of 100 is 29
+      return input_closed && static_cast<double>(failed) >
+                                 tolerance.share() * static_cast<double>(items) * (1 + 1e-12);  // 29% of 100 is 29
     default:
       return false;
   }

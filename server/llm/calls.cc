@@ -21,8 +21,8 @@ Status WrongConfig(std::string_view message) {
 }
 
 // Which calls are one: the same question to the same models, under the same rules for what may be reused and repaired.
-Digest SharedKey(const Alias& alias, const CallContext& context, const CallRequest& request,
-                 std::string_view canonical, const std::optional<Duration>& ttl) {
+Digest SharedKey(const Alias& alias, const CallContext& context, const CallRequest& request, std::string_view canonical,
+                 const std::optional<Duration>& ttl) {
   Digester digester;
   for (const Route& route : alias.routes) digester.AddPart(route.identity).AddPart(route.target->Name());
   digester.AddPart(canonical);
@@ -184,8 +184,7 @@ Task<CallOutcome> Calls::Handle(CallContext context, CallRequest request) {
 }
 
 Task<void> Calls::Run(std::shared_ptr<SharedCall> call) {
-  const CallParts parts{parts_.loop, parts_.pool, parts_.store, cache_, queue_,
-                        claims_,     host_,       names_,       random_};
+  const CallParts parts{parts_.loop, parts_.pool, parts_.store, cache_, queue_, claims_, host_, names_, random_};
   bool has_ended = false;
   while (true) {
     if (!has_ended) {
@@ -208,7 +207,8 @@ Task<void> Calls::Run(std::shared_ptr<SharedCall> call) {
   ended_.NotifyAll();
 }
 
-// Nobody takes the outcome: what was paid stays as pending attempts, and whoever asks next finds them, with their costs.
+// Nobody takes the outcome: what was paid stays as pending attempts, and whoever asks next finds them, with their
+// costs.
 Task<void> Calls::KeepUnclaimed(SharedCall& call) {
   if (call.progress.unsettled.empty()) co_return;
   // Each has the totals of its time; the newest those of the whole call.

@@ -46,7 +46,8 @@ KeyClaims::~KeyClaims() { returned_->claims = nullptr; }
 KeyClaims::Claim::~Claim() {
   const std::shared_ptr<Returned> returned = returned_.lock();
   if (!returned || keys_.empty()) return;
-  // Batches are destroyed by the thread that writes them, many at a time: one function of the loop takes all their keys.
+  // Batches are destroyed by the thread that writes them, many at a time: one function of the loop takes all their
+  // keys.
   bool is_first;
   {
     const std::lock_guard lock(returned->mutex);
@@ -66,7 +67,9 @@ KeyClaims::Claim::~Claim() {
   });
 }
 
-bool KeyClaims::Claim::Has(const Digest& key) const { return std::find(keys_.begin(), keys_.end(), key) != keys_.end(); }
+bool KeyClaims::Claim::Has(const Digest& key) const {
+  return std::find(keys_.begin(), keys_.end(), key) != keys_.end();
+}
 
 Task<std::shared_ptr<const KeyClaims::Claim>> KeyClaims::Take(std::vector<Digest> keys) {
   const auto is_taken = [this](const Digest& key) { return taken_.contains(key); };

@@ -22,9 +22,9 @@
 
 namespace millrace {
 
-// Keys that are being asked for, whatever call they belong to (two aliases may share a target), until what came of it is
-// committed: then the next one finds it. Without that a second attempt would overwrite the pending record of the first,
-// and the first one's settlement would delete that of the second.
+// Keys that are being asked for, whatever call they belong to (two aliases may share a target), until what came of it
+// is committed: then the next one finds it. Without that a second attempt would overwrite the pending record of the
+// first, and the first one's settlement would delete that of the second.
 class KeyClaims {
  public:
   explicit KeyClaims(Loop& loop);
@@ -105,7 +105,7 @@ struct SharedCall {
   CallProgress progress;
   // The newest failure of a target; it is what a waiter that gives up is told.
   std::optional<backend::Failure> failure;
-  Target* failing = nullptr;  // its target, until it answers
+  Target* failing = nullptr;         // its target, until it answers
   TimePoint first_attempt = kNever;  // when it began
   bool is_refused = false;           // by every target, for what people must mend
   bool has_failed = false;           // an attempt; from then on `max_elapsed` of its waiters counts

@@ -215,9 +215,8 @@ Task<CallLife::Step> CallLife::LookUp(const Question& question, const std::vecto
       result = co_await Compute(parts_.loop, parts_.pool, std::move(reparse));
     }
     if (auto* answer = std::get_if<backend::Answer>(&result)) {
-      const auto taken = std::find_if(
-          call_.progress.unsettled.begin(), call_.progress.unsettled.end(),
-          [this](const auto& entry) { return entry.second.attempt().id() == attempt_id_; });
+      const auto taken = std::find_if(call_.progress.unsettled.begin(), call_.progress.unsettled.end(),
+                                      [this](const auto& entry) { return entry.second.attempt().id() == attempt_id_; });
       const bool is_there = taken != call_.progress.unsettled.end();
       if (is_there && taken->second.attempt().input_tokens() == 0 && taken->second.attempt().output_tokens() == 0) {
         AttemptRecord& record = taken->second;
@@ -246,8 +245,8 @@ Task<CallLife::Step> CallLife::LookUp(const Question& question, const std::vecto
   co_return Step::kGiven;
 }
 
-// Of an attempt that a crash left behind, or that nobody took: what it cost goes to this call. The claim of its key says
-// that nobody else is settling it.
+// Of an attempt that a crash left behind, or that nobody took: what it cost goes to this call. The claim of its key
+// says that nobody else is settling it.
 void CallLife::TakeOver(const Digest& key, AttemptRecord pending) {
   v1::Attempt& attempt = *pending.mutable_attempt();
   storage::v1::CallTotals& totals = call_.progress.totals;
@@ -282,9 +281,7 @@ Task<std::optional<size_t>> CallLife::Bind() {
   struct Leaving {
     Queue& queue;
     Ticket& ticket;
-    ~Leaving() {
-      queue.Leave(ticket);
-    }
+    ~Leaving() { queue.Leave(ticket); }
   };
   while (!call_.IsAbandoned() && !parts_.queue.closed()) {
     // The first priority that has a target which may be tried now; lower ones are for when these fail.

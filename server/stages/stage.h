@@ -37,13 +37,13 @@ struct StageItem {
   std::string json;                         // for OK and DEGRADED; one JSON object
   v1::ErrorReason reason = v1::ERROR_REASON_UNSPECIFIED;
   std::string message;
-  std::vector<std::string> notes;           // rules that did something; of a merge, the decisions
-  std::vector<std::string> input_ids;       // where they are not itself
+  std::vector<std::string> notes;      // rules that did something; of a merge, the decisions
+  std::vector<std::string> input_ids;  // where they are not itself
   std::vector<Digest> call_keys;
   storage::v1::CallTotals totals;
-  WriteBatch settlement;                    // committed with the item, in one batch
-  bool stopped = false;                     // the run was paused or cancelled first: nothing has ended
-  int64_t wake_micros = 0;                  // not 0: park it until this wall time, then work on it again
+  WriteBatch settlement;    // committed with the item, in one batch
+  bool stopped = false;     // the run was paused or cancelled first: nothing has ended
+  int64_t wake_micros = 0;  // not 0: park it until this wall time, then work on it again
 };
 
 // A failed, skipped item.
@@ -60,9 +60,9 @@ struct StageContext {
   std::string run;
   std::string pipeline;
   std::string stage;
-  std::string generation;              // of this run for sinks: run and number of redrives
+  std::string generation;  // of this run for sinks: run and number of redrives
   int64_t as_of_micros = 0;
-  CallContext call;                    // filled but for the items
+  CallContext call;  // filled but for the items
 };
 
 // Works on items one at a time or many together, each apart from the others.
@@ -128,8 +128,8 @@ class ByteSource {
 
 // One row that a fetch read.
 struct FetchedRow {
-  std::string id;       // empty where the row is bad and has none: `row-N` is used
-  StageItem item;       // OK or FAILED (BAD_ROW, BAD_ITEM, BAD_ITEM_ID; the message names line and byte)
+  std::string id;  // empty where the row is bad and has none: `row-N` is used
+  StageItem item;  // OK or FAILED (BAD_ROW, BAD_ITEM, BAD_ITEM_ID; the message names line and byte)
 };
 
 // Turns bytes into rows, incrementally: a pure state machine. After Feed has been given bytes [0, n), `cursor()` is
@@ -137,8 +137,8 @@ struct FetchedRow {
 class RowReader {
  public:
   virtual ~RowReader() = default;
-  // Parses what it can of `bytes`, which begin where the last Feed's `consumed` ended. INVALID_ARGUMENT: the source as a
-  // whole can't be read (no header, a required column missing, UTF-16).
+  // Parses what it can of `bytes`, which begin where the last Feed's `consumed` ended. INVALID_ARGUMENT: the source as
+  // a whole can't be read (no header, a required column missing, UTF-16).
   struct Rows {
     std::vector<FetchedRow> rows;
     size_t consumed = 0;  // bytes of `bytes` that are done with
@@ -189,10 +189,11 @@ struct StageDefinition {
 
 // A stage kind.
 struct StageKind {
-  std::string name;            // fetch, prepare, …: the name of the field of Stage.kind
-  int semantics_version = 1;   // raised when the same definition and input give another output
+  std::string name;           // fetch, prepare, …: the name of the field of Stage.kind
+  int semantics_version = 1;  // raised when the same definition and input give another output
   std::function<StatusOr<StageWork>(const StageDefinition&)> make;  // checks what a reader of the message can't
-  // Fields that its items have after it, beyond those that go in; nullopt: not known. `fresh`: only these, none goes through.
+  // Fields that its items have after it, beyond those that go in; nullopt: not known. `fresh`: only these, none goes
+  // through.
   struct Fields {
     std::optional<std::vector<std::string>> made;
     bool fresh = false;

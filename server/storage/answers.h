@@ -1,8 +1,8 @@
 // Remembered answers of models: keys and values in the store. What may be reused is decided by server/llm/cache.h.
 #pragma once
 
-#include <functional>
 #include <cstdint>
+#include <functional>
 #include <optional>
 #include <string>
 #include <string_view>

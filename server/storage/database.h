@@ -45,8 +45,8 @@ class Database {
   // Reads that met damage.
   uint64_t corrupt() const;
 
-  // One thread from here on, syncs too: Debian's RocksDB stops the process where a log is synced for the first time after
-  // a write to it failed, and another thread could not tell that one did. RESOURCE_EXHAUSTED: the disk is full;
+  // One thread from here on, syncs too: Debian's RocksDB stops the process where a log is synced for the first time
+  // after a write to it failed, and another thread could not tell that one did. RESOURCE_EXHAUSTED: the disk is full;
   // UNAVAILABLE: any other error. After either, Reopen.
   enum class Sync { kNo, kYes };
   Status Write(const std::vector<WriteBatch>& batches, Sync sync);

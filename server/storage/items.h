@@ -1,5 +1,5 @@
-// Keys of the items of one stage of one run: rows by ordinal, and two indexes on them, by id and by the order of commits.
-// And of items that are parked, in the order in which they wake.
+// Keys of the items of one stage of one run: rows by ordinal, and two indexes on them, by id and by the order of
+// commits. And of items that are parked, in the order in which they wake.
 #pragma once
 
 #include <cstdint>

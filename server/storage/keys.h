@@ -42,8 +42,8 @@ class KeyBuilder {
  public:
   explicit KeyBuilder(Table table, uint8_t tenant = 0);
 
-  // Any bytes; sorts as the text does, and no text is a prefix of another's encoding (0x00 becomes 0x00 0xff; the end is
-  // 0x00 0x01).
+  // Any bytes; sorts as the text does, and no text is a prefix of another's encoding (0x00 becomes 0x00 0xff; the end
+  // is 0x00 0x01).
   KeyBuilder& Text(std::string_view text);
   // 8 bytes, big-endian, the sign flipped: sorts as the number does.
   KeyBuilder& Number(int64_t number);

@@ -110,11 +110,11 @@ enum class StoreState { kOk, kDiskLow, kReopening };
 
 // Figures of a store since its start.
 struct StoreFigures {
-  uint64_t commits = 0;       // groups written
-  uint64_t batches = 0;       // batches in them
-  uint64_t syncs = 0;         // fdatasyncs
-  Duration sync_p50{};        // median time of one
-  uint64_t corrupt = 0;       // values that failed their check and were dropped
+  uint64_t commits = 0;          // groups written
+  uint64_t batches = 0;          // batches in them
+  uint64_t syncs = 0;            // fdatasyncs
+  Duration sync_p50{};           // median time of one
+  uint64_t corrupt = 0;          // values that failed their check and were dropped
   int64_t disk_free_bytes = -1;  // -1: not known
   int64_t disk_reserve_bytes = 0;
 };
@@ -126,9 +126,9 @@ class Store {
 
   // Commits a batch. Batches are committed in the order of the calls, and are readable in that order; all that piled up
   // shares one write and one sync. UNAVAILABLE (STORE_UNAVAILABLE) where the store could not take it: then all of it is
-  // stored or nothing, nobody knows which (a sync that failed may yet have written), and after WaitForChange(kReopening)
-  // the caller commits the same batch again. Below the disk's reserve it still takes batches (what was paid for must be
-  // kept) as long as there is any room.
+  // stored or nothing, nobody knows which (a sync that failed may yet have written), and after
+  // WaitForChange(kReopening) the caller commits the same batch again. Below the disk's reserve it still takes batches
+  // (what was paid for must be kept) as long as there is any room.
   virtual Task<Status> Commit(WriteBatch batch, Urgency urgency = Urgency::kDurable) = 0;
 
   // The value of a key; nullopt where there is none. This and the other reads: UNAVAILABLE while the store is being
@@ -138,8 +138,9 @@ class Store {
   // The values of keys, in their order, read together.
   virtual Task<StatusOr<std::vector<std::optional<std::string>>>> MultiGet(std::vector<std::string> keys) = 0;
 
-  // Entries with begin <= key < end (an empty end: all that follow) in key order (backwards: from the end), until `entries_max` or `bytes_max` of values
-  // is reached; at least one where there is any. `begin` (backwards: `end`) of the next page is `next`.
+  // Entries with begin <= key < end (an empty end: all that follow) in key order (backwards: from the end), until
+  // `entries_max` or `bytes_max` of values is reached; at least one where there is any. `begin` (backwards: `end`) of
+  // the next page is `next`.
   enum class Direction { kForwards, kBackwards };
   virtual Task<StatusOr<ScanPage>> Scan(std::string begin, std::string end, size_t entries_max = 1000,
                                         size_t bytes_max = 1 << 20, Direction direction = Direction::kForwards) = 0;

@@ -17,8 +17,8 @@ namespace millrace {
 std::string EncodeValue(std::string_view key, std::string_view payload);
 std::string EncodeValue(std::string_view key, const google::protobuf::MessageLite& message);
 
-// The payload. DATA_LOSS (STORE_CORRUPT) where the frame or checksum is wrong, FAILED_PRECONDITION where a newer release
-// wrote it.
+// The payload. DATA_LOSS (STORE_CORRUPT) where the frame or checksum is wrong, FAILED_PRECONDITION where a newer
+// release wrote it.
 StatusOr<std::string> DecodeValue(std::string_view key, std::string_view value);
 // Into a message.
 Status DecodeValue(std::string_view key, std::string_view value, google::protobuf::MessageLite& message);

@@ -32,7 +32,9 @@ TEST(StatusTest, ExcerptsAreShortAndSafeToPrint) {
   EXPECT_EQ(Excerpt("a\nb\x1b[31m"), "a\\nb\\x1b[31m");
   EXPECT_EQ(Excerpt("Zürich €"), "Zürich €");
   EXPECT_EQ(Excerpt("\xff\xc3"), "\\xff\\xc3");
-  EXPECT_EQ(Excerpt("\xc2\x9b" "31m \xc2\xa9"), "\\xc2\\x9b31m \xc2\xa9");  // no C1 control, but ©
+  EXPECT_EQ(Excerpt("\xc2\x9b"
+                    "31m \xc2\xa9"),
+            "\\xc2\\x9b31m \xc2\xa9");  // no C1 control, but ©
   EXPECT_EQ(Excerpt(std::string(100, 'x'), 10), std::string(10, 'x') + "…");
   EXPECT_EQ(Excerpt("äöü", 4), "äö…");  // never cut inside a character
 }

@@ -1,5 +1,5 @@
-// Processes that die at any moment: nothing is lost, nothing stands there twice, nothing that was answered and stored is
-// asked again.
+// Processes that die at any moment: nothing is lost, nothing stands there twice, nothing that was answered and stored
+// is asked again.
 #include "tests/engine/world.h"
 
 namespace millrace {

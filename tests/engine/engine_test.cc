@@ -156,10 +156,11 @@ TEST(EngineTest, ItemsOfSeveralNeedsStandSideBySideInOrder) {
 
 TEST(EngineTest, ADiamondGetsEveryItemOnce) {
   World world;
-  const v1::Run run = world.Wait(world.Create(MakePipeline({"in:fetch", "a:prepare:in", "b:cluster:in",
-                                                            "told:synthesize:a,b", "out:store:told,a"}),
-                                              MakeItems(12))
-                                     .name());
+  const v1::Run run = world.Wait(
+      world
+          .Create(MakePipeline({"in:fetch", "a:prepare:in", "b:cluster:in", "told:synthesize:a,b", "out:store:told,a"}),
+                  MakeItems(12))
+          .name());
   EXPECT_EQ(run.state(), v1::RUN_STATE_SUCCEEDED) << run.error().message();
   EXPECT_EQ(world.Stage(run, "told").ok(), 17);
   EXPECT_THAT(world.outside.sink[0], SizeIs(29));
@@ -178,9 +179,9 @@ TEST(EngineTest, FailedAndSkippedItemsGoNoFurther) {
 
 TEST(EngineTest, AnIdThatStandsThereTwiceFailsTheLaterItem) {
   World world;
-  const v1::Run run =
-      world.Wait(world.Create(Linear(), {R"({"id":"a","text":"1"})", R"({"id":"b","text":"2"})", R"({"id":"a","text":"3"})"})
-                     .name());
+  const v1::Run run = world.Wait(
+      world.Create(Linear(), {R"({"id":"a","text":"1"})", R"({"id":"b","text":"2"})", R"({"id":"a","text":"3"})"})
+          .name());
   EXPECT_THAT(world.States(run.name(), "in"), ElementsAre("a=OK", "b=OK", "a#3=FAILED"));
   EXPECT_EQ(world.Items(run.name(), "in")[2].error().reason(), v1::ERROR_REASON_BAD_ITEM_ID);
   EXPECT_THAT(world.States(run.name(), "told"), ElementsAre("a=OK", "b=OK"));

@@ -11,8 +11,8 @@ using testing::SizeIs;
 v1::Pipeline Linear() { return MakePipeline({"in:fetch", "told:synthesize:in", "out:store:told"}); }
 
 v1::Pipeline OfFile() {
-  v1::Pipeline pipeline =
-      MakePipeline({"in:fetch", "made:prepare:in", "families:cluster:made", "told:synthesize:families", "out:store:told"});
+  v1::Pipeline pipeline = MakePipeline(
+      {"in:fetch", "made:prepare:in", "families:cluster:made", "told:synthesize:families", "out:store:told"});
   StageOf(pipeline, "in").mutable_fetch()->mutable_jsonl()->set_path("titles.jsonl");
   return pipeline;
 }

@@ -1,5 +1,5 @@
-// An engine in a small world: simulated time, a store in memory, toy stage kinds, and a call layer that answers at once or
-// after a while and keeps a ledger of every question it was really asked. Its memory outlives crashes of the engine.
+// An engine in a small world: simulated time, a store in memory, toy stage kinds, and a call layer that answers at once
+// or after a while and keeps a ledger of every question it was really asked. Its memory outlives crashes of the engine.
 #pragma once
 
 #include <fmt/format.h>
@@ -28,15 +28,15 @@ using std::chrono_literals::operator""h;
 
 // What lies outside of the engine.
 struct Outside {
-  std::map<std::string, int> asked;             // by question: how often it was really asked
-  std::vector<TimePoint> starts;                // of all questions
-  std::map<std::string, std::string> answers;   // remembered by key: the call layer's own memory
-  std::vector<std::vector<std::string>> sink;   // of every write: ids
+  std::map<std::string, int> asked;            // by question: how often it was really asked
+  std::vector<TimePoint> starts;               // of all questions
+  std::map<std::string, std::string> answers;  // remembered by key: the call layer's own memory
+  std::vector<std::vector<std::string>> sink;  // of every write: ids
   std::vector<std::string> generations;
   std::map<std::string, std::string> files;
-  int64_t prepared = 0;                         // items that `prepare` really computed
-  std::set<std::string> gone;                   // models that are not configured any more
-  int clustered = 0;                            // how often `cluster` really ran
+  int64_t prepared = 0;        // items that `prepare` really computed
+  std::set<std::string> gone;  // models that are not configured any more
+  int clustered = 0;           // how often `cluster` really ran
   Duration latency = 10ms;
   std::function<Status(const std::string& question)> fault;  // of a call
   int in_flight = 0;
@@ -79,7 +79,8 @@ class ToyCalls final : public CallHandler, public CallDesk {
   }
 
   StatusOr<std::string> Identity(std::string_view alias) const override {
-    if (alias == "nobody" || outside_.gone.contains(std::string(alias))) return MakeError(absl::StatusCode::kNotFound, "MODEL_NOT_FOUND", fmt::format("no model `{}`", alias));
+    if (alias == "nobody" || outside_.gone.contains(std::string(alias)))
+      return MakeError(absl::StatusCode::kNotFound, "MODEL_NOT_FOUND", fmt::format("no model `{}`", alias));
     return "toy/" + std::string(alias);
   }
   Task<StatusOr<bool>> IsRemembered(CallContext, CallRequest request) override {

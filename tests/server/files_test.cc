@@ -35,7 +35,8 @@ class FilesTest : public testing::Test {
 
 TEST_F(FilesTest, ReadsBelowItsRootsByRelativeAndAbsolutePath) {
   const std::string data = (folder_ / "in/deep/data.csv").string();
-  for (const std::string& path : {std::string("deep/data.csv"), data, std::string("./deep/../deep/data.csv"), std::string("link-in")}) {
+  for (const std::string& path :
+       {std::string("deep/data.csv"), data, std::string("./deep/../deep/data.csv"), std::string("link-in")}) {
     const StatusOr<std::string> resolved = Roots().ForReading(path);
     ASSERT_TRUE(resolved.ok()) << path << resolved.status();
     EXPECT_EQ(*resolved, data);

@@ -570,7 +570,7 @@ const std::vector<std::vector<std::string_view>>& Synonyms() {
       {"boss", "chief", "head", "president"},
       {"chief", "boss", "head"},
       {"near", "outside", "by", "beyond"},
-      
+
       {"amid", "during", "under"},
       {"over", "about", "concerning"},
       {"villagers", "residents", "locals", "families"},

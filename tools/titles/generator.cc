@@ -22,7 +22,7 @@ constexpr double kSingleShare = 0.16;    // titles in no family of several
 constexpr double kFillerShare = 0.5;     // of those: about nothing that happens
 constexpr double kTownShare = 0.65;      // families in a small town
 constexpr double kOwnWordShare = 0.7;    // of its words a family chooses once for all titles
-constexpr double kNamedShare = 0.92;      // of titles that have a name by which their event is known
+constexpr double kNamedShare = 0.92;     // of titles that have a name by which their event is known
 constexpr double kNearMissShare = 0.15;  // families that resemble an earlier one
 
 template <typename T>

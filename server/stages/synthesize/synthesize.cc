@@ -40,8 +40,8 @@ class Synthesizer final : public ItemStage {
     if (message.has_prompt_file()) {
       const auto file = definition.pipeline.files().find(message.prompt_file());
       if (file == definition.pipeline.files().end()) {
-        violations.push_back({"synthesize.prompt_file",
-                              fmt::format("the pipeline has no file \"{}\"", Excerpt(message.prompt_file()))});
+        violations.push_back(
+            {"synthesize.prompt_file", fmt::format("the pipeline has no file \"{}\"", Excerpt(message.prompt_file()))});
       } else {
         parse(file->second, "synthesize.prompt_file", stage->prompt_);
       }
@@ -65,8 +65,8 @@ class Synthesizer final : public ItemStage {
       }
     }
     if (!violations.empty()) {
-      return MakeFieldError("INVALID_DEFINITION",
-                            fmt::format("stage {} can't be made", definition.stage.name()), violations);
+      return MakeFieldError("INVALID_DEFINITION", fmt::format("stage {} can't be made", definition.stage.name()),
+                            violations);
     }
     stage->output_field_ = message.output_field();
     backend::Request& question = stage->question_;
@@ -167,7 +167,8 @@ StageKind::Fields FieldsOf(const v1::Stage& stage) {
     const StatusOr<json::value> schema = ParseJson(message.output_schema());
     const json::value* properties = schema.ok() ? FindPath(*schema, "properties") : nullptr;
     if (properties == nullptr || !properties->is_object()) return {};
-    for (const auto& member : properties->get_object()) fields.made->emplace_back(member.key().data(), member.key().size());
+    for (const auto& member : properties->get_object())
+      fields.made->emplace_back(member.key().data(), member.key().size());
   }
   // A fallback may make others.
   for (const v1::Rule& rule : message.fallback().rules()) {
