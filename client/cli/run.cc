@@ -135,11 +135,10 @@ int Run(Session& session, const RunArguments& arguments) {
 
 void AddRunCommand(CLI::App& app, Session& session, int& exit) {
   const auto arguments = std::make_shared<RunArguments>();
-  CLI::App* run =
-      AddCommand(app, "run", "Run a pipeline and follow it to its end",
-                 "  millrace run pipeline.yaml -p input=titles.csv -p output=out.db\n"
-                 "  millrace run pipeline.yaml --limit 20\n"
-                 "  millrace run news-events --server 127.0.0.1:7400 -p input=mine.csv --input titles=mine.csv");
+  CLI::App* run = AddCommand(app, "run", "Run a pipeline and follow it to its end",
+                             "  millrace run pipeline.yaml -p input=titles.csv -p output=out.db\n"
+                             "  millrace run pipeline.yaml --limit 20\n"
+                             "  millrace run news-events --server 127.0.0.1:7400 --input titles=mine.csv");
   run->add_option("PIPELINE", arguments->pipeline, "File (with .yaml or a slash), or applied name")->required();
   run->add_option("-p,--param", arguments->parameters, "Parameter, NAME=VALUE");
   run->add_option("--input", arguments->inputs, "STAGE=FILE: send a file of yours, or a pipe, as the input of a fetch");

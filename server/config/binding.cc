@@ -215,6 +215,30 @@ What Bind(v1::Pipeline& pipeline, const v1::Binding& binding, const ParameterVal
   return SetScalar(slot, {Expand(*pieces, values), false});
 }
 
+// Text parameters that are used, and only as the paths of files that are not read.
+std::set<std::string> UnreadPaths(const v1::Pipeline& pipeline, const std::set<std::string>& client_inputs) {
+  std::set<std::string> paths;
+  for (int i = 0; i < pipeline.stages_size(); ++i) {
+    if (!client_inputs.contains(pipeline.stages(i).name())) continue;
+    for (const std::string_view source : {"csv", "jsonl"}) {
+      paths.insert(fmt::format("stages[{}].fetch.{}.path", i, source));
+    }
+  }
+  std::set<std::string> unread;
+  std::set<std::string> read;
+  for (const v1::Binding& binding : pipeline.bindings()) {
+    const StatusOr<std::vector<TemplatePiece>> pieces = ParseTemplate(binding.template_());
+    if (!pieces.ok()) continue;
+    for (const TemplatePiece& piece : *pieces) {
+      if (piece.is_parameter) (paths.contains(binding.path()) ? unread : read).insert(piece.text);
+    }
+  }
+  std::erase_if(unread, [&](const std::string& name) {
+    return read.contains(name) || !pipeline.parameters().at(name).has_string();
+  });
+  return unread;
+}
+
 // A field that what runs depends on in a way that must be known before a run has parameters.
 bool IsFixed(std::string_view path, const std::vector<Slot>& slots) {
   if (!path.starts_with("stages[") && !path.starts_with("measures[")) return true;
@@ -268,7 +292,8 @@ std::vector<FieldViolation> CheckBindings(const v1::Pipeline& pipeline) {
   return violations;
 }
 
-StatusOr<BoundPipeline> BindParameters(const v1::Pipeline& pipeline, const ParameterValues& values) {
+StatusOr<BoundPipeline> BindParameters(const v1::Pipeline& pipeline, const ParameterValues& values,
+                                       const std::set<std::string>& client_inputs) {
   BoundPipeline bound;
   std::vector<FieldViolation> violations;
   const std::vector<std::string> names = ParameterNames(pipeline);
@@ -280,12 +305,17 @@ StatusOr<BoundPipeline> BindParameters(const v1::Pipeline& pipeline, const Param
     if (pipeline.parameters().contains(name)) continue;
     violations.push_back({PathOfEntry("parameters", name), "unknown parameter" + DidYouMean(name, names)});
   }
+  const std::set<std::string> unread = UnreadPaths(pipeline, client_inputs);
   for (const std::string& name : names) {
     const Parameter& parameter = pipeline.parameters().at(name);
     const std::string path = PathOfEntry("parameters", name);
     const auto given = values.find(name);
     ParameterValue value = given == values.end() ? DefaultOf(parameter) : given->second;
     if (given == values.end() && value.value_case() == ParameterValue::VALUE_NOT_SET) {
+      if (unread.contains(name)) {
+        bound.parameters[name].set_string("-");
+        continue;
+      }
       violations.push_back({path, "must be given; it has no default"});
     } else if (What what = Convert(parameter, value)) {
       violations.push_back({path, *std::move(what)});
@@ -315,8 +345,9 @@ StatusOr<BoundPipeline> BindParameters(const v1::Pipeline& pipeline, const Param
 }
 
 StatusOr<BoundPipeline> BindParameters(const v1::Pipeline& pipeline,
-                                       const google::protobuf::Map<std::string, ParameterValue>& values) {
-  return BindParameters(pipeline, ParameterValues(values.begin(), values.end()));
+                                       const google::protobuf::Map<std::string, ParameterValue>& values,
+                                       const std::set<std::string>& client_inputs) {
+  return BindParameters(pipeline, ParameterValues(values.begin(), values.end()), client_inputs);
 }
 
 }  // namespace millrace

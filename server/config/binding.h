@@ -2,6 +2,7 @@
 #pragma once
 
 #include <map>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -21,11 +22,14 @@ struct BoundPipeline {
 
 // Puts parameters into a pipeline that CheckPipeline has passed. INVALID_ARGUMENT (INVALID_FIELD) with every unknown,
 // missing or wrong value, as `parameters.NAME`, and every field that breaks a rule once it is bound. The bound text is
-// read as if it stood there in the YAML file; a template that is exactly one parameter keeps its type.
-StatusOr<BoundPipeline> BindParameters(const v1::Pipeline& pipeline, const ParameterValues& values);
+// read as if it stood there in the YAML file; a template that is exactly one parameter keeps its type. Fetches in
+// `client_inputs` read no file: a text parameter that is only used as the path of theirs need not be given, and is `-`.
+StatusOr<BoundPipeline> BindParameters(const v1::Pipeline& pipeline, const ParameterValues& values,
+                                       const std::set<std::string>& client_inputs = {});
 // The same of a request's map.
 StatusOr<BoundPipeline> BindParameters(const v1::Pipeline& pipeline,
-                                       const google::protobuf::Map<std::string, v1::ParameterValue>& values);
+                                       const google::protobuf::Map<std::string, v1::ParameterValue>& values,
+                                       const std::set<std::string>& client_inputs = {});
 
 // What is wrong with the parameters and bindings of a pipeline themselves, by path.
 std::vector<FieldViolation> CheckBindings(const v1::Pipeline& pipeline);

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <set>
 #include <string>
 
 #include "server/base/loop.h"
@@ -51,7 +52,9 @@ struct EngineOptions {
   // Checks a definition as a whole (server/config). INVALID_ARGUMENT (INVALID_DEFINITION). Empty: no check.
   std::function<Status(const v1::Pipeline&, const StageRegistry&)> check_pipeline;
   // Puts parameters into a definition (server/config). INVALID_ARGUMENT (INVALID_FIELD). Empty: as it is.
-  std::function<StatusOr<BoundPipeline>(const v1::Pipeline&, const ParameterValues&)> bind_parameters;
+  std::function<StatusOr<BoundPipeline>(const v1::Pipeline&, const ParameterValues&,
+                                        const std::set<std::string>& client_inputs)>
+      bind_parameters;
   // Opens a file that FileAccess allowed. Empty: fetches of files fail.
   std::function<StatusOr<std::unique_ptr<ByteSource>>(Loop&, Pool&, const std::string& path)> open_file;
 };

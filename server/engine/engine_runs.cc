@@ -4,6 +4,7 @@
 #include <google/protobuf/io/zero_copy_stream_impl_lite.h>
 
 #include <algorithm>
+#include <set>
 #include <utility>
 
 #include <fmt/format.h>
@@ -93,18 +94,19 @@ TimePoint Earlier(Loop& loop, TimePoint deadline, const google::protobuf::Durati
 
 }  // namespace
 
-StatusOr<BoundPipeline> Engine::State::Bind(
-    const v1::Pipeline& pipeline, const google::protobuf::Map<std::string, v1::ParameterValue>& parameters) const {
-  const ParameterValues values(parameters.begin(), parameters.end());
-  if (options.bind_parameters) return options.bind_parameters(pipeline, values);
+StatusOr<BoundPipeline> Engine::State::Bind(const v1::Pipeline& pipeline, const ParameterValues& values,
+                                            const std::set<std::string>& client_inputs) const {
+  if (options.bind_parameters) return options.bind_parameters(pipeline, values, client_inputs);
   return BoundPipeline{pipeline, values};
 }
 
 Task<StatusOr<Engine::State::Prepared>> Engine::State::Prepare(
-    std::string name, const v1::Pipeline* definition, google::protobuf::Map<std::string, v1::ParameterValue> values) {
+    std::string name, const v1::Pipeline* definition, google::protobuf::Map<std::string, v1::ParameterValue> values,
+    std::set<std::string> client_inputs) {
   StatusOr<v1::AppliedPipeline> applied = co_await Resolve(std::move(name), definition);
   if (!applied.ok()) co_return applied.status();
-  StatusOr<BoundPipeline> bound = Bind(applied->pipeline(), values);
+  StatusOr<BoundPipeline> bound =
+      Bind(applied->pipeline(), ParameterValues(values.begin(), values.end()), client_inputs);
   if (!bound.ok()) co_return bound.status();
   Prepared prepared;
   prepared.applied = *std::move(applied);
@@ -165,8 +167,11 @@ Task<StatusOr<v1::Run>> Engine::Create(State& state, v1::CreateRunRequest reques
                                     fmt::format("{} runs have not ended", state.runs.size() + state.set_aside.size()));
     co_return WithRetryDelay(status, std::chrono::seconds(10));
   }
-  StatusOr<State::Prepared> prepared = co_await state.Prepare(
-      request.pipeline(), request.has_definition() ? &request.definition() : nullptr, request.parameters());
+  std::set<std::string> client_inputs(request.client_inputs().begin(), request.client_inputs().end());
+  for (const auto& [stage, items] : request.items()) client_inputs.insert(stage);
+  StatusOr<State::Prepared> prepared =
+      co_await state.Prepare(request.pipeline(), request.has_definition() ? &request.definition() : nullptr,
+                             request.parameters(), client_inputs);
   if (!prepared.ok()) co_return prepared.status();
   const std::shared_ptr<const v1::Pipeline> definition = prepared->definition;
   MadeStages& made = prepared->made;
@@ -186,9 +191,7 @@ Task<StatusOr<v1::Run>> Engine::Create(State& state, v1::CreateRunRequest reques
   run.set_limit(request.limit());
   run.set_sample(request.sample());
   record.set_request_digest(std::string(digest.bytes()));
-  *record.mutable_client_inputs() = request.client_inputs();
-  for (const auto& [stage, items] : request.items()) record.add_client_inputs(stage);
-  std::sort(record.mutable_client_inputs()->begin(), record.mutable_client_inputs()->end());
+  for (const std::string& stage : client_inputs) record.add_client_inputs(stage);
   record.set_refresh(request.refresh());
 
   const std::string name = "r-" + state.random.Name(kNameLength);

@@ -4,6 +4,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 
 #include "server/engine/engine.h"
@@ -58,9 +59,10 @@ struct Engine::State {
     MadeStages made;
   };
   Task<StatusOr<Prepared>> Prepare(std::string name, const v1::Pipeline* definition,
-                                   google::protobuf::Map<std::string, v1::ParameterValue> parameters);
-  StatusOr<BoundPipeline> Bind(const v1::Pipeline& pipeline,
-                               const google::protobuf::Map<std::string, v1::ParameterValue>& parameters) const;
+                                   google::protobuf::Map<std::string, v1::ParameterValue> parameters,
+                                   std::set<std::string> client_inputs);
+  StatusOr<BoundPipeline> Bind(const v1::Pipeline& pipeline, const ParameterValues& values,
+                               const std::set<std::string>& client_inputs) const;
 
   const EngineParts parts;
   Random random;

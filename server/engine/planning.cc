@@ -317,7 +317,7 @@ Task<StatusOr<v1::PlanPipelineResponse>> Engine::PlanPipeline(v1::PlanPipelineRe
   }
   if (request.limit() < 0) co_return MakeFieldError("INVALID_FIELD", "limit is negative", {{"limit", "at least 0"}});
   StatusOr<State::Prepared> prepared = co_await state.Prepare(
-      request.name(), request.has_pipeline() ? &request.pipeline() : nullptr, request.parameters());
+      request.name(), request.has_pipeline() ? &request.pipeline() : nullptr, request.parameters(), {});
   if (!prepared.ok()) co_return prepared.status();
   storage::v1::RunRecord record;
   record.mutable_run()->set_pipeline(prepared->definition->name());

@@ -103,8 +103,9 @@ EngineOptions SimulatedEngineOptions() {
   options.check_pipeline = [](const v1::Pipeline& pipeline, const StageRegistry& stages) {
     return CheckPipeline(pipeline, stages);
   };
-  options.bind_parameters = [](const v1::Pipeline& pipeline, const ParameterValues& values) {
-    return BindParameters(pipeline, values);
+  options.bind_parameters = [](const v1::Pipeline& pipeline, const ParameterValues& values,
+                               const std::set<std::string>& client_inputs) {
+    return BindParameters(pipeline, values, client_inputs);
   };
   return options;
 }

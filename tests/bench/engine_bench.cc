@@ -115,8 +115,9 @@ class Bench {
     engine_options.check_pipeline = [](const v1::Pipeline& pipeline, const StageRegistry& stages) {
       return CheckPipeline(pipeline, stages);
     };
-    engine_options.bind_parameters = [](const v1::Pipeline& pipeline, const ParameterValues& values) {
-      return BindParameters(pipeline, values);
+    engine_options.bind_parameters = [](const v1::Pipeline& pipeline, const ParameterValues& values,
+                                        const std::set<std::string>& client_inputs) {
+      return BindParameters(pipeline, values, client_inputs);
     };
     engine_options.open_file = OpenFileSource;
     CallHandler& handler = answering == Answering::kHandler ? static_cast<CallHandler&>(at_once_) : *calls_;

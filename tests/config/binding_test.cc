@@ -61,6 +61,33 @@ stages:
               ElementsAre("stages[2].store.jsonl.path: the stages \"b\" and \"c\" would both write ./a.jsonl"));
 }
 
+TEST(BindParametersTest, ThePathOfAFileThatIsNotReadNeedNotBeGiven) {
+  const v1::Pipeline pipeline = Pipeline(R"(name: p
+parameters: {one: {string: {pattern: '.+[.]csv'}}, two: {string: {}}, both: {string: {}}, n: {int: {}}}
+stages:
+- {name: a, fetch: {csv: {path: $(one), id_column: $(both)}}}
+- {name: b, fetch: {jsonl: {path: $(two)}}}
+- {name: c, fetch: {csv: {path: '$(n)$(both)'}}}
+)");
+  const auto missing = [&](const std::set<std::string>& client_inputs, const ParameterValues& values) {
+    return Problems(BindParameters(pipeline, values, client_inputs).status());
+  };
+  const auto must = [](std::string name) { return "parameters." + name + ": must be given; it has no default"; };
+  EXPECT_THAT(missing({}, {}), ElementsAre(must("both"), must("n"), must("one"), must("two")));
+  EXPECT_THAT(missing({"a"}, {}), ElementsAre(must("both"), must("n"), must("two")));
+  EXPECT_THAT(missing({"b", "absent"}, {}), ElementsAre(must("both"), must("n"), must("one")));
+  // `both` names a column that is read, and `n` is no text.
+  EXPECT_THAT(missing({"a", "b", "c"}, {}), ElementsAre(must("both"), must("n")));
+
+  const StatusOr<BoundPipeline> bound =
+      BindParameters(pipeline, {{"both", Text("id")}, {"n", Int(1)}, {"two", Text("t")}}, {"a", "b", "c"});
+  ASSERT_TRUE(bound.ok()) << bound.status();
+  EXPECT_EQ(bound->pipeline.stages(0).fetch().csv().path(), "-");
+  EXPECT_EQ(bound->pipeline.stages(1).fetch().jsonl().path(), "t");
+  EXPECT_EQ(bound->pipeline.stages(2).fetch().csv().path(), "1id");
+  EXPECT_EQ(bound->parameters.at("one").string(), "-");
+}
+
 TEST(BindParametersTest, FillsTheDefaultsOfAbsentFields) {
   const StatusOr<BoundPipeline> bound =
       BindParameters(Pipeline(ReadFile("tests/config/data/news.yaml")), ParameterValues());

@@ -98,6 +98,18 @@ TEST_F(CommandTest, AFileOfTheClientsOwnIsStreamed) {
   EXPECT_EQ(Lines(workspace_.Read("stories.jsonl")), 3u);
 }
 
+TEST_F(CommandTest, WhoSendsAnInputNeedNotNameItsFile) {
+  std::string text(kStories);
+  text.replace(text.find("titles.csv"), 10, "{string: {}}");
+  workspace_.Write("own.yaml", text);
+  const Finished without = Millrace({"run", "own.yaml"});
+  EXPECT_EQ(without.exit, 2);
+  EXPECT_THAT(without.err, HasSubstr("parameters.input: must be given; it has no default"));
+  const Finished run = Millrace({"run", "own.yaml", "--input", "titles=titles.csv"});
+  EXPECT_EQ(run.exit, 0) << run.err;
+  EXPECT_EQ(Lines(workspace_.Read("stories.jsonl")), 5u);
+}
+
 TEST_F(CommandTest, APipeIsStreamed) {
   ProcessOptions options = Here();
   options.input = Titles(4);
