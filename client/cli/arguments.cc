@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <set>
 
 #include "client/cli/output.h"
 #include "server/config/binding.h"
@@ -52,12 +53,13 @@ StatusOr<std::vector<InputFile>> ReadInputs(const std::vector<std::string>& give
   return inputs;
 }
 
-std::vector<InputFile> FilesOfFetches(const v1::Pipeline& pipeline,
-                                      const google::protobuf::Map<std::string, v1::ParameterValue>& parameters) {
+std::vector<InputFile> FilesOfFetches(const v1::Pipeline& pipeline, const v1::CreateRunRequest& request) {
   std::vector<InputFile> files;
-  const StatusOr<BoundPipeline> bound = BindParameters(pipeline, parameters);
+  const std::set<std::string> sent(request.client_inputs().begin(), request.client_inputs().end());
+  const StatusOr<BoundPipeline> bound = BindParameters(pipeline, request.parameters(), sent);
   if (!bound.ok()) return files;
   for (const v1::Stage& stage : bound->pipeline.stages()) {
+    if (sent.contains(stage.name())) continue;
     const v1::Fetch& fetch = stage.fetch();
     const std::string& path = fetch.has_csv() ? fetch.csv().path() : fetch.jsonl().path();
     if (!path.empty()) files.push_back({stage.name(), path});

@@ -6,6 +6,7 @@
 
 #include "millrace/v1/pipeline.pb.h"
 #include "millrace/v1/run.pb.h"
+#include "millrace/v1/run_service.pb.h"
 #include "server/base/status.h"
 
 namespace millrace::cli {
@@ -25,9 +26,8 @@ struct InputFile {
 // `STAGE=FILE`.
 StatusOr<std::vector<InputFile>> ReadInputs(const std::vector<std::string>& given);
 
-// The files that a pipeline's fetches would read; none where the parameters don't fit it.
-std::vector<InputFile> FilesOfFetches(const v1::Pipeline& pipeline,
-                                      const google::protobuf::Map<std::string, v1::ParameterValue>& parameters);
+// The files that the fetches of the pipeline would read for a request; none where its parameters don't fit it.
+std::vector<InputFile> FilesOfFetches(const v1::Pipeline& pipeline, const v1::CreateRunRequest& request);
 
 // What to do where the server may not read the file of `stage`, a line; empty where that is no fetch of a file.
 std::string InputAdvice(const std::vector<InputFile>& files, const std::string& stage);

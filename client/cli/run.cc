@@ -89,7 +89,7 @@ std::string InputHint(client::Client& client, const v1::CreateRunRequest& reques
     StatusOr<v1::GetPipelineResponse> response = client.GetPipeline(get);
     if (response.ok()) pipeline.Swap(response->mutable_pipeline()->mutable_pipeline());
   }
-  return InputAdvice(FilesOfFetches(pipeline, request.parameters()), failed->run().error().stage());
+  return InputAdvice(FilesOfFetches(pipeline, request), failed->run().error().stage());
 }
 
 int Run(Session& session, const RunArguments& arguments) {

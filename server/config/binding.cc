@@ -166,7 +166,7 @@ json::value JsonOf(const ParameterValue& value) {
   }
 }
 
-// Puts parameters into the texts of a JSON value.
+// Puts the parameters that the template names into the texts of a JSON value.
 void ExpandTexts(json::value& value, const ParameterValues& values) {
   if (json::object* object = value.if_object()) {
     for (auto& member : *object) ExpandTexts(member.value(), values);
@@ -174,7 +174,11 @@ void ExpandTexts(json::value& value, const ParameterValues& values) {
     for (json::value& element : *array) ExpandTexts(element, values);
   } else if (const json::string* text = value.if_string()) {
     const StatusOr<std::vector<TemplatePiece>> pieces = ParseTemplate({text->data(), text->size()});
-    if (!pieces.ok()) return;  // only in a message whose template names it elsewhere; the text then stands as it is
+    // Only in a message, whose template may escape what it likes (`\u0024(x)`): the text then stands as it is.
+    const auto is_named = [&](const TemplatePiece& piece) {
+      return !piece.is_parameter || values.contains(piece.text);
+    };
+    if (!pieces.ok() || !std::all_of(pieces->begin(), pieces->end(), is_named)) return;
     const std::string name = OnlyParameter(*pieces);
     value = name.empty() ? json::value(json::string(Expand(*pieces, values))) : JsonOf(values.at(name));
   }
@@ -188,8 +192,12 @@ void BindJson(const Slot& slot, const std::string& text, const std::vector<Templ
   if (const std::string name = OnlyParameter(pieces); !name.empty()) {
     value = JsonOf(values.at(name));
   } else if (parsed.ok() && (parsed->is_structured())) {
+    ParameterValues named;
+    for (const TemplatePiece& piece : pieces) {
+      if (piece.is_parameter) named.insert(*values.find(piece.text));
+    }
     value = *parsed;
-    ExpandTexts(value, values);
+    ExpandTexts(value, named);
   } else {
     value = json::string(Expand(pieces, values));
   }

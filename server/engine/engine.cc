@@ -112,6 +112,17 @@ Task<Status> Engine::State::EndUnloaded(storage::v1::RunRecord record, v1::RunSt
   if (!newest.ok()) co_return newest.status();
   const int64_t now_micros = parts.loop.clock().WallMicros();
   v1::Run& run = *record.mutable_run();
+  // The record has the counts of its last change of state.
+  for (v1::StageProgress& stage : *run.mutable_stages()) {
+    auto stage_record = co_await GetRecord<storage::v1::StageRecord>(parts.store, StageKey(name, stage.stage()));
+    if (!stage_record.ok()) co_return stage_record.status();
+    if (!*stage_record) continue;
+    v1::StageProgress progress = (*stage_record)->progress();
+    progress.set_stage(stage.stage());
+    progress.set_kind(stage.kind());
+    stage = std::move(progress);
+  }
+  if (newest->active_time) *run.mutable_active_time() = *newest->active_time;
   run.set_state(ended_as);
   run.clear_waiting_on();
   *run.mutable_end_time() = ToTimestamp(now_micros);
@@ -135,6 +146,11 @@ Task<Status> Engine::State::EndUnloaded(storage::v1::RunRecord record, v1::RunSt
 // another one fails, and can be redriven when they can.
 static Task<Status> SetAside(Engine::State& state, storage::v1::RunRecord record, Status status) {
   const std::string& name = record.run().name();
+  if (IsEnded(record.run().state())) {  // it was ended, and stopped before all of it was
+    WriteBatch batch;
+    batch.Delete(ActiveRunKey(name));
+    co_return co_await state.patient.Commit(std::move(batch));
+  }
   spdlog::warn("run {} can't go on with this configuration: {}", name, MessageOf(status));
   if (record.run().state() == v1::RUN_STATE_PAUSED) {
     state.set_aside[name] = record.run().pipeline();

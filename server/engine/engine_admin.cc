@@ -111,8 +111,9 @@ Task<StatusOr<v1::GetStatusResponse>> Engine::GetStatus(v1::GetStatusRequest) {
   response.set_disk_reserve_bytes(store.disk_reserve_bytes);
   response.set_commits(static_cast<int64_t>(store.commits));
   if (store.syncs > 0) *response.mutable_fsync_p50() = FromDuration(store.sync_p50);
-  response.set_active_runs(std::count_if(state.runs.begin(), state.runs.end(),
-                                         [](const auto& entry) { return !IsEnded(entry.second->state()); }));
+  const auto in_memory = std::count_if(state.runs.begin(), state.runs.end(),
+                                       [](const auto& entry) { return !IsEnded(entry.second->state()); });
+  response.set_active_runs(in_memory + static_cast<int64_t>(state.set_aside.size()));
   response.set_calls_waiting(state.parts.desk.waiting());
   response.set_attempts_in_flight(state.parts.desk.in_flight());
   const LoopFigures loop = state.parts.loop.Figures();

@@ -316,8 +316,9 @@ Task<StatusOr<v1::PlanPipelineResponse>> Engine::PlanPipeline(v1::PlanPipelineRe
                              {{"name", "a pipeline's name or a definition is needed"}});
   }
   if (request.limit() < 0) co_return MakeFieldError("INVALID_FIELD", "limit is negative", {{"limit", "at least 0"}});
+  const std::set<std::string> sent;  // a plan reads the sources that the definition names
   StatusOr<State::Prepared> prepared = co_await state.Prepare(
-      request.name(), request.has_pipeline() ? &request.pipeline() : nullptr, request.parameters(), {});
+      request.name(), request.has_pipeline() ? &request.pipeline() : nullptr, request.parameters(), sent);
   if (!prepared.ok()) co_return prepared.status();
   storage::v1::RunRecord record;
   record.mutable_run()->set_pipeline(prepared->definition->name());

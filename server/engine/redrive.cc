@@ -23,6 +23,8 @@ struct Wanted {
 
   bool Names(const storage::v1::ItemRecord& row) const {
     if (row.state() != v1::ITEM_STATE_FAILED && row.state() != v1::ITEM_STATE_DEGRADED) return false;
+    // Degraded for no reason of its own: it is made again with what it came of, and what was paid for it stays.
+    if (row.reason() == v1::ERROR_REASON_UNSPECIFIED) return false;
     if (reason != v1::ERROR_REASON_UNSPECIFIED && row.reason() != reason) return false;
     return ids.empty() || ids.contains(row.id());
   }

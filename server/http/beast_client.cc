@@ -111,6 +111,14 @@ Tls MakeTls(const std::string& ca_file) {
   return tls;
 }
 
+// What is trusted, or will be.
+struct Trust {
+  explicit Trust(Loop& loop) : changed(loop) {}
+
+  Event changed;
+  Tls tls;  // null while it is read
+};
+
 class BeastClient final : public HttpClient {
  public:
   BeastClient(Loop& loop, Pool& pool, const BeastClientOptions& options)
@@ -121,8 +129,8 @@ class BeastClient final : public HttpClient {
  private:
   using Addresses = std::vector<asio::ip::tcp::endpoint>;
 
-  // Reads the certificates once, where TLS is first used: it takes tens of milliseconds.
-  Task<Tls> Trusted();
+  // Reads the certificates once, where TLS is first used: it takes tens of milliseconds. Null: the attempt ended.
+  Task<Tls> Trusted(Attempt& attempt);
   Task<StatusOr<Addresses>> Resolve(const HttpUrl& url, Attempt& attempt);
   // Null, and the reason in `result`, where there is none.
   Task<std::unique_ptr<Connection>> NewConnection(const HttpUrl& url, Attempt& attempt, const HttpLimits& limits,
@@ -140,7 +148,7 @@ class BeastClient final : public HttpClient {
   Loop& loop_;
   Pool& pool_;
   const BeastClientOptions options_;
-  std::shared_ptr<Promise<Tls>> tls_;
+  std::shared_ptr<Trust> trust_;                                          // null before TLS is used
   std::map<std::string, std::vector<std::unique_ptr<Connection>>> idle_;  // by scheme, host and port; newest last
   size_t idle_count_ = 0;
   Loop::Timer closing_;
@@ -183,18 +191,22 @@ Task<HttpResult> BeastClient::Send(HttpRequest request, HttpLimits limits, HttpC
   co_return result;
 }
 
-Task<Tls> BeastClient::Trusted() {
-  if (tls_ == nullptr) {
-    tls_ = std::make_shared<Promise<Tls>>(loop_);
+Task<Tls> BeastClient::Trusted(Attempt& attempt) {
+  if (trust_ == nullptr) {
+    trust_ = std::make_shared<Trust>(loop_);
     const auto made = std::make_shared<Tls>();
     // Named, as in Compute.
     absl::AnyInvocable<void()> make = [made, ca_file = options_.ca_file] { *made = MakeTls(ca_file); };
-    absl::AnyInvocable<void()> done = [made, tls = tls_] { tls->Set(std::move(*made)); };
+    absl::AnyInvocable<void()> done = [made, trust = trust_] {
+      trust->tls = std::move(*made);
+      trust->changed.NotifyAll();
+    };
     pool_.Submit(std::move(make), std::move(done));
   }
-  const std::shared_ptr<Promise<Tls>> tls = tls_;
-  co_await tls->Wait();
-  co_return tls->value();
+  const std::shared_ptr<Trust> trust = trust_;
+  attempt.OnEnd([trust] { trust->changed.NotifyAll(); });
+  while (trust->tls == nullptr && !attempt.ended()) co_await trust->changed.Wait();
+  co_return trust->tls;
 }
 
 Task<StatusOr<BeastClient::Addresses>> BeastClient::Resolve(const HttpUrl& url, Attempt& attempt) {
@@ -229,7 +241,7 @@ Task<std::unique_ptr<Connection>> BeastClient::NewConnection(const HttpUrl& url,
     co_return nullptr;
   }
   Tls tls;
-  if (url.tls) tls = co_await Trusted();
+  if (url.tls) tls = co_await Trusted(attempt);
   for (const asio::ip::tcp::endpoint& address : *addresses) {
     if (attempt.ended()) break;
     auto connection = std::make_unique<Connection>(loop_.context());

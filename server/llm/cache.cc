@@ -77,7 +77,7 @@ Task<Found> Cache::LookUp(std::vector<Digest> keys, LookUpRules rules) {
   for (size_t i = 0; i < keys.size(); ++i) {
     AttemptRecord attempt;
     if (decode(i * kValues + kPending, attempt)) found.pending[i] = std::move(attempt);
-    found.is_pending_lost |= read->lost.contains(i * kValues + kPending);
+    if (read->lost.contains(i * kValues + kPending)) found.lost.push_back(i);
   }
   co_return found;
 }

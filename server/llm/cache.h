@@ -30,8 +30,8 @@ struct Found {
   size_t place = 0;
   // Attempts that are not settled, by the place of their key. Only where there is no answer.
   std::vector<std::optional<storage::v1::AttemptRecord>> pending;
-  // The disk has lost what stood in their place: there may have been one.
-  bool is_pending_lost = false;
+  // Places of keys where the disk has lost what stood there: there may have been one.
+  std::vector<size_t> lost;
 };
 
 class Cache {

@@ -274,6 +274,7 @@ Task<CallOutcome> Calls::GiveUp(std::shared_ptr<SharedCall> call, bool was_last,
   outcome.attempts = taken.attempts;
   if (call->asked_key) {
     std::erase(taken.pending, *call->asked_key);
+    call->progress.AddKey(*call->asked_key);
     call->progress.AddPending(*call->asked_key);
     // Its answer may be there already, and be judged: that is not settled without its verdict.
     const auto is_judged = [&call](const auto& entry) {

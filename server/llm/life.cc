@@ -187,7 +187,8 @@ Task<CallLife::Step> CallLife::LookUp(const Question& question, const std::vecto
     is_given = true;
     co_return Step::kGiven;
   }
-  bool is_unknown = found.is_pending_lost;
+  bool is_unknown = !found.lost.empty();
+  for (const size_t place : found.lost) call_.progress.AddPending(wanted[place]);  // deleted as the call is settled
   for (size_t i = 0; i < wanted.size(); ++i) {
     if (!found.pending[i]) continue;
     AttemptRecord& pending = *found.pending[i];

@@ -52,7 +52,7 @@ TEST(ArgumentsTest, StatesAndReasonsAreReadInAnyCase) {
 TEST(ArgumentsTest, TheFilesOfFetchesAreThoseOfTheBoundPipeline) {
   v1::Pipeline pipeline;
   pipeline.set_name("p");
-  (*pipeline.mutable_parameters())["input"].mutable_string()->set_default_("titles.csv");
+  (*pipeline.mutable_parameters())["input"].mutable_string();
   v1::Stage& titles = *pipeline.add_stages();
   titles.set_name("titles");
   titles.mutable_fetch()->mutable_csv()->set_path("$(input)");
@@ -65,16 +65,22 @@ TEST(ArgumentsTest, TheFilesOfFetchesAreThoseOfTheBoundPipeline) {
   v1::Stage& sent = *pipeline.add_stages();
   sent.set_name("sent");
   sent.mutable_fetch()->mutable_inline_();
-  google::protobuf::Map<std::string, v1::ParameterValue> values;
-  values["input"].set_string("mine.csv");
-  const std::vector<InputFile> files = FilesOfFetches(pipeline, values);
+  v1::CreateRunRequest request;
+  (*request.mutable_parameters())["input"].set_string("mine.csv");
+  const std::vector<InputFile> files = FilesOfFetches(pipeline, request);
   ASSERT_EQ(files.size(), 2u);
   EXPECT_EQ(files[0].stage + "=" + files[0].file, "titles=mine.csv");
   EXPECT_EQ(files[1].stage + "=" + files[1].file, "more=more.jsonl");
   EXPECT_THAT(InputAdvice(files, "titles"), HasSubstr("`--input titles=mine.csv`"));
   EXPECT_EQ(InputAdvice(files, "saved"), "");
-  values["unknown"].set_string("x");
-  EXPECT_THAT(FilesOfFetches(pipeline, values), IsEmpty());
+  request.clear_parameters();
+  EXPECT_THAT(FilesOfFetches(pipeline, request), IsEmpty());
+  request.add_client_inputs("titles");
+  const std::vector<InputFile> others = FilesOfFetches(pipeline, request);
+  ASSERT_EQ(others.size(), 1u);
+  EXPECT_EQ(others[0].stage, "more");
+  (*request.mutable_parameters())["unknown"].set_string("x");
+  EXPECT_THAT(FilesOfFetches(pipeline, request), IsEmpty());
 }
 
 }  // namespace

@@ -159,6 +159,17 @@ TEST(BindParametersTest, KeepsTheTypeWhereATemplateIsOneParameter) {
             R"x({"z":3,"a":["x a\"b","a\"b","$(s)",1]})x");
 }
 
+TEST(BindParametersTest, WhatATemplateDoesNotNameStandsAsItIs) {
+  v1::Pipeline pipeline = Pipeline(PipelineText("prepare: {rules: [{set: {field: x, value: {a: $(s)}}}]}"));
+  ASSERT_EQ(pipeline.bindings_size(), 1);
+  pipeline.mutable_bindings(0)->set_template_(R"x({"a":"$(s)","b":"\u0024(absent)","c":"\u0024(n)","d":"\u0024("})x");
+  EXPECT_THAT(CheckBindings(pipeline), IsEmpty());
+  const StatusOr<BoundPipeline> bound = BindParameters(pipeline, {{"s", Text("12")}});
+  ASSERT_TRUE(bound.ok()) << bound.status();
+  EXPECT_EQ(bound->pipeline.stages(1).prepare().rules(0).set().value(),
+            R"x({"a":"12","b":"$(absent)","c":"$(n)","d":"$("})x");
+}
+
 TEST(BindParametersTest, NeverReadsAValueAsATemplate) {
   const v1::Pipeline pipeline = Pipeline(PipelineText("prepare: {rules: [{drop: '$(s) $(n)'}]}"));
   const StatusOr<BoundPipeline> bound = BindParameters(pipeline, {{"s", Text("$(n) $$( $(")}});

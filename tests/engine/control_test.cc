@@ -79,6 +79,7 @@ TEST(ControlTest, APausedRunWaitsForTheModelThatWasTakenAway) {
   const auto cancelled = world.Do(world.engine->CancelRun(Named<v1::CancelRunRequest>(other)));
   ASSERT_TRUE(cancelled.ok()) << MessageOf(cancelled.status());
   EXPECT_EQ(cancelled->run().state(), v1::RUN_STATE_CANCELLED);
+  EXPECT_EQ(world.Do(world.engine->GetStatus({}))->active_runs(), 1);
   // A watcher waits with it, and its input takes nothing as if it had ended.
   v1::WatchRunRequest watch;
   watch.set_run(name);
@@ -102,12 +103,16 @@ TEST(ControlTest, ARunThatCannotGoOnFailsAndIsRedrivenWhenItCan) {
   World world;
   v1::Pipeline pipeline = Linear();
   StageOf(pipeline, "told").mutable_synthesize()->set_model("writer");
+  StageOf(pipeline, "told").set_concurrency(4);
+  world.outside.latency = 1s;
   const std::string name = world.Create(pipeline, MakeItems(20)).name();
-  world.Pass(1ms);
+  world.Pass(1500ms);
   world.outside.gone = {"writer"};
   world.Crash();
   const v1::Run failed = world.Get(name);
   EXPECT_EQ(failed.state(), v1::RUN_STATE_FAILED);
+  EXPECT_EQ(world.Stage(failed, "in").ok(), 20);
+  EXPECT_EQ(world.Stage(failed, "told").ok(), 4);
   EXPECT_EQ(failed.error().reason(), v1::ERROR_REASON_MODEL_NOT_FOUND);
   world.outside.gone.clear();
   const auto redriven = world.Do(world.engine->RedriveRun(Named<v1::RedriveRunRequest>(name)));
@@ -115,6 +120,22 @@ TEST(ControlTest, ARunThatCannotGoOnFailsAndIsRedrivenWhenItCan) {
   EXPECT_EQ(redriven->run().state(), v1::RUN_STATE_RUNNING);
   EXPECT_EQ(world.Wait(name).state(), v1::RUN_STATE_SUCCEEDED);
   EXPECT_THAT(world.outside.sink.back(), SizeIs(20));
+}
+
+TEST(ControlTest, WhatWasCancelledStaysSoWhereItsModelIsGone) {
+  World world;
+  world.outside.latency = 1h;
+  v1::Pipeline pipeline = Linear();
+  StageOf(pipeline, "told").mutable_synthesize()->set_model("writer");
+  const std::string name = world.Create(pipeline, MakeItems(20)).name();
+  world.Pass(1s);
+  ASSERT_TRUE(world.Do(world.engine->CancelRun(Named<v1::CancelRunRequest>(name))).ok());
+  const v1::Run cancelled = world.Get(name);
+  world.outside.gone = {"writer"};
+  world.Crash();  // before what is in flight has ended
+  EXPECT_EQ(world.Get(name).state(), v1::RUN_STATE_CANCELLED);
+  EXPECT_EQ(world.Get(name).last_event(), cancelled.last_event());
+  EXPECT_TRUE(world.Do(world.engine->DeleteRun(Named<v1::DeleteRunRequest>(name))).ok());
 }
 
 TEST(ControlTest, ACancelIsDurableAndKeepsWhatWasPaidFor) {
@@ -226,7 +247,14 @@ TEST(ControlTest, ADegradedItemIsNoMemoAndIsRedrivenWithAllThatCameOfIt) {
   EXPECT_EQ(world.Stage(second, "told").degraded(), 1);
   EXPECT_EQ(world.Stage(second, "told").reused(), 2);
   world.outside.fault = nullptr;
-  ASSERT_TRUE(world.Do(world.engine->RedriveRun(Named<v1::RedriveRunRequest>(name))).ok());
+  auto request = Named<v1::RedriveRunRequest>(name);
+  request.set_stage("made");
+  auto redriven = world.Do(world.engine->RedriveRun(request));
+  ASSERT_TRUE(redriven.ok());
+  EXPECT_EQ(redriven->items(), 0) << "it is degraded for its input's sake";
+  redriven = world.Do(world.engine->RedriveRun(Named<v1::RedriveRunRequest>(name)));
+  ASSERT_TRUE(redriven.ok());
+  EXPECT_EQ(redriven->items(), 1);
   const v1::Run run = world.Wait(name);
   EXPECT_EQ(world.Stage(run, "told").ok(), 3);
   EXPECT_EQ(world.Stage(run, "told").degraded(), 0);
