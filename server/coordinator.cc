@@ -148,6 +148,7 @@ class CoordinatorImpl final : public Coordinator {
     engine_options.pid = ::getpid();
     engine_options.data_dir = fs::path(config.data_dir()).filename().string();
     engine_options.durability = DurabilityText(store_options.durability);
+    engine_options.starts_runs = options_.starts_runs;
     engine_options.active_runs_max = config.limits().max_active_runs();
     engine_options.item_bytes_max = static_cast<size_t>(config.limits().max_item_bytes());
     engine_options.check_pipeline = [](const v1::Pipeline& pipeline, const StageRegistry& stages) {

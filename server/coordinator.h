@@ -24,6 +24,7 @@ struct CoordinatorOptions {
   v1::ServerConfig config;       // with its defaults filled in
   std::string config_dir = ".";  // what files that it names are relative to
   bool listen_tcp = true;        // else only on the data directory's socket
+  bool starts_runs = true;       // see EngineOptions
 };
 
 // Its members may be called on any thread but the engine's.

@@ -37,10 +37,14 @@ std::string Tenths(const google::protobuf::Duration& duration) {
   return fmt::format("{:.1f}", static_cast<double>(duration.seconds()) + duration.nanos() / 1e9);
 }
 
+std::string HoldUp(const v1::WaitingOn& waiting) {
+  const std::string_view space = waiting.object().empty() ? "" : " ";
+  return fmt::format("{}{}{}", WaitName(waiting.reason()), space, Safe(waiting.object()));
+}
+
 std::string WaitingText(const v1::Run& run) {
   if (!run.has_waiting_on()) return "";
-  const v1::WaitingOn& waiting = run.waiting_on();
-  return fmt::format(" waits on {} {}: {}", WaitName(waiting.reason()), Safe(waiting.object()), Safe(waiting.remedy()));
+  return fmt::format(" waits on {}: {}", HoldUp(run.waiting_on()), Safe(run.waiting_on().remedy(), 1024));
 }
 
 // "212 families of 7,483 titles": the items that went into the store, named by the stage that made them.
@@ -68,8 +72,12 @@ void Progress::Show(const v1::Run& run) {
     return;
   }
   const TimePoint now = clock_.Now();
-  if (last_ && now - *last_ < kLogInterval) return;
+  // What holds a run up is told at once: no other event may come for hours.
+  const std::string waits_on = run.has_waiting_on() ? HoldUp(run.waiting_on()) : "";
+  const bool is_new = !waits_on.empty() && waits_on != waits_on_;
+  if (last_ && now - *last_ < kLogInterval && !is_new) return;
   last_ = now;
+  if (is_new) waits_on_ = waits_on;
   std::string line = fmt::format("{} {}:", Safe(run.name()), StateName(run.state()));
   for (const v1::StageProgress& stage : run.stages()) {
     if (stage.items_in() > 0 && !stage.done()) line += fmt::format(" [{}]", StageLine(stage));

@@ -32,6 +32,7 @@ class Progress {
   const Clock& clock_;
   int lines_ = 0;
   std::optional<TimePoint> last_;
+  std::string waits_on_;  // what a line in a log told last
 };
 
 // The measures of a run, `  purity 0.857, families 1,234`: as many on a line as a terminal takes; empty where there are

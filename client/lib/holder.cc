@@ -120,6 +120,7 @@ StatusOr<std::unique_ptr<Holder>> Holder::TryOpen(const std::string& data_dir, c
   options.config_dir =
       path.empty() || fs::path(path).parent_path().empty() ? "." : fs::path(path).parent_path().string();
   options.listen_tcp = false;
+  options.starts_runs = false;
   MR_ASSIGN_OR_RETURN(holder->coordinator_, Coordinator::Start(std::move(options)));
   if (holder->directory_fd_ < 0) holder->directory_fd_ = ::open(data_dir.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC);
   if (holder->directory_fd_ < 0) {

@@ -182,7 +182,8 @@ Task<Status> Engine::Recover() {
         MR_CO_RETURN_IF_ERROR(co_await SetAside(state, std::move(copy), run.status()));
         continue;
       }
-      if ((*run)->state() != v1::RUN_STATE_PAUSED) (*run)->Start();
+      const v1::RunState found = (*run)->state();
+      if (IsEnded(found) || (found == v1::RUN_STATE_RUNNING && state.options.starts_runs)) (*run)->Start();
     }
     begin = std::move(page->next);
   }

@@ -41,6 +41,8 @@ struct EngineOptions {
   std::string data_dir;             // its last part
   std::string durability = "sync";  // `sync`, `interval 50ms` or `process`
 
+  // Runs that have not ended go on when the engine starts; otherwise when they are followed or resumed.
+  bool starts_runs = true;
   int64_t active_runs_max = 1000;    // runs that have not ended; more are refused with TOO_MANY
   size_t item_bytes_max = 4u << 20;  // of JSON; an item with more fails
   size_t chunk_items = 256;          // items that are digested, computed and committed together

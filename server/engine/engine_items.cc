@@ -131,6 +131,7 @@ Task<StatusOr<Service::ItemPage>> Engine::NextItems(v1::StreamItemsRequest reque
   if (!position.ok()) co_return position.status();
   int64_t after = 0;
   for (const char c : *position) after = after * 10 + (c - '0');
+  if (stage->run.active && request.follow()) stage->run.active->Follow();
   const ItemKeys keys(request.run(), stage->name);
   while (true) {
     const std::shared_ptr<ActiveRun>& active = stage->run.active;
@@ -204,6 +205,7 @@ Task<StatusOr<Service::EventPage>> Engine::NextEvents(v1::WatchRunRequest reques
   StatusOr<FoundRun> found = co_await state.Find(request.run());
   if (!found.ok()) co_return found.status();
   const std::shared_ptr<ActiveRun> active = found->active;
+  if (active) active->Follow();
   while (true) {
     const bool is_set_aside = !active && state.set_aside.contains(request.run());
     const bool ended = active ? IsEnded(active->recorded_state()) : !is_set_aside;

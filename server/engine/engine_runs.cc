@@ -80,6 +80,7 @@ constexpr size_t kRunsAtOnce = 32;
 
 // Waits until the run has ended or is paused, and what was in flight then is counted.
 Task<void> AwaitRest(std::shared_ptr<ActiveRun> run, TimePoint deadline) {
+  run->Follow();
   while (run->working() || (!IsEnded(run->recorded_state()) && run->recorded_state() != v1::RUN_STATE_PAUSED)) {
     if (const bool held = co_await run->changed().WaitUntil(deadline); !held) co_return;
   }

@@ -68,6 +68,10 @@ void ActiveRun::Start() {
   parts_.loop.Spawn(Work(shared_from_this()));
 }
 
+void ActiveRun::Follow() {
+  if (recorded_state_ == v1::RUN_STATE_RUNNING) Start();
+}
+
 // `self` keeps it while this works.
 Task<void> ActiveRun::Work([[maybe_unused]] std::shared_ptr<ActiveRun> self) {
   if (record_.has_redrive() && !IsEnded(state())) {
@@ -210,7 +214,10 @@ Task<Status> ActiveRun::Resume() {
   while (state() == v1::RUN_STATE_PAUSED && working_) co_await changed_.Wait();
   const Turn::Holder holder = co_await turn_.Enter();
   if (IsEnded(state())) co_return WrongState(record_);
-  if (state() != v1::RUN_STATE_PAUSED || working_) co_return absl::OkStatus();
+  if (state() != v1::RUN_STATE_PAUSED || working_) {
+    Follow();
+    co_return absl::OkStatus();
+  }
   const v1::WaitingOn waited = record_.run().waiting_on();
   if (waited.reason() == v1::WaitingOn::REASON_EXPECT) {
     const int stage = plan().Find(waited.object());

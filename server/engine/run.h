@@ -59,6 +59,8 @@ class ActiveRun final : public StepHost, public std::enable_shared_from_this<Act
   Task<Status> Cancel();
   // Of an ended run: takes back what the request names and goes on. How many items were taken back.
   Task<StatusOr<int64_t>> Redrive(v1::RedriveRunRequest request);
+  // Somebody waits for it: starts it where it runs by its state, and EngineOptions left it at rest.
+  void Follow();
   // Never starts in this process.
   void KeepAtRest() { draining_ = true; }
   // Starts nothing more in this process; the state stays. Resumes when nothing is in flight, or at `deadline`.

@@ -69,16 +69,20 @@ std::optional<v1::WaitingOn> ActiveRun::WaitsOn() {
     *waiting.mutable_since() = ToTimestamp(waiting_since_micros_);
     return waiting;
   };
+  if (!working_ && !options_.starts_runs) {
+    waiting.set_remedy("nobody works on it; it goes on when it is watched, or resumed");
+    return since(v1::WaitingOn::REASON_USER);
+  }
   if (store_.state() != StoreState::kOk) {
     waiting.set_remedy(store_.state() == StoreState::kReopening
                            ? "a write failed: the store is being reopened and goes on by itself; see the server's log"
                            : "make room on the disk of the data directory");
     return since(v1::WaitingOn::REASON_DISK);
   }
-  const std::string target = parts_.desk.FailingTarget(name());
-  if (!target.empty()) {
-    waiting.set_object(target);
-    waiting.set_remedy("it is tried again and again; ListAttempts, or `millrace why` of an item, has what it answers");
+  const CallDesk::FailingTarget failing = parts_.desk.FindFailing(name());
+  if (!failing.name.empty()) {
+    waiting.set_object(failing.name);
+    waiting.set_remedy(fmt::format("it is tried again and again; it says: {}", Excerpt(failing.error, 300)));
     return since(v1::WaitingOn::REASON_TARGET);
   }
   int64_t in_flight = 0;

@@ -374,17 +374,18 @@ int64_t Calls::in_flight() const {
   return count;
 }
 
-std::string Calls::FailingTarget(std::string_view run) const {
+CallDesk::FailingTarget Calls::FindFailing(std::string_view run) const {
   // Most of the time none fails, and no call is looked at.
   const auto fails = [](const auto& target) { return target->failures > 0; };
-  if (std::none_of(targets_.begin(), targets_.end(), fails)) return "";
+  if (std::none_of(targets_.begin(), targets_.end(), fails)) return {};
   for (const auto& [key, call] : table_.calls()) {
     if (call->failing == nullptr) continue;
     for (const CallWaiter* waiter : call->waiters) {
-      if (waiter->context.run == run) return call->failing->Name();
+      if (waiter->context.run != run) continue;
+      return {call->failing->Name(), call->failure ? std::string(MessageOf(ErrorOf(*call->failure))) : ""};
     }
   }
-  return "";
+  return {};
 }
 
 Task<StatusOr<v1::CacheStats>> Calls::AnswerStats() {

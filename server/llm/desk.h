@@ -34,8 +34,12 @@ class CallDesk {
   // Calls that wait for a slot; attempts in flight.
   virtual int64_t waiting() const = 0;
   virtual int64_t in_flight() const = 0;
-  // A target that calls of this run wait for because it fails, as `backend/model`; empty: none.
-  virtual std::string FailingTarget(std::string_view run) const = 0;
+  // A target that calls of this run wait for because it fails.
+  struct FailingTarget {
+    std::string name;   // `backend/model`; empty: none
+    std::string error;  // the newest one
+  };
+  virtual FailingTarget FindFailing(std::string_view run) const = 0;
 
   // Remembered answers.
   virtual Task<StatusOr<v1::CacheStats>> AnswerStats() = 0;

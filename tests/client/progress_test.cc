@@ -67,6 +67,24 @@ TEST(ProgressTest, ALogGetsALineNowAndThenAndNoEscapes) {
   EXPECT_THAT(out.str(), Not(HasSubstr("\x1b")));
 }
 
+TEST(ProgressTest, WhatHoldsARunUpIsToldInALogAtOnceAndOnce) {
+  SimulatedClock clock;
+  std::ostringstream out;
+  Progress progress(out, Progress::Kind::kLog, clock);
+  v1::Run run = TwoStages(3, 0);
+  progress.Show(run);
+  out.str("");
+  run.mutable_waiting_on()->set_reason(v1::WaitingOn::REASON_TARGET);
+  run.mutable_waiting_on()->set_object("cloud/m");
+  run.mutable_waiting_on()->set_remedy("it says: HTTP 401, request 1");
+  progress.Show(run);
+  EXPECT_EQ(out.str(), "r-1 RUNNING: [story: 0 of 3+] waits on TARGET cloud/m: it says: HTTP 401, request 1\n");
+  out.str("");
+  run.mutable_waiting_on()->set_remedy("it says: HTTP 401, request 2");
+  progress.Show(run);
+  EXPECT_EQ(out.str(), "");
+}
+
 TEST(ProgressTest, NamesOfAServerCanNotMoveTheCursor) {
   SimulatedClock clock;
   std::ostringstream out;

@@ -60,6 +60,9 @@ TEST_F(HolderTest, AKilledRunGoesOnWhereItWas) {
     EXPECT_EQ(run.Wait().exit, 128 + SIGKILL);
   }
   EXPECT_EQ(workspace_.Read("stories.jsonl"), "") << "it was over before it was killed: this proves nothing";
+  // To look at it starts nothing, and so has nothing to wait for.
+  const Finished looked = Millrace({"show", name, "--format", "json"});
+  EXPECT_THAT(looked.out, AllOf(HasSubstr("RUN_STATE_RUNNING"), HasSubstr("it goes on when it is watched")));
   const Finished watched = Millrace({"watch", name});
   EXPECT_EQ(watched.exit, 0) << watched.out << watched.err;
   EXPECT_THAT(watched.out, HasSubstr("run " + name + " done: 300 story of 300 titles"));

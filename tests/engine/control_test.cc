@@ -122,6 +122,47 @@ TEST(ControlTest, ARunThatCannotGoOnFailsAndIsRedrivenWhenItCan) {
   EXPECT_THAT(world.outside.sink.back(), SizeIs(20));
 }
 
+TEST(ControlTest, WhereRunsAreLeftAtRestAnInterruptedOneGoesOnWhenItIsFollowed) {
+  for (const std::string way : {"watch", "resume", "stream", "wait"}) {
+    SCOPED_TRACE(way);
+    World world;
+    world.options.starts_runs = false;
+    world.outside.latency = 1s;
+    v1::CreateRunRequest request;
+    request.set_request_id("once");
+    *request.mutable_definition() = Linear();
+    for (const std::string& json : MakeItems(20)) (*request.mutable_items())["in"].add_items()->set_json(json);
+    const std::string name = world.Create(request).name();
+    world.Pass(500ms);
+    world.Crash();
+    const size_t started = world.outside.starts.size();
+    world.Pass(60s);
+    EXPECT_EQ(world.outside.starts.size(), started);
+    EXPECT_EQ(world.Get(name).state(), v1::RUN_STATE_RUNNING);
+    EXPECT_EQ(world.Get(name).waiting_on().reason(), v1::WaitingOn::REASON_USER);
+    if (way == "watch") {
+      v1::WatchRunRequest watch;
+      watch.set_run(name);
+      EXPECT_TRUE(world.Do(world.engine->NextEvents(watch, world.clock.Now() + 10s)).ok());
+    } else if (way == "resume") {
+      EXPECT_TRUE(world.Do(world.engine->ResumeRun(Named<v1::ResumeRunRequest>(name))).ok());
+    } else if (way == "stream") {
+      v1::StreamItemsRequest stream;
+      stream.set_run(name);
+      stream.set_stage("told");
+      stream.set_follow(true);
+      EXPECT_TRUE(world.Do(world.engine->NextItems(stream, world.clock.Now() + 10s)).ok());
+    } else {
+      request.mutable_wait()->set_seconds(3600);
+      const auto again = world.Do(world.engine->CreateRun(request, world.clock.Now() + 1h));
+      ASSERT_TRUE(again.ok()) << MessageOf(again.status());
+      EXPECT_EQ(again->run().state(), v1::RUN_STATE_SUCCEEDED);
+    }
+    EXPECT_EQ(world.Wait(name).state(), v1::RUN_STATE_SUCCEEDED);
+    EXPECT_THAT(world.outside.sink.back(), SizeIs(20));
+  }
+}
+
 TEST(ControlTest, WhatWasCancelledStaysSoWhereItsModelIsGone) {
   World world;
   world.outside.latency = 1h;

@@ -92,7 +92,7 @@ class ToyCalls final : public CallHandler, public CallDesk {
   v1::ListBackendsResponse Backends() const override { return {}; }
   int64_t waiting() const override { return 0; }
   int64_t in_flight() const override { return outside_.in_flight; }
-  std::string FailingTarget(std::string_view) const override { return ""; }
+  FailingTarget FindFailing(std::string_view) const override { return {}; }
   Task<StatusOr<v1::CacheStats>> AnswerStats() override { co_return v1::CacheStats(); }
   Task<StatusOr<int64_t>> EvictAnswers(std::optional<Duration>, std::string,
                                        std::function<bool(const std::string&)>) override {

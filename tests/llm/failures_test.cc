@@ -66,7 +66,7 @@ TEST(CallFailuresTest, AsksTheNextTargetWhileTheFirstFails) {
   EXPECT_EQ(outcome.model, "m2");
   EXPECT_EQ(outcome.totals.attempts(), 2);
   EXPECT_LT(world.clock.Now().time_since_epoch(), 1s);
-  EXPECT_EQ(world.calls().FailingTarget("r"), "");
+  EXPECT_EQ(world.calls().FindFailing("r").name, "");
 }
 
 TEST(CallFailuresTest, LowerPriorityTargetsAreNotForOverflow) {
@@ -100,8 +100,9 @@ TEST(CallFailuresTest, GenerateIsToldWhatPeopleMustMendAndARunWaitsForIt) {
   const auto asked = world.Ask("q", OfRun("r"));
   world.RunFor(2min);
   EXPECT_FALSE(asked->done);
-  EXPECT_EQ(world.calls().FailingTarget("r"), "plain/m");
-  EXPECT_EQ(world.calls().FailingTarget("another"), "");
+  EXPECT_EQ(world.calls().FindFailing("r").name, "plain/m");
+  EXPECT_THAT(world.calls().FindFailing("r").error, testing::HasSubstr("401"));
+  EXPECT_EQ(world.calls().FindFailing("another").name, "");
 }
 
 TEST(CallFailuresTest, ARunThatJoinsAGenerateWaitsAndTheGenerateIsTold) {

@@ -4,6 +4,8 @@
 
 #include <boost/json.hpp>
 #include <optional>
+#include <set>
+#include <string>
 
 #include "server/base/json.h"
 #include "server/stages/prepare/rules.h"
@@ -20,6 +22,16 @@ constexpr int32_t kRepairsDefault = 1;
 constexpr char kAnswerField[] = "answer";
 
 json::string_view View(std::string_view text) { return {text.data(), text.size()}; }
+
+// The members that a schema names for an answer; nullopt where it says so in other ways.
+std::optional<std::set<std::string>> PropertiesOf(const std::string& output_schema) {
+  const StatusOr<json::value> schema = ParseJson(output_schema);
+  const json::value* properties = schema.ok() ? FindPath(*schema, "properties") : nullptr;
+  if (properties == nullptr || !properties->is_object()) return std::nullopt;
+  std::set<std::string> names;
+  for (const auto& member : properties->get_object()) names.emplace(member.key().data(), member.key().size());
+  return names;
+}
 
 class Synthesizer final : public ItemStage {
  public:
@@ -69,6 +81,7 @@ class Synthesizer final : public ItemStage {
                             violations);
     }
     stage->output_field_ = message.output_field();
+    stage->asked_for_ = PropertiesOf(message.output_schema()).value_or(std::set<std::string>());
     backend::Request& question = stage->question_;
     question.output_schema = message.output_schema();
     question.max_tokens = message.max_tokens() > 0 ? message.max_tokens() : kMaxTokensDefault;
@@ -137,7 +150,11 @@ class Synthesizer final : public ItemStage {
       if (!output_field_.empty()) {
         object[View(output_field_)] = *std::move(answer);
       } else if (json::object* members = answer->if_object()) {
-        for (auto& [name, value] : *members) object[name] = std::move(value);
+        for (auto& [name, value] : *members) {
+          // What nobody asked for must not take the place of what the item has, its id least of all.
+          if (object.contains(name) && !asked_for_.contains(std::string(name.data(), name.size()))) continue;
+          object[name] = std::move(value);
+        }
       } else {
         object[kAnswerField] = *std::move(answer);
       }
@@ -152,6 +169,7 @@ class Synthesizer final : public ItemStage {
   backend::Request question_;  // without messages
   int32_t repairs_ = kRepairsDefault;
   std::string output_field_;
+  std::set<std::string> asked_for_;  // members that the schema names
   std::optional<Rules> fallback_;
 };
 
@@ -164,11 +182,9 @@ StageKind::Fields FieldsOf(const v1::Stage& stage) {
   } else if (message.output_schema().empty()) {
     fields.made->push_back(kAnswerField);
   } else {
-    const StatusOr<json::value> schema = ParseJson(message.output_schema());
-    const json::value* properties = schema.ok() ? FindPath(*schema, "properties") : nullptr;
-    if (properties == nullptr || !properties->is_object()) return {};
-    for (const auto& member : properties->get_object())
-      fields.made->emplace_back(member.key().data(), member.key().size());
+    const std::optional<std::set<std::string>> properties = PropertiesOf(message.output_schema());
+    if (!properties) return {};
+    fields.made->assign(properties->begin(), properties->end());
   }
   // A fallback may make others.
   for (const v1::Rule& rule : message.fallback().rules()) {
@@ -182,7 +198,7 @@ StageKind::Fields FieldsOf(const v1::Stage& stage) {
 StageKind SynthesizeKind() {
   StageKind kind;
   kind.name = "synthesize";
-  kind.semantics_version = 1;
+  kind.semantics_version = 2;
   kind.make = [](const StageDefinition& definition) -> StatusOr<StageWork> {
     StatusOr<std::unique_ptr<Synthesizer>> stage = Synthesizer::Make(definition);
     if (!stage.ok()) return stage.status();
