@@ -7,6 +7,7 @@
 
 #include "client/cli/output.h"
 #include "server/config/binding.h"
+#include "server/config/scalar.h"
 
 namespace millrace::cli {
 namespace {
@@ -21,7 +22,28 @@ Status WrongArgument(std::string_view what) {
   return MakeError(absl::StatusCode::kInvalidArgument, "INVALID_FIELD", what);
 }
 
+// `parse` reads what has only the characters of `plain`. A range up to the largest number says nothing in the help.
+template <typename Number, typename Parse>
+CLI::Validator NumberWithin(std::string_view kind, const char* plain, Number min, Number max, bool told, Parse parse) {
+  const std::string range = fmt::format("{} to {}", min, max);
+  const auto check = [=, kind = std::string(kind)](const std::string& text) -> std::string {
+    const std::optional<Number> number =
+        text.find_first_not_of(plain) == std::string::npos ? parse(text) : std::nullopt;
+    if (number && *number >= min && *number <= max) return "";
+    return fmt::format("expected {} in plain decimal digits, {}; got \"{}\"", kind, range, Excerpt(text));
+  };
+  return CLI::Validator(check, told ? range : "");
+}
+
 }  // namespace
+
+CLI::Validator WholeNumber(uint64_t min, uint64_t max) {
+  return NumberWithin("a whole number", "0123456789", min, max, max < kInt64Max, ParseUnsigned);
+}
+
+CLI::Validator DecimalNumber(double min, double max) {
+  return NumberWithin("a number", "0123456789.", min, max, true, ParseNumber);
+}
 
 bool IsFile(const std::string& pipeline) {
   return pipeline.find('/') != std::string::npos || pipeline.ends_with(".yaml") || pipeline.ends_with(".yml");

@@ -1,6 +1,9 @@
 // What stands on a command line, read into values. Errors are INVALID_ARGUMENT (INVALID_FIELD) and name the option.
 #pragma once
 
+#include <CLI/CLI.hpp>
+#include <cstdint>
+#include <limits>
 #include <string>
 #include <vector>
 
@@ -10,6 +13,15 @@
 #include "server/base/status.h"
 
 namespace millrace::cli {
+
+inline constexpr uint64_t kInt64Max = std::numeric_limits<int64_t>::max();
+inline constexpr uint64_t kSampleMax = 10'000'000;  // of a request's `sample`
+
+// What an option with a number takes: plain decimal digits, since 010 is eight to one reader and ten to another, and
+// within a range, since a number that is cut to fit is not what was asked for.
+CLI::Validator WholeNumber(uint64_t min, uint64_t max);
+// The same with a fraction: 0.5.
+CLI::Validator DecimalNumber(double min, double max);
 
 // A PIPELINE with `.yaml` or a slash is a file, else an applied name.
 bool IsFile(const std::string& pipeline);

@@ -5,6 +5,7 @@
 #include <iostream>
 #include <sstream>
 
+#include "client/cli/arguments.h"
 #include "client/cli/commands.h"
 #include "client/cli/output.h"
 #include "server/coordinator.h"
@@ -150,10 +151,12 @@ void AddServerCommands(CLI::App& app, Session& session, int& exit) {
   generate->add_option("PROMPT", arguments->prompt, "The question; - reads it from standard input")->required();
   generate->add_option("--system", arguments->system, "System message");
   generate->add_option("--schema", arguments->schema, "File with a JSON Schema that the answer must fit");
-  generate->add_option("--max-tokens", arguments->max_tokens, "Largest answer in tokens (default 1024)");
-  generate->add_option("--sample-number", arguments->sample, "Another number asks the same question anew");
+  generate->add_option("--max-tokens", arguments->max_tokens, "Largest answer in tokens (0: 1024)")
+      ->check(WholeNumber(0, 1000000));
+  generate->add_option("--sample-number", arguments->sample, "Another number asks the same question anew")
+      ->check(WholeNumber(0, kInt64Max));
   generate->add_option("--timeout", arguments->timeout_seconds, "Give up after so many seconds")
-      ->check(CLI::Range(0.001, 86400.0))
+      ->check(DecimalNumber(0.001, 86400))
       ->capture_default_str();
   generate->callback([&session, &exit, arguments] { exit = Generate(session, *arguments); });
 
@@ -167,7 +170,7 @@ void AddServerCommands(CLI::App& app, Session& session, int& exit) {
   CLI::App* evict = cache->add_subcommand("evict", "Forget remembered answers and results");
   evict->fallthrough();
   evict->add_option("--older-than-hours", arguments->older_than_hours, "Only entries older than this")
-      ->check(CLI::PositiveNumber);
+      ->check(DecimalNumber(0.001, 1000000));
   evict->add_option("--target", arguments->target, "Only answers of BACKEND/MODEL");
   evict->add_flag("--keep-memos", arguments->keep_memos, "Keep the results of items");
   evict->callback([&session, &exit, arguments] { exit = CacheEvict(session, *arguments); });

@@ -214,17 +214,21 @@ void AddSimulateCommand(CLI::App& app, Session& session, int& exit) {
       "  latency: 2s\n  latency_sigma: 0.5\n  time_per_token: 20ms\n  rate_limited: 2%\n  server_errors: 1%");
   simulate->add_option("PIPELINE", arguments->pipeline, "File (with .yaml or a slash), or applied name")->required();
   simulate->add_option("-p,--param", arguments->parameters, "Parameter, NAME=VALUE");
-  CLI::Option* limit = simulate->add_option("--limit", arguments->limit, "At most so many items of each fetch");
-  simulate->add_option("--sample", arguments->sample, "So many items of each fetch, drawn")->excludes(limit);
+  CLI::Option* limit = simulate->add_option("--limit", arguments->limit, "At most so many items of each fetch; 0: all")
+                           ->check(WholeNumber(0, kInt64Max));
+  simulate->add_option("--sample", arguments->sample, "So many items of each fetch, drawn; 0: all")
+      ->check(WholeNumber(0, kSampleMax))
+      ->excludes(limit);
   simulate->add_option("--profile", arguments->profile,
                        "How the provider behaves (YAML; default: answers take about 1 s, and none fails)");
   simulate->add_option("--latency", arguments->latency, "Time that an answer takes, such as 2s, instead");
   simulate->add_option("--concurrency", arguments->concurrency, "Slots of each target (default: as configured)")
-      ->check(CLI::Range(1, 100000));
+      ->check(WholeNumber(1, 100000));
   simulate->add_option("--seed", arguments->seed, "What is drawn: the same seed, the same answer")
+      ->check(WholeNumber(0, std::numeric_limits<uint64_t>::max()))
       ->capture_default_str();
   simulate->add_option("--seeds", arguments->seeds, "So many plays, of this seed and those after it")
-      ->check(CLI::Range(1, 100000));
+      ->check(WholeNumber(1, 100000));
   simulate->add_flag("--faults", arguments->faults,
                      "Also crashes, lost power, full disks and failing providers; checks that no promise breaks");
   simulate->callback([&session, &exit, arguments] { exit = SimulatePipeline(session, *arguments); });

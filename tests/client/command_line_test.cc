@@ -1,6 +1,7 @@
 // The command line as CLI11 reads it: what is refused before anything happens, and what the help says.
 #include <gmock/gmock.h>
 
+#include "client/cli/arguments.h"
 #include "client/cli/commands.h"
 #include "client/cli/output.h"
 
@@ -50,8 +51,46 @@ TEST(CommandLineTest, RefusesWhatItDoesNotKnow) {
   EXPECT_NE(WrongWith({"run", "p.yaml", "--fly"}), "");
   EXPECT_EQ(WrongWith({"runs", "--format", "xml"}), "ValidationError");
   EXPECT_EQ(WrongWith({"runs", "--limit", "0"}), "ValidationError");
-  EXPECT_EQ(WrongWith({"run", "p.yaml", "--limit", "many"}), "ConversionError");
   EXPECT_EQ(WrongWith({"simulate", "p.yaml", "--concurrency", "0"}), "ValidationError");
+}
+
+// Every option with a number, and the largest that it takes.
+TEST(CommandLineTest, NumbersArePlainDecimalDigitsWithinTheirRange) {
+  const std::vector<std::pair<std::vector<std::string>, std::string>> options = {
+      {{"run", "p.yaml", "--limit"}, "9223372036854775807"},
+      {{"run", "p.yaml", "--sample"}, "10000000"},
+      {{"plan", "p.yaml", "--limit"}, "9223372036854775807"},
+      {{"simulate", "p.yaml", "--limit"}, "9223372036854775807"},
+      {{"simulate", "p.yaml", "--sample"}, "10000000"},
+      {{"simulate", "p.yaml", "--concurrency"}, "100000"},
+      {{"simulate", "p.yaml", "--seed"}, "18446744073709551615"},
+      {{"simulate", "p.yaml", "--seeds"}, "100000"},
+      {{"runs", "--limit"}, "1000"},
+      {{"watch", "r", "--after"}, "9223372036854775807"},
+      {{"items", "r", "--limit"}, "1000000000"},
+      {{"generate", "m", "p", "--max-tokens"}, "1000000"},
+      {{"generate", "m", "p", "--sample-number"}, "9223372036854775807"},
+      {{"generate", "m", "p", "--timeout"}, "86400"},
+      {{"cache", "evict", "--older-than-hours"}, "1000000"}};
+  for (const auto& [option, largest] : options) {
+    const auto wrong_with = [&option = option](const std::string& number) {
+      std::vector<std::string> line = option;
+      line.push_back(number);
+      return WrongWith(line);
+    };
+    EXPECT_EQ(wrong_with("1"), "") << option.back();
+    EXPECT_EQ(wrong_with(largest), "") << option.back();
+    for (const std::string& wrong : {largest + "0", std::string("-1"), std::string("+1"), std::string("010"),
+                                     std::string("0x5"), std::string("1e2"), std::string("1KiB"), std::string("5%"),
+                                     std::string("nan"), std::string(" 1"), std::string("many"), std::string()}) {
+      EXPECT_EQ(wrong_with(wrong), "ValidationError") << option.back() << " " << wrong;
+    }
+  }
+  EXPECT_EQ(WrongWith({"generate", "m", "p", "--timeout", "0.5"}), "");
+  EXPECT_EQ(WrongWith({"cache", "evict", "--older-than-hours", "0"}), "ValidationError");
+  EXPECT_EQ(WholeNumber(1, 1000)("010"), "expected a whole number in plain decimal digits, 1 to 1000; got \"010\"");
+  EXPECT_EQ(DecimalNumber(0.001, 1000000)("0"),
+            "expected a number in plain decimal digits, 0.001 to 1000000; got \"0\"");
 }
 
 TEST(CommandLineTest, EveryCommandHasExamples) {
