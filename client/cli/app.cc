@@ -1,5 +1,8 @@
 // The command line as a whole.
+#include <algorithm>
+
 #include "client/cli/commands.h"
+#include "client/cli/output.h"
 #include "server/coordinator.h"
 
 namespace millrace::cli {
@@ -29,6 +32,20 @@ void BuildApp(CLI::App& app, Session& session, int& exit) {
   AddItemCommands(app, session, exit);
   AddServerCommands(app, session, exit);
   AddSimulateCommand(app, session, exit);
+}
+
+int RunCommand(Session& session, std::vector<std::string> arguments) {
+  int exit = kDone;
+  CLI::App app;
+  BuildApp(app, session, exit);
+  std::reverse(arguments.begin(), arguments.end());  // as CLI11 takes them
+  try {
+    app.parse(std::move(arguments));
+  } catch (const CLI::ParseError& error) {
+    return app.exit(error) == 0 ? kDone : kUsage;
+  }
+  session.Finish();
+  return exit;
 }
 
 }  // namespace millrace::cli

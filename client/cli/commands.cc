@@ -85,8 +85,21 @@ StatusOr<client::Client*> Session::Connect() {
     client_ = Reach(server);
     return client_.get();
   }
-  MR_ASSIGN_OR_RETURN(holder_, client::Holder::Open(data_dir, config));
+  if (detaches) {
+    holder_ = client::Holder::Attach(data_dir);
+    if (!holder_) {
+      return MakeError(
+          absl::StatusCode::kInvalidArgument, "INVALID_FIELD",
+          fmt::format("--detach: no server holds {}, so nobody would go on with the run; start `millraced` "
+                      "and name it by --server, or follow the run",
+                      Excerpt(data_dir, 256)));
+    }
+  } else {
+    MR_ASSIGN_OR_RETURN(holder_, client::Holder::Open(data_dir, config));
+  }
   std::cerr << holder_->description() << "\n";
+  // It may be a server or a command like this one, which stays as long as it has something to do.
+  if (detaches) std::cerr << "a detached run goes on as long as that process does\n";
   client_ = Reach(holder_->target());
   return client_.get();
 }

@@ -112,6 +112,7 @@ int Run(Session& session, const RunArguments& arguments) {
   request.set_request_id(arguments.request_id);
   request.set_refresh(arguments.refresh);
 
+  session.detaches = arguments.detach;
   const StatusOr<client::Client*> client = session.Connect();
   if (!client.ok()) return PrintError(client.status());
   // A run that was just made must be known by name when Ctrl-C comes: it would wait for its input for ever.
@@ -148,7 +149,7 @@ void AddRunCommand(CLI::App& app, Session& session, int& exit) {
       ->check(WholeNumber(0, kSampleMax))
       ->excludes(limit);
   run->add_option("--request-id", arguments->request_id, "Makes a repeated command harmless: the same run is followed");
-  run->add_flag("--detach", arguments->detach, "Print the run's name and go");
+  run->add_flag("--detach", arguments->detach, "Print the run's name and go; a server must be there to go on with it");
   run->add_flag("--refresh", arguments->refresh, "Compute everything anew, and remember that");
   run->callback([&session, &exit, arguments] { exit = Run(session, *arguments); });
 }

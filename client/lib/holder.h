@@ -27,6 +27,8 @@ class Holder {
   // `config_path` (empty: `millrace.yaml` in the working directory where there is one, else built in: backend `local`
   // as model `local`). Runs may read and write below the working directory where the configuration names no `files`.
   static StatusOr<std::unique_ptr<Holder>> Open(const std::string& data_dir, const std::string& config_path);
+  // The first half of it: a connection to who listens in `data_dir`; null where nobody does.
+  static std::unique_ptr<Holder> Attach(const std::string& data_dir);
   ~Holder();
 
   // This process holds the store.
