@@ -13,6 +13,8 @@ namespace millrace::cli {
 namespace {
 
 std::string Upper(std::string text) {
+constexpr char kStandardInput[] = "/dev/stdin";
+
   std::transform(text.begin(), text.end(), text.begin(),
                  [](char c) { return c >= 'a' && c <= 'z' ? static_cast<char>(c - 'a' + 'A') : c; });
   return text;
@@ -54,10 +56,11 @@ Status ReadParameters(const std::vector<std::string>& given,
   for (const std::string& entry : given) {
     const size_t equals = entry.find('=');
     if (equals == std::string::npos || equals == 0) {
-      return MakeError(absl::StatusCode::kInvalidArgument, "INVALID_FIELD",
-                       fmt::format("-p {}: expected NAME=VALUE", Excerpt(entry)));
+      return WrongArgument(fmt::format("-p {}: expected NAME=VALUE", Excerpt(entry)));
     }
-    into[entry.substr(0, equals)].set_string(entry.substr(equals + 1));
+    const std::string name = entry.substr(0, equals);
+    if (into.contains(name)) return WrongArgument(fmt::format("-p {}: given more than once", Excerpt(name)));
+    into[name].set_string(entry.substr(equals + 1));
   }
   return absl::OkStatus();
 }
@@ -67,10 +70,20 @@ StatusOr<std::vector<InputFile>> ReadInputs(const std::vector<std::string>& give
   for (const std::string& entry : given) {
     const size_t equals = entry.find('=');
     if (equals == std::string::npos || equals == 0) {
-      return MakeError(absl::StatusCode::kInvalidArgument, "INVALID_FIELD",
-                       fmt::format("--input {}: expected STAGE=FILE", Excerpt(entry)));
+      return WrongArgument(fmt::format("--input {}: expected STAGE=FILE", Excerpt(entry)));
     }
-    inputs.push_back({entry.substr(0, equals), entry.substr(equals + 1)});
+    InputFile input{entry.substr(0, equals), entry.substr(equals + 1)};
+    if (input.file == "-") input.file = kStandardInput;
+    for (const InputFile& other : inputs) {
+      if (other.stage == input.stage) {
+        return WrongArgument(fmt::format("--input {}: given more than once", Excerpt(input.stage)));
+      }
+      if (input.file == kStandardInput && other.file == kStandardInput) {
+        return WrongArgument(fmt::format("--input {}: standard input is that of {} already", Excerpt(input.stage),
+                                         Excerpt(other.stage)));
+      }
+    }
+    inputs.push_back(std::move(input));
   }
   return inputs;
 }

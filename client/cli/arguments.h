@@ -26,7 +26,7 @@ CLI::Validator DecimalNumber(double min, double max);
 // A PIPELINE with `.yaml` or a slash is a file, else an applied name.
 bool IsFile(const std::string& pipeline);
 
-// `k=v` into a request's parameters.
+// `k=v` into a request's parameters, each once.
 Status ReadParameters(const std::vector<std::string>& given,
                       google::protobuf::Map<std::string, v1::ParameterValue>& into);
 
@@ -35,7 +35,7 @@ struct InputFile {
   std::string stage;
   std::string file;
 };
-// `STAGE=FILE`.
+// `STAGE=FILE`, each stage once; of `-`, which only one may be, the file is `/dev/stdin`.
 StatusOr<std::vector<InputFile>> ReadInputs(const std::vector<std::string>& given);
 
 // The files that the fetches of the pipeline would read for a request; none where its parameters don't fit it.

@@ -142,7 +142,8 @@ void AddRunCommand(CLI::App& app, Session& session, int& exit) {
                              "  millrace run news-events --server 127.0.0.1:7400 --input titles=mine.csv");
   run->add_option("PIPELINE", arguments->pipeline, "File (with .yaml or a slash), or applied name")->required();
   run->add_option("-p,--param", arguments->parameters, "Parameter, NAME=VALUE");
-  run->add_option("--input", arguments->inputs, "STAGE=FILE: send a file of yours, or a pipe, as the input of a fetch");
+  run->add_option("--input", arguments->inputs,
+                  "STAGE=FILE: send a file of yours, a pipe, or standard input (-) as the input of a fetch");
   CLI::Option* limit = run->add_option("--limit", arguments->limit, "At most so many items of each fetch; 0: all")
                            ->check(WholeNumber(0, kInt64Max));
   run->add_option("--sample", arguments->sample, "So many items of each fetch, drawn; 0: all")
