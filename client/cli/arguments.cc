@@ -6,15 +6,16 @@
 #include <set>
 
 #include "client/cli/output.h"
+#include "server/base/utf8.h"
 #include "server/config/binding.h"
 #include "server/config/scalar.h"
 
 namespace millrace::cli {
 namespace {
 
-std::string Upper(std::string text) {
 constexpr char kStandardInput[] = "/dev/stdin";
 
+std::string Upper(std::string text) {
   std::transform(text.begin(), text.end(), text.begin(),
                  [](char c) { return c >= 'a' && c <= 'z' ? static_cast<char>(c - 'a' + 'A') : c; });
   return text;
@@ -45,6 +46,15 @@ CLI::Validator WholeNumber(uint64_t min, uint64_t max) {
 
 CLI::Validator DecimalNumber(double min, double max) {
   return NumberWithin("a number", "0123456789.", min, max, true, ParseNumber);
+}
+
+Status CheckUtf8(std::string_view what, std::string_view text) {
+  for (size_t i = 0; i < text.size();) {
+    const size_t length = Utf8Length(text, i);
+    if (length == 0) return WrongArgument(fmt::format("{}: expected UTF-8, got another byte at offset {}", what, i));
+    i += length;
+  }
+  return absl::OkStatus();
 }
 
 bool IsFile(const std::string& pipeline) {

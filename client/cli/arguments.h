@@ -23,6 +23,10 @@ CLI::Validator WholeNumber(uint64_t min, uint64_t max);
 // The same with a fraction: 0.5.
 CLI::Validator DecimalNumber(double min, double max);
 
+// INVALID_FIELD with the place of the first byte that is no UTF-8: a request can't carry it. `what` says where the text
+// is from.
+Status CheckUtf8(std::string_view what, std::string_view text);
+
 // A PIPELINE with `.yaml` or a slash is a file, else an applied name.
 bool IsFile(const std::string& pipeline);
 

@@ -49,7 +49,7 @@ class Session {
 // All options and commands; `session` and `exit` must outlive the app. (app.cc)
 void BuildApp(CLI::App& app, Session& session, int& exit);
 
-// Reads the arguments (without the program's name) and does what they say; the exit status. (app.cc)
+// Reads the arguments (without the program's name; all of them UTF-8) and does what they say; the exit status. (app.cc)
 int RunCommand(Session& session, std::vector<std::string> arguments);
 
 // Each adds its commands to the app; the callback of a command sets `exit`.

@@ -13,6 +13,8 @@
 namespace millrace::cli {
 namespace {
 
+constexpr size_t kMessagesBytesMax = 4u << 20;  // of a GenerateRequest
+
 struct ServerArguments {
   std::string model;
   std::string prompt;
@@ -43,6 +45,13 @@ int Generate(Session& session, const ServerArguments& arguments) {
   v1::Message* message = request.add_messages();
   message->set_role("user");
   message->set_content(arguments.prompt == "-" ? ReadAll(std::cin) : arguments.prompt);
+  if (Status status = CheckUtf8("standard input", message->content()); !status.ok()) return PrintError(status);
+  const size_t bytes = arguments.system.size() + message->content().size();
+  if (bytes > kMessagesBytesMax) {
+    return PrintError(MakeError(absl::StatusCode::kInvalidArgument, "INVALID_FIELD",
+                                fmt::format("the prompt and the system message have {} bytes; at most 4 MiB",
+                                            Count(static_cast<int64_t>(bytes)))));
+  }
   if (!arguments.schema.empty()) {
     std::ifstream file(arguments.schema, std::ios::binary);
     if (!file) {
@@ -179,8 +188,14 @@ void AddServerCommands(CLI::App& app, Session& session, int& exit) {
   status->callback([&session, &exit] { exit = ShowStatus(session); });
 
   CLI::App* version = AddCommand(app, "version", "Print the version", "  millrace version");
-  version->callback([&exit] {
-    std::cout << "millrace " << kVersion << "\n";
+  version->callback([&session, &exit] {
+    if (session.json()) {
+      v1::GetStatusResponse response;  // of which a server would fill in the rest
+      response.set_version(kVersion);
+      PrintJson(response);
+    } else {
+      std::cout << "millrace " << kVersion << "\n";
+    }
     exit = kDone;
   });
 }
