@@ -1,19 +1,20 @@
 // generate, cache, status, version.
 #include <fmt/format.h>
 
-#include <fstream>
 #include <iostream>
 #include <sstream>
 
 #include "client/cli/arguments.h"
 #include "client/cli/commands.h"
 #include "client/cli/output.h"
+#include "server/base/text_file.h"
 #include "server/coordinator.h"
 
 namespace millrace::cli {
 namespace {
 
 constexpr size_t kMessagesBytesMax = 4u << 20;  // of a GenerateRequest
+constexpr size_t kSchemaMibMax = 4;
 
 struct ServerArguments {
   std::string model;
@@ -53,12 +54,10 @@ int Generate(Session& session, const ServerArguments& arguments) {
                                             Count(static_cast<int64_t>(bytes)))));
   }
   if (!arguments.schema.empty()) {
-    std::ifstream file(arguments.schema, std::ios::binary);
-    if (!file) {
-      return PrintError(MakeError(absl::StatusCode::kNotFound, "FILE_ERROR",
-                                  fmt::format("--schema {}: the file can't be read", Excerpt(arguments.schema, 256))));
-    }
-    request.set_output_schema(ReadAll(file));
+    StatusOr<std::string> schema = ReadTextFile(arguments.schema, kSchemaMibMax);
+    if (!schema.ok()) return PrintError(WithContext(schema.status(), "--schema"));
+    if (Status status = CheckUtf8("--schema", *schema); !status.ok()) return PrintError(status);
+    request.set_output_schema(*std::move(schema));
   }
   request.set_max_tokens(arguments.max_tokens);
   request.set_sample_number(arguments.sample);

@@ -5,7 +5,6 @@
 
 #include <algorithm>
 #include <filesystem>
-#include <fstream>
 #include <iostream>
 #include <sstream>
 
@@ -13,6 +12,7 @@
 #include "client/cli/commands.h"
 #include "client/cli/output.h"
 #include "client/lib/holder.h"
+#include "server/base/text_file.h"
 #include "server/config/scalar.h"
 #include "server/config/server_config.h"
 #include "server/coordinator.h"
@@ -21,7 +21,7 @@
 namespace millrace::cli {
 namespace {
 
-constexpr size_t kProfileBytesMax = 1u << 20;
+constexpr size_t kProfileMibMax = 1;
 
 struct SimulateArguments {
   std::string pipeline;
@@ -39,16 +39,9 @@ struct SimulateArguments {
 StatusOr<v1::SimulatedProfile> LoadProfile(const SimulateArguments& arguments) {
   v1::SimulatedProfile profile;
   if (!arguments.profile.empty()) {
-    std::ifstream file(arguments.profile, std::ios::binary);
-    std::string text(kProfileBytesMax + 1, '\0');
-    file.read(text.data(), static_cast<std::streamsize>(text.size()));
-    text.resize(static_cast<size_t>(std::max<std::streamsize>(file.gcount(), 0)));
-    if (text.empty() || text.size() > kProfileBytesMax) {
-      return MakeError(absl::StatusCode::kNotFound, "FILE_ERROR",
-                       fmt::format("--profile {}: can't be read, is empty, or is larger than 1 MiB",
-                                   Excerpt(arguments.profile, 256)));
-    }
-    MR_ASSIGN_OR_RETURN(profile, ReadSimulatedProfile(text, arguments.profile));
+    const StatusOr<std::string> text = ReadTextFile(arguments.profile, kProfileMibMax);
+    if (!text.ok()) return WithContext(text.status(), "--profile");
+    MR_ASSIGN_OR_RETURN(profile, ReadSimulatedProfile(*text, arguments.profile));
   } else {
     MR_ASSIGN_OR_RETURN(profile, ReadSimulatedProfile("{latency: 1s, latency_sigma: 0.4}", "built in"));
   }
