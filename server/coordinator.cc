@@ -131,7 +131,10 @@ class CoordinatorImpl final : public Coordinator {
     store_options.path = config.data_dir();
     store_options.durability = MakeDurability(config.durability());
     store_options.disk_reserve = config.limits().disk_reserve();
-    MR_ASSIGN_OR_RETURN(store_, OpenRocksStore(store_options, loop_, *pool_));
+    StatusOr<std::unique_ptr<Store>> store = OpenRocksStore(store_options, loop_, *pool_);
+    // Only who starts the server reads this: it may name the path.
+    if (!store.ok()) return WithContext(store.status(), Excerpt(config.data_dir(), 256));
+    store_ = *std::move(store);
     http_ = MakeBeastClient(loop_, *pool_);
 
     std::vector<std::unique_ptr<BackendEntry>> backends;

@@ -124,10 +124,16 @@ StatusOr<std::unique_ptr<Holder>> Holder::TryOpen(const std::string& data_dir, c
   options.config_dir =
       path.empty() || fs::path(path).parent_path().empty() ? "." : fs::path(path).parent_path().string();
   options.listen_tcp = false;
-  MR_ASSIGN_OR_RETURN(holder->coordinator_, Coordinator::Start(std::move(options)));
+  StatusOr<std::unique_ptr<Coordinator>> coordinator = Coordinator::Start(std::move(options));
+  if (ReasonOf(coordinator.status()) == "STORE_UNAVAILABLE") {
+    // No server is away: the directory that was named can't be used.
+    return MakeError(absl::StatusCode::kFailedPrecondition, "STORE_UNAVAILABLE", MessageOf(coordinator.status()));
+  }
+  if (!coordinator.ok()) return coordinator.status();
+  holder->coordinator_ = *std::move(coordinator);
   holder->directory_fd_ = ::open(data_dir.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC);
   if (holder->directory_fd_ < 0) {
-    return MakeError(absl::StatusCode::kUnavailable, "FILE_ERROR",
+    return MakeError(absl::StatusCode::kFailedPrecondition, "FILE_ERROR",
                      fmt::format("{}: {}", data_dir, std::strerror(errno)));
   }
   holder->target_ = fmt::format("unix:{}", SocketOf(holder->directory_fd_));
