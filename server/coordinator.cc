@@ -6,7 +6,6 @@
 
 #include <algorithm>
 #include <filesystem>
-#include <fstream>
 #include <future>
 #include <thread>
 
@@ -17,6 +16,7 @@
 #include "server/base/duration.h"
 #include "server/base/pool.h"
 #include "server/base/secret.h"
+#include "server/base/text_file.h"
 #include "server/base/thread.h"
 #include "server/config/binding.h"
 #include "server/config/check.h"
@@ -33,7 +33,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr size_t kConfigBytesMax = 1u << 20;
+constexpr size_t kConfigMibMax = 1;
 
 Durability MakeDurability(const v1::Durability& config) {
   if (config.has_interval()) return {.mode = Durability::Mode::kInterval, .interval = ToDuration(config.interval())};
@@ -131,7 +131,10 @@ class CoordinatorImpl final : public Coordinator {
     store_options.path = config.data_dir();
     store_options.durability = MakeDurability(config.durability());
     store_options.disk_reserve = config.limits().disk_reserve();
-    MR_ASSIGN_OR_RETURN(store_, OpenRocksStore(store_options, loop_, *pool_));
+    StatusOr<std::unique_ptr<Store>> store = OpenRocksStore(store_options, loop_, *pool_);
+    // Only who starts the server reads this: it may name the path.
+    if (!store.ok()) return WithContext(store.status(), Excerpt(config.data_dir(), 256));
+    store_ = *std::move(store);
     http_ = MakeBeastClient(loop_, *pool_);
 
     std::vector<std::unique_ptr<BackendEntry>> backends;
@@ -246,22 +249,6 @@ class CoordinatorImpl final : public Coordinator {
   int port_ = 0;
 };
 
-StatusOr<std::string> ReadText(const fs::path& path) {
-  std::ifstream file(path, std::ios::binary);
-  if (!file) {
-    return MakeError(absl::StatusCode::kNotFound, "FILE_ERROR",
-                     fmt::format("{} can't be read", Excerpt(path.string(), 256)));
-  }
-  std::string text(kConfigBytesMax + 1, '\0');
-  file.read(text.data(), static_cast<std::streamsize>(text.size()));
-  text.resize(static_cast<size_t>(file.gcount()));
-  if (text.size() > kConfigBytesMax) {
-    return MakeError(absl::StatusCode::kInvalidArgument, "INVALID_DEFINITION",
-                     fmt::format("{} is larger than 1 MiB", Excerpt(path.string(), 256)));
-  }
-  return text;
-}
-
 }  // namespace
 
 Status CheckBackends(const v1::ServerConfig& config, const std::string& config_dir) {
@@ -272,9 +259,10 @@ Status CheckBackends(const v1::ServerConfig& config, const std::string& config_d
 }
 
 StatusOr<v1::ServerConfig> LoadServerConfig(const std::string& path) {
-  MR_ASSIGN_OR_RETURN(const std::string text, ReadText(path));
+  MR_ASSIGN_OR_RETURN(const std::string text, ReadTextFile(path, kConfigMibMax));
   const fs::path folder = fs::path(path).parent_path();
-  return ReadServerConfig(text, path, [&folder](std::string_view name) { return ReadText(folder / name); });
+  return ReadServerConfig(
+      text, path, [&folder](std::string_view name) { return ReadTextFile((folder / name).string(), kConfigMibMax); });
 }
 
 StatusOr<std::unique_ptr<Coordinator>> Coordinator::Start(CoordinatorOptions options) {

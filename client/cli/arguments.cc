@@ -6,10 +6,14 @@
 #include <set>
 
 #include "client/cli/output.h"
+#include "server/base/utf8.h"
 #include "server/config/binding.h"
+#include "server/config/scalar.h"
 
 namespace millrace::cli {
 namespace {
+
+constexpr char kStandardInput[] = "/dev/stdin";
 
 std::string Upper(std::string text) {
   std::transform(text.begin(), text.end(), text.begin(),
@@ -21,7 +25,37 @@ Status WrongArgument(std::string_view what) {
   return MakeError(absl::StatusCode::kInvalidArgument, "INVALID_FIELD", what);
 }
 
+// `parse` reads what has only the characters of `plain`. A range up to the largest number says nothing in the help.
+template <typename Number, typename Parse>
+CLI::Validator NumberWithin(std::string_view kind, const char* plain, Number min, Number max, bool told, Parse parse) {
+  const std::string range = fmt::format("{} to {}", min, max);
+  const auto check = [=, kind = std::string(kind)](const std::string& text) -> std::string {
+    const std::optional<Number> number =
+        text.find_first_not_of(plain) == std::string::npos ? parse(text) : std::nullopt;
+    if (number && *number >= min && *number <= max) return "";
+    return fmt::format("expected {} in plain decimal digits, {}; got \"{}\"", kind, range, Excerpt(text));
+  };
+  return CLI::Validator(check, told ? range : "");
+}
+
 }  // namespace
+
+CLI::Validator WholeNumber(uint64_t min, uint64_t max) {
+  return NumberWithin("a whole number", "0123456789", min, max, max < kInt64Max, ParseUnsigned);
+}
+
+CLI::Validator DecimalNumber(double min, double max) {
+  return NumberWithin("a number", "0123456789.", min, max, true, ParseNumber);
+}
+
+Status CheckUtf8(std::string_view what, std::string_view text) {
+  for (size_t i = 0; i < text.size();) {
+    const size_t length = Utf8Length(text, i);
+    if (length == 0) return WrongArgument(fmt::format("{}: expected UTF-8, got another byte at offset {}", what, i));
+    i += length;
+  }
+  return absl::OkStatus();
+}
 
 bool IsFile(const std::string& pipeline) {
   return pipeline.find('/') != std::string::npos || pipeline.ends_with(".yaml") || pipeline.ends_with(".yml");
@@ -32,10 +66,11 @@ Status ReadParameters(const std::vector<std::string>& given,
   for (const std::string& entry : given) {
     const size_t equals = entry.find('=');
     if (equals == std::string::npos || equals == 0) {
-      return MakeError(absl::StatusCode::kInvalidArgument, "INVALID_FIELD",
-                       fmt::format("-p {}: expected NAME=VALUE", Excerpt(entry)));
+      return WrongArgument(fmt::format("-p {}: expected NAME=VALUE", Excerpt(entry)));
     }
-    into[entry.substr(0, equals)].set_string(entry.substr(equals + 1));
+    const std::string name = entry.substr(0, equals);
+    if (into.contains(name)) return WrongArgument(fmt::format("-p {}: given more than once", Excerpt(name)));
+    into[name].set_string(entry.substr(equals + 1));
   }
   return absl::OkStatus();
 }
@@ -45,10 +80,20 @@ StatusOr<std::vector<InputFile>> ReadInputs(const std::vector<std::string>& give
   for (const std::string& entry : given) {
     const size_t equals = entry.find('=');
     if (equals == std::string::npos || equals == 0) {
-      return MakeError(absl::StatusCode::kInvalidArgument, "INVALID_FIELD",
-                       fmt::format("--input {}: expected STAGE=FILE", Excerpt(entry)));
+      return WrongArgument(fmt::format("--input {}: expected STAGE=FILE", Excerpt(entry)));
     }
-    inputs.push_back({entry.substr(0, equals), entry.substr(equals + 1)});
+    InputFile input{entry.substr(0, equals), entry.substr(equals + 1)};
+    if (input.file == "-") input.file = kStandardInput;
+    for (const InputFile& other : inputs) {
+      if (other.stage == input.stage) {
+        return WrongArgument(fmt::format("--input {}: given more than once", Excerpt(input.stage)));
+      }
+      if (input.file == kStandardInput && other.file == kStandardInput) {
+        return WrongArgument(fmt::format("--input {}: standard input is that of {} already", Excerpt(input.stage),
+                                         Excerpt(other.stage)));
+      }
+    }
+    inputs.push_back(std::move(input));
   }
   return inputs;
 }

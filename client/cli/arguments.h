@@ -1,6 +1,9 @@
 // What stands on a command line, read into values. Errors are INVALID_ARGUMENT (INVALID_FIELD) and name the option.
 #pragma once
 
+#include <CLI/CLI.hpp>
+#include <cstdint>
+#include <limits>
 #include <string>
 #include <vector>
 
@@ -11,10 +14,23 @@
 
 namespace millrace::cli {
 
+inline constexpr uint64_t kInt64Max = std::numeric_limits<int64_t>::max();
+inline constexpr uint64_t kSampleMax = 10'000'000;  // of a request's `sample`
+
+// What an option with a number takes: plain decimal digits, since 010 is eight to one reader and ten to another, and
+// within a range, since a number that is cut to fit is not what was asked for.
+CLI::Validator WholeNumber(uint64_t min, uint64_t max);
+// The same with a fraction: 0.5.
+CLI::Validator DecimalNumber(double min, double max);
+
+// INVALID_FIELD with the place of the first byte that is no UTF-8: a request can't carry it. `what` says where the text
+// is from.
+Status CheckUtf8(std::string_view what, std::string_view text);
+
 // A PIPELINE with `.yaml` or a slash is a file, else an applied name.
 bool IsFile(const std::string& pipeline);
 
-// `k=v` into a request's parameters.
+// `k=v` into a request's parameters, each once.
 Status ReadParameters(const std::vector<std::string>& given,
                       google::protobuf::Map<std::string, v1::ParameterValue>& into);
 
@@ -23,7 +39,7 @@ struct InputFile {
   std::string stage;
   std::string file;
 };
-// `STAGE=FILE`.
+// `STAGE=FILE`, each stage once; of `-`, which only one may be, the file is `/dev/stdin`.
 StatusOr<std::vector<InputFile>> ReadInputs(const std::vector<std::string>& given);
 
 // The files that the fetches of the pipeline would read for a request; none where its parameters don't fit it.

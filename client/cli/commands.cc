@@ -7,42 +7,24 @@
 #include <atomic>
 #include <chrono>
 #include <filesystem>
-#include <fstream>
 #include <iostream>
 #include <mutex>
 #include <thread>
 
 #include "client/cli/output.h"
+#include "server/base/text_file.h"
 #include "server/config/pipeline_file.h"
 #include "server/stages/stage.h"
 
 namespace millrace::cli {
 namespace {
 
-constexpr size_t kDefinitionBytesMax = 4u << 20;
+constexpr size_t kDefinitionMibMax = 4;
 constexpr std::chrono::seconds kDrainPatience(20);
 
 std::mutex interrupt_mutex;
 std::function<void()> on_interrupt;  // guarded by interrupt_mutex
 std::atomic<bool> was_interrupted{false};
-
-StatusOr<std::string> ReadFile(const std::string& path) {
-  std::ifstream file(path, std::ios::binary);
-  if (!file)
-    return MakeError(absl::StatusCode::kNotFound, "FILE_ERROR", fmt::format("{} can't be read", Excerpt(path, 256)));
-  std::string text(kDefinitionBytesMax + 1, '\0');
-  file.read(text.data(), static_cast<std::streamsize>(text.size()));
-  if (file.bad()) {  // a directory, a broken disk
-    return MakeError(absl::StatusCode::kFailedPrecondition, "FILE_ERROR",
-                     fmt::format("{} can't be read", Excerpt(path, 256)));
-  }
-  text.resize(static_cast<size_t>(file.gcount()));
-  if (text.size() > kDefinitionBytesMax) {
-    return MakeError(absl::StatusCode::kInvalidArgument, "INVALID_DEFINITION",
-                     fmt::format("{} is larger than 4 MiB", Excerpt(path, 256)));
-  }
-  return text;
-}
 
 // A server that has just been started listens a moment later.
 constexpr std::chrono::seconds kListensWithin(1);
@@ -85,8 +67,21 @@ StatusOr<client::Client*> Session::Connect() {
     client_ = Reach(server);
     return client_.get();
   }
-  MR_ASSIGN_OR_RETURN(holder_, client::Holder::Open(data_dir, config));
+  if (detaches) {
+    holder_ = client::Holder::Attach(data_dir);
+    if (!holder_) {
+      return MakeError(
+          absl::StatusCode::kInvalidArgument, "INVALID_FIELD",
+          fmt::format("--detach: no server holds {}, so nobody would go on with the run; start `millraced` "
+                      "and name it by --server, or follow the run",
+                      Excerpt(data_dir, 256)));
+    }
+  } else {
+    MR_ASSIGN_OR_RETURN(holder_, client::Holder::Open(data_dir, config));
+  }
   std::cerr << holder_->description() << "\n";
+  // It may be a server or a command like this one, which stays as long as it has something to do.
+  if (detaches) std::cerr << "a detached run goes on as long as that process does\n";
   client_ = Reach(holder_->target());
   return client_.get();
 }
@@ -145,9 +140,11 @@ CLI::App* AddCommand(CLI::App& app, const std::string& name, const std::string& 
 }
 
 StatusOr<v1::Pipeline> LoadPipeline(const std::string& path) {
-  MR_ASSIGN_OR_RETURN(const std::string text, ReadFile(path));
+  MR_ASSIGN_OR_RETURN(const std::string text, ReadTextFile(path, kDefinitionMibMax));
   const std::filesystem::path folder = std::filesystem::path(path).parent_path();
-  const FileLoader load = [&folder](std::string_view name) { return ReadFile((folder / name).string()); };
+  const FileLoader load = [&folder](std::string_view name) {
+    return ReadTextFile((folder / name).string(), kDefinitionMibMax);
+  };
   const StageRegistry stages = BuiltinStages();
   MR_ASSIGN_OR_RETURN(PipelineFile file, ReadPipeline(text, path, load, &stages));
   return std::move(file.pipeline);

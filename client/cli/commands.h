@@ -24,6 +24,7 @@ class Session {
   std::string format = "text";           // --format
   bool json() const { return format == "json"; }
   bool prints_lines = false;  // the command knows --format jsonl
+  bool detaches = false;      // the command leaves work behind: another process must hold the store
 
   // Connects, or holds the store. The first call says on stderr which.
   StatusOr<client::Client*> Connect();
@@ -47,6 +48,9 @@ class Session {
 
 // All options and commands; `session` and `exit` must outlive the app. (app.cc)
 void BuildApp(CLI::App& app, Session& session, int& exit);
+
+// Reads the arguments (without the program's name; all of them UTF-8) and does what they say; the exit status. (app.cc)
+int RunCommand(Session& session, std::vector<std::string> arguments);
 
 // Each adds its commands to the app; the callback of a command sets `exit`.
 void AddPipelineCommands(CLI::App& app, Session& session, int& exit);

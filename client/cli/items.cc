@@ -137,7 +137,7 @@ void AddItemCommands(CLI::App& app, Session& session, int& exit) {
   items->add_option("--stage", arguments->stage, "The stage (default: the last one before a store)");
   items->add_option("--state", arguments->states, "Only in this state");
   items->add_option("--limit", arguments->limit, "At most so many")
-      ->check(CLI::Range(1, 1000000000))
+      ->check(WholeNumber(1, 1000000000))
       ->capture_default_str();
   items->add_flag("--all", arguments->all, "All of them");
   items->callback([&session, &exit, arguments] { exit = ListItems(session, *arguments); });

@@ -2,11 +2,10 @@
 #include <spdlog/sinks/stdout_sinks.h>
 #include <spdlog/spdlog.h>
 
+#include <algorithm>
 #include <cstdlib>
-#include <iostream>
 
 #include "client/cli/commands.h"
-#include "client/cli/output.h"
 
 namespace millrace::cli {
 
@@ -19,16 +18,7 @@ int Main(int argc, char** argv) {
   spdlog::set_level(spdlog::level::warn);
   Session session;
   if (const char* server = std::getenv("MILLRACE_SERVER")) session.server = server;
-  int exit = kDone;
-  CLI::App app;
-  BuildApp(app, session, exit);
-  try {
-    app.parse(argc, argv);
-  } catch (const CLI::ParseError& error) {
-    return app.exit(error) == 0 ? kDone : kUsage;
-  }
-  session.Finish();
-  return exit;
+  return RunCommand(session, std::vector<std::string>(argv + std::min(argc, 1), argv + argc));
 }
 
 }  // namespace

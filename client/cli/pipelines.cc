@@ -129,7 +129,8 @@ void AddPipelineCommands(CLI::App& app, Session& session, int& exit) {
       "  millrace plan pipeline.yaml -p input=titles.csv\n  millrace plan news-events -p input=titles.csv --limit 100");
   plan->add_option("PIPELINE", arguments->pipeline, "File (with .yaml or a slash), or applied name")->required();
   plan->add_option("-p,--param", arguments->parameters, "Parameter, NAME=VALUE");
-  plan->add_option("--limit", arguments->limit, "At most so many items of each fetch");
+  plan->add_option("--limit", arguments->limit, "At most so many items of each fetch; 0: all")
+      ->check(WholeNumber(0, kInt64Max));
   plan->callback([&session, &exit, arguments] {
     exit = Plan(session, arguments->pipeline, arguments->parameters, arguments->limit);
   });

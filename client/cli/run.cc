@@ -112,6 +112,7 @@ int Run(Session& session, const RunArguments& arguments) {
   request.set_request_id(arguments.request_id);
   request.set_refresh(arguments.refresh);
 
+  session.detaches = arguments.detach;
   const StatusOr<client::Client*> client = session.Connect();
   if (!client.ok()) return PrintError(client.status());
   // A run that was just made must be known by name when Ctrl-C comes: it would wait for its input for ever.
@@ -141,11 +142,15 @@ void AddRunCommand(CLI::App& app, Session& session, int& exit) {
                              "  millrace run news-events --server 127.0.0.1:7400 --input titles=mine.csv");
   run->add_option("PIPELINE", arguments->pipeline, "File (with .yaml or a slash), or applied name")->required();
   run->add_option("-p,--param", arguments->parameters, "Parameter, NAME=VALUE");
-  run->add_option("--input", arguments->inputs, "STAGE=FILE: send a file of yours, or a pipe, as the input of a fetch");
-  CLI::Option* limit = run->add_option("--limit", arguments->limit, "At most so many items of each fetch");
-  run->add_option("--sample", arguments->sample, "So many items of each fetch, drawn")->excludes(limit);
+  run->add_option("--input", arguments->inputs,
+                  "STAGE=FILE: send a file of yours, a pipe, or standard input (-) as the input of a fetch");
+  CLI::Option* limit = run->add_option("--limit", arguments->limit, "At most so many items of each fetch; 0: all")
+                           ->check(WholeNumber(0, kInt64Max));
+  run->add_option("--sample", arguments->sample, "So many items of each fetch, drawn; 0: all")
+      ->check(WholeNumber(0, kSampleMax))
+      ->excludes(limit);
   run->add_option("--request-id", arguments->request_id, "Makes a repeated command harmless: the same run is followed");
-  run->add_flag("--detach", arguments->detach, "Print the run's name and go");
+  run->add_flag("--detach", arguments->detach, "Print the run's name and go; a server must be there to go on with it");
   run->add_flag("--refresh", arguments->refresh, "Compute everything anew, and remember that");
   run->callback([&session, &exit, arguments] { exit = Run(session, *arguments); });
 }

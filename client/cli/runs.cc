@@ -173,7 +173,7 @@ void AddRunsCommands(CLI::App& app, Session& session, int& exit) {
                               "  millrace runs --pipeline news-events --state running --state paused");
   runs->add_option("--pipeline", arguments->pipeline, "Only of this pipeline");
   runs->add_option("--state", arguments->states, "Only in this state");
-  runs->add_option("--limit", arguments->limit, "At most so many")->check(CLI::Range(1, 1000))->capture_default_str();
+  runs->add_option("--limit", arguments->limit, "At most so many")->check(WholeNumber(1, 1000))->capture_default_str();
   runs->callback([&session, &exit, arguments] { exit = List(session, *arguments); });
 
   add("show", "Show a run with its counts and times", "  millrace show r-…")->callback([&session, &exit, arguments] {
@@ -183,7 +183,7 @@ void AddRunsCommands(CLI::App& app, Session& session, int& exit) {
   });
 
   CLI::App* watch = add("watch", "Follow a run to its end", "  millrace watch r-…\n  millrace watch r-… --after 17");
-  watch->add_option("--after", arguments->after, "Only events after this number");
+  watch->add_option("--after", arguments->after, "Only events after this number")->check(WholeNumber(0, kInt64Max));
   watch->callback([&session, &exit, arguments] {
     const StatusOr<client::Client*> client = session.Connect();
     exit = client.ok() ? FollowRun(session, **client, arguments->run, arguments->after) : PrintError(client.status());

@@ -1,16 +1,20 @@
 // generate, cache, status, version.
 #include <fmt/format.h>
 
-#include <fstream>
 #include <iostream>
 #include <sstream>
 
+#include "client/cli/arguments.h"
 #include "client/cli/commands.h"
 #include "client/cli/output.h"
+#include "server/base/text_file.h"
 #include "server/coordinator.h"
 
 namespace millrace::cli {
 namespace {
+
+constexpr size_t kMessagesBytesMax = 4u << 20;  // of a GenerateRequest
+constexpr size_t kSchemaMibMax = 4;
 
 struct ServerArguments {
   std::string model;
@@ -42,13 +46,18 @@ int Generate(Session& session, const ServerArguments& arguments) {
   v1::Message* message = request.add_messages();
   message->set_role("user");
   message->set_content(arguments.prompt == "-" ? ReadAll(std::cin) : arguments.prompt);
+  if (Status status = CheckUtf8("standard input", message->content()); !status.ok()) return PrintError(status);
+  const size_t bytes = arguments.system.size() + message->content().size();
+  if (bytes > kMessagesBytesMax) {
+    return PrintError(MakeError(absl::StatusCode::kInvalidArgument, "INVALID_FIELD",
+                                fmt::format("the prompt and the system message have {} bytes; at most 4 MiB",
+                                            Count(static_cast<int64_t>(bytes)))));
+  }
   if (!arguments.schema.empty()) {
-    std::ifstream file(arguments.schema, std::ios::binary);
-    if (!file) {
-      return PrintError(MakeError(absl::StatusCode::kNotFound, "FILE_ERROR",
-                                  fmt::format("--schema {}: the file can't be read", Excerpt(arguments.schema, 256))));
-    }
-    request.set_output_schema(ReadAll(file));
+    StatusOr<std::string> schema = ReadTextFile(arguments.schema, kSchemaMibMax);
+    if (!schema.ok()) return PrintError(WithContext(schema.status(), "--schema"));
+    if (Status status = CheckUtf8("--schema", *schema); !status.ok()) return PrintError(status);
+    request.set_output_schema(*std::move(schema));
   }
   request.set_max_tokens(arguments.max_tokens);
   request.set_sample_number(arguments.sample);
@@ -150,10 +159,12 @@ void AddServerCommands(CLI::App& app, Session& session, int& exit) {
   generate->add_option("PROMPT", arguments->prompt, "The question; - reads it from standard input")->required();
   generate->add_option("--system", arguments->system, "System message");
   generate->add_option("--schema", arguments->schema, "File with a JSON Schema that the answer must fit");
-  generate->add_option("--max-tokens", arguments->max_tokens, "Largest answer in tokens (default 1024)");
-  generate->add_option("--sample-number", arguments->sample, "Another number asks the same question anew");
+  generate->add_option("--max-tokens", arguments->max_tokens, "Largest answer in tokens (0: 1024)")
+      ->check(WholeNumber(0, 1000000));
+  generate->add_option("--sample-number", arguments->sample, "Another number asks the same question anew")
+      ->check(WholeNumber(0, kInt64Max));
   generate->add_option("--timeout", arguments->timeout_seconds, "Give up after so many seconds")
-      ->check(CLI::Range(0.001, 86400.0))
+      ->check(DecimalNumber(0.001, 86400))
       ->capture_default_str();
   generate->callback([&session, &exit, arguments] { exit = Generate(session, *arguments); });
 
@@ -167,7 +178,7 @@ void AddServerCommands(CLI::App& app, Session& session, int& exit) {
   CLI::App* evict = cache->add_subcommand("evict", "Forget remembered answers and results");
   evict->fallthrough();
   evict->add_option("--older-than-hours", arguments->older_than_hours, "Only entries older than this")
-      ->check(CLI::PositiveNumber);
+      ->check(DecimalNumber(0.001, 1000000));
   evict->add_option("--target", arguments->target, "Only answers of BACKEND/MODEL");
   evict->add_flag("--keep-memos", arguments->keep_memos, "Keep the results of items");
   evict->callback([&session, &exit, arguments] { exit = CacheEvict(session, *arguments); });
@@ -176,8 +187,14 @@ void AddServerCommands(CLI::App& app, Session& session, int& exit) {
   status->callback([&session, &exit] { exit = ShowStatus(session); });
 
   CLI::App* version = AddCommand(app, "version", "Print the version", "  millrace version");
-  version->callback([&exit] {
-    std::cout << "millrace " << kVersion << "\n";
+  version->callback([&session, &exit] {
+    if (session.json()) {
+      v1::GetStatusResponse response;  // of which a server would fill in the rest
+      response.set_version(kVersion);
+      PrintJson(response);
+    } else {
+      std::cout << "millrace " << kVersion << "\n";
+    }
     exit = kDone;
   });
 }

@@ -5,7 +5,6 @@
 
 #include <algorithm>
 #include <filesystem>
-#include <fstream>
 #include <iostream>
 #include <sstream>
 
@@ -13,6 +12,7 @@
 #include "client/cli/commands.h"
 #include "client/cli/output.h"
 #include "client/lib/holder.h"
+#include "server/base/text_file.h"
 #include "server/config/scalar.h"
 #include "server/config/server_config.h"
 #include "server/coordinator.h"
@@ -21,7 +21,7 @@
 namespace millrace::cli {
 namespace {
 
-constexpr size_t kProfileBytesMax = 1u << 20;
+constexpr size_t kProfileMibMax = 1;
 
 struct SimulateArguments {
   std::string pipeline;
@@ -39,16 +39,9 @@ struct SimulateArguments {
 StatusOr<v1::SimulatedProfile> LoadProfile(const SimulateArguments& arguments) {
   v1::SimulatedProfile profile;
   if (!arguments.profile.empty()) {
-    std::ifstream file(arguments.profile, std::ios::binary);
-    std::string text(kProfileBytesMax + 1, '\0');
-    file.read(text.data(), static_cast<std::streamsize>(text.size()));
-    text.resize(static_cast<size_t>(std::max<std::streamsize>(file.gcount(), 0)));
-    if (text.empty() || text.size() > kProfileBytesMax) {
-      return MakeError(absl::StatusCode::kNotFound, "FILE_ERROR",
-                       fmt::format("--profile {}: can't be read, is empty, or is larger than 1 MiB",
-                                   Excerpt(arguments.profile, 256)));
-    }
-    MR_ASSIGN_OR_RETURN(profile, ReadSimulatedProfile(text, arguments.profile));
+    const StatusOr<std::string> text = ReadTextFile(arguments.profile, kProfileMibMax);
+    if (!text.ok()) return WithContext(text.status(), "--profile");
+    MR_ASSIGN_OR_RETURN(profile, ReadSimulatedProfile(*text, arguments.profile));
   } else {
     MR_ASSIGN_OR_RETURN(profile, ReadSimulatedProfile("{latency: 1s, latency_sigma: 0.4}", "built in"));
   }
@@ -214,17 +207,21 @@ void AddSimulateCommand(CLI::App& app, Session& session, int& exit) {
       "  latency: 2s\n  latency_sigma: 0.5\n  time_per_token: 20ms\n  rate_limited: 2%\n  server_errors: 1%");
   simulate->add_option("PIPELINE", arguments->pipeline, "File (with .yaml or a slash), or applied name")->required();
   simulate->add_option("-p,--param", arguments->parameters, "Parameter, NAME=VALUE");
-  CLI::Option* limit = simulate->add_option("--limit", arguments->limit, "At most so many items of each fetch");
-  simulate->add_option("--sample", arguments->sample, "So many items of each fetch, drawn")->excludes(limit);
+  CLI::Option* limit = simulate->add_option("--limit", arguments->limit, "At most so many items of each fetch; 0: all")
+                           ->check(WholeNumber(0, kInt64Max));
+  simulate->add_option("--sample", arguments->sample, "So many items of each fetch, drawn; 0: all")
+      ->check(WholeNumber(0, kSampleMax))
+      ->excludes(limit);
   simulate->add_option("--profile", arguments->profile,
                        "How the provider behaves (YAML; default: answers take about 1 s, and none fails)");
   simulate->add_option("--latency", arguments->latency, "Time that an answer takes, such as 2s, instead");
   simulate->add_option("--concurrency", arguments->concurrency, "Slots of each target (default: as configured)")
-      ->check(CLI::Range(1, 100000));
+      ->check(WholeNumber(1, 100000));
   simulate->add_option("--seed", arguments->seed, "What is drawn: the same seed, the same answer")
+      ->check(WholeNumber(0, std::numeric_limits<uint64_t>::max()))
       ->capture_default_str();
   simulate->add_option("--seeds", arguments->seeds, "So many plays, of this seed and those after it")
-      ->check(CLI::Range(1, 100000));
+      ->check(WholeNumber(1, 100000));
   simulate->add_flag("--faults", arguments->faults,
                      "Also crashes, lost power, full disks and failing providers; checks that no promise breaks");
   simulate->callback([&session, &exit, arguments] { exit = SimulatePipeline(session, *arguments); });

@@ -99,15 +99,18 @@ StatusOr<std::unique_ptr<Holder>> Holder::Open(const std::string& data_dir, cons
   }
 }
 
-StatusOr<std::unique_ptr<Holder>> Holder::TryOpen(const std::string& data_dir, const std::string& config_path) {
+std::unique_ptr<Holder> Holder::Attach(const std::string& data_dir) {
   std::unique_ptr<Holder> holder(new Holder);
   holder->directory_fd_ = ::open(data_dir.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC);
   if (holder->directory_fd_ >= 0) holder->presence_fd_ = Knock(holder->directory_fd_);
-  if (holder->presence_fd_ >= 0) {
-    holder->target_ = fmt::format("unix:{}", SocketOf(holder->directory_fd_));
-    holder->description_ = fmt::format("{} is held by another process: using its socket", data_dir);
-    return holder;
-  }
+  if (holder->presence_fd_ < 0) return nullptr;
+  holder->target_ = fmt::format("unix:{}", SocketOf(holder->directory_fd_));
+  holder->description_ = fmt::format("{} is held by another process: using its socket", data_dir);
+  return holder;
+}
+
+StatusOr<std::unique_ptr<Holder>> Holder::TryOpen(const std::string& data_dir, const std::string& config_path) {
+  if (std::unique_ptr<Holder> attached = Attach(data_dir)) return attached;
 
   const std::string path = ConfigPath(config_path);
   StatusOr<v1::ServerConfig> config = path.empty() ? BuiltinServerConfig() : LoadServerConfig(path);
@@ -115,16 +118,23 @@ StatusOr<std::unique_ptr<Holder>> Holder::TryOpen(const std::string& data_dir, c
   config->set_data_dir(data_dir);
   if (config->files().read().empty()) config->mutable_files()->add_read(fs::current_path().string());
   if (config->files().write().empty()) config->mutable_files()->add_write(fs::current_path().string());
+  std::unique_ptr<Holder> holder(new Holder);
   CoordinatorOptions options;
   options.config = *std::move(config);
   options.config_dir =
       path.empty() || fs::path(path).parent_path().empty() ? "." : fs::path(path).parent_path().string();
   options.listen_tcp = false;
   options.starts_runs = false;
-  MR_ASSIGN_OR_RETURN(holder->coordinator_, Coordinator::Start(std::move(options)));
-  if (holder->directory_fd_ < 0) holder->directory_fd_ = ::open(data_dir.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC);
+  StatusOr<std::unique_ptr<Coordinator>> coordinator = Coordinator::Start(std::move(options));
+  if (ReasonOf(coordinator.status()) == "STORE_UNAVAILABLE") {
+    // No server is away: the directory that was named can't be used.
+    return MakeError(absl::StatusCode::kFailedPrecondition, "STORE_UNAVAILABLE", MessageOf(coordinator.status()));
+  }
+  if (!coordinator.ok()) return coordinator.status();
+  holder->coordinator_ = *std::move(coordinator);
+  holder->directory_fd_ = ::open(data_dir.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC);
   if (holder->directory_fd_ < 0) {
-    return MakeError(absl::StatusCode::kUnavailable, "FILE_ERROR",
+    return MakeError(absl::StatusCode::kFailedPrecondition, "FILE_ERROR",
                      fmt::format("{}: {}", data_dir, std::strerror(errno)));
   }
   holder->target_ = fmt::format("unix:{}", SocketOf(holder->directory_fd_));

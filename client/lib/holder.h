@@ -25,8 +25,11 @@ class Holder {
   // Connects to the socket in `data_dir` if somebody listens there; else opens the store (both again for a while where
   // somebody else opened it just before and does not listen yet, or goes just now), with the configuration of
   // `config_path` (empty: `millrace.yaml` in the working directory where there is one, else built in: backend `local`
-  // as model `local`). Runs may read and write below the working directory where the configuration names no `files`.
+  // as model `local`). FAILED_PRECONDITION with the directory's path where it can't be used. Runs may read and write
+  // below the working directory where the configuration names no `files`.
   static StatusOr<std::unique_ptr<Holder>> Open(const std::string& data_dir, const std::string& config_path);
+  // The first half of it: a connection to who listens in `data_dir`; null where nobody does.
+  static std::unique_ptr<Holder> Attach(const std::string& data_dir);
   ~Holder();
 
   // This process holds the store.

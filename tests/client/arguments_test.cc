@@ -20,6 +20,7 @@ TEST(ArgumentsTest, ParametersAreSplitAtTheFirstEqualsSign) {
   EXPECT_EQ(values["input"].string(), "a=b.csv");
   EXPECT_EQ(values["empty"].string(), "");
   EXPECT_EQ(values["n"].string(), "3");
+  EXPECT_THAT(ReadParameters({"x=1", "x=1"}, values).ToString(), HasSubstr("-p x: given more than once"));
   for (const char* wrong : {"input", "=x", ""}) {
     const Status status = ReadParameters({wrong}, values);
     EXPECT_EQ(ReasonOf(status), "INVALID_FIELD") << wrong;
@@ -33,6 +34,11 @@ TEST(ArgumentsTest, InputsNameAStageAndAFile) {
   EXPECT_EQ(inputs->at(0).stage, "titles");
   EXPECT_EQ(inputs->at(0).file, "dir/a=b.csv") << "split at the first equals sign";
   EXPECT_EQ(inputs->at(1).stage, "more");
+  EXPECT_EQ(ReadInputs({"titles=-"})->at(0).file, "/dev/stdin");
+  EXPECT_EQ(ReadInputs({"titles=./-"})->at(0).file, "./-");
+  EXPECT_THAT(ReadInputs({"a=x", "a=y"}).status().ToString(), HasSubstr("--input a: given more than once"));
+  EXPECT_THAT(ReadInputs({"a=-", "b=/dev/stdin"}).status().ToString(),
+              HasSubstr("--input b: standard input is that of a already"));
   EXPECT_EQ(ReasonOf(ReadInputs({"titles"}).status()), "INVALID_FIELD");
   EXPECT_EQ(ReasonOf(ReadInputs({"=x.csv"}).status()), "INVALID_FIELD");
 }

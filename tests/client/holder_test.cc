@@ -77,6 +77,18 @@ TEST_F(HolderTest, SaysWhatIsWrongWithItsConfiguration) {
   EXPECT_EQ(ConfigPath(config), config);
 }
 
+TEST_F(HolderTest, SaysWhichDataDirectoryCanNotBeUsed) {
+  const std::string file = directory_ + "/file";
+  std::ofstream(file) << "x";
+  for (const std::string& path : {file, file + "/data"}) {
+    const Status status = Holder::Open(path, "").status();
+    EXPECT_EQ(status.code(), absl::StatusCode::kFailedPrecondition) << status;
+    EXPECT_EQ(ReasonOf(status), "STORE_UNAVAILABLE");
+    EXPECT_THAT(status.ToString(), HasSubstr(path + ": the store's directory can't be "));
+    EXPECT_THAT(status.ToString(), HasSubstr("Not a directory"));
+  }
+}
+
 // What the environment names as proxies for the web must not come between a client and a server.
 TEST_F(HolderTest, AClientAsksNoProxy) {
   CoordinatorOptions options;

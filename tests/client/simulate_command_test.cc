@@ -6,9 +6,9 @@
 #include <filesystem>
 #include <fstream>
 
-#include "client/cli/commands.h"
 #include "client/cli/output.h"
 #include "server/base/json.h"
+#include "tests/client/whole_command.h"
 
 namespace millrace::cli {
 namespace {
@@ -39,29 +39,11 @@ class SimulateCommandTest : public testing::Test {
     std::ofstream(directory_ + "/" + name, std::ios::binary) << text;
   }
 
-  struct Ended {
-    int exit = -1;
-    std::string out;
-    std::string err;
-  };
-  Ended Run(std::vector<std::string> arguments) const {
-    Session session;
-    Ended ended;
-    CLI::App app;
-    BuildApp(app, session, ended.exit);
-    std::reverse(arguments.begin(), arguments.end());
-    testing::internal::CaptureStdout();
-    testing::internal::CaptureStderr();
-    app.parse(arguments);
-    ended.out = testing::internal::GetCapturedStdout();
-    ended.err = testing::internal::GetCapturedStderr();
-    return ended;
-  }
   Ended Simulate(std::vector<std::string> more) const {
     std::vector<std::string> arguments = {"simulate", directory_ + "/stories.yaml", "-p",
                                           "input=" + directory_ + "/titles.csv"};
     arguments.insert(arguments.end(), more.begin(), more.end());
-    return Run(std::move(arguments));
+    return RunWhole(std::move(arguments));
   }
 
   std::string directory_;
@@ -85,8 +67,8 @@ TEST_F(SimulateCommandTest, PrintsOneJsonValue) {
 
 TEST_F(SimulateCommandTest, AWrongPipelineIsRefusedAsByValidate) {
   Write("wrong.yaml", "name: stories\nstages:\n- {name: a, fetch: {cvs: {path: x}}}\n");
-  const Ended validated = Run({"validate", directory_ + "/wrong.yaml"});
-  const Ended simulated = Run({"simulate", directory_ + "/wrong.yaml"});
+  const Ended validated = RunWhole({"validate", directory_ + "/wrong.yaml"});
+  const Ended simulated = RunWhole({"simulate", directory_ + "/wrong.yaml"});
   EXPECT_EQ(validated.exit, kUsage);
   EXPECT_EQ(simulated.exit, kUsage);
   EXPECT_EQ(simulated.err, validated.err);
@@ -94,7 +76,7 @@ TEST_F(SimulateCommandTest, AWrongPipelineIsRefusedAsByValidate) {
 }
 
 TEST_F(SimulateCommandTest, ARunThatWouldFailEndsLikeOne) {
-  const Ended ended = Run({"simulate", directory_ + "/stories.yaml", "-p", "input=" + directory_ + "/none.csv"});
+  const Ended ended = RunWhole({"simulate", directory_ + "/stories.yaml", "-p", "input=" + directory_ + "/none.csv"});
   EXPECT_EQ(ended.exit, kRunFailed);
   EXPECT_THAT(ended.out, HasSubstr("the run would end FAILED"));
   const Ended profile = Simulate({"--profile", directory_ + "/none.yaml"});

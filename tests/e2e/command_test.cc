@@ -112,10 +112,13 @@ TEST_F(CommandTest, WhoSendsAnInputNeedNotNameItsFile) {
 
 TEST_F(CommandTest, APipeIsStreamed) {
   ProcessOptions options = Here();
-  options.input = Titles(4);
-  const Finished run = RunProgram(Command({"run", "stories.yaml", "--input", "titles=/dev/stdin"}), options);
-  EXPECT_EQ(run.exit, 0) << run.err;
-  EXPECT_EQ(Lines(workspace_.Read("stories.jsonl")), 4u);
+  int titles = 3;
+  for (const char* pipe : {"titles=/dev/stdin", "titles=-"}) {
+    options.input = Titles(++titles);
+    const Finished run = RunProgram(Command({"run", "stories.yaml", "--input", pipe}), options);
+    EXPECT_EQ(run.exit, 0) << run.err;
+    EXPECT_EQ(Lines(workspace_.Read("stories.jsonl")), static_cast<size_t>(titles)) << pipe;
+  }
 }
 
 TEST_F(CommandTest, AnInputThatCanNotBeReadStartsNoRun) {
@@ -179,12 +182,24 @@ TEST_F(CommandTest, WrongUseExitsWithTwoAndPrintsNothingOnStdout) {
                                              {"show", "r-absent"},
                                              {"runs", "--state", "happy"},
                                              {"status", "--format", "xml"},
-                                             {"status", "--config", "absent.yaml"}}) {
+                                             {"status", "--config", "absent.yaml"},
+                                             {"run", "stories.yaml", "--detach"},
+                                             {"run", "stories.yaml", "-p", "input=a", "-p", "input=b"},
+                                             {"show", "r-\xff"},
+                                             {"status", "--data-dir", "titles.csv"}}) {
     const Finished finished = Millrace(arguments);
     EXPECT_EQ(finished.exit, 2) << fmt::format("{}", fmt::join(arguments, " ")) << "\n" << finished.err;
     EXPECT_EQ(finished.out, "") << fmt::format("{}", fmt::join(arguments, " "));
     EXPECT_NE(finished.err, "") << fmt::format("{}", fmt::join(arguments, " "));
   }
+}
+
+TEST_F(CommandTest, AQuestionThatIsNoTextIsRefused) {
+  ProcessOptions options = Here();
+  options.input = "a\xff";
+  const Finished asked = RunProgram(Command({"generate", "local", "-"}), options);
+  EXPECT_EQ(asked.exit, 2);
+  EXPECT_THAT(asked.err, StartsWith("millrace: standard input: expected UTF-8, got another byte at offset 1"));
 }
 
 TEST_F(CommandTest, AServerThatIsNotThereExitsWithFive) {

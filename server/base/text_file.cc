@@ -1,0 +1,42 @@
+#include "server/base/text_file.h"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
+
+#include "server/base/fd.h"
+
+namespace millrace {
+namespace {
+
+Status CanNotBeRead(const std::string& path) {
+  const auto code = errno == ENOENT ? absl::StatusCode::kNotFound : absl::StatusCode::kFailedPrecondition;
+  return MakeError(code, "FILE_ERROR", fmt::format("{} can't be read: {}", Excerpt(path, 256), std::strerror(errno)));
+}
+
+}  // namespace
+
+StatusOr<std::string> ReadTextFile(const std::string& path, size_t mib_max) {
+  const UniqueFd fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOCTTY));
+  if (!fd) return CanNotBeRead(path);
+  std::string text((mib_max << 20) + 1, '\0');
+  size_t length = 0;
+  while (length < text.size()) {
+    const ssize_t got = ::read(fd.get(), text.data() + length, text.size() - length);
+    if (got < 0 && errno == EINTR) continue;
+    if (got < 0) return CanNotBeRead(path);
+    if (got == 0) break;
+    length += static_cast<size_t>(got);
+  }
+  if (length == text.size()) {
+    return MakeError(absl::StatusCode::kInvalidArgument, "INVALID_DEFINITION",
+                     fmt::format("{} is larger than {} MiB", Excerpt(path, 256), mib_max));
+  }
+  text.resize(length);
+  return text;
+}
+
+}  // namespace millrace
