@@ -53,17 +53,11 @@ Status InputReader::Error(const std::string& what) const {
 
 StatusOr<std::string> InputReader::Read(int64_t offset, size_t limit, const std::function<bool()>& stopped) {
   if (S_ISREG(opened_.st_mode)) return ReadFile(offset, limit);
-  if (offset < position_) return Error(fmt::format("a pipe can't be read again from byte {} on", offset));
-  while (true) {
-    // What the server already has is read and dropped.
-    const auto ahead = static_cast<size_t>(offset - position_);
-    MR_ASSIGN_OR_RETURN(std::string part, ReadPipe(ahead > 0 ? std::min(ahead, limit) : limit, stopped));
-    position_ += static_cast<int64_t>(part.size());
-    if (ahead == 0) return part;
-    if (part.empty()) {
-      return Error(fmt::format("ended after {} bytes, of which the server already has {}", position_, offset));
-    }
-  }
+  if (offset != position_)
+    return Error(fmt::format("a pipe can't be read from byte {} on, only from {}", offset, position_));
+  MR_ASSIGN_OR_RETURN(std::string part, ReadPipe(limit, stopped));
+  position_ += static_cast<int64_t>(part.size());
+  return part;
 }
 
 StatusOr<std::string> InputReader::ReadFile(int64_t offset, size_t limit) const {

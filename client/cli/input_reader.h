@@ -23,7 +23,7 @@ class InputReader {
   InputReader(const InputReader&) = delete;
 
   // At most `limit` bytes from `offset` on; empty only at the end. FAILED_PRECONDITION (FILE_ERROR) where it can't be
-  // read, where a file is not what it was when it was opened, or where a pipe would have to go back. A wait for a pipe
+  // read, where a file is not what it was when it was opened, or where a pipe would have to jump. A wait for a pipe
   // ends with CANCELLED once `stopped` says so.
   StatusOr<std::string> Read(int64_t offset, size_t limit, const std::function<bool()>& stopped);
 

@@ -55,15 +55,42 @@ UploadOptions UploadOptionsOf(const Session& session) {
   return options;
 }
 
-// Sends all inputs, or cancels the run; the exit status where it did.
-std::optional<int> SendInputs(Session& session, client::Client& client, const std::string& run,
-                              const std::vector<OpenInput>& inputs) {
+// Where not all inputs were sent: what becomes of the run. Only the command that made it may cancel it: another one may
+// still be sending, or be repeated with the right file.
+int NotSent(Session& session, client::Client& client, const v1::CreateRunResponse& created,
+            const std::string& request_id, const std::string& stage, const Status& status,
+            const UploadOptions& options) {
+  const std::string& run = created.run().name();
+  if (!request_id.empty() && ReasonOf(status) == "REQUEST_ID_REUSED") {
+    return PrintError(MakeError(
+        absl::StatusCode::kAlreadyExists, "REQUEST_ID_REUSED",
+        fmt::format("--input {}: run {} of --request-id {} was given another file before ({}) and stays as it is: run "
+                    "this file with another --request-id",
+                    Excerpt(stage), run, Excerpt(request_id, 128), MessageOf(status))));
+  }
+  const int exit = session.interrupted() ? kInterrupted : PrintError(status);
+  if (created.existed()) {
+    options.say(fmt::format(
+        "run {} was made by an earlier command and stays as it is: to send it the rest of its input, repeat "
+        "this one; to end it, `millrace cancel {}{}`",
+        Safe(run), Safe(run), session.Flags()));
+  } else {
+    CancelUnsent(client, run, session.Flags(), options);
+  }
+  return exit;
+}
+
+// Sends all inputs; the exit status where that failed.
+std::optional<int> SendInputs(Session& session, client::Client& client, const v1::CreateRunResponse& created,
+                              const std::string& request_id, const std::vector<OpenInput>& inputs) {
   if (inputs.empty()) return std::nullopt;
   const UploadOptions options = UploadOptionsOf(session);
   session.OnInterrupt([&client] { client.Interrupt(); });
   Status status;
+  std::string stage;
   for (const OpenInput& input : inputs) {
-    status = SendInput(client, run, input.stage, *input.reader, options);
+    stage = input.stage;
+    status = SendInput(client, created.run().name(), stage, *input.reader, options);
     // It ended meanwhile: following it says how.
     if (ReasonOf(status) == "WRONG_RUN_STATE") status = absl::OkStatus();
     if (!status.ok()) break;
@@ -71,9 +98,7 @@ std::optional<int> SendInputs(Session& session, client::Client& client, const st
   session.OnInterrupt(nullptr);
   if (status.ok()) return std::nullopt;
   client.Reset();
-  const int exit = session.interrupted() ? kInterrupted : PrintError(status);
-  CancelUnsent(client, run, session.Flags(), options);
-  return exit;
+  return NotSent(session, client, created, request_id, stage, status, options);
 }
 
 // Where a run failed since the server may not read its input: how to send it. Empty: it is not so.
@@ -121,7 +146,8 @@ int Run(Session& session, const RunArguments& arguments) {
   if (!created.ok()) return PrintError(created.status());
   const std::string& run = created->run().name();
   std::cerr << fmt::format("run {}{}\n", Safe(run), created->existed() ? " (created before by the same request)" : "");
-  if (const std::optional<int> unsent = SendInputs(session, **client, run, *inputs)) return *unsent;
+  if (const std::optional<int> unsent = SendInputs(session, **client, *created, request.request_id(), *inputs))
+    return *unsent;
   if (arguments.detach) {
     if (session.json()) PrintJson(*created);
     if (!session.json()) std::cout << Safe(run) << "\n";

@@ -41,18 +41,26 @@ Status SendInput(client::Client& client, const std::string& run, const std::stri
   v1::AddItemsRequest request;
   request.set_run(run);
   request.set_stage(stage);
-  while (true) {
-    if (options.stopped()) return MakeError(absl::StatusCode::kCancelled, "CANCELLED", "interrupted");
-    MR_ASSIGN_OR_RETURN(std::string part, input.Read(request.offset(), kPartBytes, options.stopped));
-    if (part.empty()) break;
-    request.set_data(std::move(part));
-    MR_ASSIGN_OR_RETURN(const v1::AddItemsResponse response,
-                        UntilItPasses(options, [&] { return client.AddItems(request); }));
-    request.set_offset(response.next_offset());
-  }
   v1::CloseInputRequest close;
   close.set_run(run);
   close.set_stage(stage);
+  // Also what the server already has goes there: only so does it notice that it is of another file. Hence our own
+  // offsets and not the server's end, here and where the input is closed.
+  while (true) {
+    if (options.stopped()) return MakeError(absl::StatusCode::kCancelled, "CANCELLED", "interrupted");
+    MR_ASSIGN_OR_RETURN(std::string part, input.Read(request.offset(), kPartBytes, options.stopped));
+    close.set_end_offset(request.offset() + static_cast<int64_t>(part.size()));
+    if (part.empty()) break;
+    request.set_data(std::move(part));
+    const Status added = UntilItPasses(options, [&] { return client.AddItems(request); }).status();
+    if (ReasonOf(added) == "WRONG_RUN_STATE") {
+      // Closed before the end of this file, then it was another one; or the run ended before it had all of it.
+      const Status closed = UntilItPasses(options, [&] { return client.CloseInput(close); }).status();
+      return closed.ok() ? added : closed;
+    }
+    MR_RETURN_IF_ERROR(added);
+    request.set_offset(close.end_offset());
+  }
   return UntilItPasses(options, [&] { return client.CloseInput(close); }).status();
 }
 

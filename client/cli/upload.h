@@ -1,5 +1,5 @@
-// The client's own files on their way to a run: every byte, or the run is cancelled. Nobody else would send the rest,
-// and a run waits for its input for ever.
+// The client's own files on their way to a run: every byte, or who made the run cancels it. Nobody else would send the
+// rest, and a run waits for its input for ever.
 #pragma once
 
 #include <chrono>
@@ -21,9 +21,10 @@ struct UploadOptions {
   std::function<void(const std::string&)> say;  // a line for people
 };
 
-// Sends an input from where the server is (after a repeated request it already has a part) and closes it. What passes
-// (a server that is away, a full disk, whatever names a delay) is tried again with backoff. An error leaves the input
-// open: see CancelUnsent. CANCELLED where it was interrupted. WRONG_RUN_STATE: the run takes no more.
+// Sends an input from its beginning and closes it where it ends; what the server already has (after a repeated request)
+// it compares. What passes (a server that is away, a full disk, whatever names a delay) is tried again with backoff. An
+// error leaves the input open: see CancelUnsent. CANCELLED where it was interrupted. WRONG_RUN_STATE: the run has
+// ended. REQUEST_ID_REUSED: the run was given another input before.
 Status SendInput(client::Client& client, const std::string& run, const std::string& stage, InputReader& input,
                  const UploadOptions& options);
 

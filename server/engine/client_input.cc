@@ -20,6 +20,32 @@ Status Invalid(const std::string& message) {
   return MakeError(absl::StatusCode::kInvalidArgument, "INVALID_FIELD", message);
 }
 
+// What was sent is not what was sent before.
+Status Differs(const std::string& message) {
+  return MakeError(absl::StatusCode::kAlreadyExists, "REQUEST_ID_REUSED", message);
+}
+
+Status TakesNoMore(const storage::v1::InputState& state) {
+  return MakeError(absl::StatusCode::kFailedPrecondition, "WRONG_RUN_STATE",
+                   state.closed() ? "the input is closed" : "the run has ended");
+}
+
+bool IsSame(char a, char b) { return a == b; }
+bool IsSame(const v1::InputItem& a, const v1::InputItem& b) { return a.id() == b.id() && a.json() == b.json(); }
+
+// Items or bytes of a part.
+int64_t PartSize(const storage::v1::InputRecord& part) {
+  return part.items().empty() ? static_cast<int64_t>(part.data().size()) : part.items_size();
+}
+
+// How many are the same from two places on, until one of both ends.
+template <typename Sequence>
+int64_t CountSame(const Sequence& kept, int64_t kept_at, const Sequence& sent, int64_t sent_at) {
+  const auto begin = kept.begin() + kept_at;
+  const auto is_same = [](const auto& a, const auto& b) { return IsSame(a, b); };
+  return std::mismatch(begin, kept.end(), sent.begin() + sent_at, sent.end(), is_same).first - begin;
+}
+
 // The first item that can't be taken.
 Status CheckItems(const FetchStage& fetch, const v1::InlineItems& items, int64_t first_row) {
   if (items.items_size() > kItemsMax) {
@@ -56,37 +82,38 @@ ClientInput::ClientInput(Loop& loop, Store& store, Store& patient, std::string r
       state_(std::move(state)),
       turn_(loop) {}
 
-Task<StatusOr<int64_t>> ClientInput::Append(const FetchStage& fetch, v1::AddItemsRequest request) {
+Task<StatusOr<int64_t>> ClientInput::Append(const FetchStage* fetch, v1::AddItemsRequest request) {
   const Turn::Holder holder = co_await turn_.Enter();
+  const int64_t end = state_.next_offset();
   if (request.offset() < 0) co_return Invalid("offset: at least 0");
-  if (request.offset() > state_.next_offset()) {
-    co_return MakeError(
-        absl::StatusCode::kOutOfRange, "INVALID_FIELD",
-        fmt::format("offset {} is beyond the end of the input, {}", request.offset(), state_.next_offset()));
-  }
-  if (request.offset() < state_.next_offset()) co_return state_.next_offset();  // it came before
-  if (state_.closed()) {
-    co_return MakeError(absl::StatusCode::kFailedPrecondition, "WRONG_RUN_STATE", "the input is closed");
+  if (request.offset() > end && fetch == nullptr) co_return TakesNoMore(state_);
+  if (request.offset() > end) {
+    co_return MakeError(absl::StatusCode::kOutOfRange, "INVALID_FIELD",
+                        fmt::format("offset {} is beyond the end of the input, {}", request.offset(), end));
   }
   const bool items = request.has_items();
   const int64_t size = items ? request.items().items_size() : static_cast<int64_t>(request.data().size());
-  if (request.content_case() == v1::AddItemsRequest::CONTENT_NOT_SET || size == 0) co_return state_.next_offset();
-  if (state_.next_offset() > 0 && state_.items() != items) {
-    co_return Invalid("an input takes items or bytes, not both");
-  }
-  if (!items && fetch.MakeReader() == nullptr) co_return Invalid("data: this fetch takes items");
+  if (size == 0) co_return end;  // it only asks
+  if (end > 0 && state_.items() != items) co_return Invalid("an input takes items or bytes, not both");
+  if (!items && request.data().size() > kDataBytesMax) co_return Invalid("data: at most 1 MiB in one request");
+  const int64_t kept = std::min(end - request.offset(), size);
+  MR_CO_RETURN_IF_ERROR(co_await CompareUntil(request.offset() + kept, request));
+  if (kept == size) co_return end;  // all of it came before
+  if (state_.closed() || fetch == nullptr) co_return TakesNoMore(state_);
+  if (!items && fetch->MakeReader() == nullptr) co_return Invalid("data: this fetch takes items");
   WriteBatch batch;
   if (items) {
-    MR_CO_RETURN_IF_ERROR(CheckItems(fetch, request.items(), state_.next_offset() + 1));
-    PutItems(run_, stage_, request.items(), state_.next_offset(), batch);
+    MR_CO_RETURN_IF_ERROR(CheckItems(*fetch, request.items(), request.offset() + 1));
+    request.mutable_items()->mutable_items()->DeleteSubrange(0, static_cast<int>(kept));
+    PutItems(run_, stage_, request.items(), end, batch);
   } else {
-    if (request.data().size() > kDataBytesMax) co_return Invalid("data: at most 1 MiB in one request");
     storage::v1::InputRecord part;
     part.set_data(std::move(*request.mutable_data()));
-    PutRecord(batch, InputKey(run_, stage_, state_.next_offset()), part);
+    part.mutable_data()->erase(0, static_cast<size_t>(kept));
+    PutRecord(batch, InputKey(run_, stage_, end), part);
   }
   storage::v1::InputState state = state_;
-  state.set_next_offset(state.next_offset() + size);
+  state.set_next_offset(request.offset() + size);
   state.set_items(items);
   PutRecord(batch, InputStateKey(run_, stage_), state);
   MR_CO_RETURN_IF_ERROR(co_await store_.Commit(std::move(batch)));
@@ -94,8 +121,9 @@ Task<StatusOr<int64_t>> ClientInput::Append(const FetchStage& fetch, v1::AddItem
   co_return state_.next_offset();
 }
 
-Task<Status> ClientInput::Close() {
+Task<Status> ClientInput::Close(std::optional<int64_t> end) {
   const Turn::Holder holder = co_await turn_.Enter();
+  if (end) MR_CO_RETURN_IF_ERROR(CheckEnd(*end));
   if (state_.closed()) co_return absl::OkStatus();
   storage::v1::InputState state = state_;
   state.set_closed(true);
@@ -103,6 +131,34 @@ Task<Status> ClientInput::Close() {
   PutRecord(batch, InputStateKey(run_, stage_), state);
   MR_CO_RETURN_IF_ERROR(co_await store_.Commit(std::move(batch)));
   state_ = std::move(state);
+  co_return absl::OkStatus();
+}
+
+Status ClientInput::CheckEnd(int64_t end) const {
+  const int64_t is = state_.next_offset();
+  if (end == is) return absl::OkStatus();
+  if (end < 0) return Invalid("end_offset: at least 0");
+  if (state_.closed()) return Differs(fmt::format("end_offset {}: the input was closed at {} before", end, is));
+  if (end < is) return Differs(fmt::format("end_offset {}: {} were sent before", end, is));
+  return MakeError(absl::StatusCode::kOutOfRange, "INVALID_FIELD",
+                   fmt::format("end_offset {} is beyond the end of the input, {}", end, is));
+}
+
+Task<Status> ClientInput::CompareUntil(int64_t end, const v1::AddItemsRequest& request) const {
+  for (int64_t offset = request.offset(); offset < end;) {
+    auto part = co_await ReadPart(store_, offset);
+    if (!part.ok()) co_return part.status();
+    const int64_t sent_at = offset - request.offset();
+    const int64_t same = request.has_items()
+                             ? CountSame(part->record.items(), part->at, request.items().items(), sent_at)
+                             : CountSame(part->record.data(), part->at, request.data(), sent_at);
+    const int64_t part_end = offset + PartSize(part->record) - part->at;
+    offset += same;
+    if (offset < std::min(end, part_end)) {
+      co_return Differs(
+          fmt::format("offset {}: another {} was sent before", offset, request.has_items() ? "item" : "byte"));
+    }
+  }
   co_return absl::OkStatus();
 }
 
@@ -119,20 +175,26 @@ Task<StatusOr<std::vector<v1::InputItem>>> ClientInput::ReadItems(int64_t offset
 
 Task<StatusOr<std::string>> ClientInput::ReadBytes(int64_t offset) {
   if (offset >= state_.next_offset()) co_return std::string();
+  auto part = co_await ReadPart(patient_, offset);
+  if (!part.ok()) co_return part.status();
+  co_return part->record.data().substr(static_cast<size_t>(part->at));
+}
+
+Task<StatusOr<ClientInput::Part>> ClientInput::ReadPart(Store& store, int64_t offset) const {
   // The part that holds `offset` is the last that begins at or before it.
   auto [begin, end] = InputKeys(run_, stage_, 0, offset + 1);
-  auto page = co_await patient_.Scan(std::move(begin), std::move(end), 1, 1, Store::Direction::kBackwards);
+  auto page = co_await store.Scan(std::move(begin), std::move(end), 1, 1, Store::Direction::kBackwards);
   if (!page.ok()) co_return page.status();
-  if (page->entries.empty())
-    co_return MakeError(absl::StatusCode::kDataLoss, "STORE_CORRUPT", "a part of the input is gone");
-  storage::v1::InputRecord part;
-  const StoreEntry& entry = page->entries.front();
-  MR_CO_RETURN_IF_ERROR(DecodeValue(entry.key, entry.value, part));
-  const int64_t part_begin = LastNumberOf(entry.key);
-  if (offset - part_begin >= static_cast<int64_t>(part.data().size())) {
+  Part part;
+  if (!page->entries.empty()) {
+    const StoreEntry& entry = page->entries.front();
+    MR_CO_RETURN_IF_ERROR(DecodeValue(entry.key, entry.value, part.record));
+    part.at = offset - LastNumberOf(entry.key);
+  }
+  if (part.at >= PartSize(part.record)) {
     co_return MakeError(absl::StatusCode::kDataLoss, "STORE_CORRUPT", "a part of the input is gone");
   }
-  co_return part.data().substr(static_cast<size_t>(offset - part_begin));
+  co_return part;
 }
 
 Status PutClosedInput(const FetchStage& fetch, const std::string& run, const std::string& stage,

@@ -4,7 +4,9 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
+#include <vector>
 
 #include "millrace/storage/v1/records.pb.h"
 #include "millrace/v1/run_service.pb.h"
@@ -24,12 +26,16 @@ class ClientInput {
 
   const storage::v1::InputState& state() const { return state_; }
 
-  // Appends where `offset` is the end; the same offset again changes nothing. The offset where the next goes.
-  // OUT_OF_RANGE (INVALID_FIELD), FAILED_PRECONDITION (WRONG_RUN_STATE: closed), INVALID_ARGUMENT (BAD_ITEM,
+  // Appends what reaches beyond the end; what is before it must be the same as was sent there. The end. `fetch` null:
+  // the run has ended and takes no more. ALREADY_EXISTS (REQUEST_ID_REUSED: something else was sent there),
+  // OUT_OF_RANGE (INVALID_FIELD), FAILED_PRECONDITION (WRONG_RUN_STATE: closed or ended), INVALID_ARGUMENT (BAD_ITEM,
   // BAD_ITEM_ID, INVALID_FIELD).
-  Task<StatusOr<int64_t>> Append(const FetchStage& fetch, v1::AddItemsRequest request);
-  // Nothing can be added any more. Idempotent.
-  Task<Status> Close();
+  Task<StatusOr<int64_t>> Append(const FetchStage* fetch, v1::AddItemsRequest request);
+  // Nothing can be added any more. Idempotent. Errors of CheckEnd where an end is given.
+  Task<Status> Close(std::optional<int64_t> end);
+  // Whether the input can end there: ALREADY_EXISTS (REQUEST_ID_REUSED) where it is longer or closed elsewhere,
+  // OUT_OF_RANGE (INVALID_FIELD) where it is not that long yet.
+  Status CheckEnd(int64_t end) const;
 
   // The items that were added at `offset`; empty: none yet.
   Task<StatusOr<std::vector<v1::InputItem>>> ReadItems(int64_t offset);
@@ -37,6 +43,17 @@ class ClientInput {
   Task<StatusOr<std::string>> ReadBytes(int64_t offset);
 
  private:
+  // A stored part, and where in it something is.
+  struct Part {
+    storage::v1::InputRecord record;
+    int64_t at = 0;
+  };
+
+  // The part with the item or byte at `offset`, which is before the end.
+  Task<StatusOr<Part>> ReadPart(Store& store, int64_t offset) const;
+  // Compares what of the request is before `end` with what is stored there: a part in memory at a time.
+  Task<Status> CompareUntil(int64_t end, const v1::AddItemsRequest& request) const;
+
   Store& store_;
   Store& patient_;
   const std::string run_;

@@ -1,6 +1,8 @@
 // Items and attempts of runs, listed and streamed; events; inputs of clients.
 
 #include <algorithm>
+#include <memory>
+#include <optional>
 #include <utility>
 
 #include <fmt/format.h>
@@ -9,6 +11,7 @@
 #include "server/engine/engine_state.h"
 #include "server/engine/item_view.h"
 #include "server/engine/page_token.h"
+#include "server/storage/inputs.h"
 #include "server/storage/items.h"
 #include "server/storage/ledger.h"
 #include "server/storage/records.h"
@@ -254,13 +257,17 @@ Task<StatusOr<v1::ListAttemptsResponse>> Engine::ListAttempts(v1::ListAttemptsRe
   co_return response;
 }
 
+static Status SeveralInputs() {
+  return MakeFieldError("INVALID_FIELD", "stage: the run has several inputs", {{"stage", "one of them"}});
+}
+
 // The fetch that a request names, or the only one that takes a client's input.
 static StatusOr<int> FindInput(ActiveRun& run, const std::string& stage) {
   int found = -1;
   for (int i = 0; i < run.plan().size(); ++i) {
     if (!stage.empty() ? run.plan().stage(i).name == stage : run.slot(i).input != nullptr) {
       if (found >= 0) {
-        return MakeFieldError("INVALID_FIELD", "stage: the run has several inputs", {{"stage", "one of them"}});
+        return SeveralInputs();
       }
       found = i;
     }
@@ -277,37 +284,79 @@ static StatusOr<int> FindInput(ActiveRun& run, const std::string& stage) {
   return found;
 }
 
+// The input of a run that has ended, to compare with: all of it is kept until the run is deleted. Null: none was sent.
+static Task<StatusOr<std::shared_ptr<ClientInput>>> KeptInput(Engine::State& state, const FoundRun& run,
+                                                              std::string stage) {
+  StatusOr<Plan> plan = run.MakePlan();
+  if (!plan.ok()) co_return plan.status();
+  if (!stage.empty() && plan->Find(stage) < 0) {
+    co_return MakeError(absl::StatusCode::kNotFound, "STAGE_NOT_FOUND",
+                        fmt::format("the run has no stage `{}`", Excerpt(stage)));
+  }
+  std::shared_ptr<ClientInput> input;
+  for (int i = 0; i < plan->size(); ++i) {
+    const std::string& name = plan->stage(i).name;
+    if (stage.empty() ? plan->stage(i).shape != StageShape::kFetch : name != stage) continue;
+    auto record = co_await GetRecord<storage::v1::InputState>(state.parts.store, InputStateKey(run.run.name(), name));
+    if (!record.ok()) co_return record.status();
+    if (!*record) continue;
+    if (input) co_return SeveralInputs();
+    input = std::make_shared<ClientInput>(state.parts.loop, state.parts.store, state.patient, run.run.name(), name,
+                                          *std::move(*record));
+  }
+  co_return input;
+}
+
 Task<StatusOr<v1::AddItemsResponse>> Engine::AddItems(v1::AddItemsRequest request) {
   State& state = *state_;
   MR_CO_RETURN_IF_ERROR(state.CheckOpen());
   StatusOr<FoundRun> found = co_await state.TakeUp(request.run(), false);
   if (!found.ok()) co_return found.status();
-  if (!found->active || IsEnded(found->active->state())) {
-    co_return MakeError(absl::StatusCode::kFailedPrecondition, "WRONG_RUN_STATE",
-                        fmt::format("run `{}` has ended", request.run()));
-  }
+  v1::AddItemsResponse response;
   const std::shared_ptr<ActiveRun> run = found->active;
+  if (!run || IsEnded(run->state())) {
+    auto kept = co_await KeptInput(state, *found, request.stage());
+    if (!kept.ok()) co_return kept.status();
+    if (*kept == nullptr) {
+      co_return MakeError(absl::StatusCode::kFailedPrecondition, "WRONG_RUN_STATE",
+                          fmt::format("run `{}` has ended", request.run()));
+    }
+    StatusOr<int64_t> next = co_await (*kept)->Append(nullptr, std::move(request));
+    if (!next.ok()) co_return next.status();
+    response.set_next_offset(*next);
+    co_return response;
+  }
   StatusOr<int> stage = FindInput(*run, request.stage());
   if (!stage.ok()) co_return stage.status();
   const std::shared_ptr<ClientInput> input = run->slot(*stage).input;
-  StatusOr<int64_t> next = co_await input->Append(*run->slot(*stage).work->fetch, std::move(request));
+  StatusOr<int64_t> next = co_await input->Append(run->slot(*stage).work->fetch.get(), std::move(request));
   if (!next.ok()) co_return next.status();
   run->WakeSteps();
-  v1::AddItemsResponse response;
   response.set_next_offset(*next);
   co_return response;
 }
 
 Task<StatusOr<v1::CloseInputResponse>> Engine::CloseInput(v1::CloseInputRequest request) {
-  StatusOr<FoundRun> found = co_await state_->TakeUp(request.run(), false);
+  State& state = *state_;
+  StatusOr<FoundRun> found = co_await state.TakeUp(request.run(), false);
   if (!found.ok()) co_return found.status();
   v1::CloseInputResponse response;
   *response.mutable_run() = found->run;
-  if (!found->active) co_return response;  // it has ended: nothing can be added
+  std::optional<int64_t> end;
+  if (request.has_end_offset()) end = request.end_offset();
+  if (!found->active) {  // it has ended: nothing can be added
+    if (!end) co_return response;
+    auto kept = co_await KeptInput(state, *found, request.stage());
+    if (!kept.ok()) co_return kept.status();
+    // Where it ended before all was sent, what is missing is no other input.
+    const Status same = *kept == nullptr ? absl::OkStatus() : (*kept)->CheckEnd(*end);
+    if (same.code() == absl::StatusCode::kAlreadyExists) co_return same;
+    co_return response;
+  }
   const std::shared_ptr<ActiveRun> run = found->active;
   StatusOr<int> stage = FindInput(*run, request.stage());
   if (!stage.ok()) co_return stage.status();
-  MR_CO_RETURN_IF_ERROR(co_await run->slot(*stage).input->Close());
+  MR_CO_RETURN_IF_ERROR(co_await run->slot(*stage).input->Close(end));
   run->WakeSteps();
   *response.mutable_run() = run->Snapshot();
   co_return response;

@@ -34,13 +34,19 @@ class InputServer final : public client::Client {
       errors.pop_front();
       return error;
     }
-    if (request.offset() == static_cast<int64_t>(data.size())) data += request.data();
+    const auto at = static_cast<size_t>(request.offset());
+    const size_t kept = std::min(data.size() - at, request.data().size());
+    if (data.compare(at, kept, request.data(), 0, kept) != 0) return Other();
+    if (kept < request.data().size() && (closed || ended)) return NoMore();
+    data += request.data().substr(kept);
     v1::AddItemsResponse response;
     response.set_next_offset(static_cast<int64_t>(data.size()));
     return response;
   }
-  StatusOr<v1::CloseInputResponse> CloseInput(const v1::CloseInputRequest&) override {
-    closed = true;
+  StatusOr<v1::CloseInputResponse> CloseInput(const v1::CloseInputRequest& request) override {
+    const auto end = static_cast<size_t>(request.end_offset());
+    if (data.size() > end || (closed && data.size() != end)) return Other();
+    closed = closed || !ended;
     return v1::CloseInputResponse();
   }
   StatusOr<v1::CancelRunResponse> CancelRun(const v1::CancelRunRequest& request) override {
@@ -60,7 +66,12 @@ class InputServer final : public client::Client {
   Status cancel_error;
   std::string data;
   bool closed = false;
+  bool ended = false;  // the run
   std::vector<std::string> cancelled;
+
+ private:
+  static Status Other() { return MakeError(absl::StatusCode::kAlreadyExists, "REQUEST_ID_REUSED", "another byte"); }
+  static Status NoMore() { return MakeError(absl::StatusCode::kFailedPrecondition, "WRONG_RUN_STATE", "no more"); }
 };
 
 Status Away() { return absl::UnavailableError("connection refused"); }
@@ -112,6 +123,47 @@ TEST_F(UploadTest, GoesOnWhereTheServerIs) {
   server_.data = "id,ti";
   ASSERT_TRUE(Send(Write("id,title\na,b\n")).ok());
   EXPECT_EQ(server_.data, "id,title\na,b\n");
+}
+
+TEST_F(UploadTest, OfALongInputTheServerHasAPartAndTheRestIsSent) {
+  std::string text;
+  for (int i = 0; text.size() < 1'300'000; ++i) text += std::to_string(i);
+  server_.data = text.substr(0, 700'001);
+  ASSERT_TRUE(Send(Write(text)).ok());
+  EXPECT_EQ(server_.data, text);
+  EXPECT_TRUE(server_.closed);
+}
+
+TEST_F(UploadTest, TheSameFileAgainIsFineWhereTheInputIsClosed) {
+  server_.data = "id,title\na,b\n";
+  server_.closed = true;
+  EXPECT_TRUE(Send(Write("id,title\na,b\n")).ok());
+}
+
+TEST_F(UploadTest, AnotherFileThanBeforeIsRefused) {
+  const std::string path = Write("id,title\na,b\n");
+  for (const bool closed : {false, true}) {
+    // Another one; a longer one; and where no more can come, a shorter one, or none at all.
+    for (const std::string kept : {"id,title\nb,b\n", "id,title\na,b\nc,d\n", "id,title\n", ""}) {
+      server_.data = kept;
+      server_.closed = closed;
+      const bool goes_on = !closed && kept.size() < 10;
+      EXPECT_EQ(ReasonOf(Send(path)), goes_on ? "" : "REQUEST_ID_REUSED") << kept << closed;
+      EXPECT_EQ(server_.closed, closed || goes_on);
+      EXPECT_EQ(server_.data, goes_on ? "id,title\na,b\n" : kept);
+    }
+  }
+  server_.data = "id";
+  server_.closed = false;
+  EXPECT_EQ(ReasonOf(Send(Write(""))), "REQUEST_ID_REUSED");
+  EXPECT_FALSE(server_.closed);
+}
+
+TEST_F(UploadTest, ARunThatEndedBeforeItHadAllOfTheInputTakesNoMore) {
+  server_.data = "id,ti";
+  server_.ended = true;
+  EXPECT_EQ(ReasonOf(Send(Write("id,title\na,b\n"))), "WRONG_RUN_STATE");
+  EXPECT_EQ(ReasonOf(Send(Write("other\n"))), "REQUEST_ID_REUSED");
 }
 
 TEST_F(UploadTest, ADirectoryIsNoInput) {

@@ -144,6 +144,63 @@ TEST_F(CommandTest, AnInterruptedInputCancelsItsRun) {
   EXPECT_THAT(Millrace({"runs"}).out, HasSubstr("CANCELLED"));
 }
 
+TEST_F(CommandTest, ARequestIdWithAnotherFileLeavesTheRunOfTheFirstAlone) {
+  // An upload that breaks off in the middle of a row.
+  ASSERT_EQ(::mkfifo((workspace_.path() / "pipe").c_str(), 0600), 0);
+  const int writer = ::open((workspace_.path() / "pipe").c_str(), O_RDWR | O_CLOEXEC);
+  const std::string file = Titles(5);
+  const std::string begin = file.substr(0, file.find("number 3"));
+  ASSERT_EQ(::write(writer, begin.data(), begin.size()), static_cast<ssize_t>(begin.size()));
+  const auto sending = [](const std::string& input) {
+    return std::vector<std::string>{"run", "stories.yaml", "--request-id", "up", "--input", "titles=" + input};
+  };
+  Process broken(Command(sending("pipe")), Here());
+  std::string name;
+  ASSERT_TRUE(broken.WaitForOutput([&name](const std::string&, const std::string& err) {
+    name = RunName(err);
+    return !name.empty() && err.back() == '\n';
+  }));
+  std::string fetched;
+  for (int i = 0; i < 1000 && fetched.find("t-0002") == std::string::npos; ++i) {
+    fetched = Millrace({"items", name, "--stage", "titles", "--format", "json"}).out;
+  }
+  ASSERT_THAT(fetched, HasSubstr("t-0002"));
+  broken.Signal(SIGKILL);
+  broken.Wait();
+  ::close(writer);
+
+  workspace_.Write("other.csv", "id,title\nLONGER-1,aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa\n" + Titles(9).substr(9));
+  const auto expect_refused = [&](const std::string& input, const std::string& where) {
+    const Finished other = Millrace(sending(input));
+    EXPECT_EQ(other.exit, 2) << other.out << other.err;
+    EXPECT_THAT(other.err, AllOf(HasSubstr("--input titles: run " + name +
+                                           " of --request-id up was given another file before (" + where),
+                                 HasSubstr("with another --request-id (REQUEST_ID_REUSED)")));
+    EXPECT_THAT(other.err, Not(HasSubstr("cancelled")));
+  };
+  expect_refused("other.csv", "offset 9: ");
+  EXPECT_THAT(Millrace({"runs"}).out, HasSubstr("RUNNING"));
+
+  const Finished resumed = Millrace(sending("titles.csv"));
+  EXPECT_EQ(resumed.exit, 0) << resumed.err;
+  EXPECT_THAT(resumed.err, HasSubstr("run " + name + " (created before by the same request)"));
+  const std::string stories = workspace_.Read("stories.jsonl");
+  EXPECT_EQ(Lines(stories), 5u);
+
+  // Once it has ended.
+  expect_refused("other.csv", "offset 9: ");
+  workspace_.Write("longer.csv", Titles(6));
+  expect_refused("longer.csv", "end_offset ");
+  workspace_.Write("shorter.csv", Titles(4));
+  expect_refused("shorter.csv", "end_offset ");
+  const Finished again = Millrace(sending("titles.csv"));
+  EXPECT_EQ(again.exit, 0) << again.err;
+  ProcessOptions piped = Here();
+  piped.input = file;
+  EXPECT_EQ(RunProgram(Command(sending("/dev/stdin")), piped).exit, 0);
+  EXPECT_EQ(workspace_.Read("stories.jsonl"), stories);
+}
+
 TEST_F(CommandTest, AFileOutsideTheWorkingDirectoryIsNotWritten) {
   Workspace elsewhere;
   const std::string output = (elsewhere.path() / "out.jsonl").string();
