@@ -46,7 +46,7 @@ class PipelineChecker {
     CheckCycles();
     CheckFiles();
     CheckMeasures();
-    const std::vector<FieldViolation> shared = SharedOutputs(pipeline_);
+    const std::vector<FieldViolation> shared = SharedOutputs(BindDefaults(pipeline_));
     violations_.insert(violations_.end(), shared.begin(), shared.end());
     return std::move(violations_);
   }

@@ -5,6 +5,8 @@
 
 #include <fmt/format.h>
 
+#include "server/config/place.h"
+#include "server/config/shared_outputs.h"
 #include "server/engine/client_input.h"
 #include "server/storage/inputs.h"
 #include "server/storage/records.h"
@@ -27,6 +29,10 @@ StatusOr<std::vector<std::shared_ptr<const StageWork>>> MakeWork(const StageRegi
     StatusOr<StageWork> made = kind->make(StageDefinition{definition, stage, files});
     if (!made.ok()) return WithContext(made.status(), fmt::format("stages[{}] ({})", i, stage.name()));
     work.push_back(std::make_shared<const StageWork>(*std::move(made)));
+  }
+  // Other words for one path were compared by the definition's check; here links and directories count as well.
+  if (const std::vector<FieldViolation> shared = SharedOutputs(definition, &files); !shared.empty()) {
+    return DefinitionError(shared);
   }
   return work;
 }

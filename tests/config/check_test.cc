@@ -2,6 +2,7 @@
 
 #include <gmock/gmock.h>
 
+#include "server/config/shared_outputs.h"
 #include "tests/config/support.h"
 
 namespace millrace {
@@ -60,8 +61,7 @@ TEST(CheckPipelineTest, RefusesATimeLimitWhereNothingHasOne) {
 }
 
 TEST(CheckPipelineTest, RefusesStoresThatWouldReplaceEachOthersFile) {
-  EXPECT_THAT(
-      ProblemsOf(R"(name: p
+  EXPECT_THAT(ProblemsOf(R"(name: p
 parameters: {output: x, other: x}
 stages:
 - {name: a, fetch: {inline: {}}}
@@ -71,8 +71,56 @@ stages:
 - {name: e, needs: [a], store: {jsonl: {path: $(output)}}}
 - {name: f, needs: [a], store: {jsonl: {path: $(other)}}}
 )"),
-      ElementsAre("p.yaml:6:45: stages[2].store.csv.path: the stages \"b\" and \"c\" would both write ./out//b",
-                  "p.yaml:8:47: stages[4].store.jsonl.path: the stages \"d\" and \"e\" would both write $(output)"));
+              ElementsAre("p.yaml:6:45: stages[2].store.csv.path: the stages \"b\" and \"c\" would both write ./out//b",
+                          "p.yaml:8:47: stages[4].store.jsonl.path: the stages \"d\" and \"e\" would both write x",
+                          "p.yaml:9:47: stages[5].store.jsonl.path: the stages \"d\" and \"f\" would both write x"));
+}
+
+TEST(CheckPipelineTest, RefusesStoresThatWouldOverwriteWhatIsRead) {
+  EXPECT_THAT(
+      ProblemsOf(R"(name: p
+parameters: {input: in/x.jsonl, other: {string: {}}}
+stages:
+- {name: a, fetch: {csv: {path: a.csv}}}
+- {name: b, fetch: {jsonl: {path: $(input)}}}
+- {name: c, fetch: {jsonl: {path: $(other)}}}
+- {name: d, needs: [a], store: {csv: {path: ./a.csv, columns: [id]}}}
+- {name: e, needs: [b], store: {jsonl: {path: in/./x.jsonl}}}
+- {name: f, needs: [c], store: {jsonl: {path: $(other)}}}
+- {name: g, needs: [a], prepare: {rules: [{look_up: {gazetteer: places.csv, in: t, set: [{field: a, column: b}]}}]}}
+- {name: h, needs: [g], store: {csv: {path: places.csv, columns: [id]}}}
+- {name: i, needs: [a], store: {csv: {path: b.csv, columns: [id]}}}
+)"),
+      ElementsAre(
+          "p.yaml:7:45: stages[3].store.csv.path: the stage \"d\" would overwrite ./a.csv: the stage \"a\" reads it",
+          "p.yaml:8:47: stages[4].store.jsonl.path: the stage \"e\" would overwrite in/./x.jsonl: the stage \"b\" "
+          "reads it",
+          "p.yaml:9:47: stages[5].store.jsonl.path: the stage \"f\" would overwrite $(other): the stage \"c\" reads it",
+          "p.yaml:11:45: stages[7].store.csv.path: the stage \"h\" would overwrite places.csv: the pipeline is defined "
+          "by it"));
+}
+
+TEST(SharedOutputsTest, KnowsAFileByWhatItsPathsLeadTo) {
+  struct Linked final : FileAccess {
+    StatusOr<std::string> ForReading(std::string_view path) const override {
+      if (path == "link.csv") return "/data/a.csv";
+      return MakeError(absl::StatusCode::kNotFound, "FILE_ERROR", "absent");
+    }
+    StatusOr<std::string> ForWriting(std::string_view path) const override { return "/data/" + std::string(path); }
+  };
+  const StatusOr<PipelineFile> file = ReadTestPipeline(R"(name: p
+stages:
+- {name: a, fetch: {csv: {path: link.csv}}}
+- {name: b, fetch: {csv: {path: absent.csv}}}
+- {name: c, needs: [a], store: {csv: {path: a.csv, columns: [id]}}}
+- {name: d, needs: [a], store: {csv: {path: b.csv, columns: [id]}}}
+)");
+  ASSERT_TRUE(file.ok()) << file.status();
+  const Linked files;
+  const std::vector<FieldViolation> violations = SharedOutputs(file->pipeline, &files);
+  ASSERT_EQ(violations.size(), 1u);
+  EXPECT_EQ(violations[0].field, "stages[2].store.csv.path");
+  EXPECT_EQ(violations[0].description, "the stage \"c\" would overwrite a.csv: the stage \"a\" reads it");
 }
 
 TEST(CheckPipelineTest, StoresMayShareADatabase) {
