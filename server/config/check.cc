@@ -7,6 +7,7 @@
 #include <map>
 #include <set>
 
+#include "server/base/utf8.h"
 #include "server/config/binding.h"
 #include "server/config/field_path.h"
 #include "server/config/field_value.h"
@@ -143,9 +144,15 @@ class PipelineChecker {
              fmt::format("definition files have {} bytes together, over the limit of {}", bytes, kFileBytesMax));
     }
     VisitStrings(pipeline_, "", [&](const FieldDescriptor& field, const std::string& path, const std::string& value) {
-      if (!RulesOf(field).definition_file() || value.empty() || pipeline_.files().contains(value)) return;
-      Refuse(path, fmt::format("the definition file \"{}\" was not sent with the pipeline{}", Excerpt(value),
-                               DidYouMean(value, names)));
+      if (!RulesOf(field).definition_file() || value.empty()) return;
+      const auto file = pipeline_.files().find(value);
+      if (file == pipeline_.files().end()) {
+        Refuse(path, fmt::format("the definition file \"{}\" was not sent with the pipeline{}", Excerpt(value),
+                                 DidYouMean(value, names)));
+      } else if (const size_t end = Utf8End(file->second); end < file->second.size()) {
+        Refuse(path, fmt::format("the definition file \"{}\" is not UTF-8: byte {} (0x{:02x})", Excerpt(value), end,
+                                 static_cast<unsigned char>(file->second[end])));
+      }
     });
   }
 

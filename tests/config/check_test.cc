@@ -252,6 +252,14 @@ stages:
   EXPECT_THAT(Problems(file.status()), testing::IsEmpty());
 }
 
+TEST(CheckPipelineTest, RefusesDefinitionFilesThatAreNoText) {
+  v1::Pipeline pipeline = ReadTestPipeline(ReadFile("tests/config/data/news.yaml"))->pipeline;
+  (*pipeline.mutable_files())["places.csv"] = "name\nCh\xffle\n";
+  EXPECT_THAT(Problems(CheckPipeline(pipeline, BuiltinStages())),
+              ElementsAre("stages[1].prepare.rules[0].look_up.gazetteer: the definition file \"places.csv\" is not "
+                          "UTF-8: byte 7 (0xff)"));
+}
+
 TEST(CheckPipelineTest, WantsEveryDefinitionFileAndTheirSizeBounded) {
   v1::Pipeline pipeline = ReadTestPipeline(ReadFile("tests/config/data/news.yaml"))->pipeline;
   (*pipeline.mutable_files())["places.csv"] = std::string(5u << 20, 'x');
