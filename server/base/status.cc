@@ -74,6 +74,15 @@ std::vector<FieldViolation> ViolationsOf(const Status& status) {
   return violations;
 }
 
+std::vector<FieldViolation> ViolationsBelow(std::string_view path, const Status& status) {
+  std::vector<FieldViolation> violations = ViolationsOf(status);
+  if (violations.empty() && !status.ok()) violations.push_back({"", std::string(MessageOf(status))});
+  for (FieldViolation& violation : violations) {
+    violation.field = violation.field.empty() ? std::string(path) : fmt::format("{}.{}", path, violation.field);
+  }
+  return violations;
+}
+
 std::string_view MessageOf(const Status& status) { return {status.message().data(), status.message().size()}; }
 
 std::optional<Duration> RetryDelayOf(const Status& status) {

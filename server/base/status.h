@@ -41,6 +41,10 @@ std::string_view MessageOf(const Status& status);
 // The wrong fields.
 std::vector<FieldViolation> ViolationsOf(const Status& status);
 
+// The same as fields of a larger message, which has the wrong one at `path`; an error without fields is about all of
+// it.
+std::vector<FieldViolation> ViolationsBelow(std::string_view path, const Status& status);
+
 // When a retry helps.
 std::optional<Duration> RetryDelayOf(const Status& status);
 

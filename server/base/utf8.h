@@ -24,13 +24,17 @@ inline size_t Utf8Length(std::string_view text, size_t at) {
   return length;
 }
 
-inline bool IsUtf8(std::string_view text) {
-  for (size_t i = 0; i < text.size();) {
+// Where the first byte stands that begins no character; the text's size where there is none.
+inline size_t Utf8End(std::string_view text) {
+  size_t i = 0;
+  while (i < text.size()) {
     const size_t length = Utf8Length(text, i);
-    if (length == 0) return false;
+    if (length == 0) break;
     i += length;
   }
-  return true;
+  return i;
 }
+
+inline bool IsUtf8(std::string_view text) { return Utf8End(text) == text.size(); }
 
 }  // namespace millrace

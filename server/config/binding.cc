@@ -5,6 +5,7 @@
 #include <google/protobuf/message.h>
 #include <re2/re2.h>
 
+#include <algorithm>
 #include <boost/json.hpp>
 #include <cmath>
 #include <optional>
@@ -298,6 +299,25 @@ std::vector<FieldViolation> CheckBindings(const v1::Pipeline& pipeline) {
     }
   }
   return violations;
+}
+
+v1::Pipeline BindDefaults(const v1::Pipeline& pipeline) {
+  ParameterValues defaults;
+  for (const auto& [name, parameter] : pipeline.parameters()) {
+    ParameterValue value = DefaultOf(parameter);
+    if (!Convert(parameter, value)) defaults.emplace(name, std::move(value));
+  }
+  v1::Pipeline bound = pipeline;
+  bound.clear_bindings();
+  for (const v1::Binding& binding : pipeline.bindings()) {
+    const StatusOr<std::vector<TemplatePiece>> pieces = ParseTemplate(binding.template_());
+    const auto has_value = [&](const TemplatePiece& piece) {
+      return !piece.is_parameter || defaults.contains(piece.text);
+    };
+    const bool is_known = pieces.ok() && std::all_of(pieces->begin(), pieces->end(), has_value);
+    if (!is_known || Bind(bound, binding, defaults)) *bound.add_bindings() = binding;
+  }
+  return bound;
 }
 
 StatusOr<BoundPipeline> BindParameters(const v1::Pipeline& pipeline, const ParameterValues& values,

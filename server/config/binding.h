@@ -31,6 +31,10 @@ StatusOr<BoundPipeline> BindParameters(const v1::Pipeline& pipeline,
                                        const google::protobuf::Map<std::string, v1::ParameterValue>& values,
                                        const std::set<std::string>& client_inputs = {});
 
+// The same pipeline with the defaults of its parameters put in where they are enough for a field and fit it; the other
+// bindings stay. For looking at what a run without parameters would have.
+v1::Pipeline BindDefaults(const v1::Pipeline& pipeline);
+
 // What is wrong with the parameters and bindings of a pipeline themselves, by path.
 std::vector<FieldViolation> CheckBindings(const v1::Pipeline& pipeline);
 

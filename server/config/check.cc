@@ -7,6 +7,7 @@
 #include <map>
 #include <set>
 
+#include "server/base/utf8.h"
 #include "server/config/binding.h"
 #include "server/config/field_path.h"
 #include "server/config/field_value.h"
@@ -15,6 +16,7 @@
 #include "server/config/place.h"
 #include "server/config/rules.h"
 #include "server/config/shared_outputs.h"
+#include "server/config/stages_refused.h"
 
 namespace millrace {
 namespace {
@@ -31,6 +33,15 @@ BoundPaths BoundPathsOf(const v1::Pipeline& pipeline) {
   return paths;
 }
 
+// Beyond the bounds that pipeline.proto gives and CheckRules finds broken.
+bool IsTooLarge(const v1::Pipeline& pipeline) {
+  return pipeline.stages_size() > 100 || pipeline.parameters_size() > 100 || pipeline.bindings_size() > 1000 ||
+         pipeline.measures_size() > 100 || pipeline.files_size() > 100;
+}
+
+// `stages[3]`, and nothing within it.
+bool IsStage(std::string_view path) { return ParentPath(path) == "stages"; }
+
 class PipelineChecker {
  public:
   explicit PipelineChecker(const v1::Pipeline& pipeline) : pipeline_(pipeline), bound_(BoundPathsOf(pipeline)) {}
@@ -38,7 +49,7 @@ class PipelineChecker {
   std::vector<FieldViolation> Check() {
     violations_ = CheckRules(pipeline_, bound_);
     // What follows takes the numbers of things for bounded: it recurses along needs and compares names with names.
-    if (IsTooLarge()) return std::move(violations_);
+    if (IsTooLarge(pipeline_)) return std::move(violations_);
     const std::vector<FieldViolation> bindings = CheckBindings(pipeline_);
     violations_.insert(violations_.end(), bindings.begin(), bindings.end());
     CheckNames();
@@ -46,19 +57,13 @@ class PipelineChecker {
     CheckCycles();
     CheckFiles();
     CheckMeasures();
-    const std::vector<FieldViolation> shared = SharedOutputs(pipeline_);
+    const std::vector<FieldViolation> shared = SharedOutputs(BindDefaults(pipeline_));
     violations_.insert(violations_.end(), shared.begin(), shared.end());
     return std::move(violations_);
   }
 
  private:
   void Refuse(std::string path, std::string what) { violations_.push_back({std::move(path), std::move(what)}); }
-
-  // Beyond the bounds that pipeline.proto gives and CheckRules has found broken.
-  bool IsTooLarge() const {
-    return pipeline_.stages_size() > 100 || pipeline_.parameters_size() > 100 || pipeline_.bindings_size() > 1000 ||
-           pipeline_.measures_size() > 100 || pipeline_.files_size() > 100;
-  }
 
   void CheckNames() {
     for (int i = 0; i < pipeline_.stages_size(); ++i) {
@@ -139,9 +144,15 @@ class PipelineChecker {
              fmt::format("definition files have {} bytes together, over the limit of {}", bytes, kFileBytesMax));
     }
     VisitStrings(pipeline_, "", [&](const FieldDescriptor& field, const std::string& path, const std::string& value) {
-      if (!RulesOf(field).definition_file() || value.empty() || pipeline_.files().contains(value)) return;
-      Refuse(path, fmt::format("the definition file \"{}\" was not sent with the pipeline{}", Excerpt(value),
-                               DidYouMean(value, names)));
+      if (!RulesOf(field).definition_file() || value.empty()) return;
+      const auto file = pipeline_.files().find(value);
+      if (file == pipeline_.files().end()) {
+        Refuse(path, fmt::format("the definition file \"{}\" was not sent with the pipeline{}", Excerpt(value),
+                                 DidYouMean(value, names)));
+      } else if (const size_t end = Utf8End(file->second); end < file->second.size()) {
+        Refuse(path, fmt::format("the definition file \"{}\" is not UTF-8: byte {} (0x{:02x})", Excerpt(value), end,
+                                 static_cast<unsigned char>(file->second[end])));
+      }
     });
   }
 
@@ -198,6 +209,15 @@ std::vector<FieldViolation> PipelineViolations(const v1::Pipeline& pipeline, con
   std::vector<FieldViolation> violations = PipelineViolations(pipeline);
   const std::vector<FieldViolation> unmade = FieldsReadUnmade(pipeline, stages);
   violations.insert(violations.end(), unmade.begin(), unmade.end());
+  if (IsTooLarge(pipeline)) return violations;
+  const std::vector<FieldViolation> before = violations;
+  for (FieldViolation& refused : StagesRefused(BindDefaults(pipeline), stages)) {
+    // A stage also refuses what the checks before it have told in their words.
+    const bool is_told = std::any_of(before.begin(), before.end(), [&](const FieldViolation& told) {
+      return IsBelow(told.field, refused.field) || (IsBelow(refused.field, told.field) && !IsStage(told.field));
+    });
+    if (!is_told) violations.push_back(std::move(refused));
+  }
   return violations;
 }
 

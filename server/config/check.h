@@ -1,5 +1,5 @@
 // What must hold of a pipeline before anything of it runs, beyond the rules of its fields: the graph, what stages refer
-// to, and fields that nothing makes.
+// to, fields that nothing makes, and what stages can't be made of.
 #pragma once
 
 #include <vector>
@@ -12,13 +12,14 @@ namespace millrace {
 class StageRegistry;
 
 // INVALID_ARGUMENT (INVALID_DEFINITION) with everything that is wrong, by path. `pipeline` may have bindings: what they
-// set is not looked at before BindParameters.
+// set is not looked at before BindParameters, but for what defaults make of it and stages would refuse. Compiles
+// gazetteers, so it may take a while.
 Status CheckPipeline(const v1::Pipeline& pipeline, const StageRegistry& stages);
 
 // The same as a list.
 std::vector<FieldViolation> PipelineViolations(const v1::Pipeline& pipeline, const StageRegistry& stages);
 
-// Those that need no registry: all but the fields that nothing makes.
+// Those that need no registry: all but the fields that nothing makes and what stages can't be made of.
 std::vector<FieldViolation> PipelineViolations(const v1::Pipeline& pipeline);
 
 }  // namespace millrace

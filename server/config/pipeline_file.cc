@@ -15,11 +15,6 @@
 namespace millrace {
 namespace {
 
-bool IsBelow(std::string_view path, std::string_view ancestor) {
-  return path.starts_with(ancestor) &&
-         (path.size() == ancestor.size() || path[ancestor.size()] == '.' || path[ancestor.size()] == '[');
-}
-
 // Whether a violation only follows from something that could not be read.
 bool IsConsequence(const FieldViolation& violation, const std::vector<Problem>& problems) {
   return std::any_of(problems.begin(), problems.end(), [&](const Problem& problem) {

@@ -23,7 +23,7 @@ struct PipelineFile {
 };
 
 // Reads, loads definition files and checks, all in one pass: INVALID_ARGUMENT (INVALID_DEFINITION) with every problem
-// and its place. With `stages` that is all that CheckPipeline finds, without it all but the fields that nothing makes.
+// and its place. With `stages` that is all that CheckPipeline finds, without it what needs no kinds of stages.
 StatusOr<PipelineFile> ReadPipeline(std::string_view text, std::string_view filename, const FileLoader& load_file,
                                     const StageRegistry* stages = nullptr);
 

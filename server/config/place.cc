@@ -18,6 +18,11 @@ std::string_view ParentPath(std::string_view path) {
   return end == std::string_view::npos ? std::string_view() : path.substr(0, end);
 }
 
+bool IsBelow(std::string_view path, std::string_view ancestor) {
+  return path.starts_with(ancestor) &&
+         (path.size() == ancestor.size() || path[ancestor.size()] == '.' || path[ancestor.size()] == '[');
+}
+
 Place PlaceOf(const Places& places, std::string_view path) {
   while (true) {
     if (const auto found = places.find(path); found != places.end()) return found->second;

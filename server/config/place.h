@@ -32,6 +32,9 @@ using Places = std::map<std::string, Place, std::less<>>;
 // Path of the field that holds the one at `path`; empty for one at the top.
 std::string_view ParentPath(std::string_view path);
 
+// Whether `path` is `ancestor` or a field below it.
+bool IsBelow(std::string_view path, std::string_view ancestor);
+
 // The place of the field at `path`, or of the nearest one that holds it.
 Place PlaceOf(const Places& places, std::string_view path);
 

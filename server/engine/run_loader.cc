@@ -5,6 +5,8 @@
 
 #include <fmt/format.h>
 
+#include "server/config/place.h"
+#include "server/config/shared_outputs.h"
 #include "server/engine/client_input.h"
 #include "server/storage/inputs.h"
 #include "server/storage/records.h"
@@ -17,6 +19,7 @@ StatusOr<std::vector<std::shared_ptr<const StageWork>>> MakeWork(const StageRegi
                                                                  const v1::Pipeline& definition,
                                                                  const FileAccess& files) {
   std::vector<std::shared_ptr<const StageWork>> work;
+  std::vector<FieldViolation> wrong;
   for (int i = 0; i < definition.stages_size(); ++i) {
     const v1::Stage& stage = definition.stages(i);
     const StageKind* kind = registry.Of(stage);
@@ -25,8 +28,20 @@ StatusOr<std::vector<std::shared_ptr<const StageWork>>> MakeWork(const StageRegi
                        fmt::format("stages[{}]: no such kind of stage", i));
     }
     StatusOr<StageWork> made = kind->make(StageDefinition{definition, stage, files});
-    if (!made.ok()) return WithContext(made.status(), fmt::format("stages[{}] ({})", i, stage.name()));
-    work.push_back(std::make_shared<const StageWork>(*std::move(made)));
+    if (made.ok()) {
+      work.push_back(std::make_shared<const StageWork>(*std::move(made)));
+    } else if (ViolationsOf(made.status()).empty()) {  // a file that is not allowed
+      return WithContext(made.status(), fmt::format("stages[{}] ({})", i, stage.name()));
+    } else {
+      for (FieldViolation& each : ViolationsBelow(fmt::format("stages[{}]", i), made.status())) {
+        wrong.push_back(std::move(each));
+      }
+    }
+  }
+  if (!wrong.empty()) return DefinitionError(wrong);
+  // Other words for one path were compared by the definition's check; here links and directories count as well.
+  if (const std::vector<FieldViolation> shared = SharedOutputs(definition, &files); !shared.empty()) {
+    return DefinitionError(shared);
   }
   return work;
 }

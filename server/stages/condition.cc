@@ -192,8 +192,8 @@ class Compiler {
         node.kind = all ? Node::Kind::kAll : Node::Kind::kAny;
         const v1::ConditionList& list = all ? condition.all() : condition.any();
         for (int i = 0; i < list.conditions_size(); ++i) {
-          node.children.push_back(
-              Compile(list.conditions(i), fmt::format("{}[{}]", Join(path, all ? "all" : "any"), i), depth + 1));
+          node.children.push_back(Compile(
+              list.conditions(i), fmt::format("{}.conditions[{}]", Join(path, all ? "all" : "any"), i), depth + 1));
         }
         break;
       }
@@ -218,9 +218,7 @@ class Compiler {
     return path.empty() ? std::string(name) : fmt::format("{}.{}", path, name);
   }
 
-  void Wrong(const std::string& path, std::string description) {
-    wrong_.push_back({path.empty() ? "condition" : path, std::move(description)});
-  }
+  void Wrong(const std::string& path, std::string description) { wrong_.push_back({path, std::move(description)}); }
 
   json::value Constant(const std::string& text, const std::string& path) {
     auto value = ParseJson(text);
@@ -268,7 +266,7 @@ class Compiler {
       case v1::Comparison::kOneOf:
         node.kind = Node::Kind::kOneOf;
         for (int i = 0; i < comparison.one_of().values_size(); ++i) {
-          json::value value = Constant(comparison.one_of().values(i), fmt::format("{}.one_of[{}]", path, i));
+          json::value value = Constant(comparison.one_of().values(i), fmt::format("{}.one_of.values[{}]", path, i));
           if (value.is_string()) {
             node.texts.emplace(View(value.get_string()));
           } else {
@@ -298,7 +296,8 @@ StatusOr<ConditionEvaluator> ConditionEvaluator::Compile(const v1::Condition& co
   auto root = std::make_shared<const Node>(compiler.Compile(condition, "", 0));
   if (!compiler.wrong().empty()) {
     const FieldViolation& first = compiler.wrong().front();
-    return MakeFieldError("INVALID_DEFINITION", fmt::format("{}: {}", first.field, first.description),
+    return MakeFieldError("INVALID_DEFINITION",
+                          fmt::format("{}: {}", first.field.empty() ? "condition" : first.field, first.description),
                           compiler.wrong());
   }
   return ConditionEvaluator(std::move(root));

@@ -191,7 +191,8 @@ struct StageDefinition {
 struct StageKind {
   std::string name;           // fetch, prepare, …: the name of the field of Stage.kind
   int semantics_version = 1;  // raised when the same definition and input give another output
-  std::function<StatusOr<StageWork>(const StageDefinition&)> make;  // checks what a reader of the message can't
+  // Checks what a reader of the message can't; wrong fields by their path in the stage, such as `synthesize.prompt`.
+  std::function<StatusOr<StageWork>(const StageDefinition&)> make;
   // Fields that its items have after it, beyond those that go in; nullopt: not known. `fresh`: only these, none goes
   // through.
   struct Fields {

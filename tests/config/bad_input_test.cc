@@ -38,7 +38,7 @@ TEST(NaughtyStringsTest, AreRefusedAsNamesAndTakenAsText) {
   const std::vector<std::string> strings = NaughtyStrings();
   if (strings.empty()) GTEST_SKIP() << "the list of strings is not on this machine (MILLRACE_DATA)";
   EXPECT_GT(strings.size(), 100u);
-  const StageRegistry stages = TestStages();
+  const StageRegistry stages = BuiltinStages();
   const v1::Pipeline pipeline = NewsPipeline();
   for (const std::string& text : strings) {
     v1::Pipeline copy = pipeline;
@@ -92,6 +92,7 @@ TEST(NaughtyStringsTest, NeverCrashAReader) {
 }
 
 TEST(MutatedYamlTest, NeverCrashesOrHangsAReader) {
+  const StageRegistry stages = BuiltinStages();
   std::vector<std::string> sources = {ReadFile("tests/config/data/news.yaml")};
   if (std::string shipped = ReadFile("configs/pipelines/news-events.yaml"); !shipped.empty()) {
     sources.push_back(std::move(shipped));
@@ -164,7 +165,7 @@ TEST(MutatedYamlTest, NeverCrashesOrHangsAReader) {
           text.replace(at, size, tokens[random.Below(tokens.size())]);
       }
     }
-    const StatusOr<PipelineFile> file = ReadTestPipeline(text);
+    const StatusOr<PipelineFile> file = ReadPipeline(text, "p.yaml", TestFiles(), &stages);
     if (!file.ok()) {
       EXPECT_EQ(ReasonOf(file.status()), "INVALID_DEFINITION");
       EXPECT_FALSE(ViolationsOf(file.status()).empty());

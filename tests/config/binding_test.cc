@@ -61,6 +61,18 @@ stages:
               ElementsAre("stages[2].store.jsonl.path: the stages \"b\" and \"c\" would both write ./a.jsonl"));
 }
 
+TEST(BindParametersTest, RefusesStoresThatComeToWriteWhatIsRead) {
+  const v1::Pipeline pipeline = Pipeline(R"(name: p
+parameters: {one: {string: {}}, two: {string: {}}}
+stages:
+- {name: a, fetch: {csv: {path: $(one)}}}
+- {name: b, needs: [a], store: {jsonl: {path: $(two)}}}
+)");
+  EXPECT_TRUE(BindParameters(pipeline, {{"one", Text("x")}, {"two", Text("y")}}).ok());
+  EXPECT_THAT(Problems(BindParameters(pipeline, {{"one", Text("in/../x")}, {"two", Text("./x")}}).status()),
+              ElementsAre("stages[1].store.jsonl.path: the stage \"b\" would overwrite ./x: the stage \"a\" reads it"));
+}
+
 TEST(BindParametersTest, ThePathOfAFileThatIsNotReadNeedNotBeGiven) {
   const v1::Pipeline pipeline = Pipeline(R"(name: p
 parameters: {one: {string: {pattern: '.+[.]csv'}}, two: {string: {}}, both: {string: {}}, n: {int: {}}}

@@ -2,6 +2,7 @@
 
 #include <gmock/gmock.h>
 
+#include "server/config/shared_outputs.h"
 #include "tests/config/support.h"
 
 namespace millrace {
@@ -60,8 +61,7 @@ TEST(CheckPipelineTest, RefusesATimeLimitWhereNothingHasOne) {
 }
 
 TEST(CheckPipelineTest, RefusesStoresThatWouldReplaceEachOthersFile) {
-  EXPECT_THAT(
-      ProblemsOf(R"(name: p
+  EXPECT_THAT(ProblemsOf(R"(name: p
 parameters: {output: x, other: x}
 stages:
 - {name: a, fetch: {inline: {}}}
@@ -71,8 +71,56 @@ stages:
 - {name: e, needs: [a], store: {jsonl: {path: $(output)}}}
 - {name: f, needs: [a], store: {jsonl: {path: $(other)}}}
 )"),
-      ElementsAre("p.yaml:6:45: stages[2].store.csv.path: the stages \"b\" and \"c\" would both write ./out//b",
-                  "p.yaml:8:47: stages[4].store.jsonl.path: the stages \"d\" and \"e\" would both write $(output)"));
+              ElementsAre("p.yaml:6:45: stages[2].store.csv.path: the stages \"b\" and \"c\" would both write ./out//b",
+                          "p.yaml:8:47: stages[4].store.jsonl.path: the stages \"d\" and \"e\" would both write x",
+                          "p.yaml:9:47: stages[5].store.jsonl.path: the stages \"d\" and \"f\" would both write x"));
+}
+
+TEST(CheckPipelineTest, RefusesStoresThatWouldOverwriteWhatIsRead) {
+  EXPECT_THAT(
+      ProblemsOf(R"(name: p
+parameters: {input: in/x.jsonl, other: {string: {}}}
+stages:
+- {name: a, fetch: {csv: {path: a.csv}}}
+- {name: b, fetch: {jsonl: {path: $(input)}}}
+- {name: c, fetch: {jsonl: {path: $(other)}}}
+- {name: d, needs: [a], store: {csv: {path: ./a.csv, columns: [id]}}}
+- {name: e, needs: [b], store: {jsonl: {path: in/./x.jsonl}}}
+- {name: f, needs: [c], store: {jsonl: {path: $(other)}}}
+- {name: g, needs: [a], prepare: {rules: [{look_up: {gazetteer: places.csv, in: t, set: [{field: a, column: b}]}}]}}
+- {name: h, needs: [g], store: {csv: {path: places.csv, columns: [id]}}}
+- {name: i, needs: [a], store: {csv: {path: b.csv, columns: [id]}}}
+)"),
+      ElementsAre(
+          "p.yaml:7:45: stages[3].store.csv.path: the stage \"d\" would overwrite ./a.csv: the stage \"a\" reads it",
+          "p.yaml:8:47: stages[4].store.jsonl.path: the stage \"e\" would overwrite in/./x.jsonl: the stage \"b\" "
+          "reads it",
+          "p.yaml:9:47: stages[5].store.jsonl.path: the stage \"f\" would overwrite $(other): the stage \"c\" reads it",
+          "p.yaml:11:45: stages[7].store.csv.path: the stage \"h\" would overwrite places.csv: the pipeline is defined "
+          "by it"));
+}
+
+TEST(SharedOutputsTest, KnowsAFileByWhatItsPathsLeadTo) {
+  struct Linked final : FileAccess {
+    StatusOr<std::string> ForReading(std::string_view path) const override {
+      if (path == "link.csv") return "/data/a.csv";
+      return MakeError(absl::StatusCode::kNotFound, "FILE_ERROR", "absent");
+    }
+    StatusOr<std::string> ForWriting(std::string_view path) const override { return "/data/" + std::string(path); }
+  };
+  const StatusOr<PipelineFile> file = ReadTestPipeline(R"(name: p
+stages:
+- {name: a, fetch: {csv: {path: link.csv}}}
+- {name: b, fetch: {csv: {path: absent.csv}}}
+- {name: c, needs: [a], store: {csv: {path: a.csv, columns: [id]}}}
+- {name: d, needs: [a], store: {csv: {path: b.csv, columns: [id]}}}
+)");
+  ASSERT_TRUE(file.ok()) << file.status();
+  const Linked files;
+  const std::vector<FieldViolation> violations = SharedOutputs(file->pipeline, &files);
+  ASSERT_EQ(violations.size(), 1u);
+  EXPECT_EQ(violations[0].field, "stages[2].store.csv.path");
+  EXPECT_EQ(violations[0].description, "the stage \"c\" would overwrite a.csv: the stage \"a\" reads it");
 }
 
 TEST(CheckPipelineTest, StoresMayShareADatabase) {
@@ -133,6 +181,83 @@ measures:
               ElementsAre("p.yaml:4:28: measures[0].count.stage: unknown stage \"b\"; known: a",
                           "p.yaml:5:10: measures[1].name: there is a measure \"m\" already",
                           "p.yaml:5:32: measures[1].ratio.to: no measure \"later\" stands before this one; known: m"));
+}
+
+StatusOr<PipelineFile> ReadWithBuiltinStages(std::string_view text) {
+  const FileLoader files = [](std::string_view path) -> StatusOr<std::string> {
+    if (path == "open.txt") return "Tell {{#of}}it";
+    if (path == "places.csv") return "name,theater\nChile,Americas\n";
+    if (path == "weights.csv") return "name,weight\nChile,heavy\n";
+    return MakeError(absl::StatusCode::kNotFound, "FILE_ERROR", "no such file");
+  };
+  const StageRegistry stages = BuiltinStages();
+  return ReadPipeline(text, "p.yaml", files, &stages);
+}
+
+TEST(CheckPipelineTest, TellsWhatStagesCanNotBeMadeOf) {
+  const StatusOr<PipelineFile> file = ReadWithBuiltinStages(R"(name: p
+parameters: {open: '{{#x}}', from: {string: {}}, into: {string: {}}}
+stages:
+- {name: a, fetch: {csv: {path: $(from), delimiter: "\n"}}}
+- name: b
+  needs: [a]
+  synthesize:
+    model: local
+    system: $(open)
+    prompt: '{{#a}}{{b'
+    output_schema: {type: objekt, properties: 5}
+    fallback: {rules: [{set: {field: s, template: '{{x'}}]}
+    nonsense: 1
+- {name: c, needs: [a], synthesize: {model: local, prompt_file: open.txt, output_schema: {$ref: 'http://evil/x'}}}
+- name: d
+  needs: [a]
+  prepare:
+    rules:
+    - {look_up: {gazetteer: weights.csv, in: t, set: [{field: w, column: weight}]}}
+    - {look_up: {gazetteer: places.csv, in: t, set: [{field: w, column: weight}]}}
+- {name: e, needs: [a], store: {sqlite: {path: $(into), tables: [{table: sqlite_x, columns: {id: id}, key: [id]}]}}}
+)");
+  EXPECT_THAT(
+      Problems(file.status()),
+      ElementsAre(
+          "p.yaml:4:53: stages[0].fetch.csv.delimiter: expected one ASCII character that is no quote, line end or NUL",
+          "p.yaml:9:13: stages[1].synthesize.system: Unclosed section \"x\" at 0",
+          "p.yaml:10:13: stages[1].synthesize.prompt: Unclosed tag at 7",
+          "p.yaml:11:20: stages[1].synthesize.output_schema: the schema: Unrecognised JSON type name 'objekt'",
+          "p.yaml:12:51: stages[1].synthesize.fallback.rules[0].set.template: Unclosed tag at 0",
+          HasSubstr("p.yaml:13:5: stages[1].synthesize.nonsense: unknown key"),
+          "p.yaml:14:65: stages[2].synthesize.prompt_file: Unclosed section \"of\" at 5",
+          "p.yaml:14:90: stages[2].synthesize.output_schema: the schema at /$ref: only `#` and `#/…` can be referred "
+          "to",
+          "p.yaml:19:29: stages[3].prepare.rules[0].look_up.gazetteer: weights.csv: gazetteer, row 1 after the header: "
+          "weight: expected a number above 0, got heavy",
+          "p.yaml:20:53: stages[3].prepare.rules[1].look_up.set: places.csv has no column weight",
+          "p.yaml:21:74: stages[4].store.sqlite.tables[0].table: names that begin with `sqlite_` or `millrace_` are "
+          "taken"));
+}
+
+TEST(CheckPipelineTest, LeavesToBindingWhatAParameterWithoutDefaultDecides) {
+  const std::string text = R"(name: p
+parameters: {t: {float: {}}, s: {string: {}}}
+stages:
+- {name: a, fetch: {csv: {path: $(s), delimiter: $(s)}}}
+- {name: b, needs: [a], synthesize: {model: local, prompt: $(s), output_schema: {const: $(s)}}}
+- {name: c, needs: [b], cluster: {lexical: {fields: [title]}, passes: [{threshold: $(t)}, {threshold: 0.5}]}}
+- name: d
+  needs: [c]
+  merge: {fields: [title], rules: [{name: r, when: {compare: {field: $(s), greater: 0.5}}, join: true}]}
+- {name: e, needs: [d], store: {sqlite: {path: out.db, tables: [{table: x, columns: {id: id}, key: [$(s)]}]}}}
+)";
+  const StatusOr<PipelineFile> file = ReadWithBuiltinStages(text);
+  EXPECT_THAT(Problems(file.status()), testing::IsEmpty());
+}
+
+TEST(CheckPipelineTest, RefusesDefinitionFilesThatAreNoText) {
+  v1::Pipeline pipeline = ReadTestPipeline(ReadFile("tests/config/data/news.yaml"))->pipeline;
+  (*pipeline.mutable_files())["places.csv"] = "name\nCh\xffle\n";
+  EXPECT_THAT(Problems(CheckPipeline(pipeline, BuiltinStages())),
+              ElementsAre("stages[1].prepare.rules[0].look_up.gazetteer: the definition file \"places.csv\" is not "
+                          "UTF-8: byte 7 (0xff)"));
 }
 
 TEST(CheckPipelineTest, WantsEveryDefinitionFileAndTheirSizeBounded) {

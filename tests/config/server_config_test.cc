@@ -63,6 +63,13 @@ TEST(ServerConfigTest, FillsDefaultsAndProfiles) {
   EXPECT_FALSE(config->models(1).cache().has_ttl());
 }
 
+TEST(ServerConfigTest, KeepsAZeroThatMeansSomethingElseThanTheDefault) {
+  const StatusOr<v1::ServerConfig> config = Read("limits: {disk_reserve: 0}");
+  ASSERT_TRUE(config.ok()) << config.status();
+  EXPECT_EQ(config->limits().disk_reserve(), 0);
+  EXPECT_EQ(Read("limits: {}")->limits().disk_reserve(), int64_t{256} << 20);
+}
+
 TEST(ServerConfigTest, LimitsOfATargetHoldForEveryAliasOfIt) {
   EXPECT_EQ(Read(kConfig)->models(1).targets(0).limits().max_concurrency(), 20);
   EXPECT_EQ(Read(kConfig)->models(0).targets(1).limits().max_concurrency(), 8);

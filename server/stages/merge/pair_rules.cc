@@ -92,7 +92,7 @@ StatusOr<PairRules> PairRules::Compile(const v1::Merge& merge) {
       if (when.ok()) {
         made.when = *std::move(when);
       } else {
-        wrong.push_back({path, std::string(MessageOf(when.status()))});
+        for (FieldViolation& violation : ViolationsBelow(path, when.status())) wrong.push_back(std::move(violation));
       }
     }
     std::vector<std::string> fields;

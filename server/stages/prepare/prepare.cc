@@ -54,9 +54,12 @@ void AddFieldsOf(const v1::Rule& rule, std::vector<std::string>& fields) {
 }
 
 StatusOr<StageWork> MakePrepare(const StageDefinition& definition) {
-  MR_ASSIGN_OR_RETURN(Rules rules, Rules::Compile(definition.stage.prepare(), definition.pipeline));
+  StatusOr<Rules> rules = Rules::Compile(definition.stage.prepare(), definition.pipeline);
+  if (!rules.ok()) {
+    return MakeFieldError("INVALID_DEFINITION", MessageOf(rules.status()), ViolationsBelow("prepare", rules.status()));
+  }
   StageWork work;
-  work.items = std::make_unique<PrepareStage>(std::move(rules));
+  work.items = std::make_unique<PrepareStage>(*std::move(rules));
   return work;
 }
 

@@ -243,8 +243,8 @@ class Compiler {
   std::optional<ConditionEvaluator> Condition(const v1::Condition& condition, std::string_view field) {
     auto compiled = ConditionEvaluator::Compile(condition);
     if (compiled.ok()) return *std::move(compiled);
-    for (const FieldViolation& violation : ViolationsOf(compiled.status())) {
-      Wrong(fmt::format("{}.{}", field, violation.field), violation.description);
+    for (const FieldViolation& violation : ViolationsBelow(field, compiled.status())) {
+      Wrong(violation.field, violation.description);
     }
     return std::nullopt;
   }
@@ -294,8 +294,8 @@ class Compiler {
   std::optional<LookUpRule> LookUp(const v1::LookUp& look_up) {
     if (look_up.in().empty()) Wrong("look_up.in", "expected at least one field");
     if (look_up.set().empty()) Wrong("look_up.set", "expected at least one field to set");
-    for (const std::string& field : look_up.in()) Path(field, "look_up.in");
-    for (const v1::LookUpField& set : look_up.set()) Path(set.field(), "look_up.set.field");
+    for (int i = 0; i < look_up.in_size(); ++i) Path(look_up.in(i), fmt::format("look_up.in[{}]", i));
+    for (int i = 0; i < look_up.set_size(); ++i) Path(look_up.set(i).field(), fmt::format("look_up.set[{}].field", i));
     auto gazetteer = GazetteerOf(look_up.gazetteer());
     if (!gazetteer.ok()) {
       Wrong("look_up.gazetteer", MessageOf(gazetteer.status()));

@@ -71,8 +71,8 @@ class Synthesizer final : public ItemStage {
       if (rules.ok()) {
         stage->fallback_ = *std::move(rules);
       } else {
-        for (const FieldViolation& violation : ViolationsOf(rules.status())) {
-          violations.push_back({fmt::format("synthesize.fallback.{}", violation.field), violation.description});
+        for (FieldViolation& violation : ViolationsBelow("synthesize.fallback", rules.status())) {
+          violations.push_back(std::move(violation));
         }
       }
     }

@@ -116,8 +116,9 @@ TEST(Condition, EveryWrongPlaceIsNamed) {
   ASSERT_EQ(ReasonOf(evaluator.status()), "INVALID_DEFINITION");
   std::vector<std::string> fields;
   for (const FieldViolation& violation : ViolationsOf(evaluator.status())) fields.push_back(violation.field);
-  EXPECT_EQ(fields, (std::vector<std::string>{"all[0].compare.matches", "all[1].not.compare.field",
-                                              "all[1].not.compare.equals", "all[2]", "all[3].compare"}));
+  EXPECT_EQ(fields, (std::vector<std::string>{
+                        "all.conditions[0].compare.matches", "all.conditions[1].not.compare.field",
+                        "all.conditions[1].not.compare.equals", "all.conditions[2]", "all.conditions[3].compare"}));
 }
 
 TEST(Condition, NestingIsBounded) {

@@ -163,7 +163,7 @@ TEST(Rules, EveryWrongPlaceIsNamed) {
   EXPECT_THAT(fields,
               ElementsAre("rules[0].set.field", "rules[0].set.value", "rules[1].when.compare", "rules[2].set.template",
                           "rules[3].extract.pattern", "rules[4].replace.with", "rules[5].look_up.gazetteer",
-                          "rules[6].look_up.set", "rules[7].validate.condition.condition", "rules[8]"));
+                          "rules[6].look_up.set", "rules[7].validate.condition", "rules[8]"));
 }
 
 }  // namespace
