@@ -222,6 +222,19 @@ TEST_F(CommandTest, EveryMistakeOfADefinitionIsToldWithItsPlace) {
   EXPECT_FALSE(std::filesystem::exists(workspace_.path() / ".millrace")) << "a store was made for nothing";
 }
 
+TEST_F(CommandTest, ARunNeverWritesOverItsInput) {
+  std::filesystem::create_symlink("titles.csv", workspace_.path() / "link.csv");
+  const std::string absolute = (workspace_.path() / "titles.csv").string();
+  for (const auto& [input, output] : {std::pair<std::string, std::string>{"titles.csv", "./titles.csv"},
+                                      {"titles.csv", absolute},
+                                      {"link.csv", "titles.csv"}}) {
+    const Finished run = Millrace({"run", "stories.yaml", "-p", "input=" + input, "-p", "output=" + output});
+    EXPECT_EQ(run.exit, 2) << input << " " << output;
+    EXPECT_THAT(run.err, AllOf(HasSubstr("\"saved\" would overwrite"), HasSubstr("the stage \"titles\" reads it")));
+  }
+  EXPECT_EQ(workspace_.Read("titles.csv"), Titles(5));
+}
+
 TEST_F(CommandTest, WrongUseExitsWithTwoAndPrintsNothingOnStdout) {
   for (const std::vector<std::string>& arguments :
        std::vector<std::vector<std::string>>{{},
