@@ -103,6 +103,7 @@ Task<void> ActiveRun::RunSteps() {
   complete_ = 0;
   JudgeStages();
   hooks_.look_for_parked();
+  LookForHoldUp();
   TaskGroup group(parts_.loop);
   for (const std::unique_ptr<Step>& step : steps_) group.Spawn(step->Run());
   co_await group.Join();
@@ -120,6 +121,7 @@ bool ActiveRun::AllDone() {
 // What the episode has come to.
 Task<void> ActiveRun::Conclude() {
   progress_timer_.Cancel();
+  hold_up_timer_.Cancel();
   progress_timer_armed_ = false;
   std::vector<v1::MeasureValue> measures;
   const bool all_done = AllDone();

@@ -111,6 +111,8 @@ class ActiveRun final : public StepHost, public std::enable_shared_from_this<Act
   v1::RunEvent StateEvent();
   v1::Run Present();
   void PlanProgressEvent();
+  // Looks now and then whether the run waits on something else than was told: what holds it up moves nothing.
+  void LookForHoldUp();
   Task<void> WriteProgressEvent(std::shared_ptr<ActiveRun> self);
   Duration ActiveTime() const;
   std::optional<v1::WaitingOn> WaitsOn();
@@ -145,6 +147,8 @@ class ActiveRun final : public StepHost, public std::enable_shared_from_this<Act
   Loop::Timer progress_timer_;
   bool progress_timer_armed_ = false;
   TimePoint next_progress_{};
+  Loop::Timer hold_up_timer_;
+  std::string told_hold_up_;  // by the newest Progress event
 };
 
 }  // namespace millrace

@@ -1,7 +1,10 @@
 // What clients see of a run: snapshots with counts, what it waits on, and Progress events, at most one an interval.
 
 #include <algorithm>
+#include <chrono>
 #include <utility>
+
+#include <fmt/format.h>
 
 #include "server/engine/client_input.h"
 #include "server/engine/run.h"
@@ -10,6 +13,15 @@
 #include "server/storage/runs.h"
 
 namespace millrace {
+namespace {
+
+constexpr Duration kHoldUpLook = std::chrono::seconds(2);
+
+std::string HoldUpOf(const std::optional<v1::WaitingOn>& waiting) {
+  return waiting ? fmt::format("{} {}", static_cast<int>(waiting->reason()), waiting->object()) : "";
+}
+
+}  // namespace
 
 Duration ActiveRun::ActiveTime() const {
   Duration time = ToDuration(record_.run().active_time());
@@ -122,6 +134,18 @@ void ActiveRun::PlanProgressEvent() {
   });
 }
 
+void ActiveRun::LookForHoldUp() {
+  const std::weak_ptr<ActiveRun> weak = weak_from_this();
+  hold_up_timer_ = parts_.loop.CallAt(parts_.loop.Now() + kHoldUpLook, [weak] {
+    const std::shared_ptr<ActiveRun> self = weak.lock();
+    if (!self || !self->working_) return;
+    if (self->state() == v1::RUN_STATE_RUNNING && HoldUpOf(self->WaitsOn()) != self->told_hold_up_) {
+      self->PlanProgressEvent();
+    }
+    self->LookForHoldUp();
+  });
+}
+
 Task<void> ActiveRun::WriteProgressEvent([[maybe_unused]] std::shared_ptr<ActiveRun> self) {
   const Turn::Holder holder = co_await turn_.Enter();
   progress_timer_armed_ = false;
@@ -132,6 +156,8 @@ Task<void> ActiveRun::WriteProgressEvent([[maybe_unused]] std::shared_ptr<Active
   *event.mutable_time() = ToTimestamp(WallMicros());
   *event.mutable_progress()->mutable_run() = Snapshot();
   event.mutable_progress()->mutable_run()->set_last_event(event.number());
+  const v1::Run& told = event.progress().run();
+  told_hold_up_ = HoldUpOf(told.has_waiting_on() ? std::optional(told.waiting_on()) : std::nullopt);
   WriteBatch batch;
   PutRecord(batch, EventKey(name(), event.number()), event);
   const Status stored = co_await store_.Commit(std::move(batch));

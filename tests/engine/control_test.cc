@@ -403,6 +403,27 @@ TEST(ControlTest, ParkedItemsWakeAtTheirTimeAlsoAfterARestart) {
   EXPECT_THAT(world.outside.sink.back(), SizeIs(43));
 }
 
+TEST(ControlTest, WhatHoldsARunUpIsToldThoughNothingMoves) {
+  World world;
+  world.outside.latency = 1h;
+  const std::string name = world.Create(Linear(), MakeItems(3)).name();
+  world.Pass(10s);
+  const size_t before = world.Events(name).size();
+  world.Pass(10s);
+  EXPECT_THAT(world.Events(name), SizeIs(before));
+  world.outside.failing = "cloud/m";
+  world.Pass(10s);
+  std::vector<v1::RunEvent> events = world.Events(name);
+  ASSERT_THAT(events, SizeIs(before + 1));
+  EXPECT_EQ(events.back().progress().run().waiting_on().object(), "cloud/m");
+  EXPECT_THAT(events.back().progress().run().waiting_on().remedy(), testing::HasSubstr("HTTP 401"));
+  world.outside.failing.clear();
+  world.Pass(10s);
+  events = world.Events(name);
+  ASSERT_THAT(events, SizeIs(before + 2));
+  EXPECT_FALSE(events.back().progress().run().has_waiting_on());
+}
+
 TEST(ControlTest, AParkedItemOfAPausedRunWaitsForTheResume) {
   World world;
   const int64_t now = world.clock.WallMicros() / 1'000'000;

@@ -35,6 +35,7 @@ struct Outside {
   std::vector<std::string> generations;
   std::map<std::string, std::string> files;
   int64_t prepared = 0;        // items that `prepare` really computed
+  std::string failing;         // a target that every run waits for
   std::set<std::string> gone;  // models that are not configured any more
   int clustered = 0;           // how often `cluster` really ran
   Duration latency = 10ms;
@@ -92,7 +93,7 @@ class ToyCalls final : public CallHandler, public CallDesk {
   v1::ListBackendsResponse Backends() const override { return {}; }
   int64_t waiting() const override { return 0; }
   int64_t in_flight() const override { return outside_.in_flight; }
-  FailingTarget FindFailing(std::string_view) const override { return {}; }
+  FailingTarget FindFailing(std::string_view) const override { return {outside_.failing, "HTTP 401"}; }
   Task<StatusOr<v1::CacheStats>> AnswerStats() override { co_return v1::CacheStats(); }
   Task<StatusOr<int64_t>> EvictAnswers(std::optional<Duration>, std::string,
                                        std::function<bool(const std::string&)>) override {
