@@ -1,14 +1,17 @@
 // A disk that is really full: a file system in memory of 40 MiB, mounted in a namespace of its own.
-#include <gmock/gmock.h>
+#include <fcntl.h>
 #include <gtest/gtest.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
 #include <set>
 
+#include "server/base/fd.h"
+#include "server/storage/disk_guard.h"
 #include "tests/storage/rocks_life.h"
 
 namespace millrace {
@@ -21,23 +24,42 @@ Task<bool> Leave(Store& store, StoreState state) {
   co_return true;
 }
 
+// Another program's file, grown until no more than `free_bytes` are left on the disk.
+void Grow(const std::string& ballast, int64_t free_bytes) {
+  const UniqueFd fd(open(ballast.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600));
+  ASSERT_TRUE(fd);
+  const std::string block(1 << 20, 'x');
+  SystemDiskSpace disk;
+  for (int64_t free = 0; (free = disk.FreeBytes(ballast)) > free_bytes;) {
+    const auto size = static_cast<size_t>(std::min<int64_t>(free - free_bytes, 1 << 20));
+    if (write(fd.get(), block.data(), size) <= 0) break;  // the store took the last of it
+  }
+}
+
 void FillAndEmpty(const std::string& disk, Durability::Mode mode) {
   const std::string ballast = disk + "/ballast";
-  std::ofstream(ballast) << std::string(20 << 20, 'x');
+  Grow(ballast, 24 << 20);
   const RocksOptions options{.path = disk + "/store", .durability = {.mode = mode}, .disk_reserve = 8 << 20};
   std::set<int> acked;
   {
     RocksLife life(options);
     ASSERT_TRUE(life.status().ok()) << life.status();
-    bool was_low = false;
     int next = 0;
+    acked.merge(life.Write(next, 600, 10, 10'000, 1));
+    next += 600;
+    EXPECT_EQ(life.store().state(), StoreState::kOk);
+
+    Grow(ballast, 7 << 20);
+    RunTask(life.loop(), Leave(life.store(), StoreState::kOk));
+    EXPECT_EQ(life.store().state(), StoreState::kDiskLow);
+
+    // The store's own writing may free some of it: what is full of one letter is compressed.
     while (life.store().state() != StoreState::kReopening) {
-      was_low = was_low || life.store().state() == StoreState::kDiskLow;
+      Grow(ballast, 0);
       acked.merge(life.Write(next, 20, 10, 10'000, 1));
       next += 20;
       ASSERT_LT(next, 10'000);
     }
-    EXPECT_TRUE(was_low);
     EXPECT_GT(acked.size(), 500u);
     EXPECT_EQ(life.Missing(acked), 0);  // it is still read from
 
