@@ -49,12 +49,9 @@ CLI::Validator DecimalNumber(double min, double max) {
 }
 
 Status CheckUtf8(std::string_view what, std::string_view text) {
-  for (size_t i = 0; i < text.size();) {
-    const size_t length = Utf8Length(text, i);
-    if (length == 0) return WrongArgument(fmt::format("{}: expected UTF-8, got another byte at offset {}", what, i));
-    i += length;
-  }
-  return absl::OkStatus();
+  const size_t end = Utf8End(text);
+  if (end == text.size()) return absl::OkStatus();
+  return WrongArgument(fmt::format("{}: expected UTF-8, got another byte at offset {}", what, end));
 }
 
 bool IsFile(const std::string& pipeline) {

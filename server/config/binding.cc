@@ -167,6 +167,12 @@ json::value JsonOf(const ParameterValue& value) {
   }
 }
 
+// Every parameter that the pieces name has a value.
+bool HaveValues(const std::vector<TemplatePiece>& pieces, const ParameterValues& values) {
+  return std::all_of(pieces.begin(), pieces.end(),
+                     [&](const TemplatePiece& piece) { return !piece.is_parameter || values.contains(piece.text); });
+}
+
 // Puts the parameters that the template names into the texts of a JSON value.
 void ExpandTexts(json::value& value, const ParameterValues& values) {
   if (json::object* object = value.if_object()) {
@@ -176,10 +182,7 @@ void ExpandTexts(json::value& value, const ParameterValues& values) {
   } else if (const json::string* text = value.if_string()) {
     const StatusOr<std::vector<TemplatePiece>> pieces = ParseTemplate({text->data(), text->size()});
     // Only in a message, whose template may escape what it likes (`\u0024(x)`): the text then stands as it is.
-    const auto is_named = [&](const TemplatePiece& piece) {
-      return !piece.is_parameter || values.contains(piece.text);
-    };
-    if (!pieces.ok() || !std::all_of(pieces->begin(), pieces->end(), is_named)) return;
+    if (!pieces.ok() || !HaveValues(*pieces, values)) return;
     const std::string name = OnlyParameter(*pieces);
     value = name.empty() ? json::value(json::string(Expand(*pieces, values))) : JsonOf(values.at(name));
   }
@@ -311,10 +314,7 @@ v1::Pipeline BindDefaults(const v1::Pipeline& pipeline) {
   bound.clear_bindings();
   for (const v1::Binding& binding : pipeline.bindings()) {
     const StatusOr<std::vector<TemplatePiece>> pieces = ParseTemplate(binding.template_());
-    const auto has_value = [&](const TemplatePiece& piece) {
-      return !piece.is_parameter || defaults.contains(piece.text);
-    };
-    const bool is_known = pieces.ok() && std::all_of(pieces->begin(), pieces->end(), has_value);
+    const bool is_known = pieces.ok() && HaveValues(*pieces, defaults);
     if (!is_known || Bind(bound, binding, defaults)) *bound.add_bindings() = binding;
   }
   return bound;

@@ -1,11 +1,13 @@
 #include "server/engine/engine.h"
 
 #include <utility>
+#include <vector>
 
 #include <fmt/format.h>
 #include <spdlog/spdlog.h>
 
 #include "server/engine/engine_state.h"
+#include "server/engine/stage_counts.h"
 #include "server/engine/times.h"
 #include "server/storage/records.h"
 #include "server/storage/runs.h"
@@ -105,6 +107,27 @@ Task<StatusOr<FoundRun>> Engine::State::TakeUp(std::string name, bool cancels) {
   co_return co_await Find(name);
 }
 
+// Brings the counts of a run that is not in memory up to date: its record has those of its last change of state, and
+// keeps them where other records are damaged.
+static Task<void> CountUnloaded(Store& store, storage::v1::RunRecord& record) {
+  FoundRun found;
+  found.record = record;
+  const StatusOr<Plan> plan = found.MakePlan();
+  if (!plan.ok()) co_return;
+  std::vector<storage::v1::StageRecord> stages(static_cast<size_t>(plan->size()));
+  for (int i = 0; i < plan->size(); ++i) {
+    auto stage =
+        co_await GetRecord<storage::v1::StageRecord>(store, StageKey(record.run().name(), plan->stage(i).name));
+    if (!stage.ok()) co_return;
+    if (*stage) stages[static_cast<size_t>(i)] = *std::move(*stage);
+  }
+  record.mutable_run()->clear_stages();
+  for (int i = 0; i < plan->size(); ++i) {
+    *record.mutable_run()->add_stages() = ProgressOf(
+        *plan, i, [&](int at) -> auto& { return stages[static_cast<size_t>(at)]; });
+  }
+}
+
 Task<Status> Engine::State::EndUnloaded(storage::v1::RunRecord record, v1::RunState ended_as,
                                         std::optional<v1::RunError> error) {
   const std::string name = record.run().name();
@@ -112,16 +135,7 @@ Task<Status> Engine::State::EndUnloaded(storage::v1::RunRecord record, v1::RunSt
   if (!newest.ok()) co_return newest.status();
   const int64_t now_micros = parts.loop.clock().WallMicros();
   v1::Run& run = *record.mutable_run();
-  // The record has the counts of its last change of state.
-  for (v1::StageProgress& stage : *run.mutable_stages()) {
-    auto stage_record = co_await GetRecord<storage::v1::StageRecord>(parts.store, StageKey(name, stage.stage()));
-    if (!stage_record.ok()) co_return stage_record.status();
-    if (!*stage_record) continue;
-    v1::StageProgress progress = (*stage_record)->progress();
-    progress.set_stage(stage.stage());
-    progress.set_kind(stage.kind());
-    stage = std::move(progress);
-  }
+  co_await CountUnloaded(parts.store, record);
   if (newest->active_time) *run.mutable_active_time() = *newest->active_time;
   run.set_state(ended_as);
   run.clear_waiting_on();

@@ -8,6 +8,7 @@
 
 #include "server/engine/client_input.h"
 #include "server/engine/run.h"
+#include "server/engine/stage_counts.h"
 #include "server/engine/times.h"
 #include "server/storage/records.h"
 #include "server/storage/runs.h"
@@ -50,17 +51,8 @@ v1::Run ActiveRun::Present() {
   v1::Run run = record_.run();
   run.clear_stages();
   for (int stage = 0; stage < plan().size(); ++stage) {
-    StageSlot& at = slot(stage);
-    v1::StageProgress& progress = *run.add_stages();
-    progress = at.rows->progress();
-    if (!at.rows->readable()) {
-      progress.set_ok(0);
-      progress.set_skipped(0);
-    }
-    progress.set_stage(plan().stage(stage).name);
-    progress.set_kind(plan().stage(stage).kind);
-    progress.set_items_in(ItemsIn(stage));
-    progress.set_input_closed(InputClosed(stage));
+    *run.add_stages() = ProgressOf(
+        plan(), stage, [this](int at) -> auto& { return slot(at).rows->record(); });
   }
   if (progress_micros_ > 0) *run.mutable_last_progress_time() = ToTimestamp(progress_micros_);
   *run.mutable_active_time() = FromDuration(ActiveTime());
@@ -81,7 +73,8 @@ std::optional<v1::WaitingOn> ActiveRun::WaitsOn() {
     *waiting.mutable_since() = ToTimestamp(waiting_since_micros_);
     return waiting;
   };
-  if (!working_ && !options_.starts_runs) {
+  // One that is only about to be resumed is no longer at rest.
+  if (!working_ && !options_.starts_runs && recorded_state_ == v1::RUN_STATE_RUNNING) {
     waiting.set_remedy("nobody works on it; it goes on when it is watched, or resumed");
     return since(v1::WaitingOn::REASON_USER);
   }

@@ -5,25 +5,19 @@
 #include <algorithm>
 
 #include "server/engine/expect.h"
+#include "server/engine/stage_counts.h"
 #include "server/engine/times.h"
 
 namespace millrace {
 
 bool StepHost::InputClosed(int stage) {
-  const std::vector<int>& needs = plan().stage(stage).needs;
-  if (needs.empty()) return slot(stage).rows->done();
-  return std::all_of(needs.begin(), needs.end(), [this](int need) { return slot(need).rows->done(); });
+  return millrace::InputClosed(
+      plan(), stage, [this](int at) -> auto& { return slot(at).rows->record(); });
 }
 
 int64_t StepHost::ItemsIn(int stage) {
-  const std::vector<int>& needs = plan().stage(stage).needs;
-  if (needs.empty()) return slot(stage).rows->progress().items_in();
-  int64_t items = 0;
-  for (const int need : needs) {
-    const StageRows& rows = *slot(need).rows;
-    if (rows.readable()) items += rows.progress().ok() + rows.progress().degraded();
-  }
-  return items;
+  return millrace::ItemsIn(
+      plan(), stage, [this](int at) -> auto& { return slot(at).rows->record(); });
 }
 
 void Step::WakeParked(int64_t, int64_t) {}

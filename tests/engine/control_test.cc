@@ -1,4 +1,5 @@
 // Runs that are paused, resumed, cancelled, redriven, deleted, checked, held up.
+#include "server/storage/runs.h"
 #include "tests/engine/world.h"
 
 namespace millrace {
@@ -112,6 +113,7 @@ TEST(ControlTest, ARunThatCannotGoOnFailsAndIsRedrivenWhenItCan) {
   const v1::Run failed = world.Get(name);
   EXPECT_EQ(failed.state(), v1::RUN_STATE_FAILED);
   EXPECT_EQ(world.Stage(failed, "in").ok(), 20);
+  EXPECT_EQ(world.Stage(failed, "told").items_in(), 20);
   EXPECT_EQ(world.Stage(failed, "told").ok(), 4);
   EXPECT_EQ(failed.error().reason(), v1::ERROR_REASON_MODEL_NOT_FOUND);
   world.outside.gone.clear();
@@ -120,6 +122,26 @@ TEST(ControlTest, ARunThatCannotGoOnFailsAndIsRedrivenWhenItCan) {
   EXPECT_EQ(redriven->run().state(), v1::RUN_STATE_RUNNING);
   EXPECT_EQ(world.Wait(name).state(), v1::RUN_STATE_SUCCEEDED);
   EXPECT_THAT(world.outside.sink.back(), SizeIs(20));
+}
+
+TEST(ControlTest, ARunThatCannotGoOnFailsThoughItsCountsAreDamaged) {
+  World world;
+  v1::Pipeline pipeline = Linear();
+  StageOf(pipeline, "told").mutable_synthesize()->set_model("writer");
+  StageOf(pipeline, "told").set_concurrency(4);
+  world.outside.latency = 1s;
+  const std::string name = world.Create(pipeline, MakeItems(20)).name();
+  world.Pass(1500ms);
+  WriteBatch damage;
+  damage.Put(StageKey(name, "told"), "\xff");
+  ASSERT_TRUE(world.Do(world.store->Commit(std::move(damage))).ok());
+  world.outside.gone = {"writer"};
+  world.Crash();
+  const v1::Run failed = world.Get(name);
+  EXPECT_EQ(failed.state(), v1::RUN_STATE_FAILED);
+  EXPECT_EQ(failed.error().reason(), v1::ERROR_REASON_MODEL_NOT_FOUND);
+  world.outside.gone.clear();
+  EXPECT_EQ(world.Create(Linear(), MakeItems(3, "b")).state(), v1::RUN_STATE_RUNNING);
 }
 
 TEST(ControlTest, WhereRunsAreLeftAtRestAnInterruptedOneGoesOnWhenItIsFollowed) {
