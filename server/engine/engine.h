@@ -48,7 +48,8 @@ struct EngineOptions {
   size_t chunk_items = 256;          // items that are digested, computed and committed together
   size_t channel_items = 2048;       // items that wait between two stages
   size_t channel_bytes = 8u << 20;   // their bytes
-  size_t read_bytes = 64u << 10;     // bytes of a source that are parsed together
+  // Bytes of a source that are parsed, and their rows committed, together: the writer takes no other commit meanwhile.
+  size_t read_bytes = 16u << 10;
   Duration progress_interval = std::chrono::milliseconds(500);  // between two Progress events of a run
 
   // Checks a definition as a whole (server/config). INVALID_ARGUMENT (INVALID_DEFINITION). Empty: no check.

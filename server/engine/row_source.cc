@@ -1,5 +1,6 @@
 #include "server/engine/row_source.h"
 
+#include <algorithm>
 #include <utility>
 
 #include <fmt/format.h>
@@ -83,7 +84,8 @@ class ByteRows final : public RowSource {
     RowBatch batch;
     while (batch.rows.empty() && !cursor_.done()) {
       const int64_t read_to = cursor_.offset() + static_cast<int64_t>(rest_.size());
-      auto chunk = co_await bytes_->Read(read_to, read_bytes_);
+      // Twice as much each time where a row is larger: it is parsed from its beginning again.
+      auto chunk = co_await bytes_->Read(read_to, std::max(read_bytes_, rest_.size()));
       if (!chunk.ok()) co_return chunk.status();
       if (chunk->bytes.empty() && !chunk->end) {
         batch.waits = true;

@@ -271,6 +271,18 @@ TEST(EngineTest, ReadsAFileInPiecesAndTakesOnlyTheFirstItemsOrASample) {
   EXPECT_EQ(world.outside.sink.back(), drawn);
 }
 
+TEST(EngineTest, ALargeRowIsParsedFewTimes) {
+  World world;
+  world.outside.files["titles.jsonl"] = R"({"text":")" + std::string(1 << 19, 'x') + "\"}\n" + MakeItems(1)[0] + "\n";
+  world.options.read_bytes = 1000;
+  world.Crash();
+  v1::CreateRunRequest request;
+  *request.mutable_definition() = MakePipeline({"in:fetch", "made:prepare:in", "out:store:made"});
+  StageOf(*request.mutable_definition(), "in").mutable_fetch()->mutable_jsonl()->set_path("titles.jsonl");
+  EXPECT_EQ(world.Stage(world.Wait(world.Create(request).name()), "made").ok(), 2);
+  EXPECT_LE(world.outside.reads, 12);
+}
+
 TEST(EngineTest, TheSameRequestIdGivesTheSameRun) {
   World world;
   v1::CreateRunRequest request;

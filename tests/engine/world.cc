@@ -215,6 +215,7 @@ class ToyFile final : public ByteSource {
  public:
   ToyFile(Outside& outside, std::string path) : outside_(outside), path_(std::move(path)) {}
   Task<StatusOr<Chunk>> Read(int64_t offset, size_t size) override {
+    ++outside_.reads;
     const std::string& file = outside_.files[path_];
     Chunk chunk;
     chunk.bytes = file.substr(static_cast<size_t>(offset), size);

@@ -34,6 +34,7 @@ struct Outside {
   std::vector<std::vector<std::string>> sink;  // of every write: ids
   std::vector<std::string> generations;
   std::map<std::string, std::string> files;
+  int reads = 0;               // of those files, so far
   int64_t prepared = 0;        // items that `prepare` really computed
   std::string failing;         // a target that every run waits for
   std::set<std::string> gone;  // models that are not configured any more
