@@ -57,7 +57,7 @@ function(millrace_precompile_headers)
   endif()
   target_link_libraries(millrace_header_sources INTERFACE millrace_flags absl::statusor absl::any_invocable fmt::fmt
                         Boost::json protobuf::libprotobuf Threads::Threads)
-  file(WRITE ${CMAKE_BINARY_DIR}/precompiled.cc "// Only its precompiled header is used.\n")
+  file(CONFIGURE OUTPUT ${CMAKE_BINARY_DIR}/precompiled.cc CONTENT "// Only its precompiled header is used.\n")
   add_library(millrace_headers STATIC ${CMAKE_BINARY_DIR}/precompiled.cc)
   target_link_libraries(millrace_headers PRIVATE millrace_header_sources)
   target_precompile_headers(millrace_headers PRIVATE ${MILLRACE_PCH_HEADERS})
