@@ -37,9 +37,7 @@ storage::v1::MemoItem MemoItemOf(const StageItem& item) {
 class BarrierStep final : public Step, private ItemWriter {
  public:
   BarrierStep(StepHost& host, int stage)
-      : host_(host), stage_(stage), slot_(host.slot(stage)), rows_(*slot_.rows), changed_(host.parts().loop) {
-    rows_.set_hidden_until_done();
-  }
+      : host_(host), stage_(stage), slot_(host.slot(stage)), rows_(*slot_.rows), changed_(host.parts().loop) {}
 
   Task<void> Run() override {
     if (rows_.done()) co_return;

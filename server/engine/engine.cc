@@ -135,7 +135,7 @@ Task<Status> Engine::State::EndUnloaded(storage::v1::RunRecord record, v1::RunSt
   if (!newest.ok()) co_return newest.status();
   const int64_t now_micros = parts.loop.clock().WallMicros();
   v1::Run& run = *record.mutable_run();
-  co_await CountUnloaded(parts.store, record);
+  co_await CountUnloaded(patient, record);
   if (newest->active_time) *run.mutable_active_time() = *newest->active_time;
   run.set_state(ended_as);
   run.clear_waiting_on();

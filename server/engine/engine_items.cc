@@ -11,6 +11,7 @@
 #include "server/engine/engine_state.h"
 #include "server/engine/item_view.h"
 #include "server/engine/page_token.h"
+#include "server/engine/stage_counts.h"
 #include "server/storage/inputs.h"
 #include "server/storage/items.h"
 #include "server/storage/ledger.h"
@@ -49,14 +50,12 @@ Task<StatusOr<FoundStage>> FindStage(Engine::State& state, std::string run, std:
   co_return found;
 }
 
-// Items of a barrier are seen when all are there.
-Task<StatusOr<bool>> IsReadable(Engine::State& state, const FoundStage& stage) {
-  if (stage.run.active) co_return stage.run.active->slot(stage.index).rows->readable();
-  if (stage.shape != StageShape::kBarrier) co_return true;
+Task<StatusOr<bool>> IsReadableNow(Engine::State& state, const FoundStage& stage) {
+  if (stage.run.active) co_return IsReadable(stage.shape, stage.run.active->slot(stage.index).rows->record());
   auto record =
       co_await GetRecord<storage::v1::StageRecord>(state.parts.store, StageKey(stage.run.run.name(), stage.name));
   if (!record.ok()) co_return record.status();
-  co_return *record && (*record)->done();
+  co_return IsReadable(stage.shape, record->value_or(storage::v1::StageRecord()));
 }
 
 }  // namespace
@@ -71,7 +70,7 @@ Task<StatusOr<v1::ListItemsResponse>> Engine::ListItems(v1::ListItemsRequest req
   for (const int wanted : request.states()) query += fmt::format("/{}", wanted);
   StatusOr<std::string> position = ReadPageToken(query, request.page_token());
   if (!position.ok()) co_return position.status();
-  StatusOr<bool> readable = co_await IsReadable(state, *stage);
+  StatusOr<bool> readable = co_await IsReadableNow(state, *stage);
   if (!readable.ok()) co_return readable.status();
   v1::ListItemsResponse response;
   if (!*readable) co_return response;
@@ -140,7 +139,7 @@ Task<StatusOr<Service::ItemPage>> Engine::NextItems(v1::StreamItemsRequest reque
     const std::shared_ptr<ActiveRun>& active = stage->run.active;
     const bool is_set_aside = !active && state.set_aside.contains(request.run());
     const bool ended = active ? IsEnded(active->recorded_state()) && !active->working() : !is_set_aside;
-    StatusOr<bool> readable = co_await IsReadable(state, *stage);
+    StatusOr<bool> readable = co_await IsReadableNow(state, *stage);
     if (!readable.ok()) co_return readable.status();
     const int64_t newest = active ? active->slot(stage->index).rows->delivered() : INT64_MAX;
     ItemPage page;
@@ -193,7 +192,8 @@ Task<StatusOr<Service::ItemPage>> Engine::NextItems(v1::StreamItemsRequest reque
     }
     StageRows& rows = *active->slot(stage->index).rows;
     const bool now_ended = IsEnded(active->recorded_state()) && !active->working();
-    if (rows.delivered() != newest || rows.readable() != *readable || now_ended != ended) continue;
+    if (rows.delivered() != newest || IsReadable(stage->shape, rows.record()) != *readable || now_ended != ended)
+      continue;
     // The end of the run is seen by its stages' last move, or by looking again.
     const TimePoint look_again = state.parts.loop.Now() + std::chrono::seconds(1);
     if (const bool held = co_await rows.moved().WaitUntil(std::min(deadline, look_again));

@@ -85,14 +85,19 @@ class ByteRows final : public RowSource {
     while (batch.rows.empty() && !cursor_.done()) {
       const int64_t read_to = cursor_.offset() + static_cast<int64_t>(rest_.size());
       // Twice as much each time where a row is larger: it is parsed from its beginning again.
-      auto chunk = co_await bytes_->Read(read_to, std::max(read_bytes_, rest_.size()));
-      if (!chunk.ok()) co_return chunk.status();
-      if (chunk->bytes.empty() && !chunk->end) {
-        batch.waits = true;
-        break;
+      const size_t size = std::max(read_bytes_, rest_.size());
+      if (ahead_.bytes.empty()) {
+        auto chunk = co_await bytes_->Read(read_to, size);
+        if (!chunk.ok()) co_return chunk.status();
+        if (chunk->bytes.empty() && !chunk->end) {
+          batch.waits = true;
+          break;
+        }
+        ahead_ = *std::move(chunk);
       }
-      rest_ += chunk->bytes;
-      const bool end = chunk->end;
+      rest_.append(ahead_.bytes, 0, size);
+      ahead_.bytes.erase(0, size);
+      const bool end = ahead_.end && ahead_.bytes.empty();
       struct Fed {
         StatusOr<RowReader::Rows> rows;
         std::string state;
@@ -127,7 +132,8 @@ class ByteRows final : public RowSource {
   const std::unique_ptr<ByteSource> bytes_;
   const std::shared_ptr<RowReader> reader_;
   storage::v1::FetchCursor cursor_;
-  std::string rest_;  // read, not yet consumed
+  std::string rest_;         // parsed, not yet consumed
+  ByteSource::Chunk ahead_;  // read, not yet parsed: a client's part comes as a whole
 };
 
 Status NoReader(const std::string& stage) {

@@ -70,9 +70,6 @@ class StageRows {
   void set_memo_rules(std::shared_ptr<const MemoRules> rules) { memo_rules_ = std::move(rules); }
   // Items with more bytes of JSON fail.
   void set_item_bytes_max(size_t bytes) { item_bytes_max_ = bytes; }
-  // Items are kept from readers until the stage is done (a barrier's: a crash begins it again).
-  void set_hidden_until_done() { hidden_ = true; }
-  bool readable() const { return !hidden_ || record_.done(); }
 
   // Items that end ok or degraded from now on are put there, after their commit.
   void Attach(Channel& channel) { consumers_.push_back(&channel); }
@@ -126,7 +123,6 @@ class StageRows {
   std::vector<Channel*> consumers_;
   int64_t delivered_ = 0;
   size_t item_bytes_max_ = SIZE_MAX;
-  bool hidden_ = false;
   std::optional<TimePoint> elapsed_until_;  // up to here its time is counted; nullopt: it rests
   Event moved_;
 };

@@ -99,7 +99,6 @@ Task<StatusOr<RunStages>> LoadStages(const EngineParts& parts, Store& store, Sto
         !record.refresh() && (mode == v1::CachePolicy::MODE_UNSPECIFIED || mode == v1::CachePolicy::MODE_USE);
     const StageShape shape = made.plan.stage(i).shape;
     slot->needs_check = shape == StageShape::kFetch && definition.has_expect();
-    if (shape == StageShape::kBarrier) slot->rows->set_hidden_until_done();
     if (shape == StageShape::kItems || shape == StageShape::kBarrier) {
       StatusOr<std::string> models = ModelsOf(parts, definition);
       if (!models.ok()) co_return models.status();

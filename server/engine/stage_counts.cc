@@ -3,13 +3,10 @@
 #include <algorithm>
 
 namespace millrace {
-namespace {
 
-bool IsReadable(const Plan& plan, int stage, RecordOf record_of) {
-  return plan.stage(stage).shape != StageShape::kBarrier || record_of(stage).done();
+bool IsReadable(StageShape shape, const storage::v1::StageRecord& record) {
+  return shape != StageShape::kBarrier || record.done();
 }
-
-}  // namespace
 
 bool InputClosed(const Plan& plan, int stage, RecordOf record_of) {
   const std::vector<int>& needs = plan.stage(stage).needs;
@@ -22,15 +19,15 @@ int64_t ItemsIn(const Plan& plan, int stage, RecordOf record_of) {
   if (needs.empty()) return record_of(stage).progress().items_in();
   int64_t items = 0;
   for (const int need : needs) {
-    const v1::StageProgress& progress = record_of(need).progress();
-    if (IsReadable(plan, need, record_of)) items += progress.ok() + progress.degraded();
+    const storage::v1::StageRecord& record = record_of(need);
+    if (IsReadable(plan.stage(need).shape, record)) items += record.progress().ok() + record.progress().degraded();
   }
   return items;
 }
 
 v1::StageProgress ProgressOf(const Plan& plan, int stage, RecordOf record_of) {
   v1::StageProgress progress = record_of(stage).progress();
-  if (!IsReadable(plan, stage, record_of)) {
+  if (!IsReadable(plan.stage(stage).shape, record_of(stage))) {
     progress.set_ok(0);
     progress.set_skipped(0);
   }

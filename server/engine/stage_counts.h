@@ -11,6 +11,9 @@
 
 namespace millrace {
 
+// A stage's items are seen by readers: a barrier's when it is done, since a crash begins it again.
+bool IsReadable(StageShape shape, const storage::v1::StageRecord& record);
+
 // The record of a stage by its place in the plan.
 using RecordOf = absl::FunctionRef<const storage::v1::StageRecord&(int stage)>;
 
@@ -18,7 +21,7 @@ using RecordOf = absl::FunctionRef<const storage::v1::StageRecord&(int stage)>;
 bool InputClosed(const Plan& plan, int stage, RecordOf record_of);
 // Items that the stage takes in, as far as they are known.
 int64_t ItemsIn(const Plan& plan, int stage, RecordOf record_of);
-// A barrier's items are counted when it is done: before that a crash begins it again.
+// Items that are not readable are not counted.
 v1::StageProgress ProgressOf(const Plan& plan, int stage, RecordOf record_of);
 
 }  // namespace millrace

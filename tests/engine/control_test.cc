@@ -100,14 +100,20 @@ TEST(ControlTest, APausedRunWaitsForTheModelThatWasTakenAway) {
   EXPECT_EQ(world.Get(other).state(), v1::RUN_STATE_CANCELLED);
 }
 
-TEST(ControlTest, ARunThatCannotGoOnFailsAndIsRedrivenWhenItCan) {
-  World world;
+// A run of 20 items, of which 4 are told and 4 more are in flight.
+std::string CreateHalfTold(World& world) {
   v1::Pipeline pipeline = Linear();
   StageOf(pipeline, "told").mutable_synthesize()->set_model("writer");
   StageOf(pipeline, "told").set_concurrency(4);
   world.outside.latency = 1s;
-  const std::string name = world.Create(pipeline, MakeItems(20)).name();
+  std::string name = world.Create(pipeline, MakeItems(20)).name();
   world.Pass(1500ms);
+  return name;
+}
+
+TEST(ControlTest, ARunThatCannotGoOnFailsAndIsRedrivenWhenItCan) {
+  World world;
+  const std::string name = CreateHalfTold(world);
   world.outside.gone = {"writer"};
   world.Crash();
   const v1::Run failed = world.Get(name);
@@ -126,12 +132,7 @@ TEST(ControlTest, ARunThatCannotGoOnFailsAndIsRedrivenWhenItCan) {
 
 TEST(ControlTest, ARunThatCannotGoOnFailsThoughItsCountsAreDamaged) {
   World world;
-  v1::Pipeline pipeline = Linear();
-  StageOf(pipeline, "told").mutable_synthesize()->set_model("writer");
-  StageOf(pipeline, "told").set_concurrency(4);
-  world.outside.latency = 1s;
-  const std::string name = world.Create(pipeline, MakeItems(20)).name();
-  world.Pass(1500ms);
+  const std::string name = CreateHalfTold(world);
   WriteBatch damage;
   damage.Put(StageKey(name, "told"), "\xff");
   ASSERT_TRUE(world.Do(world.store->Commit(std::move(damage))).ok());

@@ -1,4 +1,6 @@
 // Inputs that clients send, piece by piece.
+#include "server/storage/records.h"
+#include "server/storage/runs.h"
 #include "tests/engine/world.h"
 
 namespace millrace {
@@ -183,6 +185,20 @@ class ByteInputTest : public testing::Test {
   std::string run_;
   std::string file_;
 };
+
+TEST_F(ByteInputTest, ALargePartIsCommittedInPieces) {
+  world_.options.read_bytes = 100;
+  world_.Crash();
+  ASSERT_EQ(Add(0, file_).value(), static_cast<int64_t>(file_.size()));
+  ASSERT_TRUE(Close(file_.size()).ok());
+  EXPECT_EQ(world_.Stage(world_.Wait(run_), "in").ok(), 20);
+  const std::string key = StageKey(run_, "in");
+  const auto value = world_.Do(world_.store->Get(key));
+  ASSERT_TRUE(value.ok() && *value);
+  storage::v1::StageRecord record;
+  ASSERT_TRUE(DecodeValue(key, **value, record).ok());
+  EXPECT_GE(record.commits(), static_cast<int64_t>(file_.size()) / 200);
+}
 
 TEST_F(ByteInputTest, TheSameBytesAreTakenHoweverTheyAreCut) {
   ASSERT_TRUE(AddAll(file_.substr(0, 200), 30).ok());
