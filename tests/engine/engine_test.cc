@@ -9,13 +9,13 @@ using testing::ElementsAre;
 using testing::IsEmpty;
 using testing::SizeIs;
 
-v1::Pipeline Linear() {
+v1::Pipeline Prepared() {
   return MakePipeline({"in:fetch", "made:prepare:in", "told:synthesize:made", "out:store:told"});
 }
 
 TEST(EngineTest, RunsALinearPipelineToItsEnd) {
   World world;
-  const v1::Run created = world.Create(Linear(), MakeItems(10));
+  const v1::Run created = world.Create(Prepared(), MakeItems(10));
   EXPECT_EQ(created.state(), v1::RUN_STATE_RUNNING);
   const v1::Run run = world.Wait(created.name());
   EXPECT_EQ(run.state(), v1::RUN_STATE_SUCCEEDED) << run.error().message();
@@ -35,7 +35,7 @@ TEST(EngineTest, RunsALinearPipelineToItsEnd) {
 TEST(EngineTest, WhatAStageComputesIsCountedWithIt) {
   World world;
   world.cpu_step = 1ms;
-  const v1::Run run = world.Wait(world.Create(Linear(), MakeItems(300)).name());
+  const v1::Run run = world.Wait(world.Create(Prepared(), MakeItems(300)).name());
   // Two chunks of items, each looked at before and after their memos are read; of `made`, computed too.
   EXPECT_EQ(ToDuration(world.Stage(run, "told").computing_time()), 4ms);
   EXPECT_EQ(ToDuration(world.Stage(run, "made").computing_time()), 6ms);
@@ -45,7 +45,7 @@ TEST(EngineTest, AWatcherGetsTheEndAndThenItIsStored) {
   World world;
   world.store_options.sync_cost = 100ms;
   world.Crash();
-  const std::string name = world.Create(Linear(), MakeItems(20)).name();
+  const std::string name = world.Create(Prepared(), MakeItems(20)).name();
   v1::WatchRunRequest request;
   request.set_run(name);
   v1::RunState last = v1::RUN_STATE_UNSPECIFIED;
@@ -67,7 +67,7 @@ TEST(EngineTest, AnEndIsShownOnceItIsStored) {
   World world;
   world.store_options.sync_cost = 100ms;
   world.Crash();
-  const std::string name = world.Create(Linear(), MakeItems(20)).name();
+  const std::string name = world.Create(Prepared(), MakeItems(20)).name();
   while (world.Get(name).state() == v1::RUN_STATE_RUNNING) world.Pass(1ms);
   world.Crash(true);
   EXPECT_EQ(world.Get(name).state(), v1::RUN_STATE_SUCCEEDED);
@@ -75,7 +75,7 @@ TEST(EngineTest, AnEndIsShownOnceItIsStored) {
 
 TEST(EngineTest, WhatAStoreWroteIsCountedByItsCondition) {
   World world;
-  v1::Pipeline pipeline = Linear();
+  v1::Pipeline pipeline = Prepared();
   v1::Comparison& compare = *StageOf(pipeline, "out").mutable_when()->mutable_compare();
   compare.set_field("group");
   compare.set_equals("\"3\"");
@@ -88,11 +88,11 @@ TEST(EngineTest, WhatAStoreWroteIsCountedByItsCondition) {
 
 TEST(EngineTest, ASecondRunOverTheSameInputAsksAndComputesNothing) {
   World world;
-  const v1::Run first = world.Wait(world.Create(Linear(), MakeItems(300)).name());
+  const v1::Run first = world.Wait(world.Create(Prepared(), MakeItems(300)).name());
   const std::vector<v1::Item> before = world.Items(first.name(), "told");
   const int64_t prepared = world.outside.prepared;
   const size_t asked = world.outside.starts.size();
-  const v1::Run second = world.Wait(world.Create(Linear(), MakeItems(300)).name());
+  const v1::Run second = world.Wait(world.Create(Prepared(), MakeItems(300)).name());
   EXPECT_EQ(second.state(), v1::RUN_STATE_SUCCEEDED);
   EXPECT_EQ(world.outside.prepared, prepared);
   EXPECT_EQ(world.outside.starts.size(), asked);
@@ -105,8 +105,8 @@ TEST(EngineTest, ASecondRunOverTheSameInputAsksAndComputesNothing) {
 
 TEST(EngineTest, OnlyNewItemsAreComputedWhenTheInputHasGrown) {
   World world;
-  world.Wait(world.Create(Linear(), MakeItems(20)).name());
-  const v1::Run run = world.Wait(world.Create(Linear(), MakeItems(25)).name());
+  world.Wait(world.Create(Prepared(), MakeItems(20)).name());
+  const v1::Run run = world.Wait(world.Create(Prepared(), MakeItems(25)).name());
   EXPECT_EQ(world.Stage(run, "told").reused(), 20);
   EXPECT_EQ(world.Stage(run, "told").computed(), 5);
   EXPECT_THAT(world.outside.starts, SizeIs(25));
@@ -131,9 +131,9 @@ TEST(EngineTest, ABarrierIsRememberedAsAWhole) {
 
 TEST(EngineTest, RefreshComputesAllAnewAndRemembersIt) {
   World world;
-  world.Wait(world.Create(Linear(), MakeItems(5)).name());
+  world.Wait(world.Create(Prepared(), MakeItems(5)).name());
   v1::CreateRunRequest request;
-  *request.mutable_definition() = Linear();
+  *request.mutable_definition() = Prepared();
   for (const std::string& item : MakeItems(5)) (*request.mutable_items())["in"].add_items()->set_json(item);
   request.set_refresh(true);
   const v1::Run run = world.Wait(world.Create(request).name());
@@ -171,7 +171,7 @@ TEST(EngineTest, FailedAndSkippedItemsGoNoFurther) {
   std::vector<std::string> items = MakeItems(2);
   items.push_back(R"({"id":"dropped","drop":true})");
   items.push_back(R"({"id":"failed","fail":true})");
-  const v1::Run run = world.Wait(world.Create(Linear(), items).name());
+  const v1::Run run = world.Wait(world.Create(Prepared(), items).name());
   EXPECT_EQ(run.state(), v1::RUN_STATE_SUCCEEDED);
   EXPECT_THAT(world.States(run.name(), "made"), ElementsAre("a0=OK", "a1=OK", "dropped=SKIPPED", "failed=FAILED"));
   EXPECT_THAT(world.States(run.name(), "told"), ElementsAre("a0=OK", "a1=OK"));
@@ -180,7 +180,7 @@ TEST(EngineTest, FailedAndSkippedItemsGoNoFurther) {
 TEST(EngineTest, AnIdThatStandsThereTwiceFailsTheLaterItem) {
   World world;
   const v1::Run run = world.Wait(
-      world.Create(Linear(), {R"({"id":"a","text":"1"})", R"({"id":"b","text":"2"})", R"({"id":"a","text":"3"})"})
+      world.Create(Prepared(), {R"({"id":"a","text":"1"})", R"({"id":"b","text":"2"})", R"({"id":"a","text":"3"})"})
           .name());
   EXPECT_THAT(world.States(run.name(), "in"), ElementsAre("a=OK", "b=OK", "a#3=FAILED"));
   EXPECT_EQ(world.Items(run.name(), "in")[2].error().reason(), v1::ERROR_REASON_BAD_ITEM_ID);
@@ -189,7 +189,7 @@ TEST(EngineTest, AnIdThatStandsThereTwiceFailsTheLaterItem) {
 
 TEST(EngineTest, ItemsForWhichWhenDoesNotHoldPassUnchanged) {
   World world;
-  v1::Pipeline pipeline = Linear();
+  v1::Pipeline pipeline = Prepared();
   v1::Comparison& compare = *StageOf(pipeline, "told").mutable_when()->mutable_compare();
   compare.set_field("group");
   compare.set_equals("\"1\"");
@@ -203,7 +203,7 @@ TEST(EngineTest, ItemsForWhichWhenDoesNotHoldPassUnchanged) {
 
 TEST(EngineTest, NoMoreItemsThanAllowedAreWorkedOnAtOnce) {
   World world;
-  v1::Pipeline pipeline = Linear();
+  v1::Pipeline pipeline = Prepared();
   StageOf(pipeline, "told").set_concurrency(7);
   world.Wait(world.Create(pipeline, MakeItems(100)).name());
   EXPECT_EQ(world.outside.in_flight_max, 7);
@@ -211,7 +211,7 @@ TEST(EngineTest, NoMoreItemsThanAllowedAreWorkedOnAtOnce) {
 
 TEST(EngineTest, FailsWhenMoreItemsFailThanAllowed) {
   World world;
-  v1::Pipeline pipeline = Linear();
+  v1::Pipeline pipeline = Prepared();
   StageOf(pipeline, "told").set_concurrency(1);
   StageOf(pipeline, "told").mutable_max_failures()->set_count(2);
   world.outside.fault = [](const std::string&) {
@@ -227,7 +227,7 @@ TEST(EngineTest, FailsWhenMoreItemsFailThanAllowed) {
 
 TEST(EngineTest, AShareOfFailuresIsJudgedWhenTheInputIsClosed) {
   World world;
-  v1::Pipeline pipeline = Linear();
+  v1::Pipeline pipeline = Prepared();
   StageOf(pipeline, "told").mutable_max_failures()->set_share(0.1);
   world.outside.fault = [](const std::string& question) {
     return question == "text a3" ? MakeError(absl::StatusCode::kFailedPrecondition, "REFUSAL", "no") : absl::OkStatus();
@@ -239,7 +239,7 @@ TEST(EngineTest, AShareOfFailuresIsJudgedWhenTheInputIsClosed) {
 TEST(EngineTest, AnEmptyResultBecauseAllFailedFailsTheRun) {
   World world;
   world.outside.fault = [](const std::string&) { return MakeError(absl::StatusCode::kInternal, "REFUSAL", "no"); };
-  const v1::Run run = world.Wait(world.Create(Linear(), MakeItems(3)).name());
+  const v1::Run run = world.Wait(world.Create(Prepared(), MakeItems(3)).name());
   EXPECT_EQ(run.state(), v1::RUN_STATE_FAILED);
   EXPECT_EQ(run.error().reason(), v1::ERROR_REASON_NOTHING_LEFT);
   EXPECT_THAT(world.outside.sink, IsEmpty());
@@ -247,7 +247,7 @@ TEST(EngineTest, AnEmptyResultBecauseAllFailedFailsTheRun) {
 
 TEST(EngineTest, AnEmptyInputIsNoFailure) {
   World world;
-  const v1::Run run = world.Wait(world.Create(Linear(), {}).name());
+  const v1::Run run = world.Wait(world.Create(Prepared(), {}).name());
   EXPECT_EQ(run.state(), v1::RUN_STATE_SUCCEEDED);
 }
 
@@ -286,7 +286,7 @@ TEST(EngineTest, ALargeRowIsParsedFewTimes) {
 TEST(EngineTest, TheSameRequestIdGivesTheSameRun) {
   World world;
   v1::CreateRunRequest request;
-  *request.mutable_definition() = Linear();
+  *request.mutable_definition() = Prepared();
   for (const std::string& item : MakeItems(3)) (*request.mutable_items())["in"].add_items()->set_json(item);
   request.set_request_id("once");
   std::vector<StatusOr<v1::CreateRunResponse>> responses;
@@ -317,7 +317,7 @@ TEST(EngineTest, TheSameRequestIdGivesTheSameRun) {
 
 TEST(EngineTest, EventsHaveNoGapsAndEndWithTheRun) {
   World world;
-  const v1::Run run = world.Wait(world.Create(Linear(), MakeItems(50)).name());
+  const v1::Run run = world.Wait(world.Create(Prepared(), MakeItems(50)).name());
   const std::vector<v1::RunEvent> events = world.Events(run.name());
   ASSERT_FALSE(events.empty());
   int stages_done = 0;
@@ -333,7 +333,7 @@ TEST(EngineTest, EventsHaveNoGapsAndEndWithTheRun) {
 
 TEST(EngineTest, StreamsItemsInTheOrderOfTheirCommit) {
   World world;
-  const v1::Run run = world.Create(Linear(), MakeItems(50));
+  const v1::Run run = world.Create(Prepared(), MakeItems(50));
   v1::StreamItemsRequest request;
   request.set_run(run.name());
   request.set_stage("told");
@@ -360,7 +360,7 @@ TEST(EngineTest, AnItemThatIsTooLargeFailsWhereItIsMade) {
   world.Crash();
   std::vector<std::string> items = MakeItems(2);  // of 41 bytes, 57 when they are prepared, 75 with their answer
   items.push_back(R"({"id":"b","text":")" + std::string(60, 'x') + R"("})");
-  const v1::Run run = world.Wait(world.Create(Linear(), items).name());
+  const v1::Run run = world.Wait(world.Create(Prepared(), items).name());
   EXPECT_THAT(world.States(run.name(), "in"), ElementsAre("a0=OK", "a1=OK", "b=FAILED"));
   EXPECT_THAT(world.States(run.name(), "made"), ElementsAre("a0=OK", "a1=OK"));
   EXPECT_THAT(world.States(run.name(), "told"), ElementsAre("a0=FAILED", "a1=FAILED"));
@@ -372,7 +372,7 @@ TEST(EngineTest, AnItemThatIsTooLargeFailsWhereItIsMade) {
   // What was too large is not remembered: a greater limit makes it anew, out of answers that are.
   world.options.item_bytes_max = 100;
   world.Crash();
-  const v1::Run again = world.Wait(world.Create(Linear(), MakeItems(2)).name());
+  const v1::Run again = world.Wait(world.Create(Prepared(), MakeItems(2)).name());
   EXPECT_THAT(world.States(again.name(), "told"), ElementsAre("a0=OK", "a1=OK"));
   EXPECT_EQ(world.Stage(again, "made").reused(), 2);
   EXPECT_EQ(world.Stage(again, "told").cache_hits(), 2);

@@ -8,8 +8,6 @@ namespace {
 using testing::ElementsAre;
 using testing::SizeIs;
 
-v1::Pipeline Linear() { return MakePipeline({"in:fetch", "told:synthesize:in", "out:store:told"}); }
-
 v1::Pipeline OfFile() {
   v1::Pipeline pipeline = MakePipeline(
       {"in:fetch", "made:prepare:in", "families:cluster:made", "told:synthesize:families", "out:store:told"});

@@ -8,8 +8,6 @@ namespace {
 
 using testing::SizeIs;
 
-v1::Pipeline Linear() { return MakePipeline({"in:fetch", "told:synthesize:in", "out:store:told"}); }
-
 v1::AddItemsRequest Adding(const std::string& run, int64_t offset, const std::vector<std::string>& items) {
   v1::AddItemsRequest request;
   request.set_run(run);

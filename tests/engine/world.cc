@@ -416,6 +416,8 @@ v1::Pipeline MakePipeline(const std::vector<std::string>& stages) {
   return pipeline;
 }
 
+v1::Pipeline Linear() { return MakePipeline({"in:fetch", "told:synthesize:in", "out:store:told"}); }
+
 v1::Stage& StageOf(v1::Pipeline& pipeline, const std::string& name) {
   for (v1::Stage& stage : *pipeline.mutable_stages()) {
     if (stage.name() == name) return stage;

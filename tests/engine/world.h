@@ -177,8 +177,18 @@ class World {
 
 // A pipeline: stages as `name:kind:need,need`.
 v1::Pipeline MakePipeline(const std::vector<std::string>& stages);
+// Items that a client sends are told and stored.
+v1::Pipeline Linear();
 v1::Stage& StageOf(v1::Pipeline& pipeline, const std::string& name);
 // `{"id": "a0", "text": "…"}` and so on.
 std::vector<std::string> MakeItems(int count, const std::string& prefix = "a");
+
+// A request that names a run.
+template <typename Request>
+Request Named(const std::string& run) {
+  Request request;
+  request.set_run(run);
+  return request;
+}
 
 }  // namespace millrace
