@@ -45,8 +45,9 @@ bench: build ## print the table of figures
 format: ## format the sources
 	@git ls-files '*.h' '*.cc' | xargs clang-format -i
 
-lint: ## lint the protos
+lint: ## lint the protos, and the names in all sources (slow; needs clang-tidy)
 	@tools/lint
+	@tools/lint-names
 
 clean: ## remove what was built
 	@rm -rf build build-*
