@@ -7,13 +7,16 @@ _BY_HAND = re.compile(
     r"if \(!([\w.:>()-]+?)(?:\.|->)ok\(\)\)\s*\{?\s*(co_)?return (?:std::move\()?\*?\1\)?(?:(?:\.|->)status\(\))?;")
 
 # Places that recognise a kind of stage or backend by its name or number. A kind says what it can do in its registration
-# (StageKind, BackendKind), so that a new one is one folder and one line. The first group names the rule.
+# (StageKind, BackendKind), so that a new one is one folder and one line.
+_STAGES = "fetch|prepare|synthesize|cluster|merge|store"
+_BACKENDS = "local|simulated|openai"
 _KINDS = {
-    "kind() is compared with a name": r'\bkind(?:\(\))? ?[!=]= ?"',
-    "KindName() is compared": r"\bKindName\([^()]*\) ?[!=]=",
-    "kind_case() is asked": r"\b(?:stage|config|backend|entry|definition)\w*(?:\.|->)kind_case\(\)",
-    "a stage's kind is asked": r"\bhas_(?:fetch|prepare|synthesize|cluster|merge|store)\(\)",
-    "a case of a kind": r"\bcase (?:v1::)?(?:Stage|BackendConfig)::k[A-Z]\w*:",
+    "a kind's name is compared": r'\b(?:kind(?:\(\))?|KindName\([^()]*\)) ?[!=]= ?"|"(?:[a-z]+)" ?== ?\w*kind\b',
+    "a kind's number is asked": r"\b(?:stage|config|backend|entry|definition)\w*(?:\.|->)kind_case\(\)",
+    "a case of a kind": rf"\bcase (?:v1::)?(?:Stage|BackendConfig)::k[A-Z]\w*:",
+    "a kind is asked for": rf"\bhas_(?:{_STAGES}|{_BACKENDS})\(\)",
+    "a kind's options are read": rf"\b(?:stage(?:s\(\w+\))?(?:\.|->)(?:{_STAGES})|backend(?:\.|->)(?:{_BACKENDS}))\(\)",
+    "a path names a kind": rf'stages\[\{{\}}\]\.(?:{_STAGES})\b',
 }
 # The registries, in which each kind is named once, and the folders of the kinds themselves.
 _MAY_KNOW_KINDS = re.compile(r"server/stages/(?:builtin|registry|stage)\.(?:h|cc)$|server/stages/\w+/|backends/|tests/|tools/")
@@ -35,8 +38,8 @@ def kinds_by_name(tree):
             continue
         for name, pattern in patterns.items():
             for found in pattern.finditer(file.scanned.text_code):
-                yield file.offence_at(found.start(), "kinds-by-name", f"{name} (`{found[0]}`): add what you need to know "
-                                                                      "to the kind's registration, and read it there")
+                yield file.offence_at(found.start(), "kinds-by-name", f"{name} (`{found[0]}`): add what you need to "
+                                                                      "know to the kind's registration, and read it there")
 
 
 RULES = [by_hand, kinds_by_name]

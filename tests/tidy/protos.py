@@ -25,6 +25,7 @@ def undocumented(tree):
         if not file.path.startswith("protos/millrace/"):
             continue  # copies of other projects' protos
         commented = {line for line, _ in file.scanned.comments}
+        code_lines = [""] + file.scanned.code.split("\n")
         depth_of_options = 0
         for begin, end, text, closing in _statements(file.scanned.code):
             if depth_of_options:  # `option (x) = {…};`
@@ -39,7 +40,8 @@ def undocumented(tree):
             start = begin + len(file.scanned.code[begin:end]) - len(file.scanned.code[begin:end].lstrip())
             first = file.scanned.code.count("\n", 0, start) + 1
             last = file.scanned.code.count("\n", 0, end) + 1
-            if first - 1 not in commented and not commented & set(range(first, last + 1)):
+            is_led = first - 1 in commented and not code_lines[first - 1].strip()
+            if not is_led and not commented & set(range(first, last + 1)):
                 yield file.offence(first, "undocumented", f"`{name}` has no comment: say what it means, with its unit, "
                                                           "range and default, above it")
 

@@ -75,6 +75,8 @@ CASES = [
     Case("kinds-by-name", "server/llm/a.cc", 'if (m.kind != "local") x();\n', 1, 'if (kind == Kind::kList) x("local");\n'),
     Case("kinds-by-name", "server/engine/a.cc", "switch (stage.kind_case()) {}\n", 1, "switch (rule.kind_case()) {}\n"),
     Case("kinds-by-name", "server/config/a.cc", "if (stage.has_fetch()) x();\n", 1, "// has_fetch()\nx.has_fetched();\n"),
+    Case("kinds-by-name", "server/a.cc", "Use(stage.fetch().csv());\n", 1, "Use(host.store().Get());\nUse(message.fetch());\n"),
+    Case("kinds-by-name", "server/a.cc", 'Path("stages[{}].fetch.path");\n', 1, 'Path("stages[{}].needs");\n'),
     Case("naming", "server/a.h", "struct bad_name {};\n", 1, "struct GoodName {};\nstruct std::hash<A> {};\n"),
     Case("naming", "server/a.h", "using bad_name = int;\n", 1, "using GoodName = int;\nusing std::vector;\n"),
     Case("naming", "server/a.cc", "void badName() {}\n", 1, "void GoodName() {}\nint accessor() { return 0; }\n"),
@@ -88,6 +90,8 @@ CASES = [
     Case("undocumented", "protos/millrace/v1/a.proto", "// A.\nmessage A {\n  int32 a = 1;\n}\n", 3,
          "// A.\nmessage A {\n  option (x) = {\n    b: 1\n  };\n  reserved 2;\n  // a.\n  map<int32, A> a = 1 [(x) = {b: 1; }];\n"
          "  A b = 3;  // b.\n}\n"),
+    Case("undocumented", "protos/millrace/v1/a.proto", "// A.\nmessage A {\n  A a = 1;  // a.\n  A b = 2;\n}\n", 4,
+         "// A.\nmessage A {\n  A a = 1;  // a.\n  // b.\n  A b = 2\n      [(x) = 3];\n}\n"),
     Case("undocumented", "protos/millrace/v1/a.proto", "// A.\nenum A {\n  A_UNSPECIFIED = 0;\n  A_B = 1;\n}\n", 4,
          "// A.\nenum A {\n  A_UNSPECIFIED = 0;\n  A_B = 1;  // b.\n}\n"),
     Case("undocumented", "protos/millrace/v1/a.proto", "// S.\nservice S {\n  rpc A(B) returns (C);\n}\n", 3,

@@ -50,14 +50,15 @@ def print_offences(offences, limit):
         print(f"… and {len(offences) - len(shown)} more; `tests/tidy/tidy.py --since main` prints those that are new")
 
 
-def judge(found, ratchets):
+def judge(found, ratchets, prints_offences=True):
     """Prints the rules with more offences than their limit, and those with fewer; true if none has more."""
     is_tidy = True
     for rule in sorted(set(found) | set(ratchets.rules())):
         count, limit = len(found.get(rule, ())), ratchets.limit(rule)
         if count > limit:
             is_tidy = False
-            print_offences(found[rule], limit)
+            if prints_offences:
+                print_offences(found[rule], limit)
             print(f"{rule}: {count} offences, {limit} allowed (tests/tidy/ratchets.txt)\n")
         elif count < limit:
             print(f"{rule}: {count} offences, fewer than the {limit} allowed: lower line {ratchets.line(rule)} of "
@@ -79,8 +80,10 @@ def main():
     if options.all or options.since:
         new = tree.lines_since(options.since) if options.since else None
         every = sorted(offence for offences in found.values() for offence in offences)
-        print(*(str(o) for o in every if new is None or (o.path, o.line) in new), sep="\n")
-    is_tidy = judge(found, ratchets)
+        for offence in every:
+            if new is None or (offence.path, offence.line) in new:
+                print(offence)
+    is_tidy = judge(found, ratchets, prints_offences=not (options.all or options.since))
     if options.lower:
         RATCHETS.write_text(ratchets.lowered({rule: len(offences) for rule, offences in found.items()}))
     lines = sum(1 for _ in language.comments_of(tree))

@@ -80,7 +80,7 @@ class File:
         return Offence(self.path, line, rule, text)
 
     def offence_at(self, position, rule, text):
-        """The same for an index into the text (or into the code, which has the same length)."""
+        """An offence at an index into the text, or into the code, which has the same length."""
         return self.offence(self.text.count("\n", 0, position) + 1, rule, text)
 
 
