@@ -67,7 +67,7 @@ def _locals(code, functions):
 def _members(code, scopes, functions):
     """The data members of classes: private ones end with `_`, and those of structs don't."""
     for scope in scopes:
-        found = re.search(r"\b(class|struct)\s+(?:\[\[\w+\]\]\s+)?\w+(?:\s+final)?\s*(?::[^:].*)?$", scope.head, re.DOTALL)
+        found = re.search(r"\b(class|struct)\s+(?:\[\[\w+\]\]\s+)?[\w:]+(?:\s+final)?\s*(?::[^:].*)?$", scope.head, re.DOTALL)
         if not found or re.search(r"\benum\b", scope.head):
             continue
         inner = [s for s in scopes if scope.begin < s.begin < scope.end]

@@ -84,6 +84,7 @@ CASES = [
     Case("naming", "server/a.cc", "constexpr int limit = 3;\n", 1, "constexpr int kLimit = 3;\nconstexpr int F() { return 1; }\n"),
     Case("naming", "server/a.h", "class A {\n  int bad;\n};\n", 2, "class A {\n public:\n  int F() const;\n\n private:\n  "
                                                                   "std::function<void(int)> good_ = {};\n};\n"),
+    Case("naming", "server/a.cc", "struct A::B {\n void F() {}\n\n private:\n  int bad;\n};\n", 5, "struct A::B {\n  int good;\n};\n"),
     Case("naming", "server/a.h", "struct A {\n  int bad_ = 0;\n};\n", 2, "struct A {\n  int good;\n\n private:\n  int own_;\n};\n"),
     Case("machine-paths", "tools/run", "cat /home/someone/x\n", 1, "cat /usr/local/x $dir/home/x a/work/x /dev/null\n"),
     Case("registries", "README.md", "See https://pypi" + ".org/x.\n", 1, "See https://example.org/x.\n"),
