@@ -39,7 +39,7 @@ set(MILLRACE_TEST_OPTIONS $<$<CONFIG:Release>:-O0>)
 add_library(millrace_allocator INTERFACE)
 if(NOT MILLRACE_SANITIZE)
   target_link_libraries(millrace_allocator INTERFACE PkgConfig::JEMALLOC)
-  target_sources(millrace_allocator INTERFACE ${PROJECT_SOURCE_DIR}/server/allocator.cc)
+  target_sources(millrace_allocator INTERFACE ${PROJECT_SOURCE_DIR}/server/process/allocator.cc)
 endif()
 
 # What nearly every source includes, parsed once: a third of the build's time. Sources include what they use all the same.

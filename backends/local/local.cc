@@ -10,6 +10,7 @@
 
 #include "backends/local/text.h"
 #include "backends/sdk/schema.h"
+#include "server/base/canonical_json.h"
 #include "server/base/json.h"
 
 namespace millrace::backend {
@@ -268,7 +269,7 @@ Action Answered(const Request& request) {
     const auto schema = ParseJson(request.output_schema);
     if (!schema.ok()) {
       return Fail{{.outcome = Outcome::kRefused,
-                   .reason = "REQUEST_REFUSED",
+                   .reason = Reason::kRequestRefused,
                    .message = fmt::format("the schema: {}", MessageOf(schema.status())),
                    .retry_after = {},
                    .http_status = 0}};
@@ -277,7 +278,7 @@ Action Answered(const Request& request) {
       answer.text = json::serialize(Filling(*schema, text).Fill(*schema));
     } catch (const Refusal& refusal) {
       return Fail{{.outcome = Outcome::kRefused,
-                   .reason = "REQUEST_REFUSED",
+                   .reason = Reason::kRequestRefused,
                    .message = refusal.message,
                    .retry_after = {},
                    .http_status = 0}};
@@ -291,7 +292,7 @@ Action Answered(const Request& request) {
 class LocalExchange final : public Exchange {
  public:
   explicit LocalExchange(const Request& request) : request_(request) {}
-  Action Next(Happening) override { return Answered(request_); }
+  Action Next(Input) override { return Answered(request_); }
 
  private:
   const Request request_;

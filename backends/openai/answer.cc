@@ -13,7 +13,7 @@ constexpr double kTokensMax = 1e12;  // more is no count
 
 Action BadAnswer(int status, std::string message) {
   return Fail{{.outcome = Outcome::kAnsweredBad,
-               .reason = "BAD_RESPONSE",
+               .reason = Reason::kBadResponse,
                .message = std::move(message),
                .retry_after = std::nullopt,
                .http_status = status}};

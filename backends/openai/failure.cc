@@ -18,50 +18,50 @@ constexpr auto kRetryAfterMax = std::chrono::hours(24);
 struct Meaning {
   std::string_view name;  // of a code or type
   Outcome outcome;
-  std::string_view reason;
+  Reason reason;
 };
 
 constexpr Meaning kCodes[] = {
-    {"context_length_exceeded", Outcome::kRefused, "PROMPT_TOO_LONG"},
-    {"string_above_max_length", Outcome::kRefused, "PROMPT_TOO_LONG"},
-    {"content_filter", Outcome::kRefused, "CONTENT_FILTER"},
-    {"content_policy_violation", Outcome::kRefused, "CONTENT_FILTER"},
-    {"model_not_found", Outcome::kRefused, "REQUEST_REFUSED"},
-    {"unsupported_parameter", Outcome::kRefused, "REQUEST_REFUSED"},
-    {"unsupported_value", Outcome::kRefused, "REQUEST_REFUSED"},
-    {"invalid_json_schema", Outcome::kRefused, "REQUEST_REFUSED"},
-    {"invalid_api_key", Outcome::kCredentials, "PROVIDER_CREDENTIALS"},
-    {"account_deactivated", Outcome::kCredentials, "PROVIDER_CREDENTIALS"},
-    {"insufficient_quota", Outcome::kQuota, "PROVIDER_QUOTA"},
-    {"credit_balance_exhausted", Outcome::kQuota, "PROVIDER_QUOTA"},
-    {"billing_hard_limit_reached", Outcome::kQuota, "PROVIDER_QUOTA"},
-    {"billing_not_active", Outcome::kQuota, "PROVIDER_QUOTA"},
-    {"organization_spend_limit_exceeded", Outcome::kQuota, "PROVIDER_QUOTA"},
-    {"project_spend_limit_exceeded", Outcome::kQuota, "PROVIDER_QUOTA"},
-    {"organization_usage_limit_exceeded", Outcome::kQuota, "PROVIDER_QUOTA"},
-    {"server_is_overloaded", Outcome::kOverloaded, "TARGET_FAILED"},
-    {"rate_limit_exceeded", Outcome::kRateLimited, "TARGET_FAILED"},
+    {"context_length_exceeded", Outcome::kRefused, Reason::kPromptTooLong},
+    {"string_above_max_length", Outcome::kRefused, Reason::kPromptTooLong},
+    {"content_filter", Outcome::kRefused, Reason::kContentFilter},
+    {"content_policy_violation", Outcome::kRefused, Reason::kContentFilter},
+    {"model_not_found", Outcome::kRefused, Reason::kRequestRefused},
+    {"unsupported_parameter", Outcome::kRefused, Reason::kRequestRefused},
+    {"unsupported_value", Outcome::kRefused, Reason::kRequestRefused},
+    {"invalid_json_schema", Outcome::kRefused, Reason::kRequestRefused},
+    {"invalid_api_key", Outcome::kCredentials, Reason::kProviderCredentials},
+    {"account_deactivated", Outcome::kCredentials, Reason::kProviderCredentials},
+    {"insufficient_quota", Outcome::kQuota, Reason::kProviderQuota},
+    {"credit_balance_exhausted", Outcome::kQuota, Reason::kProviderQuota},
+    {"billing_hard_limit_reached", Outcome::kQuota, Reason::kProviderQuota},
+    {"billing_not_active", Outcome::kQuota, Reason::kProviderQuota},
+    {"organization_spend_limit_exceeded", Outcome::kQuota, Reason::kProviderQuota},
+    {"project_spend_limit_exceeded", Outcome::kQuota, Reason::kProviderQuota},
+    {"organization_usage_limit_exceeded", Outcome::kQuota, Reason::kProviderQuota},
+    {"server_is_overloaded", Outcome::kOverloaded, Reason::kTargetFailed},
+    {"rate_limit_exceeded", Outcome::kRateLimited, Reason::kTargetFailed},
 };
 
 constexpr Meaning kTypes[] = {
-    {"insufficient_quota", Outcome::kQuota, "PROVIDER_QUOTA"},
-    {"exceed_context_size_error", Outcome::kRefused, "PROMPT_TOO_LONG"},  // llama.cpp
-    {"authentication_error", Outcome::kCredentials, "PROVIDER_CREDENTIALS"},
-    {"unavailable_error", Outcome::kOverloaded, "TARGET_FAILED"},  // llama.cpp, while it loads
-    {"service_unavailable_error", Outcome::kOverloaded, "TARGET_FAILED"},
-    {"overloaded_error", Outcome::kOverloaded, "TARGET_FAILED"},
-    {"rate_limit_error", Outcome::kRateLimited, "TARGET_FAILED"},
+    {"insufficient_quota", Outcome::kQuota, Reason::kProviderQuota},
+    {"exceed_context_size_error", Outcome::kRefused, Reason::kPromptTooLong},  // llama.cpp
+    {"authentication_error", Outcome::kCredentials, Reason::kProviderCredentials},
+    {"unavailable_error", Outcome::kOverloaded, Reason::kTargetFailed},  // llama.cpp, while it loads
+    {"service_unavailable_error", Outcome::kOverloaded, Reason::kTargetFailed},
+    {"overloaded_error", Outcome::kOverloaded, Reason::kTargetFailed},
+    {"rate_limit_error", Outcome::kRateLimited, Reason::kTargetFailed},
 };
 
 Meaning OfStatus(int status) {
-  if (status == 401 || status == 403) return {"", Outcome::kCredentials, "PROVIDER_CREDENTIALS"};
-  if (status == 402) return {"", Outcome::kQuota, "PROVIDER_QUOTA"};
-  if (status == 408 || status == 409 || status == 425) return {"", Outcome::kServerError, "TARGET_FAILED"};
-  if (status == 429) return {"", Outcome::kRateLimited, "TARGET_FAILED"};
-  if (status == 503 || status == 529) return {"", Outcome::kOverloaded, "TARGET_FAILED"};
-  if (status >= 500) return {"", Outcome::kServerError, "TARGET_FAILED"};
-  if (status >= 400) return {"", Outcome::kRefused, "REQUEST_REFUSED"};
-  return {"", Outcome::kAnsweredBad, "BAD_RESPONSE"};  // a redirect: the base URL is not the API's
+  if (status == 401 || status == 403) return {"", Outcome::kCredentials, Reason::kProviderCredentials};
+  if (status == 402) return {"", Outcome::kQuota, Reason::kProviderQuota};
+  if (status == 408 || status == 409 || status == 425) return {"", Outcome::kServerError, Reason::kTargetFailed};
+  if (status == 429) return {"", Outcome::kRateLimited, Reason::kTargetFailed};
+  if (status == 503 || status == 529) return {"", Outcome::kOverloaded, Reason::kTargetFailed};
+  if (status >= 500) return {"", Outcome::kServerError, Reason::kTargetFailed};
+  if (status >= 400) return {"", Outcome::kRefused, Reason::kRequestRefused};
+  return {"", Outcome::kAnsweredBad, Reason::kBadResponse};  // a redirect: the base URL is not the API's
 }
 
 template <size_t size>
@@ -143,10 +143,10 @@ std::optional<Duration> RetryAfter(const HttpAnswered& answered) {
 Meaning MeaningOf(const HttpAnswered& answered, const Complaint& complaint) {
   // One request above what is allowed in a minute never fits; vLLM has no code for a prompt that is too long.
   if (answered.status == 429 && Has(complaint.message, "Request too large")) {
-    return {"", Outcome::kRefused, "PROMPT_TOO_LONG"};
+    return {"", Outcome::kRefused, Reason::kPromptTooLong};
   }
   if (answered.status == 400 && Has(complaint.message, "maximum context length")) {
-    return {"", Outcome::kRefused, "PROMPT_TOO_LONG"};
+    return {"", Outcome::kRefused, Reason::kPromptTooLong};
   }
   if (const Meaning* meaning = Find(kCodes, complaint.code)) return *meaning;
   if (const Meaning* meaning = Find(kTypes, complaint.type)) return *meaning;
@@ -170,13 +170,13 @@ Failure ReadFailure(const HttpAnswered& answered) {
   Meaning meaning = MeaningOf(answered, complaint);
   const std::string_view should_retry = Header(answered, "x-should-retry");
   if (should_retry == "true" && meaning.outcome == Outcome::kRefused) {
-    meaning = {"", Outcome::kServerError, "TARGET_FAILED"};
+    meaning = {"", Outcome::kServerError, Reason::kTargetFailed};
   } else if (should_retry == "false" && MayBeRetried(meaning.outcome)) {
-    meaning = {"", Outcome::kRefused, "REQUEST_REFUSED"};
+    meaning = {"", Outcome::kRefused, Reason::kRequestRefused};
   }
   Failure failure;
   failure.outcome = meaning.outcome;
-  failure.reason = std::string(meaning.reason);
+  failure.reason = meaning.reason;
   failure.http_status = answered.status;
   failure.retry_after = RetryAfter(answered);
   failure.message = fmt::format("HTTP {}", answered.status);

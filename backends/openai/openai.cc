@@ -15,8 +15,8 @@ class OpenaiExchange final : public Exchange {
  public:
   explicit OpenaiExchange(SendHttp request) : request_(std::move(request)) {}
 
-  Action Next(Happening happening) override {
-    if (const auto* answered = std::get_if<HttpAnswered>(&happening)) return openai::ReadAnswer(*answered);
+  Action Next(Input input) override {
+    if (const auto* answered = std::get_if<HttpAnswered>(&input)) return openai::ReadAnswer(*answered);
     return request_;
   }
 

@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "server/base/clock.h"
+#include "server/base/reason.h"
 
 namespace millrace::backend {
 
@@ -64,7 +65,7 @@ enum class Outcome {
 
 struct Failure {
   Outcome outcome = Outcome::kServerError;
-  std::string reason;                   // name of an ErrorReason without its prefix
+  Reason reason = Reason::kNone;
   std::string message;                  // for people, secrets removed, at most 1 KiB
   std::optional<Duration> retry_after;  // as the provider asks
   int http_status = 0;
@@ -100,14 +101,14 @@ using Action = std::variant<SendHttp, Wait, Done, Fail>;
 // --- What an exchange is told ---
 
 // It begins, or its wait is over.
-struct Continue {};
+struct Resume {};
 // A whole HTTP answer. Its raw body has been stored where it is billable.
 struct HttpAnswered {
   int status = 0;
   std::vector<std::pair<std::string, std::string>> headers;
   std::string body;
 };
-using Happening = std::variant<Continue, HttpAnswered>;
+using Input = std::variant<Resume, HttpAnswered>;
 
 // One attempt of one call. Transport faults never reach it: the server classifies those by the bytes on the wire. Long
 // questions and answers are looked at on another thread while the engine's goes on: an exchange reads only what is
@@ -115,7 +116,7 @@ using Happening = std::variant<Continue, HttpAnswered>;
 class Exchange {
  public:
   virtual ~Exchange() = default;
-  virtual Action Next(Happening happening) = 0;
+  virtual Action Next(Input input) = 0;
 };
 
 // What a backend can do and what its answers depend on. The zero value means least able.

@@ -24,10 +24,10 @@ uint64_t SeedOf(const Request& request, uint64_t seed) {
 
 int64_t TokensIn(size_t bytes) { return static_cast<int64_t>(bytes + 3) / 4; }
 
-Failure MakeFailure(Outcome outcome, std::string reason, std::string message, int http_status) {
+Failure MakeFailure(Outcome outcome, Reason reason, std::string message, int http_status) {
   Failure failure;
   failure.outcome = outcome;
-  failure.reason = std::move(reason);
+  failure.reason = reason;
   failure.message = std::move(message);
   failure.http_status = http_status;
   return failure;
@@ -39,7 +39,7 @@ class SimulatedExchange final : public Exchange {
   SimulatedExchange(Duration wait, std::optional<Failure> failure, Answer answer)
       : wait_(wait), failure_(std::move(failure)), answer_(std::move(answer)) {}
 
-  Action Next(Happening) override {
+  Action Next(Input) override {
     if (!waited_) {
       waited_ = true;
       return Wait{.duration = wait_, .billable = true};
@@ -75,14 +75,14 @@ class Simulated final : public Backend {
     auto wait = Duration(static_cast<int64_t>(static_cast<double>(ToDuration(profile_.latency()).count()) * factor));
     std::optional<Failure> failure;
     if (falls_to(profile_.rate_limited())) {
-      failure = MakeFailure(Outcome::kRateLimited, "TARGET_FAILED", "429, as the profile says", 429);
+      failure = MakeFailure(Outcome::kRateLimited, Reason::kTargetFailed, "429, as the profile says", 429);
     } else if (falls_to(profile_.server_errors())) {
-      failure = MakeFailure(Outcome::kServerError, "TARGET_FAILED", "500, as the profile says", 500);
+      failure = MakeFailure(Outcome::kServerError, Reason::kTargetFailed, "500, as the profile says", 500);
     } else if (falls_to(profile_.cut())) {
-      failure = MakeFailure(Outcome::kUnknown, "TARGET_FAILED", "connection cut, as the profile says", 0);
+      failure = MakeFailure(Outcome::kUnknown, Reason::kTargetFailed, "connection cut, as the profile says", 0);
     } else if (falls_to(profile_.hangs())) {
       wait = std::chrono::hours(24 * 365);  // the attempt's own limit ends it
-      failure = MakeFailure(Outcome::kUnknown, "TARGET_FAILED", "no answer, as the profile says", 0);
+      failure = MakeFailure(Outcome::kUnknown, Reason::kTargetFailed, "no answer, as the profile says", 0);
     } else {
       wait += ToDuration(profile_.time_per_token()) * answer.output_tokens.value_or(0);
       if (falls_to(profile_.malformed()) && !request.output_schema.empty()) answer.text.resize(answer.text.size() / 2);

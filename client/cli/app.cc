@@ -7,7 +7,7 @@
 #include "client/cli/commands.h"
 #include "client/cli/output.h"
 #include "server/config/nearest.h"
-#include "server/coordinator.h"
+#include "server/process/coordinator.h"
 
 namespace millrace::cli {
 

@@ -21,9 +21,7 @@ std::string Upper(std::string text) {
   return text;
 }
 
-Status WrongArgument(std::string_view what) {
-  return MakeError(absl::StatusCode::kInvalidArgument, "INVALID_FIELD", what);
-}
+Status WrongArgument(std::string_view what) { return MakeError(Reason::kInvalidField, what); }
 
 // `parse` reads what has only the characters of `plain`. A range up to the largest number says nothing in the help.
 template <typename Number, typename Parse>

@@ -36,7 +36,7 @@ Status AwaitRecovery(client::Client& client) {
   const auto patience = std::chrono::steady_clock::now() + kRecoversWithin;
   while (true) {
     const Status status = client.GetStatus({}).status();
-    if (ReasonOf(status) != "STORE_UNAVAILABLE" || std::chrono::steady_clock::now() >= patience) return status;
+    if (ReasonOf(status) != Reason::kStoreUnavailable || std::chrono::steady_clock::now() >= patience) return status;
     std::this_thread::sleep_for(std::chrono::milliseconds(100));
   }
 }
@@ -47,8 +47,8 @@ std::unique_ptr<client::Client> Reach(const std::string& target) {
   const auto patience = std::chrono::steady_clock::now() + kListensWithin;
   std::unique_ptr<client::Client> client = client::Client::Dial(target, kListensWithin);
   const Status status = AwaitRecovery(*client);
-  const bool has_gone = ReasonOf(status).empty() && (status.code() == absl::StatusCode::kUnavailable ||
-                                                     status.code() == absl::StatusCode::kInternal);
+  const bool has_gone = !HasReason(status) && (status.code() == absl::StatusCode::kUnavailable ||
+                                               status.code() == absl::StatusCode::kInternal);
   if (!has_gone || std::chrono::steady_clock::now() >= patience) return client;
   client = client::Client::Dial(target, kListensWithin);
   (void)AwaitRecovery(*client);
@@ -60,8 +60,7 @@ std::unique_ptr<client::Client> Reach(const std::string& target) {
 StatusOr<client::Client*> Session::Connect() {
   if (client_) return client_.get();
   if (format == "jsonl" && !prints_lines) {
-    return MakeError(absl::StatusCode::kInvalidArgument, "INVALID_FIELD",
-                     "--format jsonl: only `items` prints a line an item; use json");
+    return MakeError(Reason::kInvalidField, "--format jsonl: only `items` prints a line an item; use json");
   }
   if (!server.empty() && !local) {
     client_ = Reach(server);
@@ -71,7 +70,7 @@ StatusOr<client::Client*> Session::Connect() {
     holder_ = client::Holder::Attach(data_dir);
     if (!holder_) {
       return MakeError(
-          absl::StatusCode::kInvalidArgument, "INVALID_FIELD",
+          Reason::kInvalidField,
           fmt::format("--detach: no server holds {}, so nobody would go on with the run; start `millraced` "
                       "and name it by --server, or follow the run",
                       Excerpt(data_dir, 256)));

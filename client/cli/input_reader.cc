@@ -14,8 +14,8 @@ namespace {
 // Between two looks at whether a wait for a pipe was interrupted.
 constexpr int kStopCheckMillis = 100;
 
-Status InputError(absl::StatusCode code, const std::string& path, const std::string& what) {
-  return MakeError(code, "FILE_ERROR", fmt::format("{}: {}", Excerpt(path, 256), what));
+Status InputError(const std::string& path, const std::string& what) {
+  return MakeError(Reason::kFileError, fmt::format("{}: {}", Excerpt(path, 256), what));
 }
 
 bool SameTime(const timespec& a, const timespec& b) { return a.tv_sec == b.tv_sec && a.tv_nsec == b.tv_nsec; }
@@ -31,25 +31,22 @@ StatusOr<std::unique_ptr<InputReader>> InputReader::Open(const std::string& path
   const int file = ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOCTTY);
   if (file < 0) {
     const auto code = errno == ENOENT ? absl::StatusCode::kNotFound : absl::StatusCode::kFailedPrecondition;
-    return InputError(code, path, std::strerror(errno));
+    return InputError(path, std::strerror(errno));
   }
   struct stat opened {};
   if (::fstat(file, &opened) != 0) {
     const int error = errno;
     ::close(file);
-    return InputError(absl::StatusCode::kFailedPrecondition, path, std::strerror(error));
+    return InputError(path, std::strerror(error));
   }
   if (!S_ISREG(opened.st_mode) && !S_ISFIFO(opened.st_mode) && !S_ISCHR(opened.st_mode)) {
     ::close(file);
-    return InputError(absl::StatusCode::kFailedPrecondition, path,
-                      S_ISDIR(opened.st_mode) ? std::strerror(EISDIR) : "is neither a file nor a pipe");
+    return InputError(path, S_ISDIR(opened.st_mode) ? std::strerror(EISDIR) : "is neither a file nor a pipe");
   }
   return std::unique_ptr<InputReader>(new InputReader(path, file, opened));
 }
 
-Status InputReader::Error(const std::string& what) const {
-  return InputError(absl::StatusCode::kFailedPrecondition, path_, what);
-}
+Status InputReader::Error(const std::string& what) const { return InputError(path_, what); }
 
 StatusOr<std::string> InputReader::Read(int64_t offset, size_t limit, const std::function<bool()>& stopped) {
   if (S_ISREG(opened_.st_mode)) return ReadFile(offset, limit);
@@ -92,7 +89,7 @@ Status InputReader::CheckEnd(int64_t offset) const {
 StatusOr<std::string> InputReader::ReadPipe(size_t limit, const std::function<bool()>& stopped) const {
   std::string part(limit, '\0');
   while (true) {
-    if (stopped()) return MakeError(absl::StatusCode::kCancelled, "CANCELLED", "interrupted");
+    if (stopped()) return MakeError(Reason::kCancelled, "interrupted");
     pollfd ready{.fd = file_, .events = POLLIN, .revents = 0};
     const int count = ::poll(&ready, 1, kStopCheckMillis);
     if (count < 0 && errno != EINTR) return Error(std::strerror(errno));

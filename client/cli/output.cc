@@ -41,7 +41,7 @@ int PrintError(const Status& status) {
 }
 
 std::string ErrorText(const Status& status) {
-  std::string reason = ReasonOf(status);
+  std::string reason = ReasonNameOf(status);
   // Of an error that has none, its code.
   if (reason == "INTERNAL" && status.code() != absl::StatusCode::kInternal)
     reason = absl::StatusCodeToString(status.code());
@@ -59,11 +59,11 @@ std::string ErrorText(const Status& status) {
 
 int ExitOf(const Status& status) {
   // What became of the question itself.
-  static const std::set<std::string, std::less<>> kOfTheCall = {
-      "TARGET_FAILED",   "UNKNOWN_OUTCOME", "REQUEST_REFUSED", "PROVIDER_CREDENTIALS",
-      "PROMPT_TOO_LONG", "CONTENT_FILTER",  "REFUSAL",         "TRUNCATED",
-      "EMPTY_ANSWER",    "NOT_JSON",        "SCHEMA",          "RESPONSE_TOO_LARGE",
-      "BAD_RESPONSE"};
+  static const std::set<Reason> kOfTheCall = {
+      Reason::kTargetFailed,  Reason::kUnknownOutcome, Reason::kRequestRefused, Reason::kProviderCredentials,
+      Reason::kPromptTooLong, Reason::kContentFilter,  Reason::kRefusal,        Reason::kTruncated,
+      Reason::kEmptyAnswer,   Reason::kNotJson,        Reason::kSchema,         Reason::kResponseTooLarge,
+      Reason::kBadResponse};
   if (kOfTheCall.contains(ReasonOf(status))) return kRunFailed;
   switch (status.code()) {
     case absl::StatusCode::kUnavailable:

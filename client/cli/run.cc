@@ -61,9 +61,9 @@ int NotSent(Session& session, client::Client& client, const v1::CreateRunRespons
             const std::string& request_id, const std::string& stage, const Status& status,
             const UploadOptions& options) {
   const std::string& run = created.run().name();
-  if (!request_id.empty() && ReasonOf(status) == "REQUEST_ID_REUSED") {
+  if (!request_id.empty() && ReasonOf(status) == Reason::kRequestIdReused) {
     return PrintError(MakeError(
-        absl::StatusCode::kAlreadyExists, "REQUEST_ID_REUSED",
+        Reason::kRequestIdReused,
         fmt::format("--input {}: run {} of --request-id {} was given another file before ({}) and stays as it is: run "
                     "this file with another --request-id",
                     Excerpt(stage), run, Excerpt(request_id, 128), MessageOf(status))));
@@ -92,7 +92,7 @@ std::optional<int> SendInputs(Session& session, client::Client& client, const v1
     stage = input.stage;
     status = SendInput(client, created.run().name(), stage, *input.reader, options);
     // It ended meanwhile: following it says how.
-    if (ReasonOf(status) == "WRONG_RUN_STATE") status = absl::OkStatus();
+    if (ReasonOf(status) == Reason::kWrongRunState) status = absl::OkStatus();
     if (!status.ok()) break;
   }
   session.OnInterrupt(nullptr);

@@ -8,7 +8,7 @@
 #include "client/cli/commands.h"
 #include "client/cli/output.h"
 #include "server/base/text_file.h"
-#include "server/coordinator.h"
+#include "server/process/coordinator.h"
 
 namespace millrace::cli {
 namespace {
@@ -49,9 +49,9 @@ int Generate(Session& session, const ServerArguments& arguments) {
   if (Status status = CheckUtf8("standard input", message->content()); !status.ok()) return PrintError(status);
   const size_t bytes = arguments.system.size() + message->content().size();
   if (bytes > kMessagesBytesMax) {
-    return PrintError(MakeError(absl::StatusCode::kInvalidArgument, "INVALID_FIELD",
-                                fmt::format("the prompt and the system message have {} bytes; at most 4 MiB",
-                                            Count(static_cast<int64_t>(bytes)))));
+    return PrintError(
+        MakeError(Reason::kInvalidField, fmt::format("the prompt and the system message have {} bytes; at most 4 MiB",
+                                                     Count(static_cast<int64_t>(bytes)))));
   }
   if (!arguments.schema.empty()) {
     StatusOr<std::string> schema = ReadTextFile(arguments.schema, kSchemaMibMax);

@@ -15,8 +15,8 @@
 #include "server/base/text_file.h"
 #include "server/config/scalar.h"
 #include "server/config/server_config.h"
-#include "server/coordinator.h"
-#include "server/files.h"
+#include "server/files/files.h"
+#include "server/process/coordinator.h"
 
 namespace millrace::cli {
 namespace {
@@ -48,7 +48,7 @@ StatusOr<v1::SimulatedProfile> LoadProfile(const SimulateArguments& arguments) {
   if (arguments.latency.empty()) return profile;
   const std::optional<Duration> latency = ParseDuration(arguments.latency);
   if (!latency) {
-    return MakeError(absl::StatusCode::kInvalidArgument, "INVALID_FIELD",
+    return MakeError(Reason::kInvalidField,
                      fmt::format("--latency {}: expected a duration such as 1.5s", Excerpt(arguments.latency)));
   }
   const auto seconds = std::chrono::duration_cast<std::chrono::seconds>(*latency);

@@ -12,7 +12,7 @@ namespace {
 constexpr size_t kPartBytes = 512u << 10;
 
 bool MayPass(const Status& status) {
-  return status.code() == absl::StatusCode::kUnavailable || ReasonOf(status) == "DISK_LOW" ||
+  return status.code() == absl::StatusCode::kUnavailable || ReasonOf(status) == Reason::kDiskLow ||
          RetryDelayOf(status).has_value();
 }
 
@@ -28,7 +28,7 @@ auto UntilItPasses(const UploadOptions& options, const Call& call) -> decltype(c
       options.say(fmt::format("the input waits: {}; trying again", Safe(MessageOf(response.status()), 1024)));
     }
     const Duration delay = std::clamp(RetryDelayOf(response.status()).value_or(backoff), backoff, options.backoff_max);
-    if (!options.sleep(delay)) return MakeError(absl::StatusCode::kCancelled, "CANCELLED", "interrupted");
+    if (!options.sleep(delay)) return MakeError(Reason::kCancelled, "interrupted");
     slept += delay;
     backoff = std::min(2 * backoff, options.backoff_max);
   }
@@ -47,13 +47,13 @@ Status SendInput(client::Client& client, const std::string& run, const std::stri
   // Also what the server already has goes there: only so does it notice that it is of another file. Hence our own
   // offsets and not the server's end, here and where the input is closed.
   while (true) {
-    if (options.stopped()) return MakeError(absl::StatusCode::kCancelled, "CANCELLED", "interrupted");
+    if (options.stopped()) return MakeError(Reason::kCancelled, "interrupted");
     MR_ASSIGN_OR_RETURN(std::string part, input.Read(request.offset(), kPartBytes, options.stopped));
     close.set_end_offset(request.offset() + static_cast<int64_t>(part.size()));
     if (part.empty()) break;
     request.set_data(std::move(part));
     const Status added = UntilItPasses(options, [&] { return client.AddItems(request); }).status();
-    if (ReasonOf(added) == "WRONG_RUN_STATE") {
+    if (ReasonOf(added) == Reason::kWrongRunState) {
       // Closed before the end of this file, then it was another one; or the run ended before it had all of it.
       const Status closed = UntilItPasses(options, [&] { return client.CloseInput(close); }).status();
       return closed.ok() ? added : closed;

@@ -48,9 +48,7 @@ Status FromGrpc(const grpc::Status& status, const std::string& target) {
     return Status(code, fmt::format("no answer from {}: {}; does a server run there?", target, status.error_message()));
   }
   if (reason.empty()) return Status(code, status.error_message());
-  Status result = code == absl::StatusCode::kInvalidArgument
-                      ? MakeFieldError(reason, status.error_message(), violations)
-                      : MakeError(code, reason, status.error_message());
+  Status result = ErrorFromPeer(code, reason, status.error_message(), violations);
   return retry ? WithRetryDelay(std::move(result), *retry) : result;
 }
 

@@ -14,7 +14,7 @@
 #include <thread>
 
 #include "server/config/server_config.h"
-#include "server/coordinator.h"
+#include "server/process/coordinator.h"
 
 namespace millrace::client {
 namespace {
@@ -93,7 +93,7 @@ StatusOr<std::unique_ptr<Holder>> Holder::Open(const std::string& data_dir, cons
   const auto patience = std::chrono::steady_clock::now() + kHeldPatience;
   while (true) {
     StatusOr<std::unique_ptr<Holder>> holder = TryOpen(data_dir, config_path);
-    if (holder.ok() || ReasonOf(holder.status()) != "STORE_HELD") return holder;
+    if (holder.ok() || ReasonOf(holder.status()) != Reason::kStoreHeld) return holder;
     if (std::chrono::steady_clock::now() >= patience) return holder;
     std::this_thread::sleep_for(kHeldPause);
   }
@@ -126,16 +126,15 @@ StatusOr<std::unique_ptr<Holder>> Holder::TryOpen(const std::string& data_dir, c
   options.listen_tcp = false;
   options.starts_runs = false;
   StatusOr<std::unique_ptr<Coordinator>> coordinator = Coordinator::Start(std::move(options));
-  if (ReasonOf(coordinator.status()) == "STORE_UNAVAILABLE") {
+  if (ReasonOf(coordinator.status()) == Reason::kStoreUnavailable) {
     // No server is away: the directory that was named can't be used.
-    return MakeError(absl::StatusCode::kFailedPrecondition, "STORE_UNAVAILABLE", MessageOf(coordinator.status()));
+    return MakeError(Reason::kDataDirUnusable, MessageOf(coordinator.status()));
   }
   if (!coordinator.ok()) return coordinator.status();
   holder->coordinator_ = *std::move(coordinator);
   holder->directory_fd_ = ::open(data_dir.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC);
   if (holder->directory_fd_ < 0) {
-    return MakeError(absl::StatusCode::kFailedPrecondition, "FILE_ERROR",
-                     fmt::format("{}: {}", data_dir, std::strerror(errno)));
+    return MakeError(Reason::kFileError, fmt::format("{}: {}", data_dir, std::strerror(errno)));
   }
   holder->target_ = fmt::format("unix:{}", SocketOf(holder->directory_fd_));
   holder->description_ =

@@ -27,7 +27,7 @@ std::string IncidentId() {
 Status AsIncident(const Status& status) {
   const std::string id = IncidentId();
   spdlog::error("incident {}: {}", id, Excerpt(MessageOf(status), 1024));
-  return MakeError(absl::StatusCode::kInternal, "INTERNAL", fmt::format("internal error, incident {}", id));
+  return MakeError(Reason::kInternal, fmt::format("internal error, incident {}", id));
 }
 
 size_t PercentEncodedBytes(std::string_view text) {
@@ -59,10 +59,8 @@ void AddViolations(const Status& status, size_t bytes_max, google::rpc::Status& 
 
 grpc::Status ToGrpcStatus(const Status& status) {
   if (status.ok()) return grpc::Status::OK;
-  const std::string reason = ReasonOf(status);
-  const bool told =
-      reason == "INTERNAL" && status.code() == absl::StatusCode::kInternal && status.GetPayload("millrace/reason");
-  if (reason == "INTERNAL" && !told) return ToGrpcStatus(AsIncident(status));
+  const std::string reason = ReasonNameOf(status);
+  if (ReasonOf(status) == Reason::kInternal && !HasReason(status)) return ToGrpcStatus(AsIncident(status));
 
   const std::string message(MessageOf(status));
   google::rpc::Status details;

@@ -30,11 +30,11 @@ bool IsLoopback(const sockaddr& address) {
 
 Status AddressError(std::string_view address, std::string_view what) {
   const std::string message = fmt::format("grpc.address: {}, got `{}`", what, Excerpt(address));
-  return MakeFieldError("INVALID_FIELD", message, {{"grpc.address", std::string(what)}});
+  return MakeFieldError(Reason::kInvalidField, message, {{"grpc.address", std::string(what)}});
 }
 
 Status SystemError(std::string_view what) {
-  return MakeError(absl::StatusCode::kFailedPrecondition, "FILE_ERROR", fmt::format("{}: {}", what, strerror(errno)));
+  return MakeError(Reason::kFileError, fmt::format("{}: {}", what, strerror(errno)));
 }
 
 }  // namespace
@@ -88,8 +88,7 @@ StatusOr<Listener> Listener::Unix(const std::string& directory) {
   struct stat there {};
   if (fstatat(at, name.c_str(), &there, AT_SYMLINK_NOFOLLOW) == 0) {
     if (!S_ISSOCK(there.st_mode)) {
-      return MakeError(absl::StatusCode::kFailedPrecondition, "FILE_ERROR",
-                       fmt::format("{} in the data directory is no socket", name));
+      return MakeError(Reason::kFileError, fmt::format("{} in the data directory is no socket", name));
     }
     unlinkat(at, name.c_str(), 0);
   }

@@ -25,9 +25,8 @@ class GrpcServer final : public Server {
   ~GrpcServer() override { Shutdown(); }
 
   Status Start(std::vector<Listener> listeners, const ServerOptions& options) {
-    host_.EndAll(WithRetryDelay(
-        MakeError(absl::StatusCode::kUnavailable, "STORE_UNAVAILABLE", "the server starts; try again in a moment"),
-        std::chrono::milliseconds(200)));
+    host_.EndAll(WithRetryDelay(MakeError(Reason::kStoreUnavailable, "the server starts; try again in a moment"),
+                                std::chrono::milliseconds(200)));
 
     grpc::EnableDefaultHealthCheckService(true);
     // gRPC's own health service has no descriptor: with this one linked, reflection can describe it.
@@ -48,7 +47,7 @@ class GrpcServer final : public Server {
     connections_ = builder.experimental().AddExternalConnectionAcceptor(
         grpc::ServerBuilder::experimental_type::ExternalConnectionType::FROM_FD, grpc::InsecureServerCredentials());
     server_ = builder.BuildAndStart();
-    if (!server_) return MakeError(absl::StatusCode::kInternal, "INTERNAL", "gRPC refused to start");
+    if (!server_) return MakeError(Reason::kInternal, "gRPC refused to start");
     SetHealth(false);
 
     const auto hand_over = [this](int listener_fd, int fd) {
@@ -76,9 +75,8 @@ class GrpcServer final : public Server {
     SetHealth(false);
     if (acceptor_) acceptor_->StopListening();
     // Calls first: with their connections alive the clients hear why.
-    host_.EndAll(WithRetryDelay(
-        MakeError(absl::StatusCode::kUnavailable, "DRAINING", "the server is going down; try again later"),
-        std::chrono::seconds(1)));
+    host_.EndAll(WithRetryDelay(MakeError(Reason::kDraining, "the server is going down; try again later"),
+                                std::chrono::seconds(1)));
     server_->Shutdown(std::chrono::system_clock::now() + std::chrono::seconds(1));
     server_->Wait();
     if (acceptor_) acceptor_->Finish(kLastBytes);

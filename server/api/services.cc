@@ -128,8 +128,7 @@ grpc::ServerWriteReactor<Response>* StartStream(RpcHost& host, const Request* re
   const bool fits = host.BeginStream();
   const Status admitted = host.Admit();
   if (!admitted.ok() || !fits) {
-    const Status too_many = MakeError(absl::StatusCode::kResourceExhausted, "TOO_MANY",
-                                      "this server has as many streams as it takes at once");
+    const Status too_many = MakeError(Reason::kTooMany, "this server has as many streams as it takes at once");
     rpc->End(admitted.ok() ? WithRetryDelay(too_many, std::chrono::seconds(1)) : admitted);
     return rpc.get();
   }

@@ -11,6 +11,7 @@
 #include <span>
 #include <vector>
 
+#include "server/base/canonical_json.h"
 #include "server/base/json.h"
 
 namespace millrace {

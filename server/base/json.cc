@@ -1,4 +1,5 @@
 #include "server/base/json.h"
+#include "server/base/canonical_json.h"
 
 #include <fmt/format.h>
 
@@ -118,12 +119,11 @@ std::optional<double> NearestDouble(std::string_view text) {
 }
 
 Status NotJson(size_t offset, std::string_view what) {
-  return MakeError(absl::StatusCode::kInvalidArgument, "NOT_JSON", fmt::format("no JSON at byte {}: {}", offset, what));
+  return MakeError(Reason::kNotJson, fmt::format("no JSON at byte {}: {}", offset, what));
 }
 
 Status JsonTooLarge(size_t size, const JsonLimits& limits) {
-  return MakeError(absl::StatusCode::kInvalidArgument, "NOT_JSON",
-                   fmt::format("JSON of {} bytes is over the limit of {}", size, limits.bytes));
+  return MakeError(Reason::kNotJson, fmt::format("JSON of {} bytes is over the limit of {}", size, limits.bytes));
 }
 
 json::value ParseOwnJson(std::string_view text) {

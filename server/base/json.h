@@ -1,6 +1,5 @@
-// JSON as the project takes it in: RFC 8259, UTF-8, no duplicate names, bounded depth and size; and its canonical form,
-// which digests are made of (docs/formats.md). Values are Boost.JSON's, which keep the order of members and 64-bit
-// integers.
+// JSON as the project takes it in: RFC 8259, UTF-8, no duplicate names, bounded depth and size. Values are
+// Boost.JSON's, which keep the order of members and 64-bit integers.
 #pragma once
 
 #include <boost/json/fwd.hpp>
@@ -30,14 +29,6 @@ StatusOr<json::value> ParseJson(std::string_view text, const JsonLimits& limits 
 
 // Parses what json::serialize wrote, of any depth; null where it is something else.
 json::value ParseOwnJson(std::string_view text);
-
-// The canonical form of a JSON text: RFC 8785 (no white space, members sorted by UTF-16 code units, numbers as
-// ECMAScript prints them), except that integers (numbers written without fraction and exponent) keep all their digits,
-// however long; `1.0`, `1` and `1e0` are the same. Refuses what ParseJson refuses. About 1 µs for 200 bytes.
-StatusOr<std::string> CanonicalJson(std::string_view text, const JsonLimits& limits = {});
-
-// The same of a value in hand, whose integers of more than 64 bits have become doubles.
-std::string CanonicalJson(const json::value& value);
 
 // The value at a path of names joined by dots (a number takes an element of an array), or null where there is none.
 // The returned pointer lives as long as `value`.

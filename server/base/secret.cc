@@ -19,9 +19,7 @@ namespace {
 constexpr size_t kFileBytesMax = 64u << 10;
 constexpr mode_t kModeOfOthers = S_IRWXG | S_IRWXO;
 
-Status Refuse(std::string_view why) {
-  return MakeError(absl::StatusCode::kFailedPrecondition, "INVALID_DEFINITION", why);
-}
+Status Refuse(std::string_view why) { return MakeError(Reason::kInvalidDefinition, why); }
 
 bool IsReadOnlyMount(int fd) {
   struct statvfs mount {};
@@ -48,8 +46,7 @@ StatusOr<std::string> ReadAll(int fd) {
 StatusOr<Secret> Secret::FromEnvironment(const std::string& name) {
   const char* value = std::getenv(name.c_str());
   if (value == nullptr || *value == '\0') {
-    return MakeError(absl::StatusCode::kNotFound, "INVALID_DEFINITION",
-                     fmt::format("the environment variable {} is not set", Excerpt(name)));
+    return MakeError(Reason::kInvalidDefinition, fmt::format("the environment variable {} is not set", Excerpt(name)));
   }
   return Secret(value);
 }

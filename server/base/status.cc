@@ -20,15 +20,19 @@ absl::Cord ToCord(std::string_view text) { return absl::Cord(absl::string_view(t
 
 }  // namespace
 
-Status MakeError(absl::StatusCode code, std::string_view reason, std::string_view message) {
-  Status status(code, Excerpt(message, kMessageBytesMax));
-  status.SetPayload(kReasonUrl, ToCord(reason));
-  return status;
+Status MakeError(Reason reason, std::string_view message) {
+  return ErrorFromPeer(CodeOf(reason), NameOf(reason), message, {});
 }
 
-Status MakeFieldError(std::string_view reason, std::string_view message,
-                      const std::vector<FieldViolation>& violations) {
-  Status status = MakeError(absl::StatusCode::kInvalidArgument, reason, message);
+Status MakeFieldError(Reason reason, std::string_view message, const std::vector<FieldViolation>& violations) {
+  return ErrorFromPeer(CodeOf(reason), NameOf(reason), message, violations);
+}
+
+Status ErrorFromPeer(absl::StatusCode code, std::string_view reason, std::string_view message,
+                     const std::vector<FieldViolation>& violations) {
+  Status status(code, Excerpt(message, kMessageBytesMax));
+  status.SetPayload(kReasonUrl, ToCord(reason));
+  if (violations.empty()) return status;
   // Fields and descriptions are apart by 0x1f, violations by 0x1e: neither survives Excerpt.
   std::string packed;
   for (size_t i = 0; i < violations.size() && i < kViolationsMax; ++i) {
@@ -46,17 +50,20 @@ Status WithRetryDelay(Status status, Duration delay) {
   return status;
 }
 
-std::string ReasonOf(const Status& status) {
+Reason ReasonOf(const Status& status) {
+  if (status.ok()) return Reason::kNone;
+  return ReasonNamed(ReasonNameOf(status)).value_or(Reason::kInternal);
+}
+
+bool HasReason(const Status& status) { return status.GetPayload(kReasonUrl).has_value(); }
+
+std::string ReasonNameOf(const Status& status) {
   if (status.ok()) return "";
   if (const auto payload = status.GetPayload(kReasonUrl)) return std::string(*payload);
-  switch (status.code()) {
-    case absl::StatusCode::kCancelled:
-      return "CANCELLED";
-    case absl::StatusCode::kDeadlineExceeded:
-      return "DEADLINE";
-    default:
-      return "INTERNAL";
-  }
+  Reason reason = Reason::kInternal;
+  if (status.code() == absl::StatusCode::kCancelled) reason = Reason::kCancelled;
+  if (status.code() == absl::StatusCode::kDeadlineExceeded) reason = Reason::kDeadline;
+  return std::string(NameOf(reason));
 }
 
 std::vector<FieldViolation> ViolationsOf(const Status& status) {

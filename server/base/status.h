@@ -10,6 +10,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "server/base/clock.h"
+#include "server/base/reason.h"
 
 namespace millrace {
 
@@ -22,18 +23,28 @@ struct FieldViolation {
   std::string description;  // what was expected, what was there, and what helps
 };
 
-// An error with a reason: the name of a value of millrace.v1.ErrorReason without its prefix, such as "DISK_LOW".
-// The message is one sentence: what, where, limit, got; no secrets, no absolute paths, at most 1 KiB (cut here).
-Status MakeError(absl::StatusCode code, std::string_view reason, std::string_view message);
+// Returns an error with the reason's code. The message is one sentence: what, where, limit, got; no secrets, no
+// absolute paths, at most 1 KiB (longer ones are cut).
+Status MakeError(Reason reason, std::string_view message);
 
-// The same, for a request or definition with wrong fields (INVALID_ARGUMENT); at most 100 are kept.
-Status MakeFieldError(std::string_view reason, std::string_view message, const std::vector<FieldViolation>& violations);
+// Returns the error of a request or definition with wrong fields; at most 100 are kept.
+Status MakeFieldError(Reason reason, std::string_view message, const std::vector<FieldViolation>& violations);
+
+// Returns an error that another process made: its code and reason may be unknown here, and are kept as they are.
+Status ErrorFromPeer(absl::StatusCode code, std::string_view reason, std::string_view message,
+                     const std::vector<FieldViolation>& violations);
 
 // The same error, to be tried again after `delay`.
 Status WithRetryDelay(Status status, Duration delay);
 
-// The reason; "INTERNAL" for an error without one, "" for OK.
-std::string ReasonOf(const Status& status);
+// Returns the reason: kNone for OK, kInternal for an error without one or with one that this version does not know.
+Reason ReasonOf(const Status& status);
+
+// Returns whether the error was given a reason. Errors of libraries have none.
+bool HasReason(const Status& status);
+
+// Returns the reason's name as it was given, known here or not; "INTERNAL" for an error without one, "" for OK.
+std::string ReasonNameOf(const Status& status);
 
 // The message. (Debian's abseil has a string_view of its own, which std's does not convert to or from.)
 std::string_view MessageOf(const Status& status);

@@ -13,8 +13,7 @@ namespace millrace {
 namespace {
 
 Status CanNotBeRead(const std::string& path) {
-  const auto code = errno == ENOENT ? absl::StatusCode::kNotFound : absl::StatusCode::kFailedPrecondition;
-  return MakeError(code, "FILE_ERROR", fmt::format("{} can't be read: {}", Excerpt(path, 256), std::strerror(errno)));
+  return MakeError(Reason::kFileError, fmt::format("{} can't be read: {}", Excerpt(path, 256), std::strerror(errno)));
 }
 
 }  // namespace
@@ -32,8 +31,7 @@ StatusOr<std::string> ReadTextFile(const std::string& path, size_t mib_max) {
     length += static_cast<size_t>(got);
   }
   if (length == text.size()) {
-    return MakeError(absl::StatusCode::kInvalidArgument, "INVALID_DEFINITION",
-                     fmt::format("{} is larger than {} MiB", Excerpt(path, 256), mib_max));
+    return MakeError(Reason::kInvalidDefinition, fmt::format("{} is larger than {} MiB", Excerpt(path, 256), mib_max));
   }
   text.resize(length);
   return text;

@@ -11,6 +11,7 @@
 #include <optional>
 #include <set>
 
+#include "server/base/canonical_json.h"
 #include "server/base/json.h"
 #include "server/config/field_path.h"
 #include "server/config/field_value.h"
@@ -326,7 +327,8 @@ StatusOr<BoundPipeline> BindParameters(const v1::Pipeline& pipeline, const Param
   std::vector<FieldViolation> violations;
   const std::vector<std::string> names = ParameterNames(pipeline);
   if (values.size() > kParametersMax) {
-    return MakeFieldError("INVALID_FIELD", fmt::format("at most {} parameters, got {}", kParametersMax, values.size()),
+    return MakeFieldError(Reason::kInvalidField,
+                          fmt::format("at most {} parameters, got {}", kParametersMax, values.size()),
                           {{"parameters", "too many"}});
   }
   for (const auto& [name, value] : values) {
@@ -352,7 +354,7 @@ StatusOr<BoundPipeline> BindParameters(const v1::Pipeline& pipeline, const Param
   }
   const auto fail = [&] {
     const FieldViolation& first = violations.front();
-    return MakeFieldError("INVALID_FIELD", fmt::format("{}: {}", first.field, first.description), violations);
+    return MakeFieldError(Reason::kInvalidField, fmt::format("{}: {}", first.field, first.description), violations);
   };
   if (!violations.empty()) return fail();
 

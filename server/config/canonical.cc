@@ -8,6 +8,7 @@
 #include <boost/json.hpp>
 #include <memory>
 
+#include "server/base/canonical_json.h"
 #include "server/base/digest.h"
 #include "server/base/duration.h"
 #include "server/base/json.h"

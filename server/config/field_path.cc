@@ -25,9 +25,7 @@ bool IsName(std::string_view text) {
   });
 }
 
-Status PathError(std::string_view what) {
-  return MakeError(absl::StatusCode::kInvalidArgument, "INVALID_DEFINITION", what);
-}
+Status PathError(std::string_view what) { return MakeError(Reason::kInvalidDefinition, what); }
 
 // A part of a path: a name, a number in brackets, or a quoted key in brackets.
 struct Step {

@@ -10,6 +10,7 @@
 #include <cmath>
 #include <limits>
 
+#include "server/base/canonical_json.h"
 #include "server/base/json.h"
 #include "server/config/nearest.h"
 #include "server/config/scalar.h"

@@ -28,7 +28,7 @@ StatusOr<std::vector<TemplatePiece>> ParseTemplate(std::string_view text) {
     text.remove_prefix(at + 2);
     const std::string_view inside = text.substr(0, text.find(')'));
     if (inside.size() == text.size() || !re2::RE2::FullMatch(re2::StringPiece(inside.data(), inside.size()), name)) {
-      return MakeError(absl::StatusCode::kInvalidArgument, "INVALID_DEFINITION",
+      return MakeError(Reason::kInvalidDefinition,
                        fmt::format("\"$({}\" names no parameter; write $$( for the text $(", Excerpt(inside, 32)));
     }
     pieces.push_back({std::string(inside), true});

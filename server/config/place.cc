@@ -48,7 +48,7 @@ Status DefinitionError(const std::vector<FieldViolation>& violations) {
   const FieldViolation& first = violations.front();
   std::string message = first.field.empty() ? first.description : fmt::format("{}: {}", first.field, first.description);
   if (violations.size() > 1) message = Excerpt(message, 900) + fmt::format(" (and {} more)", violations.size() - 1);
-  return MakeFieldError("INVALID_DEFINITION", message, violations);
+  return MakeFieldError(Reason::kInvalidDefinition, message, violations);
 }
 
 }  // namespace millrace

@@ -4,7 +4,7 @@
 
 #include "server/config/field_path.h"
 #include "server/config/place.h"
-#include "server/stages/condition.h"
+#include "server/stages/rules/condition.h"
 #include "server/stages/stage.h"
 
 namespace millrace {

@@ -2,4 +2,4 @@
 #pragma once
 
 #include "server/llm/call.h"
-#include "server/llm/desk.h"
+#include "server/llm/model_directory.h"

@@ -7,7 +7,7 @@
 #include <spdlog/spdlog.h>
 
 #include "server/engine/engine_state.h"
-#include "server/engine/stage_counts.h"
+#include "server/engine/run/stage_counts.h"
 #include "server/engine/times.h"
 #include "server/storage/records.h"
 #include "server/storage/runs.h"
@@ -17,7 +17,7 @@ namespace millrace {
 static StatusOr<v1::Pipeline> DefinitionOf(const storage::v1::RunRecord& record) {
   v1::Pipeline definition;
   if (definition.ParseFromString(record.definition())) return definition;
-  return MakeError(absl::StatusCode::kDataLoss, "STORE_CORRUPT", "the run's definition can't be read");
+  return MakeError(Reason::kStoreCorrupt, "the run's definition can't be read");
 }
 
 Engine::State::State(EngineParts the_parts, Random the_random, EngineOptions the_options)
@@ -58,7 +58,7 @@ Task<StatusOr<FoundRun>> Engine::State::Find(std::string name) {
   auto record = co_await GetRecord<storage::v1::RunRecord>(parts.store, RunKey(name));
   if (!record.ok()) co_return record.status();
   if (!*record) {
-    co_return MakeError(absl::StatusCode::kNotFound, "RUN_NOT_FOUND", fmt::format("no run `{}`", Excerpt(name)));
+    co_return MakeError(Reason::kRunNotFound, fmt::format("no run `{}`", Excerpt(name)));
   }
   FoundRun found;
   found.record = *std::move(*record);
@@ -90,8 +90,8 @@ Task<StatusOr<std::shared_ptr<ActiveRun>>> Engine::State::Load(storage::v1::RunR
 
 Task<StatusOr<FoundRun>> Engine::State::TakeUp(std::string name, bool cancels) {
   if (!set_aside.contains(name)) co_return co_await Find(std::move(name));
-  NamedTurn named(run_turns, parts.loop, name);
-  const Turn::Holder holder = co_await (*named).Enter();
+  NamedMutex named(run_turns, parts.loop, name);
+  const AsyncMutex::Holder holder = co_await (*named).Enter();
   StatusOr<FoundRun> found = co_await Find(name);
   if (!found.ok() || found->active || !set_aside.contains(name)) co_return found;
   storage::v1::RunRecord record = found->record;
@@ -218,15 +218,15 @@ Task<void> Engine::State::WatchStore() {
 
 Status Engine::State::CheckOpen() const {
   if (draining) {
-    const Status status = MakeError(absl::StatusCode::kUnavailable, "DRAINING", "the server is going down");
+    const Status status = MakeError(Reason::kDraining, "the server is going down");
     return WithRetryDelay(status, std::chrono::seconds(5));
   }
   switch (parts.store.state()) {
     case StoreState::kOk:
       return absl::OkStatus();
     case StoreState::kDiskLow: {
-      const Status status = MakeError(absl::StatusCode::kResourceExhausted, "DISK_LOW",
-                                      "the disk of the data directory is nearly full: no new work until there is room");
+      const Status status =
+          MakeError(Reason::kDiskLow, "the disk of the data directory is nearly full: no new work until there is room");
       return WithRetryDelay(status, std::chrono::seconds(10));
     }
     case StoreState::kReopening:
@@ -237,7 +237,7 @@ Status Engine::State::CheckOpen() const {
 
 Status Engine::State::CheckStore() const {
   if (parts.store.state() != StoreState::kReopening) return absl::OkStatus();
-  const Status status = MakeError(absl::StatusCode::kUnavailable, "STORE_UNAVAILABLE", "the store is being reopened");
+  const Status status = MakeError(Reason::kStoreUnavailable, "the store is being reopened");
   return WithRetryDelay(status, std::chrono::seconds(1));
 }
 

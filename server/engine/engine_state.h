@@ -7,12 +7,12 @@
 #include <set>
 #include <string>
 
+#include "server/engine/async_mutex.h"
 #include "server/engine/engine.h"
-#include "server/engine/parking.h"
 #include "server/engine/patient_store.h"
-#include "server/engine/run.h"
-#include "server/engine/run_loader.h"
-#include "server/engine/turn.h"
+#include "server/engine/run/parking.h"
+#include "server/engine/run/run.h"
+#include "server/engine/run/run_loader.h"
 
 namespace millrace {
 
@@ -75,32 +75,32 @@ struct Engine::State {
   std::map<std::string, std::string> set_aside;
   MemoFigures memos;
   Parking parking;
-  Turn pipelines_turn;
-  std::map<std::string, std::shared_ptr<Turn>> request_turns;
-  std::map<std::string, std::shared_ptr<Turn>> run_turns;  // of taking an ended run back into memory
+  AsyncMutex pipelines_turn;
+  std::map<std::string, std::shared_ptr<AsyncMutex>> request_turns;
+  std::map<std::string, std::shared_ptr<AsyncMutex>> run_turns;  // of taking an ended run back into memory
 };
 
 // One holder at a time by name; entries that nobody waits for go.
-class NamedTurn {
+class NamedMutex {
  public:
-  NamedTurn(std::map<std::string, std::shared_ptr<Turn>>& turns, Loop& loop, std::string name)
+  NamedMutex(std::map<std::string, std::shared_ptr<AsyncMutex>>& turns, Loop& loop, std::string name)
       : turns_(turns), name_(std::move(name)) {
-    std::shared_ptr<Turn>& turn = turns_[name_];
-    if (!turn) turn = std::make_shared<Turn>(loop);
+    std::shared_ptr<AsyncMutex>& turn = turns_[name_];
+    if (!turn) turn = std::make_shared<AsyncMutex>(loop);
     turn_ = turn;
   }
-  NamedTurn(const NamedTurn&) = delete;
-  ~NamedTurn() {
+  NamedMutex(const NamedMutex&) = delete;
+  ~NamedMutex() {
     turn_.reset();
     const auto found = turns_.find(name_);
     if (found != turns_.end() && found->second.use_count() == 1) turns_.erase(found);
   }
-  Turn& operator*() { return *turn_; }
+  AsyncMutex& operator*() { return *turn_; }
 
  private:
-  std::map<std::string, std::shared_ptr<Turn>>& turns_;
+  std::map<std::string, std::shared_ptr<AsyncMutex>>& turns_;
   const std::string name_;
-  std::shared_ptr<Turn> turn_;
+  std::shared_ptr<AsyncMutex> turn_;
 };
 
 }  // namespace millrace

@@ -20,10 +20,10 @@ Task<void> PatientStore::Rest() {
   }
 }
 
-Task<Status> PatientStore::Commit(WriteBatch batch, Urgency urgency) {
+Task<Status> PatientStore::Commit(WriteBatch batch, CommitMode mode) {
   while (true) {
     WriteBatch copy = batch;
-    const Status status = co_await inner_.Commit(std::move(copy), urgency);
+    const Status status = co_await inner_.Commit(std::move(copy), mode);
     // Any other error is not known to pass, but giving up would lose what was paid for.
     if (status.ok()) co_return status;
     co_await Rest();

@@ -12,7 +12,7 @@ class PatientStore final : public Store {
  public:
   PatientStore(Loop& loop, Store& inner) : loop_(loop), inner_(inner) {}
 
-  Task<Status> Commit(WriteBatch batch, Urgency urgency = Urgency::kDurable) override;
+  Task<Status> Commit(WriteBatch batch, CommitMode mode = CommitMode::kDurable) override;
   Task<StatusOr<std::optional<std::string>>> Get(std::string key) override;
   Task<StatusOr<std::vector<std::optional<std::string>>>> MultiGet(std::vector<std::string> keys) override;
   Task<StatusOr<ScanPage>> Scan(std::string begin, std::string end, size_t entries_max, size_t bytes_max,

@@ -26,7 +26,7 @@ bool IsNobody(const ip::address& address) {
   return bytes[0] == 0 || (bytes[0] == 169 && bytes[1] == 254);
 }
 
-Status Refuse(std::string_view why) { return MakeError(absl::StatusCode::kInvalidArgument, "INVALID_DEFINITION", why); }
+Status Refuse(std::string_view why) { return MakeError(Reason::kInvalidDefinition, why); }
 
 }  // namespace
 

@@ -13,7 +13,7 @@ namespace urls = boost::urls;
 
 StatusOr<HttpUrl> ParseHttpUrl(std::string_view text) {
   const auto refuse = [&](std::string_view why) {
-    return MakeError(absl::StatusCode::kInvalidArgument, "INVALID_FIELD", fmt::format("the URL {}", why));
+    return MakeError(Reason::kInvalidField, fmt::format("the URL {}", why));
   };
   const auto parsed = urls::parse_uri(urls::string_view(text.data(), text.size()));
   if (!parsed) return refuse("is not an absolute URL");

@@ -31,7 +31,7 @@ AttemptNames::AttemptNames(const Clock& clock, Random& random)
 
 std::string AttemptNames::Next() { return fmt::format("{}{:08x}", prefix_, ++count_); }
 
-AttemptRecorder::AttemptRecorder(Parts parts, SharedCall& call, const Digest& call_key, Target& target)
+AttemptRecorder::AttemptRecorder(Parts parts, CallInFlight& call, const Digest& call_key, Target& target)
     : target_(target), parts_(parts), call_(call), call_key_(call_key), start_(parts.loop.Now()) {}
 
 Task<bool> AttemptRecorder::Started() {
@@ -63,7 +63,7 @@ Task<bool> AttemptRecorder::Started() {
   PutStarted(batch, call_key_, record_);
   while (true) {
     WriteBatch copy = batch;
-    const Status status = co_await parts_.store.Commit(std::move(copy), Urgency::kDurable);
+    const Status status = co_await parts_.store.Commit(std::move(copy), CommitMode::kDurable);
     if (status.ok()) break;
     if (MustGiveUp()) co_return false;
     co_await WaitForStore(parts_.loop, parts_.store);
@@ -114,7 +114,7 @@ Task<void> AttemptRecorder::Answered(int http_status, std::string raw) {
     };
     batch = co_await Compute(parts_.loop, parts_.pool, std::move(encode));
   }
-  co_await CommitFirmly(parts_.loop, parts_.store, std::move(batch), Urgency::kDurable);
+  co_await CommitFirmly(parts_.loop, parts_.store, std::move(batch), CommitMode::kDurable);
   --target_.storing;
   target_.stored.NotifyOne();
 }
@@ -154,7 +154,7 @@ Task<void> AttemptRecorder::Finish(const AttemptResult& result) {
   if (!answered_) {
     WriteBatch batch;
     PutPending(batch, call_key_, record_);
-    co_await CommitFirmly(parts_.loop, parts_.store, std::move(batch), Urgency::kLazy);
+    co_await CommitFirmly(parts_.loop, parts_.store, std::move(batch), CommitMode::kReadable);
   }
   call_.progress.unsettled.emplace_back(call_key_, std::move(record_));
 }

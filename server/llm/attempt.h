@@ -41,7 +41,7 @@ class AttemptRecorder final : public AttemptMoments {
     AttemptNames& names;
   };
   // `target` is bound: the recorder holds its slot.
-  AttemptRecorder(Parts parts, SharedCall& call, const Digest& call_key, Target& target);
+  AttemptRecorder(Parts parts, CallInFlight& call, const Digest& call_key, Target& target);
 
   Task<bool> Started() override;
   void Ended() override;
@@ -60,7 +60,7 @@ class AttemptRecorder final : public AttemptMoments {
 
   Target& target_;
   Parts parts_;
-  SharedCall& call_;
+  CallInFlight& call_;
   const Digest call_key_;
   storage::v1::AttemptRecord record_;
   TimePoint start_;

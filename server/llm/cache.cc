@@ -91,10 +91,10 @@ Task<void> WaitForStore(Loop& loop, Store& store) {
   }
 }
 
-Task<void> CommitFirmly(Loop& loop, Store& store, WriteBatch batch, Urgency urgency) {
+Task<void> CommitFirmly(Loop& loop, Store& store, WriteBatch batch, CommitMode mode) {
   while (true) {
     WriteBatch copy = batch;
-    const Status status = co_await store.Commit(std::move(copy), urgency);
+    const Status status = co_await store.Commit(std::move(copy), mode);
     if (status.ok()) co_return;
     co_await WaitForStore(loop, store);
   }

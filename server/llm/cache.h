@@ -56,7 +56,7 @@ class Cache {
 };
 
 // Commits until the store has taken it, over disk full and reopening.
-Task<void> CommitFirmly(Loop& loop, Store& store, WriteBatch batch, Urgency urgency);
+Task<void> CommitFirmly(Loop& loop, Store& store, WriteBatch batch, CommitMode mode);
 // Waits until the store may take what it has just refused.
 Task<void> WaitForStore(Loop& loop, Store& store);
 

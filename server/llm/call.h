@@ -3,60 +3,21 @@
 #pragma once
 
 #include <cstdint>
-#include <map>
 #include <memory>
 #include <optional>
 #include <string>
 #include <vector>
 
-#include "absl/functional/any_invocable.h"
 #include "backends/sdk/backend.h"
 #include "millrace/storage/v1/records.pb.h"
 #include "server/base/clock.h"
 #include "server/base/digest.h"
-#include "server/base/loop.h"
 #include "server/base/status.h"
+#include "server/base/stop_signal.h"
 #include "server/base/task.h"
 #include "server/storage/store.h"
 
 namespace millrace {
-
-// Ends the waiting of whoever registered. Engine thread. Shared by a run and all that works for it.
-class StopSignal {
- public:
-  explicit StopSignal(Loop& loop) : event_(loop) {}
-  StopSignal(const StopSignal&) = delete;
-
-  bool stopped() const { return stopped_; }
-  void Stop() {
-    if (stopped_) return;
-    stopped_ = true;
-    event_.NotifyAll();
-    for (auto& [number, function] : watches_) function();
-  }
-  Event& event() { return event_; }
-
-  // Calls a function when it stops, until the handle is destroyed; the signal must outlive it. The function may let
-  // coroutines go on, but neither begin nor end a watch.
-  class Watch {
-   public:
-    Watch(StopSignal& signal, absl::AnyInvocable<void()> function) : signal_(signal), number_(signal.watches_made_++) {
-      signal_.watches_.emplace(number_, std::move(function));
-    }
-    Watch(const Watch&) = delete;
-    ~Watch() { signal_.watches_.erase(number_); }
-
-   private:
-    StopSignal& signal_;
-    const uint64_t number_;
-  };
-
- private:
-  bool stopped_ = false;
-  Event event_;
-  uint64_t watches_made_ = 0;
-  std::map<uint64_t, absl::AnyInvocable<void()>> watches_;
-};
 
 // One question, before it is bound to a target.
 struct CallRequest {

@@ -16,9 +16,7 @@ namespace {
 
 constexpr int32_t kConcurrencyDefault = 8;
 
-Status WrongConfig(std::string_view message) {
-  return MakeError(absl::StatusCode::kInvalidArgument, "INVALID_DEFINITION", message);
-}
+Status WrongConfig(std::string_view message) { return MakeError(Reason::kInvalidDefinition, message); }
 
 // Which calls are one: the same question to the same models, under the same rules for what may be reused and repaired.
 Digest SharedKey(const Alias& alias, const CallContext& context, const CallRequest& request, std::string_view canonical,
@@ -41,7 +39,7 @@ size_t BytesOf(const CallProgress& progress) {
 }
 
 // Who asks for one answer, beside a run that waits until people have mended the targets, is told what is wrong.
-bool IsTold(const SharedCall& call, const CallContext& context) { return context.run.empty() && call.is_refused; }
+bool IsTold(const CallInFlight& call, const CallContext& context) { return context.run.empty() && call.is_refused; }
 
 }  // namespace
 
@@ -125,8 +123,8 @@ Task<CallOutcome> Calls::Handle(CallContext context, CallRequest request) {
   }
   const Alias* alias = FindAlias(request.model_alias);
   if (alias == nullptr) {
-    outcome.status = MakeError(absl::StatusCode::kNotFound, "MODEL_NOT_FOUND",
-                               fmt::format("no model {} is configured", Excerpt(request.model_alias)));
+    outcome.status =
+        MakeError(Reason::kModelNotFound, fmt::format("no model {} is configured", Excerpt(request.model_alias)));
     co_return outcome;
   }
   std::optional<Duration> ttl = alias->ttl;
@@ -135,17 +133,17 @@ Task<CallOutcome> Calls::Handle(CallContext context, CallRequest request) {
   const Digest key = SharedKey(*alias, context, request, canonical, ttl);
 
   CallWaiter waiter(parts_.loop, context);
-  std::shared_ptr<SharedCall> call = table_.Find(key);
+  std::shared_ptr<CallInFlight> call = table_.Find(key);
   const bool is_new = call == nullptr;
   if (is_new) {
-    call = std::make_shared<SharedCall>(parts_.loop, key, std::move(request), std::move(canonical), *alias);
+    call = std::make_shared<CallInFlight>(parts_.loop, key, std::move(request), std::move(canonical), *alias);
     call->look_up = context.look_up;
     call->ttl = ttl;
     table_.Add(call);
   }
   // The waiter must not stay in the call's list when this coroutine goes.
   struct Place {
-    SharedCall& call;
+    CallInFlight& call;
     CallWaiter* waiter;
     ~Place() { call.waiters.remove(waiter); }
   };
@@ -183,7 +181,7 @@ Task<CallOutcome> Calls::Handle(CallContext context, CallRequest request) {
   co_return co_await GiveUp(call, was_last, context);
 }
 
-Task<void> Calls::Run(std::shared_ptr<SharedCall> call) {
+Task<void> Calls::Run(std::shared_ptr<CallInFlight> call) {
   const CallParts parts{parts_.loop, parts_.pool, parts_.store, cache_, queue_, claims_, host_, names_, random_};
   bool has_ended = false;
   while (true) {
@@ -209,7 +207,7 @@ Task<void> Calls::Run(std::shared_ptr<SharedCall> call) {
 
 // Nobody takes the outcome: what was paid stays as pending attempts, and whoever asks next finds them, with their
 // costs.
-Task<void> Calls::KeepUnclaimed(SharedCall& call) {
+Task<void> Calls::KeepUnclaimed(CallInFlight& call) {
   if (call.progress.unsettled.empty()) co_return;
   // Each has the totals of its time; the newest those of the whole call.
   *call.progress.unsettled.back().second.mutable_totals() = call.progress.totals;
@@ -220,10 +218,10 @@ Task<void> Calls::KeepUnclaimed(SharedCall& call) {
     }
     PutPending(batch, key, record);
   }
-  co_await CommitFirmly(parts_.loop, parts_.store, std::move(batch), Urgency::kLazy);
+  co_await CommitFirmly(parts_.loop, parts_.store, std::move(batch), CommitMode::kReadable);
 }
 
-Task<CallOutcome> Calls::Outcome(std::shared_ptr<SharedCall> call, bool is_payer, const CallContext& context) {
+Task<CallOutcome> Calls::Outcome(std::shared_ptr<CallInFlight> call, bool is_payer, const CallContext& context) {
   const CallResult& result = call->result;
   CallOutcome outcome;
   outcome.status = result.status;
@@ -259,7 +257,7 @@ Task<CallOutcome> Calls::Outcome(std::shared_ptr<SharedCall> call, bool is_payer
 
 // The deadline passed, or nobody can answer it as things are. The last waiter takes what the call has cost so far; an
 // attempt in flight goes on, and is found by whoever asks next.
-Task<CallOutcome> Calls::GiveUp(std::shared_ptr<SharedCall> call, bool was_last, const CallContext& context) {
+Task<CallOutcome> Calls::GiveUp(std::shared_ptr<CallInFlight> call, bool was_last, const CallContext& context) {
   CallOutcome outcome;
   outcome.status = IsTold(*call, context) ? ErrorOf(*call->failure) : DeadlinePassed(*call);
   outcome.call_keys = call->progress.call_keys;
@@ -292,19 +290,18 @@ Task<CallOutcome> Calls::GiveUp(std::shared_ptr<SharedCall> call, bool was_last,
   co_return outcome;
 }
 
-Status Calls::DeadlinePassed(const SharedCall& call) const {
+Status Calls::DeadlinePassed(const CallInFlight& call) const {
   if (call.failure) return WithContext(ErrorOf(*call.failure), "until the time limit");
   if (parts_.store.state() == StoreState::kDiskLow) {
-    return MakeError(absl::StatusCode::kResourceExhausted, "DISK_LOW", "the disk is nearly full: no call is made");
+    return MakeError(Reason::kDiskLow, "the disk is nearly full: no call is made");
   }
-  return MakeError(absl::StatusCode::kDeadlineExceeded, "DEADLINE", "no answer within the time limit");
+  return MakeError(Reason::kDeadline, "no answer within the time limit");
 }
 
 StatusOr<std::string> Calls::Identity(std::string_view name) const {
   const Alias* alias = FindAlias(name);
   if (alias == nullptr) {
-    return MakeError(absl::StatusCode::kNotFound, "MODEL_NOT_FOUND",
-                     fmt::format("no model {} is configured", Excerpt(name)));
+    return MakeError(Reason::kModelNotFound, fmt::format("no model {} is configured", Excerpt(name)));
   }
   std::string text;
   for (const Route& route : alias->routes) text += fmt::format("{}{}", text.empty() ? "" : "\n", route.identity);
@@ -314,8 +311,7 @@ StatusOr<std::string> Calls::Identity(std::string_view name) const {
 Task<StatusOr<bool>> Calls::IsRemembered(CallContext context, CallRequest request) {
   const Alias* alias = FindAlias(request.model_alias);
   if (alias == nullptr) {
-    co_return MakeError(absl::StatusCode::kNotFound, "MODEL_NOT_FOUND",
-                        fmt::format("no model {} is configured", Excerpt(request.model_alias)));
+    co_return MakeError(Reason::kModelNotFound, fmt::format("no model {} is configured", Excerpt(request.model_alias)));
   }
   const std::string canonical = CanonicalRequest(request.question);
   std::vector<Digest> keys;
@@ -333,7 +329,7 @@ Task<StatusOr<bool>> Calls::IsRemembered(CallContext context, CallRequest reques
   co_return is_remembered;
 }
 
-bool Calls::IsPriced(std::string_view name) const {
+bool Calls::HasKnownCost(std::string_view name) const {
   const Alias* alias = FindAlias(name);
   return alias != nullptr && std::all_of(alias->routes.begin(), alias->routes.end(), [](const Route& route) {
            return route.target->entry->backend->manifest().free_of_charge;

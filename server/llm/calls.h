@@ -19,9 +19,9 @@
 #include "server/llm/cache.h"
 #include "server/llm/call.h"
 #include "server/llm/coalesce.h"
-#include "server/llm/desk.h"
 #include "server/llm/host.h"
 #include "server/llm/life.h"
+#include "server/llm/model_directory.h"
 #include "server/llm/queue.h"
 #include "server/llm/target.h"
 #include "server/storage/store.h"
@@ -52,7 +52,7 @@ class Calls final : public CallHandler, public CallDesk {
 
   StatusOr<std::string> Identity(std::string_view alias) const override;
   Task<StatusOr<bool>> IsRemembered(CallContext context, CallRequest request) override;
-  bool IsPriced(std::string_view alias) const override;
+  bool HasKnownCost(std::string_view alias) const override;
   v1::ListModelsResponse Models() const override;
   v1::ListBackendsResponse Backends() const override;
   int64_t waiting() const override { return queue_.waiting(); }
@@ -64,11 +64,11 @@ class Calls final : public CallHandler, public CallDesk {
   Task<void> Drain(TimePoint deadline) override;
 
  private:
-  Task<void> Run(std::shared_ptr<SharedCall> call);
-  Task<void> KeepUnclaimed(SharedCall& call);
-  Task<CallOutcome> Outcome(std::shared_ptr<SharedCall> call, bool is_payer, const CallContext& context);
-  Task<CallOutcome> GiveUp(std::shared_ptr<SharedCall> call, bool was_last, const CallContext& context);
-  Status DeadlinePassed(const SharedCall& call) const;
+  Task<void> Run(std::shared_ptr<CallInFlight> call);
+  Task<void> KeepUnclaimed(CallInFlight& call);
+  Task<CallOutcome> Outcome(std::shared_ptr<CallInFlight> call, bool is_payer, const CallContext& context);
+  Task<CallOutcome> GiveUp(std::shared_ptr<CallInFlight> call, bool was_last, const CallContext& context);
+  Status DeadlinePassed(const CallInFlight& call) const;
   const Alias* FindAlias(std::string_view name) const;
 
   CallsParts parts_;

@@ -66,7 +66,7 @@ bool IsMaybeBilled(v1::AttemptOutcome outcome) {
 
 backend::Failure FailureOf(const HttpResult& result) {
   backend::Failure failure{.outcome = Outcome::kUnknown,
-                           .reason = "TARGET_FAILED",
+                           .reason = Reason::kTargetFailed,
                            .message = Excerpt(result.error, 1000),
                            .retry_after = {},
                            .http_status = result.status};
@@ -81,7 +81,7 @@ backend::Failure FailureOf(const HttpResult& result) {
       break;
     case HttpOutcome::kTooLarge:
       failure.outcome = Outcome::kTooLarge;
-      failure.reason = "RESPONSE_TOO_LARGE";
+      failure.reason = Reason::kResponseTooLarge;
       if (failure.message.empty()) failure.message = "the answer is larger than the limit";
       break;
     case HttpOutcome::kCancelled:
@@ -94,26 +94,9 @@ backend::Failure FailureOf(const HttpResult& result) {
 }
 
 Status ErrorOf(const backend::Failure& failure) {
-  absl::StatusCode code = absl::StatusCode::kFailedPrecondition;
-  switch (failure.outcome) {
-    case Outcome::kRateLimited:
-    case Outcome::kOverloaded:
-    case Outcome::kServerError:
-    case Outcome::kNotSent:
-    case Outcome::kUnknown:
-    case Outcome::kPartial:
-    case Outcome::kCancelled:
-      code = absl::StatusCode::kUnavailable;
-      break;
-    case Outcome::kQuota:
-      code = absl::StatusCode::kResourceExhausted;
-      break;
-    default:
-      break;
-  }
-  const std::string reason = failure.reason.empty() ? "TARGET_FAILED" : failure.reason;
+  const Reason reason = failure.reason == Reason::kNone ? Reason::kTargetFailed : failure.reason;
   const std::string message = failure.message.empty() ? "the provider failed" : failure.message;
-  return MakeError(code, reason, message);
+  return MakeError(reason, message);
 }
 
 }  // namespace millrace

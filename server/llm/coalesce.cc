@@ -9,13 +9,13 @@ constexpr size_t kItemIdsMax = 100;
 
 }  // namespace
 
-int64_t SharedCall::Priority() const {
+int64_t CallInFlight::Priority() const {
   int64_t priority = waiters.empty() ? 0 : waiters.front()->context.priority;
   for (const CallWaiter* waiter : waiters) priority = std::max(priority, waiter->context.priority);
   return priority;
 }
 
-std::vector<std::string> SharedCall::ItemIds() const {
+std::vector<std::string> CallInFlight::ItemIds() const {
   std::vector<std::string> ids;
   for (const CallWaiter* waiter : waiters) {
     for (const std::string& id : waiter->context.item_ids) {
@@ -26,12 +26,12 @@ std::vector<std::string> SharedCall::ItemIds() const {
   return ids;
 }
 
-std::shared_ptr<SharedCall> CallTable::Find(const Digest& key) const {
+std::shared_ptr<CallInFlight> CallTable::Find(const Digest& key) const {
   const auto found = calls_.find(key);
   return found == calls_.end() ? nullptr : found->second;
 }
 
-void CallTable::Add(std::shared_ptr<SharedCall> call) { calls_.emplace(call->key, std::move(call)); }
+void CallTable::Add(std::shared_ptr<CallInFlight> call) { calls_.emplace(call->key, std::move(call)); }
 
 void CallTable::Remove(const Digest& key) { calls_.erase(key); }
 

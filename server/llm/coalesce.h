@@ -76,9 +76,9 @@ struct CallWaiter {
 };
 
 // A call in flight, and who waits for it.
-struct SharedCall {
-  SharedCall(Loop& loop, const Digest& its_key, CallRequest its_request, std::string its_canonical,
-             const Alias& its_alias)
+struct CallInFlight {
+  CallInFlight(Loop& loop, const Digest& its_key, CallRequest its_request, std::string its_canonical,
+               const Alias& its_alias)
       : key(its_key),
         request(std::move(its_request)),
         canonical(std::move(its_canonical)),
@@ -125,17 +125,17 @@ struct SharedCall {
 class CallTable {
  public:
   // Calls of the same key are the same question with the same rules.
-  std::shared_ptr<SharedCall> Find(const Digest& key) const;
-  void Add(std::shared_ptr<SharedCall> call);
+  std::shared_ptr<CallInFlight> Find(const Digest& key) const;
+  void Add(std::shared_ptr<CallInFlight> call);
   void Remove(const Digest& key);
 
   // In the order of the keys.
-  const std::map<Digest, std::shared_ptr<SharedCall>>& calls() const { return calls_; }
+  const std::map<Digest, std::shared_ptr<CallInFlight>>& calls() const { return calls_; }
   // Lets every call look around: the server drains.
   void WakeAll();
 
  private:
-  std::map<Digest, std::shared_ptr<SharedCall>> calls_;
+  std::map<Digest, std::shared_ptr<CallInFlight>> calls_;
 };
 
 }  // namespace millrace

@@ -29,7 +29,7 @@ std::string_view OriginOf(std::string_view url) {
 
 backend::Failure NotSent(std::string message) {
   return {.outcome = backend::Outcome::kNotSent,
-          .reason = "TARGET_FAILED",
+          .reason = Reason::kTargetFailed,
           .message = std::move(message),
           .retry_after = {},
           .http_status = 0};
@@ -53,7 +53,7 @@ AttemptResult UnpackAnswer(const std::string& raw) {
   const json::value* text = object == nullptr ? nullptr : object->if_contains("text");
   if (text == nullptr || !text->is_string()) {
     return backend::Failure{.outcome = backend::Outcome::kAnsweredBad,
-                            .reason = "BAD_RESPONSE",
+                            .reason = Reason::kBadResponse,
                             .message = "a stored answer can't be read",
                             .retry_after = {},
                             .http_status = 0};
@@ -82,7 +82,7 @@ AttemptResult Reparse(backend::Backend& backend, const backend::Request& request
   if (auto* done = std::get_if<backend::Done>(&action)) return std::move(done->answer);
   if (auto* fail = std::get_if<backend::Fail>(&action)) return std::move(fail->failure);
   return backend::Failure{.outcome = backend::Outcome::kAnsweredBad,
-                          .reason = "BAD_RESPONSE",
+                          .reason = Reason::kBadResponse,
                           .message = "a stored answer is no answer",
                           .retry_after = {},
                           .http_status = http_status};
@@ -91,13 +91,13 @@ AttemptResult Reparse(backend::Backend& backend, const backend::Request& request
 Task<AttemptResult> Host::Send(AttemptOrder order, AttemptMoments& moments) {
   const TimePoint deadline = loop_.Now() + order.timeouts.total;
   const std::shared_ptr<backend::Exchange> exchange = order.entry->backend->Start(order.request, order.seed);
-  backend::Happening happening = backend::Continue();
+  backend::Input input = backend::Resume();
   size_t bytes = BytesOf(order.request);
   bool is_started = false;
   bool is_answered = false;
   backend::Failure failure;
   while (true) {
-    backend::Action action = co_await Next(exchange, std::move(happening), bytes);
+    backend::Action action = co_await Next(exchange, std::move(input), bytes);
     if (auto* done = std::get_if<backend::Done>(&action)) {
       if (is_started && !is_answered) {  // a provider without I/O
         moments.Ended();
@@ -128,7 +128,7 @@ Task<AttemptResult> Host::Send(AttemptOrder order, AttemptMoments& moments) {
         if (wait->billable) failure.outcome = backend::Outcome::kUnknown;
         break;
       }
-      happening = backend::Continue();
+      input = backend::Resume();
       continue;
     }
     const bool billable = send->billable;
@@ -143,7 +143,7 @@ Task<AttemptResult> Host::Send(AttemptOrder order, AttemptMoments& moments) {
       moments.Ended();
       co_await moments.Answered(result.status, result.body);
     }
-    happening = backend::HttpAnswered{
+    input = backend::HttpAnswered{
         .status = result.status, .headers = std::move(result.headers), .body = std::move(result.body)};
   }
   moments.Ended();
@@ -178,11 +178,10 @@ Task<HttpResult> Host::SendHttp(const BackendEntry& entry, backend::SendHttp& se
   co_return std::move(result);
 }
 
-Task<backend::Action> Host::Next(std::shared_ptr<backend::Exchange> exchange, backend::Happening happening,
-                                 size_t bytes) {
-  if (bytes <= kInlineBytesMax) co_return exchange->Next(std::move(happening));
+Task<backend::Action> Host::Next(std::shared_ptr<backend::Exchange> exchange, backend::Input input, size_t bytes) {
+  if (bytes <= kInlineBytesMax) co_return exchange->Next(std::move(input));
   // Nobody else touches the exchange while this waits for it.
-  auto next = [exchange, happening = std::move(happening)]() mutable { return exchange->Next(std::move(happening)); };
+  auto next = [exchange, input = std::move(input)]() mutable { return exchange->Next(std::move(input)); };
   co_return co_await Compute(loop_, pool_, std::move(next));
 }
 

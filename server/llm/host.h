@@ -67,7 +67,7 @@ class Host final : public AttemptSender {
  private:
   Task<HttpResult> SendHttp(const BackendEntry& entry, backend::SendHttp& send, const CallTimeouts& timeouts,
                             TimePoint deadline);
-  Task<backend::Action> Next(std::shared_ptr<backend::Exchange> exchange, backend::Happening happening, size_t bytes);
+  Task<backend::Action> Next(std::shared_ptr<backend::Exchange> exchange, backend::Input input, size_t bytes);
 
   Loop& loop_;
   Pool& pool_;

@@ -26,13 +26,13 @@ bool IsUnknown(v1::AttemptOutcome outcome) {
 }
 
 Status UnknownOutcome() {
-  return MakeError(absl::StatusCode::kUnavailable, "UNKNOWN_OUTCOME",
+  return MakeError(Reason::kUnknownOutcome,
                    "it is unknown whether the call was answered, and the policy is not to ask again");
 }
 
 }  // namespace
 
-CallLife::CallLife(CallParts parts, SharedCall& call)
+CallLife::CallLife(CallParts parts, CallInFlight& call)
     : parts_(parts),
       call_(call),
       excluded_(call.alias.routes.size()),
@@ -129,7 +129,7 @@ Task<CallLife::Step> CallLife::Ask(const Question& question, int32_t retry, Give
         step = Step::kAbandoned;
         if (parts_.queue.closed()) {
           call_.drained = true;
-          Fail(MakeError(absl::StatusCode::kUnavailable, "DRAINING", "the server is going down"));
+          Fail(MakeError(Reason::kDraining, "the server is going down"));
           step = Step::kEnded;
         }
         break;

@@ -44,7 +44,7 @@ struct CallParts {
 
 class CallLife {
  public:
-  CallLife(CallParts parts, SharedCall& call);
+  CallLife(CallParts parts, CallInFlight& call);
   CallLife(const CallLife&) = delete;
 
   // Resumes when the call has ended, and says so in it (`result`), or nobody waits for it any more. True: ended.
@@ -83,7 +83,7 @@ class CallLife {
   bool HasRouteLeft() const;
 
   CallParts parts_;
-  SharedCall& call_;
+  CallInFlight& call_;
   std::optional<Schema> schema_;
   std::vector<Digest> first_keys_;  // of the question as it was first asked, by route
   std::vector<bool> excluded_;      // routes that would say the same again

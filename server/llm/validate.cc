@@ -12,8 +12,8 @@ namespace {
 
 using backend::FinishReason;
 
-Verdict Unusable(Remedy remedy, std::string_view reason, std::string_view message) {
-  return {.remedy = remedy, .status = MakeError(absl::StatusCode::kFailedPrecondition, reason, message), .text = {}};
+Verdict Unusable(Remedy remedy, Reason reason, std::string_view message) {
+  return {.remedy = remedy, .status = MakeError(reason, message), .text = {}};
 }
 
 }  // namespace
@@ -44,24 +44,24 @@ FinishReason FinishReasonOf(std::string_view name) {
 
 Verdict Judge(std::string text, std::string_view finish_reason, const std::optional<Schema>& schema) {
   if (finish_reason == kBadResponse) {
-    return Unusable(Remedy::kAgain, "BAD_RESPONSE", "the provider's answer is not of its protocol");
+    return Unusable(Remedy::kAgain, Reason::kBadResponse, "the provider's answer is not of its protocol");
   }
   if (finish_reason == kTooLarge) {
-    return Unusable(Remedy::kOtherTarget, "RESPONSE_TOO_LARGE", "the answer is larger than the limit of bytes");
+    return Unusable(Remedy::kOtherTarget, Reason::kResponseTooLarge, "the answer is larger than the limit of bytes");
   }
   switch (FinishReasonOf(finish_reason)) {
     case FinishReason::kLength:
-      return Unusable(Remedy::kOtherTarget, "TRUNCATED", "the answer was cut by the limit of tokens");
+      return Unusable(Remedy::kOtherTarget, Reason::kTruncated, "the answer was cut by the limit of tokens");
     case FinishReason::kContentFilter:
-      return Unusable(Remedy::kOtherTarget, "CONTENT_FILTER", "the provider's filter stopped the answer");
+      return Unusable(Remedy::kOtherTarget, Reason::kContentFilter, "the provider's filter stopped the answer");
     case FinishReason::kRefusal:
-      return Unusable(Remedy::kOtherTarget, "REFUSAL", fmt::format("the model refused: {}", Excerpt(text, 200)));
+      return Unusable(Remedy::kOtherTarget, Reason::kRefusal, fmt::format("the model refused: {}", Excerpt(text, 200)));
     case FinishReason::kStop:
     case FinishReason::kOther:
       break;
   }
   if (text.find_first_not_of(" \t\r\n") == std::string::npos) {
-    return Unusable(Remedy::kAgain, "EMPTY_ANSWER", "the answer is empty");
+    return Unusable(Remedy::kAgain, Reason::kEmptyAnswer, "the answer is empty");
   }
   if (!schema) return {.remedy = Remedy::kNone, .status = absl::OkStatus(), .text = std::move(text)};
 
@@ -70,7 +70,8 @@ Verdict Judge(std::string text, std::string_view finish_reason, const std::optio
     const std::string_view salvaged = SalvageJson(text);
     auto second = ParseJson(salvaged, {.depth = kOutsideDepthMax});
     if (!second.ok()) {
-      return Unusable(Remedy::kRepair, "NOT_JSON", fmt::format("the answer is no JSON: {}", MessageOf(value.status())));
+      return Unusable(Remedy::kRepair, Reason::kNotJson,
+                      fmt::format("the answer is no JSON: {}", MessageOf(value.status())));
     }
     value = std::move(second);
     text = std::string(salvaged);

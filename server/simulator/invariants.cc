@@ -5,7 +5,7 @@
 #include <map>
 #include <set>
 
-#include "server/simulator/world.h"
+#include "server/simulator/scenario_runner.h"
 
 namespace millrace::simulator {
 namespace {

@@ -11,14 +11,14 @@ class MutantStore final : public Store {
  public:
   MutantStore(Mutant mutant, Store& real, Loop& loop) : mutant_(mutant), real_(real), loop_(loop) {}
 
-  Task<Status> Commit(WriteBatch batch, Urgency urgency) override {
+  Task<Status> Commit(WriteBatch batch, CommitMode mode) override {
     ++commits_;
     switch (mutant_) {
       case Mutant::kSkipCommit:
         if (commits_ % 7 == 0) co_return absl::OkStatus();
         break;
       case Mutant::kAckBeforeStore:
-        loop_.Spawn(CommitLater(std::move(batch), urgency));
+        loop_.Spawn(CommitLater(std::move(batch), mode));
         co_return absl::OkStatus();
       case Mutant::kTearBatch: {
         WriteBatch first;
@@ -26,9 +26,9 @@ class MutantStore final : public Store {
         for (const WriteBatch::Change& change : batch.changes()) {
           Repeat(change, first.changes().size() < batch.changes().size() / 2 ? first : second);
         }
-        MR_CO_RETURN_IF_ERROR(co_await real_.Commit(std::move(first), urgency));
+        MR_CO_RETURN_IF_ERROR(co_await real_.Commit(std::move(first), mode));
         co_await loop_.Sleep(std::chrono::milliseconds(20));
-        co_return co_await real_.Commit(std::move(second), urgency);
+        co_return co_await real_.Commit(std::move(second), mode);
       }
       case Mutant::kDropStarted:
       case Mutant::kLoseItems:
@@ -39,7 +39,7 @@ class MutantStore final : public Store {
       default:
         break;
     }
-    co_return co_await real_.Commit(std::move(batch), urgency);
+    co_return co_await real_.Commit(std::move(batch), mode);
   }
 
   Task<StatusOr<std::optional<std::string>>> Get(std::string key) override {
@@ -114,9 +114,9 @@ class MutantStore final : public Store {
             IsOf(key, Table::kMemo) || IsOf(key, Table::kRunMemo));
   }
 
-  Task<void> CommitLater(WriteBatch batch, Urgency urgency) {
+  Task<void> CommitLater(WriteBatch batch, CommitMode mode) {
     co_await loop_.Sleep(std::chrono::milliseconds(100));
-    [[maybe_unused]] const Status status = co_await real_.Commit(std::move(batch), urgency);
+    [[maybe_unused]] const Status status = co_await real_.Commit(std::move(batch), mode);
   }
 
   const Mutant mutant_;

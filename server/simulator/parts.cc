@@ -35,8 +35,7 @@ class RefusedFiles final : public FileAccess {
 
  private:
   static Status Refuse(std::string_view path) {
-    return MakeError(absl::StatusCode::kPermissionDenied, "FILE_NOT_ALLOWED",
-                     fmt::format("the simulation has no file {}", Excerpt(path)));
+    return MakeError(Reason::kFileNotAllowed, fmt::format("the simulation has no file {}", Excerpt(path)));
   }
 };
 

@@ -10,9 +10,9 @@
 #include "server/config/binding.h"
 #include "server/config/check.h"
 #include "server/config/rules.h"
-#include "server/files.h"
+#include "server/files/files.h"
 #include "server/simulator/parts.h"
-#include "server/simulator/world.h"
+#include "server/simulator/scenario_runner.h"
 
 namespace millrace::simulator {
 namespace {
@@ -212,7 +212,7 @@ class Simulator {
     Played played = Play(scenario, Mutant::kNone, premises);
     if (!played.refused.ok()) return played.refused;
     if (!played.ended) {
-      return MakeError(absl::StatusCode::kFailedPrecondition, "INTERNAL",
+      return MakeError(Reason::kInternal,
                        fmt::format("seed {}: the run would not end: {}", scenario.seed, played.trouble));
     }
     return played;

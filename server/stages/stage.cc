@@ -25,9 +25,7 @@ StageItem SkippedItem(v1::ErrorReason reason, std::string message) {
 }
 
 StageItem FailedItem(const Status& status) {
-  v1::ErrorReason reason = v1::ERROR_REASON_INTERNAL;
-  if (!v1::ErrorReason_Parse("ERROR_REASON_" + ReasonOf(status), &reason)) reason = v1::ERROR_REASON_INTERNAL;
-  return FailedItem(reason, std::string(MessageOf(status)));
+  return FailedItem(static_cast<v1::ErrorReason>(ReasonOf(status)), std::string(MessageOf(status)));
 }
 
 // A kind overrides the one of the two that `pure` announces; the other is never called.

@@ -34,6 +34,6 @@ class StopFlag {
 };
 
 // How a computation ends that was stopped.
-inline Status StoppedEarly() { return MakeError(absl::StatusCode::kCancelled, "CANCELLED", "the run was stopped"); }
+inline Status StoppedEarly() { return MakeError(Reason::kCancelled, "the run was stopped"); }
 
 }  // namespace millrace

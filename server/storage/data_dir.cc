@@ -17,8 +17,7 @@ namespace millrace {
 namespace {
 
 Status Unavailable(std::string_view doing) {
-  return MakeError(absl::StatusCode::kUnavailable, "STORE_UNAVAILABLE",
-                   fmt::format("{}: {}", doing, std::strerror(errno)));
+  return MakeError(Reason::kStoreUnavailable, fmt::format("{}: {}", doing, std::strerror(errno)));
 }
 
 // Makes a directory and its parents. Nobody else may read what is stored: prompts and answers.
@@ -82,7 +81,7 @@ StatusOr<int> ReadFormat(const std::string& path) {
   int format = 0;
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), format);
   if (error != std::errc() || end != text.data() + text.size() || format < 1) {
-    return MakeError(absl::StatusCode::kDataLoss, "STORE_CORRUPT", "the store's file `format` is damaged");
+    return MakeError(Reason::kStoreCorrupt, "the store's file `format` is damaged");
   }
   return format;
 }
@@ -104,7 +103,7 @@ StatusOr<std::unique_ptr<DataDir>> DataDir::Hold(const std::string& path, std::s
   MR_ASSIGN_OR_RETURN(const int format, ReadFormat(path + "/format"));
   if (format > kStoreFormat) {
     return MakeError(
-        absl::StatusCode::kFailedPrecondition, "STORE_CORRUPT",
+        Reason::kStoreVersion,
         fmt::format("a newer release wrote the store (format {}; this one reads up to {}): use that release", format,
                     kStoreFormat));
   }
@@ -117,7 +116,7 @@ StatusOr<std::unique_ptr<DataDir>> DataDir::Hold(const std::string& path, std::s
     close(holder);
     errno = error;
     if (errno != EWOULDBLOCK) return Unavailable("the store's file `holder` can't be locked");
-    return MakeError(absl::StatusCode::kFailedPrecondition, "STORE_HELD",
+    return MakeError(Reason::kStoreHeld,
                      fmt::format("the store is held by process {}", pid.empty() ? "(just starting)" : pid));
   }
   std::unique_ptr<DataDir> directory(new DataDir(path, holder, std::move(boot_id)));
@@ -149,7 +148,7 @@ StatusOr<bool> DataDir::HasStore() const {
   }
   closedir(listing);
   if (!begun) return false;
-  return MakeError(absl::StatusCode::kDataLoss, "STORE_CORRUPT",
+  return MakeError(Reason::kStoreCorrupt,
                    "the store's file `CURRENT` is gone while others are there: restore the directory from a backup");
 }
 

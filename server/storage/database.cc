@@ -49,9 +49,7 @@ std::string WithoutPath(std::string text, const std::string& path) {
   return text;
 }
 
-Status Closed() {
-  return MakeError(absl::StatusCode::kUnavailable, "STORE_UNAVAILABLE", "the store is being reopened");
-}
+Status Closed() { return MakeError(Reason::kStoreUnavailable, "the store is being reopened"); }
 
 }  // namespace
 
@@ -102,10 +100,9 @@ class Database::Handle {
   Status Error(const rocksdb::Status& status, std::string_view doing) {
     if (status.IsCorruption()) {
       ++corrupt_;
-      return MakeError(absl::StatusCode::kDataLoss, "STORE_CORRUPT", Text(status, doing));
+      return MakeError(Reason::kStoreCorrupt, Text(status, doing));
     }
-    const auto code = status.IsNoSpace() ? absl::StatusCode::kResourceExhausted : absl::StatusCode::kUnavailable;
-    return MakeError(code, "STORE_UNAVAILABLE", Text(status, doing));
+    return MakeError(status.IsNoSpace() ? Reason::kDiskLow : Reason::kStoreUnavailable, Text(status, doing));
   }
 
   std::string Text(const rocksdb::Status& status, std::string_view doing) const {
@@ -115,9 +112,8 @@ class Database::Handle {
   Status OpeningError(const rocksdb::Status& status, const std::string& damage) {
     std::string text = Text(status, "be opened");
     if (status.IsCorruption() && !damage.empty()) text += "; " + WithoutPath(damage, options_.path);
-    if (!status.IsCorruption()) return MakeError(Error(status, "").code(), "STORE_UNAVAILABLE", text);
-    return MakeError(absl::StatusCode::kDataLoss, "STORE_CORRUPT",
-                     text + "; nothing was changed: restore the directory from a backup");
+    if (!status.IsCorruption()) return MakeError(ReasonOf(Error(status, "")), text);
+    return MakeError(Reason::kStoreCorrupt, text + "; nothing was changed: restore the directory from a backup");
   }
 
   const Options options_;
@@ -153,9 +149,8 @@ Status Database::Reopen() {
   const uint64_t found = handle_->db_->GetLatestSequenceNumber();
   if (found >= handle_->stored_sequence_) return absl::OkStatus();
   handle_->CloseLocked();
-  return MakeError(
-      absl::StatusCode::kDataLoss, "STORE_CORRUPT",
-      fmt::format("the store lost the last {} changes that were stored", handle_->stored_sequence_ - found));
+  return MakeError(Reason::kStoreCorrupt, fmt::format("the store lost the last {} changes that were stored",
+                                                      handle_->stored_sequence_ - found));
 }
 
 void Database::Close() {

@@ -6,9 +6,7 @@
 namespace millrace {
 namespace {
 
-Status Unavailable(std::string_view what) {
-  return MakeError(absl::StatusCode::kUnavailable, "STORE_UNAVAILABLE", what);
-}
+Status Unavailable(std::string_view what) { return MakeError(Reason::kStoreUnavailable, what); }
 
 using Data = std::map<std::string, std::string>;
 
@@ -128,10 +126,10 @@ bool MemoryDisk::FlipBit(const std::string& key, uint64_t bit) {
 
 // A batch and who waits for it.
 struct MemoryStore::Ticket {
-  Ticket(Loop& loop, WriteBatch changes, Urgency how) : batch(std::move(changes)), urgency(how), done(loop) {}
+  Ticket(Loop& loop, WriteBatch changes, CommitMode how) : batch(std::move(changes)), mode(how), done(loop) {}
 
   WriteBatch batch;
-  Urgency urgency;
+  CommitMode mode;
   Promise<Status> done;
 };
 
@@ -151,12 +149,12 @@ MemoryStore::MemoryStore(Loop& loop, MemoryDisk& disk, MemoryStoreOptions option
 
 MemoryStore::~MemoryStore() { disk_.on_room_ = nullptr; }
 
-Task<Status> MemoryStore::Commit(WriteBatch batch, Urgency urgency) {
+Task<Status> MemoryStore::Commit(WriteBatch batch, CommitMode mode) {
   if (state_ == StoreState::kReopening) {
     co_await loop_.Yield();
     co_return Unavailable("the store is being reopened");
   }
-  const auto ticket = std::make_shared<Ticket>(loop_, std::move(batch), urgency);
+  const auto ticket = std::make_shared<Ticket>(loop_, std::move(batch), mode);
   queue_.push_back(ticket);
   if (!writing_) {
     writing_ = true;
@@ -183,7 +181,7 @@ Task<void> MemoryStore::WriteQueue() {
     }
     if (!WriteGroup(group)) break;
     const bool durable = std::any_of(group.begin(), group.end(),
-                                     [](const auto& ticket) { return ticket->urgency == Urgency::kDurable; });
+                                     [](const auto& ticket) { return ticket->mode == CommitMode::kDurable; });
     if (durable && options_.durability.mode == Durability::Mode::kSync) {
       if (options_.mutant == MemoryMutant::kAckBeforeSync) Finish(group, absl::OkStatus());
       co_await loop_.Sleep(options_.sync_cost);

@@ -51,10 +51,10 @@ class RocksStore final : public Store {
     database_->Close();  // reads that the pool has yet to run get UNAVAILABLE
   }
 
-  Task<Status> Commit(WriteBatch batch, Urgency urgency) override {
+  Task<Status> Commit(WriteBatch batch, CommitMode mode) override {
     if (state_ == StoreState::kReopening) {
       co_await loop_.Yield();
-      co_return MakeError(absl::StatusCode::kUnavailable, "STORE_UNAVAILABLE", "the store is being reopened");
+      co_return MakeError(Reason::kStoreUnavailable, "the store is being reopened");
     }
     const auto done = std::make_shared<Promise<Status>>(loop_);
     committing_.push_back(done);
@@ -64,7 +64,7 @@ class RocksStore final : public Store {
         if (const auto store = self.lock()) (*store)->Submit();
       });
     }
-    submitting_.push_back({.batch = std::move(batch), .urgency = urgency, .epoch = epoch_});
+    submitting_.push_back({.batch = std::move(batch), .mode = mode, .epoch = epoch_});
     co_await done->Wait();
     co_return done->value();
   }
@@ -228,7 +228,7 @@ Status CheckFormat(Database& database, const DataDir& directory) {
   const std::string key = KeyBuilder(Table::kMeta).Text("format");
   const StatusOr<std::optional<std::string>> value = std::move(database.MultiGet({key}).front());
   // A damaged block is no reason to refuse the rest.
-  if (value.status().code() == absl::StatusCode::kDataLoss && directory.has_format()) return absl::OkStatus();
+  if (ReasonOf(value.status()) == Reason::kStoreCorrupt && directory.has_format()) return absl::OkStatus();
   MR_RETURN_IF_ERROR(value.status());
   if (!value->has_value()) {
     std::vector<WriteBatch> batches(1);
@@ -237,8 +237,7 @@ Status CheckFormat(Database& database, const DataDir& directory) {
   }
   MR_ASSIGN_OR_RETURN(const std::string format, DecodeValue(key, **value));
   if (format == std::to_string(kStoreFormat)) return absl::OkStatus();
-  return MakeError(absl::StatusCode::kFailedPrecondition, "STORE_CORRUPT",
-                   "a newer release wrote the store (format " + format + "): use that release");
+  return MakeError(Reason::kStoreVersion, "a newer release wrote the store (format " + format + "): use that release");
 }
 
 }  // namespace

@@ -100,9 +100,9 @@ struct ScanPage {
 };
 
 // What an order of commits is good for. See DESIGN: durability.
-enum class Urgency {
-  kDurable,  // resumes once it is as durable as the server's setting asks
-  kLazy,     // resumes once it is readable; durable with whatever is synced next
+enum class CommitMode {
+  kDurable,   // resumes once it is as durable as the server's setting asks
+  kReadable,  // resumes once it is readable; durable with whatever is synced next
 };
 
 // How a store is.
@@ -129,7 +129,7 @@ class Store {
   // stored or nothing, nobody knows which (a sync that failed may yet have written), and after
   // WaitForChange(kReopening) the caller commits the same batch again. Below the disk's reserve it still takes batches
   // (what was paid for must be kept) as long as there is any room.
-  virtual Task<Status> Commit(WriteBatch batch, Urgency urgency = Urgency::kDurable) = 0;
+  virtual Task<Status> Commit(WriteBatch batch, CommitMode mode = CommitMode::kDurable) = 0;
 
   // The value of a key; nullopt where there is none. This and the other reads: UNAVAILABLE while the store is being
   // reopened, DATA_LOSS (STORE_CORRUPT) where the disk returns other bytes than were written.

@@ -75,7 +75,7 @@ std::string Compress(std::string_view payload) {
 }
 
 Status Corrupt(std::string_view what) {
-  return MakeError(absl::StatusCode::kDataLoss, "STORE_CORRUPT", fmt::format("a stored value is damaged: {}", what));
+  return MakeError(Reason::kStoreCorrupt, fmt::format("a stored value is damaged: {}", what));
 }
 
 StatusOr<std::string> Decompress(std::string_view payload) {
@@ -104,7 +104,7 @@ StatusOr<Codec> CheckFrame(std::string_view key, std::string_view value) {
   const uint8_t key_id = static_cast<uint8_t>(head[2]);
   if (version != kVersion || codec > kZstd || key_id != 0) {
     return MakeError(
-        absl::StatusCode::kFailedPrecondition, "STORE_CORRUPT",
+        Reason::kStoreVersion,
         fmt::format("a stored value was written by a newer release (format {}, codec {}, key {}); this one "
                     "reads format {}",
                     version, codec, key_id, kVersion));

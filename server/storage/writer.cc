@@ -23,9 +23,7 @@ constexpr size_t kWatchBytes = size_t{4} << 20;
 constexpr Duration kBackoffMin = 50ms;
 constexpr Duration kBackoffMax = 2s;
 
-Status Unavailable() {
-  return MakeError(absl::StatusCode::kUnavailable, "STORE_UNAVAILABLE", "the store failed and is being reopened");
-}
+Status Unavailable() { return MakeError(Reason::kStoreUnavailable, "the store failed and is being reopened"); }
 
 }  // namespace
 
@@ -107,7 +105,7 @@ void Writer::WriteGroup(std::vector<Entry> group) {
     return;
   }
   const bool durable =
-      std::any_of(group.begin(), group.end(), [](const Entry& entry) { return entry.urgency == Urgency::kDurable; });
+      std::any_of(group.begin(), group.end(), [](const Entry& entry) { return entry.mode == CommitMode::kDurable; });
   std::vector<WriteBatch> batches;
   batches.reserve(count);
   for (Entry& entry : group) {
@@ -172,7 +170,7 @@ void Writer::Watch() {
 void Writer::Fall(Trouble trouble, const Status& error, size_t finished) {
   spdlog::error("store: {}", MessageOf(error));
   trouble_ = trouble;
-  full_ = error.code() == absl::StatusCode::kResourceExhausted;
+  full_ = ReasonOf(error) == Reason::kDiskLow;
   recover_at_ = clock_.Now() + backoff_;
   backoff_ = std::min(2 * backoff_, kBackoffMax);
   if (trouble != Trouble::kBroken) return;
@@ -191,7 +189,7 @@ void Writer::Recover() {
     return;
   }
   if (const Status status = database_.Reopen(); !status.ok()) {
-    if (status.code() == absl::StatusCode::kDataLoss) full_ = false;
+    if (ReasonOf(status) == Reason::kStoreCorrupt) full_ = false;
     Fall(Trouble::kBroken, status, 0);
     return;
   }

@@ -41,7 +41,7 @@ class Writer {
   // too: none is stored behind one that was not.
   struct Entry {
     WriteBatch batch;
-    Urgency urgency;
+    CommitMode mode;
     uint64_t epoch;
   };
   // Any thread, but one at a time.

@@ -289,15 +289,14 @@ struct Schema::Compiled {
 StatusOr<Schema> Schema::Parse(std::string_view text) {
   const auto value = ParseJson(text);
   if (!value.ok()) {
-    return MakeError(absl::StatusCode::kInvalidArgument, "INVALID_FIELD",
-                     fmt::format("the schema is no JSON: {}", MessageOf(value.status())));
+    return MakeError(Reason::kInvalidField, fmt::format("the schema is no JSON: {}", MessageOf(value.status())));
   }
   MR_ASSIGN_OR_RETURN(const std::vector<json::value> parts, TakeApart(*value));
   auto compiled = std::make_shared<Compiled>();
   try {
     for (const json::value& part : parts) compiled->AddPart(part);
   } catch (const std::exception& error) {
-    return MakeError(absl::StatusCode::kInvalidArgument, "INVALID_FIELD", fmt::format("the schema: {}", error.what()));
+    return MakeError(Reason::kInvalidField, fmt::format("the schema: {}", error.what()));
   }
   return Schema(std::move(compiled));
 }
@@ -312,14 +311,14 @@ Status Schema::Check(const json::value& value) const {
     const BoostJsonAdapter target(has_double ? whole : value);
     if (FitsPart(*compiled_->parts.front(), target, {"<root>"}, &results)) return absl::OkStatus();
   } catch (const TooComplex&) {
-    return MakeError(absl::StatusCode::kFailedPrecondition, "SCHEMA", "checking the answer takes too many references");
+    return MakeError(Reason::kSchema, "checking the answer takes too many references");
   } catch (const std::exception& error) {
-    return MakeError(absl::StatusCode::kFailedPrecondition, "SCHEMA", error.what());
+    return MakeError(Reason::kSchema, error.what());
   }
   ValidationResults::Error error;
   if (!results.popError(error)) error.description = "does not fit";
   return MakeError(
-      absl::StatusCode::kFailedPrecondition, "SCHEMA",
+      Reason::kSchema,
       fmt::format("at {}: {}", error.context.size() < 2 ? "the top" : Where(error.context), error.description));
 }
 

@@ -35,8 +35,7 @@ bool Has(const std::array<const char*, n>& keywords, std::string_view keyword) {
 }
 
 Status Wrong(const std::string& where, std::string_view what) {
-  return MakeError(absl::StatusCode::kInvalidArgument, "INVALID_FIELD",
-                   fmt::format("the schema at {}: {}", where.empty() ? "its top" : where, what));
+  return MakeError(Reason::kInvalidField, fmt::format("the schema at {}: {}", where.empty() ? "its top" : where, what));
 }
 
 int HexValue(char c) {

@@ -184,9 +184,7 @@ class FieldsContext final : public mustache::basic_context<std::string> {
   mutable std::set<std::string> fields;
 };
 
-Status TemplateError(std::string_view message) {
-  return MakeError(absl::StatusCode::kInvalidArgument, "TEMPLATE", message);
-}
+Status TemplateError(std::string_view message) { return MakeError(Reason::kTemplate, message); }
 
 }  // namespace
 
@@ -231,8 +229,7 @@ StatusOr<std::string> Template::Render(const json::value& item, size_t bytes_max
   try {
     parsed_->mustache.render(context, output);
   } catch (const TooLarge&) {
-    return MakeError(absl::StatusCode::kFailedPrecondition, "TEMPLATE",
-                     fmt::format("the rendered text has more than {} bytes", bytes_max));
+    return MakeError(Reason::kTemplate, fmt::format("the rendered text has more than {} bytes", bytes_max));
   }
   return std::move(output.text);
 }

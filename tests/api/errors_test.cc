@@ -12,11 +12,12 @@ using ErrorsTest = ServerTest;
 
 TEST_F(ErrorsTest, AnErrorArrivesWithItsDetails) {
   on_.Do([&] {
-    on_.service.errors["GetRun"] = MakeError(absl::StatusCode::kNotFound, "RUN_NOT_FOUND", "no run r-x");
-    on_.service.errors["CreateRun"] = WithRetryDelay(
-        MakeError(absl::StatusCode::kResourceExhausted, "DISK_LOW", "12 MiB free, 256 MiB kept free"), 1500ms);
-    on_.service.errors["ApplyPipeline"] = MakeFieldError(
-        "INVALID_DEFINITION", "2 fields are wrong", {{"stages[0].name", "expected a name"}, {"stages[1]", "no kind"}});
+    on_.service.errors["GetRun"] = MakeError(Reason::kRunNotFound, "no run r-x");
+    on_.service.errors["CreateRun"] =
+        WithRetryDelay(MakeError(Reason::kDiskLow, "12 MiB free, 256 MiB kept free"), 1500ms);
+    on_.service.errors["ApplyPipeline"] =
+        MakeFieldError(Reason::kInvalidDefinition, "2 fields are wrong",
+                       {{"stages[0].name", "expected a name"}, {"stages[1]", "no kind"}});
   });
   {
     grpc::ClientContext context;
@@ -54,7 +55,8 @@ TEST_F(ErrorsTest, TheLongestErrorStillFitsIntoTheTrailer) {
   std::vector<FieldViolation> violations(100, {std::string(500, 'f'), std::string(1000, 'd')});
   std::string message;
   while (message.size() < 1000) message += "ü";
-  on_.Do([&] { on_.service.errors["ApplyPipeline"] = MakeFieldError("INVALID_DEFINITION", message, violations); });
+  on_.Do(
+      [&] { on_.service.errors["ApplyPipeline"] = MakeFieldError(Reason::kInvalidDefinition, message, violations); });
   grpc::ClientContext context;
   v1::ApplyPipelineResponse response;
   const grpc::Status status = pipelines_->ApplyPipeline(&context, {}, &response);

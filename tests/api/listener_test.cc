@@ -36,7 +36,7 @@ TEST_F(ListenerTest, OnlyLoopbackAddressesAreTaken) {
                               "127.0.0.1:", "127.0.0.1:99999x", "example.com:7400", "[::ffff:10.0.0.1]:1", ""}) {
     const StatusOr<Listener> listener = Listener::Tcp(address);
     ASSERT_FALSE(listener.ok()) << address;
-    EXPECT_EQ(ReasonOf(listener.status()), "INVALID_FIELD") << address;
+    EXPECT_EQ(ReasonOf(listener.status()), Reason::kInvalidField) << address;
   }
 }
 

@@ -52,7 +52,7 @@ TEST_F(StreamsTest, StreamItemsGoesOnByItsToken) {
 }
 
 TEST_F(StreamsTest, AnErrorOfAStreamArrivesWithItsReason) {
-  on_.Do([&] { on_.service.errors["NextEvents"] = MakeError(absl::StatusCode::kNotFound, "RUN_NOT_FOUND", "no run"); });
+  on_.Do([&] { on_.service.errors["NextEvents"] = MakeError(Reason::kRunNotFound, "no run"); });
   grpc::ClientContext context;
   auto reader = runs_->WatchRun(&context, {});
   v1::WatchRunResponse response;

@@ -53,7 +53,7 @@ std::string Refused(std::string text, std::string schema) {
   const Fail* fail = std::get_if<Fail>(&action);
   if (fail == nullptr) return "answered: " + std::get<Done>(action).answer.text;
   EXPECT_EQ(fail->failure.outcome, Outcome::kRefused);
-  EXPECT_EQ(fail->failure.reason, "REQUEST_REFUSED");
+  EXPECT_EQ(fail->failure.reason, Reason::kRequestRefused);
   EXPECT_LE(fail->failure.message.size(), 1024u);
   return fail->failure.message;
 }

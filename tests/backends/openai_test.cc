@@ -27,14 +27,14 @@ Request Question() {
 }
 
 SendHttp Sent(const v1::OpenaiBackend& config, const Request& request) {
-  return std::get<SendHttp>(MakeOpenaiBackend(config)->Start(request, 1)->Next(Continue()));
+  return std::get<SendHttp>(MakeOpenaiBackend(config)->Start(request, 1)->Next(Resume()));
 }
 
 // What an answer comes to, through an exchange, and the same through its bytes alone.
 Action Told(int status, std::string body, std::vector<std::pair<std::string, std::string>> headers = {}) {
   const std::unique_ptr<Backend> backend = MakeOpenaiBackend(Config());
   const std::unique_ptr<Exchange> exchange = backend->Start(Question(), 1);
-  exchange->Next(Continue());
+  exchange->Next(Resume());
   return exchange->Next(HttpAnswered{.status = status, .headers = std::move(headers), .body = std::move(body)});
 }
 
@@ -128,7 +128,7 @@ TEST(OpenaiTest, RefusesWhatIsNotOfTheProtocol) {
        {"", "<html>", "[]", "{}", R"({"choices":[]})", R"({"choices":[{"text":"old"}]})", R"({"choices":{}})"}) {
     const Failure failure = Failed(200, body);
     EXPECT_EQ(failure.outcome, Outcome::kAnsweredBad) << body;
-    EXPECT_EQ(failure.reason, "BAD_RESPONSE");
+    EXPECT_EQ(failure.reason, Reason::kBadResponse);
   }
   EXPECT_EQ(Failed(200, R"({"error":{"message":"busy","code":"server_is_overloaded"}})").outcome, Outcome::kOverloaded);
   EXPECT_EQ(Failed(302, "").outcome, Outcome::kAnsweredBad);
@@ -148,31 +148,33 @@ TEST(OpenaiTest, ClassifiesByCodeThenTypeThenStatus) {
   };
   for (
       const Row& row : std::vector<Row>{
-          {400, Error("\"context_length_exceeded\"", "invalid_request_error"), Outcome::kRefused, "PROMPT_TOO_LONG"},
-          {400, Error("400", "exceed_context_size_error"), Outcome::kRefused, "PROMPT_TOO_LONG"},
+          {400, Error("\"context_length_exceeded\"", "invalid_request_error"), Outcome::kRefused,
+           Reason::kPromptTooLong},
+          {400, Error("400", "exceed_context_size_error"), Outcome::kRefused, Reason::kPromptTooLong},
           {400,
            R"({"object":"error","message":"This model's maximum context length is 8","type":"BadRequestError","code":400})",
-           Outcome::kRefused, "PROMPT_TOO_LONG"},
-          {400, Error("\"content_filter\""), Outcome::kRefused, "CONTENT_FILTER"},
-          {400, Error("null", "invalid_request_error"), Outcome::kRefused, "REQUEST_REFUSED"},
-          {401, Error("\"invalid_api_key\""), Outcome::kCredentials, "PROVIDER_CREDENTIALS"},
-          {403, "<html>no</html>", Outcome::kCredentials, "PROVIDER_CREDENTIALS"},
-          {404, Error("\"model_not_found\""), Outcome::kRefused, "REQUEST_REFUSED"},
-          {408, "", Outcome::kServerError, "TARGET_FAILED"},
-          {413, "", Outcome::kRefused, "REQUEST_REFUSED"},
-          {429, Error("\"rate_limit_exceeded\"", "tokens"), Outcome::kRateLimited, "TARGET_FAILED"},
+           Outcome::kRefused, Reason::kPromptTooLong},
+          {400, Error("\"content_filter\""), Outcome::kRefused, Reason::kContentFilter},
+          {400, Error("null", "invalid_request_error"), Outcome::kRefused, Reason::kRequestRefused},
+          {401, Error("\"invalid_api_key\""), Outcome::kCredentials, Reason::kProviderCredentials},
+          {403, "<html>no</html>", Outcome::kCredentials, Reason::kProviderCredentials},
+          {404, Error("\"model_not_found\""), Outcome::kRefused, Reason::kRequestRefused},
+          {408, "", Outcome::kServerError, Reason::kTargetFailed},
+          {413, "", Outcome::kRefused, Reason::kRequestRefused},
+          {429, Error("\"rate_limit_exceeded\"", "tokens"), Outcome::kRateLimited, Reason::kTargetFailed},
           {429, Error("\"rate_limit_exceeded\"", "tokens", "Request too large for m"), Outcome::kRefused,
-           "PROMPT_TOO_LONG"},
-          {429, Error("\"insufficient_quota\"", "insufficient_quota"), Outcome::kQuota, "PROVIDER_QUOTA"},
-          {429, Error("null", "insufficient_quota"), Outcome::kQuota, "PROVIDER_QUOTA"},
-          {429, "not JSON", Outcome::kRateLimited, "TARGET_FAILED"},
-          {500, Error("null", "server_error"), Outcome::kServerError, "TARGET_FAILED"},
-          {502, "<html>", Outcome::kServerError, "TARGET_FAILED"},
-          {503, Error("503", "unavailable_error"), Outcome::kOverloaded, "TARGET_FAILED"},
-          {503, "", Outcome::kOverloaded, "TARGET_FAILED"},
-          {529, "", Outcome::kOverloaded, "TARGET_FAILED"},
-          {500, R"({"error":"model runner has stopped"})", Outcome::kServerError, "TARGET_FAILED"},
-          {503, R"([{"error":{"message":"m","code":"server_is_overloaded"}}])", Outcome::kOverloaded, "TARGET_FAILED"},
+           Reason::kPromptTooLong},
+          {429, Error("\"insufficient_quota\"", "insufficient_quota"), Outcome::kQuota, Reason::kProviderQuota},
+          {429, Error("null", "insufficient_quota"), Outcome::kQuota, Reason::kProviderQuota},
+          {429, "not JSON", Outcome::kRateLimited, Reason::kTargetFailed},
+          {500, Error("null", "server_error"), Outcome::kServerError, Reason::kTargetFailed},
+          {502, "<html>", Outcome::kServerError, Reason::kTargetFailed},
+          {503, Error("503", "unavailable_error"), Outcome::kOverloaded, Reason::kTargetFailed},
+          {503, "", Outcome::kOverloaded, Reason::kTargetFailed},
+          {529, "", Outcome::kOverloaded, Reason::kTargetFailed},
+          {500, R"({"error":"model runner has stopped"})", Outcome::kServerError, Reason::kTargetFailed},
+          {503, R"([{"error":{"message":"m","code":"server_is_overloaded"}}])", Outcome::kOverloaded,
+           Reason::kTargetFailed},
       }) {
     const Failure failure = Failed(row.status, row.body);
     EXPECT_EQ(static_cast<int>(failure.outcome), static_cast<int>(row.outcome)) << row.status << " " << row.body;

@@ -1,4 +1,5 @@
 #include "server/base/json.h"
+#include "server/base/canonical_json.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -40,7 +41,7 @@ std::string ErrorOf(std::string_view text, const JsonLimits& limits = {}) {
   const StatusOr<std::string> canonical = CanonicalJson(text, limits);
   EXPECT_EQ(value.status(), canonical.status()) << text;
   if (!value.ok()) {
-    EXPECT_EQ(ReasonOf(value.status()), "NOT_JSON");
+    EXPECT_EQ(ReasonOf(value.status()), Reason::kNotJson);
   }
   return std::string(MessageOf(value.status()));
 }

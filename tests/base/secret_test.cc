@@ -44,7 +44,7 @@ TEST_F(SecretFileTest, RefusesAFileThatOthersMayRead) {
   for (const mode_t mode : {0640, 0604, 0644, 0660, 0666, 0620, 0602}) {
     Write("canary", mode);
     const Status status = Secret::FromFile(path_).status();
-    EXPECT_EQ(ReasonOf(status), "INVALID_DEFINITION") << mode;
+    EXPECT_EQ(ReasonOf(status), Reason::kInvalidDefinition) << mode;
     EXPECT_THAT(status.ToString(), HasSubstr("chmod 600 provider.key")) << mode;
     EXPECT_THAT(status.ToString(), Not(HasSubstr("canary"))) << mode;
     EXPECT_THAT(status.ToString(), Not(HasSubstr(directory_))) << mode;

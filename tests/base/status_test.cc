@@ -8,11 +8,11 @@ namespace {
 using std::chrono_literals::operator""s;
 
 TEST(StatusTest, KeepsReasonViolationsAndRetryThroughContext) {
-  Status status = MakeFieldError("INVALID_DEFINITION", "2 fields are wrong",
+  Status status = MakeFieldError(Reason::kInvalidDefinition, "2 fields are wrong",
                                  {{"stages[0].name", "expected a name"}, {"stages[1].needs", "no such stage"}});
   status = WithContext(WithRetryDelay(status, 3s), "run r-1");
   EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument);
-  EXPECT_EQ(ReasonOf(status), "INVALID_DEFINITION");
+  EXPECT_EQ(ReasonOf(status), Reason::kInvalidDefinition);
   EXPECT_EQ(MessageOf(status), "run r-1: 2 fields are wrong");
   const std::vector<FieldViolation> violations = ViolationsOf(status);
   ASSERT_EQ(violations.size(), 2u);
@@ -22,10 +22,19 @@ TEST(StatusTest, KeepsReasonViolationsAndRetryThroughContext) {
 }
 
 TEST(StatusTest, AnErrorWithoutAReasonIsInternal) {
-  EXPECT_EQ(ReasonOf(absl::UnknownError("x")), "INTERNAL");
-  EXPECT_EQ(ReasonOf(absl::OkStatus()), "");
+  EXPECT_EQ(ReasonOf(absl::UnknownError("x")), Reason::kInternal);
+  EXPECT_EQ(ReasonOf(absl::OkStatus()), Reason::kNone);
   EXPECT_TRUE(ViolationsOf(absl::UnknownError("x")).empty());
   EXPECT_FALSE(RetryDelayOf(absl::UnknownError("x")).has_value());
+}
+
+TEST(StatusTest, AnErrorOfAPeerKeepsAReasonThatIsNotKnownHere) {
+  const Status status = ErrorFromPeer(absl::StatusCode::kAborted, "FROM_THE_FUTURE", "no", {});
+  EXPECT_EQ(status.code(), absl::StatusCode::kAborted);
+  EXPECT_EQ(ReasonNameOf(status), "FROM_THE_FUTURE");
+  EXPECT_EQ(ReasonOf(status), Reason::kInternal);
+  EXPECT_TRUE(HasReason(status));
+  EXPECT_FALSE(HasReason(absl::UnknownError("x")));
 }
 
 TEST(StatusTest, ExcerptsAreShortAndSafeToPrint) {

@@ -15,7 +15,7 @@ TEST(TextFileTest, ReadsAFileAsItIsUpToALimit) {
   EXPECT_EQ(ReadTextFile(path, 1).value(), mib);
   std::ofstream(path, std::ios::binary | std::ios::app) << "x";
   const Status status = ReadTextFile(path, 1).status();
-  EXPECT_EQ(ReasonOf(status), "INVALID_DEFINITION");
+  EXPECT_EQ(ReasonOf(status), Reason::kInvalidDefinition);
   EXPECT_THAT(std::string(MessageOf(status)), testing::EndsWith("text_file_test is larger than 1 MiB"));
   std::filesystem::remove(path);
 }
@@ -23,7 +23,7 @@ TEST(TextFileTest, ReadsAFileAsItIsUpToALimit) {
 TEST(TextFileTest, SaysWhyAFileCanNotBeRead) {
   const Status missing = ReadTextFile("none.txt", 1).status();
   EXPECT_EQ(missing.code(), absl::StatusCode::kNotFound);
-  EXPECT_EQ(ReasonOf(missing), "FILE_ERROR");
+  EXPECT_EQ(ReasonOf(missing), Reason::kFileError);
   EXPECT_EQ(MessageOf(missing), "none.txt can't be read: No such file or directory");
   const Status directory = ReadTextFile("/", 1).status();
   EXPECT_EQ(directory.code(), absl::StatusCode::kFailedPrecondition);

@@ -18,7 +18,7 @@
 #include "server/config/binding.h"
 #include "server/config/check.h"
 #include "server/engine/engine.h"
-#include "server/files.h"
+#include "server/files/files.h"
 #include "server/http/client.h"
 #include "server/llm/calls.h"
 #include "server/stages/stage.h"
@@ -66,7 +66,7 @@ class FreeBackend final : public backend::Backend {
   }
   class AnswerAtOnce final : public backend::Exchange {
    public:
-    backend::Action Next(backend::Happening) override { return Answer(); }
+    backend::Action Next(backend::Input) override { return Answer(); }
   };
 
   const backend::Manifest manifest_{.kind = "free", .protocol_family = "free", .free_of_charge = true};

@@ -8,8 +8,8 @@
 #include <utility>
 #include <vector>
 
-#include "server/stages/prepare/rules.h"
-#include "server/stages/prepare/table.h"
+#include "server/stages/rules/rules.h"
+#include "server/stages/rules/table.h"
 #include "tests/bench/news_events.h"
 
 namespace millrace {

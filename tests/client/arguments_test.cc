@@ -23,7 +23,7 @@ TEST(ArgumentsTest, ParametersAreSplitAtTheFirstEqualsSign) {
   EXPECT_THAT(ReadParameters({"x=1", "x=1"}, values).ToString(), HasSubstr("-p x: given more than once"));
   for (const char* wrong : {"input", "=x", ""}) {
     const Status status = ReadParameters({wrong}, values);
-    EXPECT_EQ(ReasonOf(status), "INVALID_FIELD") << wrong;
+    EXPECT_EQ(ReasonOf(status), Reason::kInvalidField) << wrong;
     EXPECT_THAT(status.ToString(), HasSubstr("expected NAME=VALUE")) << wrong;
   }
 }
@@ -39,8 +39,8 @@ TEST(ArgumentsTest, InputsNameAStageAndAFile) {
   EXPECT_THAT(ReadInputs({"a=x", "a=y"}).status().ToString(), HasSubstr("--input a: given more than once"));
   EXPECT_THAT(ReadInputs({"a=-", "b=/dev/stdin"}).status().ToString(),
               HasSubstr("--input b: standard input is that of a already"));
-  EXPECT_EQ(ReasonOf(ReadInputs({"titles"}).status()), "INVALID_FIELD");
-  EXPECT_EQ(ReasonOf(ReadInputs({"=x.csv"}).status()), "INVALID_FIELD");
+  EXPECT_EQ(ReasonOf(ReadInputs({"titles"}).status()), Reason::kInvalidField);
+  EXPECT_EQ(ReasonOf(ReadInputs({"=x.csv"}).status()), Reason::kInvalidField);
 }
 
 TEST(ArgumentsTest, StatesAndReasonsAreReadInAnyCase) {
@@ -49,9 +49,9 @@ TEST(ArgumentsTest, StatesAndReasonsAreReadInAnyCase) {
   EXPECT_EQ(ReadItemState("Degraded").value(), v1::ITEM_STATE_DEGRADED);
   EXPECT_EQ(ReadReason("schema").value(), v1::ERROR_REASON_SCHEMA);
   for (const char* wrong : {"", "unspecified", "done", "RUN_STATE_RUNNING", "\x1b[2J"}) {
-    EXPECT_EQ(ReasonOf(ReadRunState(wrong).status()), "INVALID_FIELD") << wrong;
-    EXPECT_EQ(ReasonOf(ReadItemState(wrong).status()), "INVALID_FIELD") << wrong;
-    EXPECT_EQ(ReasonOf(ReadReason(wrong).status()), "INVALID_FIELD") << wrong;
+    EXPECT_EQ(ReasonOf(ReadRunState(wrong).status()), Reason::kInvalidField) << wrong;
+    EXPECT_EQ(ReasonOf(ReadItemState(wrong).status()), Reason::kInvalidField) << wrong;
+    EXPECT_EQ(ReasonOf(ReadReason(wrong).status()), Reason::kInvalidField) << wrong;
   }
 }
 

@@ -7,7 +7,7 @@
 #include "client/cli/commands.h"
 #include "client/cli/output.h"
 #include "server/base/json.h"
-#include "server/coordinator.h"
+#include "server/process/coordinator.h"
 #include "tests/client/whole_command.h"
 
 namespace millrace::cli {

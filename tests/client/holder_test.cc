@@ -10,7 +10,7 @@
 
 #include "client/lib/client.h"
 #include "server/config/server_config.h"
-#include "server/coordinator.h"
+#include "server/process/coordinator.h"
 
 namespace millrace::client {
 namespace {
@@ -71,7 +71,7 @@ TEST_F(HolderTest, SaysWhatIsWrongWithItsConfiguration) {
   const std::string config = directory_ + "/wrong.yaml";
   std::ofstream(config) << "backend: []\n";
   const Status status = Holder::Open(data_dir_, config).status();
-  EXPECT_EQ(ReasonOf(status), "INVALID_DEFINITION");
+  EXPECT_EQ(ReasonOf(status), Reason::kInvalidDefinition);
   EXPECT_THAT(status.ToString(), HasSubstr("did you mean \\\"backends\\\""));
   EXPECT_FALSE(fs::exists(data_dir_));
   EXPECT_EQ(ConfigPath(config), config);
@@ -83,7 +83,7 @@ TEST_F(HolderTest, SaysWhichDataDirectoryCanNotBeUsed) {
   for (const std::string& path : {file, file + "/data"}) {
     const Status status = Holder::Open(path, "").status();
     EXPECT_EQ(status.code(), absl::StatusCode::kFailedPrecondition) << status;
-    EXPECT_EQ(ReasonOf(status), "STORE_UNAVAILABLE");
+    EXPECT_EQ(ReasonOf(status), Reason::kStoreUnavailable);
     EXPECT_THAT(status.ToString(), HasSubstr(path + ": the store's directory can't be "));
     EXPECT_THAT(status.ToString(), HasSubstr("Not a directory"));
   }
@@ -110,11 +110,11 @@ TEST_F(HolderTest, ErrorsOfAServerKeepTheirReason) {
   request.set_run("r-none");
   const Status status = client->GetRun(request).status();
   EXPECT_EQ(status.code(), absl::StatusCode::kNotFound);
-  EXPECT_EQ(ReasonOf(status), "RUN_NOT_FOUND");
+  EXPECT_EQ(ReasonOf(status), Reason::kRunNotFound);
   client->Interrupt();
   EXPECT_EQ(client->GetRun(request).status().code(), absl::StatusCode::kCancelled);
   client->Reset();
-  EXPECT_EQ(ReasonOf(client->GetRun(request).status()), "RUN_NOT_FOUND");
+  EXPECT_EQ(ReasonOf(client->GetRun(request).status()), Reason::kRunNotFound);
 }
 
 TEST(ClientTest, AServerThatIsNotThereIsUnavailable) {

@@ -101,28 +101,27 @@ TEST(OutputTest, ValuesOfANewerServerHaveNoNameButDoNoHarm) {
 }
 
 TEST(ErrorTest, NamesTheReasonAndEachWrongFieldAndEscapesThem) {
-  const Status status = MakeFieldError("INVALID_FIELD", "two are wrong",
+  const Status status = MakeFieldError(Reason::kInvalidField, "two are wrong",
                                        {{"parameters.n", "must be at least 1"}, {"", "and \xe2\x80\xae this"}});
   EXPECT_EQ(ErrorText(status),
             "millrace: two are wrong (INVALID_FIELD)\n  parameters.n: must be at least 1\n  and \\u{202e} this\n");
   EXPECT_THAT(ErrorText(absl::UnknownError("evil \x1b[31m")), Not(HasSubstr("\x1b")));
-  const Status later = WithRetryDelay(MakeError(absl::StatusCode::kUnavailable, "DRAINING", "going down"),
-                                      std::chrono::milliseconds(1500));
+  const Status later = WithRetryDelay(MakeError(Reason::kDraining, "going down"), std::chrono::milliseconds(1500));
   EXPECT_THAT(ErrorText(later), HasSubstr("try again in 1.5 s"));
 }
 
 TEST(ErrorTest, ExitStatusesSayWhoIsToAct) {
-  EXPECT_EQ(ExitOf(MakeError(absl::StatusCode::kInvalidArgument, "INVALID_FIELD", "")), 2);
-  EXPECT_EQ(ExitOf(MakeError(absl::StatusCode::kNotFound, "RUN_NOT_FOUND", "")), 2);
-  EXPECT_EQ(ExitOf(MakeError(absl::StatusCode::kFailedPrecondition, "WRONG_RUN_STATE", "")), 2);
-  EXPECT_EQ(ExitOf(MakeError(absl::StatusCode::kPermissionDenied, "FILE_NOT_ALLOWED", "")), 2);
-  EXPECT_EQ(ExitOf(MakeError(absl::StatusCode::kUnavailable, "DRAINING", "")), 5);
+  EXPECT_EQ(ExitOf(MakeError(Reason::kInvalidField, "")), 2);
+  EXPECT_EQ(ExitOf(MakeError(Reason::kRunNotFound, "")), 2);
+  EXPECT_EQ(ExitOf(MakeError(Reason::kWrongRunState, "")), 2);
+  EXPECT_EQ(ExitOf(MakeError(Reason::kFileNotAllowed, "")), 2);
+  EXPECT_EQ(ExitOf(MakeError(Reason::kDraining, "")), 5);
   EXPECT_EQ(ExitOf(absl::UnavailableError("")), 5);
-  EXPECT_EQ(ExitOf(MakeError(absl::StatusCode::kUnavailable, "TARGET_FAILED", "")), 1);
-  EXPECT_EQ(ExitOf(MakeError(absl::StatusCode::kFailedPrecondition, "REFUSAL", "")), 1);
+  EXPECT_EQ(ExitOf(MakeError(Reason::kTargetFailed, "")), 1);
+  EXPECT_EQ(ExitOf(MakeError(Reason::kRefusal, "")), 1);
   EXPECT_EQ(ExitOf(absl::CancelledError("")), 130);
   EXPECT_EQ(ExitOf(absl::InternalError("")), 1);
-  EXPECT_EQ(ExitOf(MakeError(absl::StatusCode::kResourceExhausted, "DISK_LOW", "")), 1);
+  EXPECT_EQ(ExitOf(MakeError(Reason::kDiskLow, "")), 1);
 }
 
 TEST(JsonTest, IsTheMessageAloneOnStandardOutput) {

@@ -20,9 +20,9 @@ using testing::IsEmpty;
 // Takes inputs; first it answers with the errors that it was given.
 class InputServer final : public client::Client {
  public:
-#define MILLRACE_REFUSE(service, method)                                            \
-  StatusOr<v1::method##Response> method(const v1::method##Request&) override {      \
-    return MakeError(absl::StatusCode::kUnimplemented, "INTERNAL", "not in tests"); \
+#define MILLRACE_REFUSE(service, method)                                       \
+  StatusOr<v1::method##Response> method(const v1::method##Request&) override { \
+    return MakeError(Reason::kInternal, "not in tests");                       \
   }
   MILLRACE_OTHER_RPCS(MILLRACE_REFUSE)
 #undef MILLRACE_REFUSE
@@ -70,8 +70,8 @@ class InputServer final : public client::Client {
   std::vector<std::string> cancelled;
 
  private:
-  static Status Other() { return MakeError(absl::StatusCode::kAlreadyExists, "REQUEST_ID_REUSED", "another byte"); }
-  static Status NoMore() { return MakeError(absl::StatusCode::kFailedPrecondition, "WRONG_RUN_STATE", "no more"); }
+  static Status Other() { return MakeError(Reason::kRequestIdReused, "another byte"); }
+  static Status NoMore() { return MakeError(Reason::kWrongRunState, "no more"); }
 };
 
 Status Away() { return absl::UnavailableError("connection refused"); }
@@ -148,27 +148,27 @@ TEST_F(UploadTest, AnotherFileThanBeforeIsRefused) {
       server_.data = kept;
       server_.closed = closed;
       const bool goes_on = !closed && kept.size() < 10;
-      EXPECT_EQ(ReasonOf(Send(path)), goes_on ? "" : "REQUEST_ID_REUSED") << kept << closed;
+      EXPECT_EQ(ReasonOf(Send(path)), goes_on ? Reason::kNone : Reason::kRequestIdReused) << kept << closed;
       EXPECT_EQ(server_.closed, closed || goes_on);
       EXPECT_EQ(server_.data, goes_on ? "id,title\na,b\n" : kept);
     }
   }
   server_.data = "id";
   server_.closed = false;
-  EXPECT_EQ(ReasonOf(Send(Write(""))), "REQUEST_ID_REUSED");
+  EXPECT_EQ(ReasonOf(Send(Write(""))), Reason::kRequestIdReused);
   EXPECT_FALSE(server_.closed);
 }
 
 TEST_F(UploadTest, ARunThatEndedBeforeItHadAllOfTheInputTakesNoMore) {
   server_.data = "id,ti";
   server_.ended = true;
-  EXPECT_EQ(ReasonOf(Send(Write("id,title\na,b\n"))), "WRONG_RUN_STATE");
-  EXPECT_EQ(ReasonOf(Send(Write("other\n"))), "REQUEST_ID_REUSED");
+  EXPECT_EQ(ReasonOf(Send(Write("id,title\na,b\n"))), Reason::kWrongRunState);
+  EXPECT_EQ(ReasonOf(Send(Write("other\n"))), Reason::kRequestIdReused);
 }
 
 TEST_F(UploadTest, ADirectoryIsNoInput) {
   const Status status = Send(directory_);
-  EXPECT_EQ(ReasonOf(status), "FILE_ERROR");
+  EXPECT_EQ(ReasonOf(status), Reason::kFileError);
   EXPECT_THAT(status.ToString(), HasSubstr(directory_.substr(directory_.rfind('/')) + ": Is a directory"));
   EXPECT_EQ(Send(directory_ + "/none").code(), absl::StatusCode::kNotFound);
 }
@@ -177,7 +177,7 @@ TEST_F(UploadTest, AFileThatIsCutWhileItIsSentIsNotClosed) {
   const std::string path = Write(std::string(1'300'000, 'x'));
   server_.on_part = [&] { std::filesystem::resize_file(path, 600'000); };
   const Status status = Send(path);
-  EXPECT_EQ(ReasonOf(status), "FILE_ERROR");
+  EXPECT_EQ(ReasonOf(status), Reason::kFileError);
   EXPECT_THAT(status.ToString(), HasSubstr("had 1300000 bytes when it was opened and ends after 600000"));
   EXPECT_FALSE(server_.closed);
 }
@@ -185,13 +185,13 @@ TEST_F(UploadTest, AFileThatIsCutWhileItIsSentIsNotClosed) {
 TEST_F(UploadTest, AFileThatGrowsWhileItIsSentIsNotClosed) {
   const std::string path = Write("id\na\n");
   server_.on_part = [&] { std::ofstream(path, std::ios::app) << "b"; };
-  EXPECT_EQ(ReasonOf(Send(path)), "FILE_ERROR");
+  EXPECT_EQ(ReasonOf(Send(path)), Reason::kFileError);
   EXPECT_FALSE(server_.closed);
 }
 
 TEST_F(UploadTest, WhatPassesIsTriedAgainWithBackoff) {
   server_.errors = {Away(), Away(), WithRetryDelay(Away(), seconds(5)),
-                    MakeError(absl::StatusCode::kResourceExhausted, "DISK_LOW", "the disk is full")};
+                    MakeError(Reason::kDiskLow, "the disk is full")};
   ASSERT_TRUE(Send(Write("id\na\n")).ok());
   EXPECT_EQ(server_.data, "id\na\n");
   EXPECT_TRUE(server_.closed);
@@ -210,8 +210,8 @@ TEST_F(UploadTest, PatienceEnds) {
 }
 
 TEST_F(UploadTest, WhatIsWrongForGoodIsNotTriedAgain) {
-  server_.errors = {MakeError(absl::StatusCode::kNotFound, "STAGE_NOT_FOUND", "no such stage")};
-  EXPECT_EQ(ReasonOf(Send(Write("id\na\n"))), "STAGE_NOT_FOUND");
+  server_.errors = {MakeError(Reason::kStageNotFound, "no such stage")};
+  EXPECT_EQ(ReasonOf(Send(Write("id\na\n"))), Reason::kStageNotFound);
   EXPECT_THAT(slept_, IsEmpty());
   EXPECT_FALSE(server_.closed);
 }

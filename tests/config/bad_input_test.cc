@@ -167,7 +167,7 @@ TEST(MutatedYamlTest, NeverCrashesOrHangsAReader) {
     }
     const StatusOr<PipelineFile> file = ReadPipeline(text, "p.yaml", TestFiles(), &stages);
     if (!file.ok()) {
-      EXPECT_EQ(ReasonOf(file.status()), "INVALID_DEFINITION");
+      EXPECT_EQ(ReasonOf(file.status()), Reason::kInvalidDefinition);
       EXPECT_FALSE(ViolationsOf(file.status()).empty());
       continue;
     }

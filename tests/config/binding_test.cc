@@ -56,7 +56,7 @@ stages:
 )");
   EXPECT_TRUE(BindParameters(pipeline, ParameterValues()).ok());
   const StatusOr<BoundPipeline> bound = BindParameters(pipeline, {{"two", Text("./a.jsonl")}});
-  EXPECT_EQ(ReasonOf(bound.status()), "INVALID_FIELD");
+  EXPECT_EQ(ReasonOf(bound.status()), Reason::kInvalidField);
   EXPECT_THAT(Problems(bound.status()),
               ElementsAre("stages[2].store.jsonl.path: the stages \"b\" and \"c\" would both write ./a.jsonl"));
 }
@@ -135,7 +135,7 @@ TEST(BindParametersTest, TellsEveryWrongValue) {
                                                          {"threshold", Text("high")},
                                                          {"thorough", Int(1)}})
                             .status();
-  EXPECT_EQ(ReasonOf(status), "INVALID_FIELD");
+  EXPECT_EQ(ReasonOf(status), Reason::kInvalidField);
   EXPECT_THAT(Problems(status), ElementsAre("parameters.imput: unknown parameter; did you mean \"input\"?",
                                             "parameters.input: must be given; it has no default",
                                             "parameters.min_titles: must be at least 1, got 0",

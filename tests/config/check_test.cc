@@ -104,7 +104,7 @@ TEST(SharedOutputsTest, KnowsAFileByWhatItsPathsLeadTo) {
   struct Linked final : FileAccess {
     StatusOr<std::string> ForReading(std::string_view path) const override {
       if (path == "link.csv") return "/data/a.csv";
-      return MakeError(absl::StatusCode::kNotFound, "FILE_ERROR", "absent");
+      return MakeError(Reason::kFileError, "absent");
     }
     StatusOr<std::string> ForWriting(std::string_view path) const override { return "/data/" + std::string(path); }
   };
@@ -188,7 +188,7 @@ StatusOr<PipelineFile> ReadWithBuiltinStages(std::string_view text) {
     if (path == "open.txt") return "Tell {{#of}}it";
     if (path == "places.csv") return "name,theater\nChile,Americas\n";
     if (path == "weights.csv") return "name,weight\nChile,heavy\n";
-    return MakeError(absl::StatusCode::kNotFound, "FILE_ERROR", "no such file");
+    return MakeError(Reason::kFileError, "no such file");
   };
   const StageRegistry stages = BuiltinStages();
   return ReadPipeline(text, "p.yaml", files, &stages);
@@ -316,7 +316,8 @@ TEST(CheckPipelineTest, TellsOfAHugeMessageOnlyThatItIsHuge) {
 TEST(CheckPipelineTest, GivesPlacesToWhatAServerFinds) {
   const StatusOr<PipelineFile> file = ReadTestPipeline(ReadFile("tests/config/data/news.yaml"));
   ASSERT_TRUE(file.ok());
-  const Status status = MakeFieldError("INVALID_DEFINITION", "m", {{"stages[3].synthesize.model", "unknown model"}});
+  const Status status =
+      MakeFieldError(Reason::kInvalidDefinition, "m", {{"stages[3].synthesize.model", "unknown model"}});
   EXPECT_THAT(Problems(WithPlaces(status, *file)),
               ElementsAre("p.yaml:50:14: stages[3].synthesize.model: unknown model"));
   EXPECT_TRUE(WithPlaces(absl::OkStatus(), *file).ok());

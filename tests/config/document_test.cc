@@ -5,6 +5,7 @@
 
 #include <boost/json.hpp>
 
+#include "server/base/canonical_json.h"
 #include "server/base/json.h"
 #include "server/config/field_value.h"
 #include "tests/config/support.h"

@@ -136,7 +136,7 @@ stages:
           "p.yaml:14:19: stages[1].cluster.passes[1].threshold: must be at most 1, got 2",
           "p.yaml:14:32: stages[1].cluster.passes[1].min_size: expected a whole number, got \"yes\"",
           "p.yaml:15:17: stages[1].cluster.singletons: expected one of drop, keep, got \"throw\""));
-  EXPECT_EQ(ReasonOf(status), "INVALID_DEFINITION");
+  EXPECT_EQ(ReasonOf(status), Reason::kInvalidDefinition);
   EXPECT_EQ(MessageOf(status), "p.yaml:1:1: nmae: unknown key; did you mean \"name\"? (and 13 more)");
 }
 

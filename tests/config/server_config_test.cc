@@ -17,7 +17,7 @@ FileLoader Profiles() {
   return [](std::string_view path) -> StatusOr<std::string> {
     if (path == "slow.yaml") return "latency: 2s\nrate_limited: 5%\n";
     if (path == "bad.yaml") return "latency: fast\n";
-    return MakeError(absl::StatusCode::kNotFound, "FILE_ERROR", "no such file");
+    return MakeError(Reason::kFileError, "no such file");
   };
 }
 

@@ -66,7 +66,7 @@ inline StageRegistry TestStages() {
 inline FileLoader TestFiles() {
   return [](std::string_view path) -> StatusOr<std::string> {
     if (path == "places.csv") return "name,theater\nChile,Americas\n";
-    return MakeError(absl::StatusCode::kNotFound, "FILE_ERROR", "no such file");
+    return MakeError(Reason::kFileError, "no such file");
   };
 }
 

@@ -65,9 +65,10 @@ TEST(ControlTest, APausedRunWaitsForTheModelThatWasTakenAway) {
   world.outside.gone = {"writer"};
   world.Crash();
   EXPECT_EQ(world.Get(name).state(), v1::RUN_STATE_PAUSED);
-  EXPECT_EQ(ReasonOf(world.Do(world.engine->ResumeRun(Named<v1::ResumeRunRequest>(name))).status()), "MODEL_NOT_FOUND");
+  EXPECT_EQ(ReasonOf(world.Do(world.engine->ResumeRun(Named<v1::ResumeRunRequest>(name))).status()),
+            Reason::kModelNotFound);
   EXPECT_EQ(ReasonOf(world.Do(world.engine->RedriveRun(Named<v1::RedriveRunRequest>(name))).status()),
-            "WRONG_RUN_STATE");
+            Reason::kWrongRunState);
   const auto cancelled = world.Do(world.engine->CancelRun(Named<v1::CancelRunRequest>(other)));
   ASSERT_TRUE(cancelled.ok()) << MessageOf(cancelled.status());
   EXPECT_EQ(cancelled->run().state(), v1::RUN_STATE_CANCELLED);
@@ -80,7 +81,7 @@ TEST(ControlTest, APausedRunWaitsForTheModelThatWasTakenAway) {
   ASSERT_TRUE(page.ok());
   EXPECT_FALSE(page->end);
   EXPECT_EQ(ReasonOf(world.Do(world.engine->CloseInput(Named<v1::CloseInputRequest>(name))).status()),
-            "MODEL_NOT_FOUND");
+            Reason::kModelNotFound);
   EXPECT_TRUE(world.Do(world.engine->PauseRun(Named<v1::PauseRunRequest>(name))).ok());
   world.outside.gone.clear();
   // Without a restart: the configuration is the call layer's.
@@ -206,7 +207,8 @@ TEST(ControlTest, ACancelIsDurableAndKeepsWhatWasPaidFor) {
   EXPECT_EQ(world.outside.starts.size(), started);
   EXPECT_EQ(world.Stage(world.Get(name), "told").ok(), static_cast<int64_t>(started));
   EXPECT_TRUE(world.Do(world.engine->CancelRun(Named<v1::CancelRunRequest>(name))).ok());
-  EXPECT_EQ(ReasonOf(world.Do(world.engine->PauseRun(Named<v1::PauseRunRequest>(name))).status()), "WRONG_RUN_STATE");
+  EXPECT_EQ(ReasonOf(world.Do(world.engine->PauseRun(Named<v1::PauseRunRequest>(name))).status()),
+            Reason::kWrongRunState);
   world.Crash();
   EXPECT_EQ(world.Get(name).state(), v1::RUN_STATE_CANCELLED);
   int cancelled = 0;
@@ -335,7 +337,7 @@ TEST(ControlTest, ADiskThatIsNearlyFullStopsNewWorkAndARunGoesOnByItself) {
   *request.mutable_definition() = pipeline;
   const auto refused = world.Do(world.engine->CreateRun(request, kNever));
   EXPECT_EQ(refused.status().code(), absl::StatusCode::kResourceExhausted);
-  EXPECT_EQ(ReasonOf(refused.status()), "DISK_LOW");
+  EXPECT_EQ(ReasonOf(refused.status()), Reason::kDiskLow);
   world.Pass(60s);
   EXPECT_EQ(world.outside.starts.size(), started);
   EXPECT_EQ(world.Stage(world.Get(name), "told").ok(), static_cast<int64_t>(started));
@@ -348,7 +350,7 @@ TEST(ControlTest, ADeletedRunLeavesNothingButWhatIsRemembered) {
   World world;
   const std::string name = world.Wait(world.Create(Linear(), MakeItems(5)).name()).name();
   ASSERT_TRUE(world.Do(world.engine->DeleteRun(Named<v1::DeleteRunRequest>(name))).ok());
-  EXPECT_EQ(ReasonOf(world.Do(world.engine->GetRun(Named<v1::GetRunRequest>(name))).status()), "RUN_NOT_FOUND");
+  EXPECT_EQ(ReasonOf(world.Do(world.engine->GetRun(Named<v1::GetRunRequest>(name))).status()), Reason::kRunNotFound);
   EXPECT_EQ(world.Do(world.engine->ListRuns({}))->runs_size(), 0);
   for (const auto& [key, value] : world.disk.data()) EXPECT_EQ(key.find(name), std::string::npos);
   const v1::Run again = world.Wait(world.Create(Linear(), MakeItems(5)).name());
@@ -371,10 +373,10 @@ TEST(ControlTest, ADrainEndsCallsInFlightAndTheNextStartGoesOn) {
   ASSERT_TRUE(world.Until([&] { return done; }));
   EXPECT_EQ(world.outside.in_flight, 0);
   EXPECT_THAT(world.outside.starts, SizeIs(4));
-  EXPECT_EQ(ReasonOf(world.Do(world.engine->CreateRun({}, kNever)).status()), "INVALID_FIELD");
+  EXPECT_EQ(ReasonOf(world.Do(world.engine->CreateRun({}, kNever)).status()), Reason::kInvalidField);
   v1::CreateRunRequest request;
   *request.mutable_definition() = pipeline;
-  EXPECT_EQ(ReasonOf(world.Do(world.engine->CreateRun(request, kNever)).status()), "DRAINING");
+  EXPECT_EQ(ReasonOf(world.Do(world.engine->CreateRun(request, kNever)).status()), Reason::kDraining);
   EXPECT_EQ(world.Get(name).state(), v1::RUN_STATE_RUNNING);
   world.Crash();
   EXPECT_EQ(world.Wait(name).state(), v1::RUN_STATE_SUCCEEDED);
@@ -400,7 +402,7 @@ TEST(ControlTest, RunsAreListedNewestFirstInPages) {
   std::reverse(names.begin(), names.end());
   EXPECT_EQ(listed, names);
   request.set_page_token("0123");
-  EXPECT_EQ(ReasonOf(world.Do(world.engine->ListRuns(request)).status()), "INVALID_PAGE_TOKEN");
+  EXPECT_EQ(ReasonOf(world.Do(world.engine->ListRuns(request)).status()), Reason::kInvalidPageToken);
 }
 
 }  // namespace

@@ -4,7 +4,7 @@
 
 #include "server/config/canonical.h"
 #include "server/config/pipeline_file.h"
-#include "server/engine/memo.h"
+#include "server/engine/step/memo.h"
 #include "tests/engine/world.h"
 
 namespace millrace {

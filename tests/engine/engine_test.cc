@@ -214,9 +214,7 @@ TEST(EngineTest, FailsWhenMoreItemsFailThanAllowed) {
   v1::Pipeline pipeline = Prepared();
   StageOf(pipeline, "told").set_concurrency(1);
   StageOf(pipeline, "told").mutable_max_failures()->set_count(2);
-  world.outside.fault = [](const std::string&) {
-    return MakeError(absl::StatusCode::kFailedPrecondition, "REFUSAL", "no");
-  };
+  world.outside.fault = [](const std::string&) { return MakeError(Reason::kRefusal, "no"); };
   const v1::Run run = world.Wait(world.Create(pipeline, MakeItems(20)).name());
   EXPECT_EQ(run.state(), v1::RUN_STATE_FAILED);
   EXPECT_EQ(run.error().reason(), v1::ERROR_REASON_TOO_MANY_FAILURES);
@@ -230,7 +228,7 @@ TEST(EngineTest, AShareOfFailuresIsJudgedWhenTheInputIsClosed) {
   v1::Pipeline pipeline = Prepared();
   StageOf(pipeline, "told").mutable_max_failures()->set_share(0.1);
   world.outside.fault = [](const std::string& question) {
-    return question == "text a3" ? MakeError(absl::StatusCode::kFailedPrecondition, "REFUSAL", "no") : absl::OkStatus();
+    return question == "text a3" ? MakeError(Reason::kRefusal, "no") : absl::OkStatus();
   };
   EXPECT_EQ(world.Wait(world.Create(pipeline, MakeItems(10)).name()).state(), v1::RUN_STATE_SUCCEEDED);
   EXPECT_EQ(world.Wait(world.Create(pipeline, MakeItems(9)).name()).state(), v1::RUN_STATE_FAILED);
@@ -238,7 +236,7 @@ TEST(EngineTest, AShareOfFailuresIsJudgedWhenTheInputIsClosed) {
 
 TEST(EngineTest, AnEmptyResultBecauseAllFailedFailsTheRun) {
   World world;
-  world.outside.fault = [](const std::string&) { return MakeError(absl::StatusCode::kInternal, "REFUSAL", "no"); };
+  world.outside.fault = [](const std::string&) { return MakeError(Reason::kRefusal, "no"); };
   const v1::Run run = world.Wait(world.Create(Prepared(), MakeItems(3)).name());
   EXPECT_EQ(run.state(), v1::RUN_STATE_FAILED);
   EXPECT_EQ(run.error().reason(), v1::ERROR_REASON_NOTHING_LEFT);
@@ -312,7 +310,7 @@ TEST(EngineTest, TheSameRequestIdGivesTheSameRun) {
   request.set_refresh(true);
   const auto other = world.Do(world.engine->CreateRun(request, kNever));
   EXPECT_EQ(other.status().code(), absl::StatusCode::kAlreadyExists);
-  EXPECT_EQ(ReasonOf(other.status()), "REQUEST_ID_REUSED");
+  EXPECT_EQ(ReasonOf(other.status()), Reason::kRequestIdReused);
 }
 
 TEST(EngineTest, EventsHaveNoGapsAndEndWithTheRun) {

@@ -37,7 +37,7 @@ TEST(ExplainTest, TellsHowAnItemCameToBeInEachStage) {
   EXPECT_EQ(explained->stages(0).computed_by_run(), name);
   EXPECT_EQ(explained->stages(1).computed_by_run(), name);
   request.set_item_id("nobody");
-  EXPECT_EQ(ReasonOf(world.Do(world.engine->ExplainItem(request)).status()), "ITEM_NOT_FOUND");
+  EXPECT_EQ(ReasonOf(world.Do(world.engine->ExplainItem(request)).status()), Reason::kItemNotFound);
 }
 
 TEST(PlanningTest, CountsWithoutAskingOrStoring) {
@@ -100,12 +100,12 @@ TEST(PipelinesTest, AreAppliedListedRunAndForgotten) {
   const std::string name = world.Create(create).name();
   v1::DeletePipelineRequest forget;
   forget.set_name("toy");
-  EXPECT_EQ(ReasonOf(world.Do(world.engine->DeletePipeline(forget)).status()), "PIPELINE_IN_USE");
+  EXPECT_EQ(ReasonOf(world.Do(world.engine->DeletePipeline(forget)).status()), Reason::kPipelineInUse);
   v1::CancelRunRequest cancel;
   cancel.set_run(name);
   ASSERT_TRUE(world.Do(world.engine->CancelRun(cancel)).ok());
   ASSERT_TRUE(world.Do(world.engine->DeletePipeline(forget)).ok());
-  EXPECT_EQ(ReasonOf(world.Do(world.engine->CreateRun(create, kNever)).status()), "PIPELINE_NOT_FOUND");
+  EXPECT_EQ(ReasonOf(world.Do(world.engine->CreateRun(create, kNever)).status()), Reason::kPipelineNotFound);
 }
 
 TEST(PipelinesTest, WhatIsWrongIsRefusedBeforeAnythingIsStored) {
@@ -114,12 +114,12 @@ TEST(PipelinesTest, WhatIsWrongIsRefusedBeforeAnythingIsStored) {
   v1::CreateRunRequest create;
   *create.mutable_definition() = Linear();
   StageOf(*create.mutable_definition(), "told").mutable_synthesize()->set_model("nobody");
-  EXPECT_EQ(ReasonOf(world.Do(world.engine->CreateRun(create, kNever)).status()), "MODEL_NOT_FOUND");
+  EXPECT_EQ(ReasonOf(world.Do(world.engine->CreateRun(create, kNever)).status()), Reason::kModelNotFound);
   *create.mutable_definition() = MakePipeline({"in:fetch", "a:prepare:b"});
-  EXPECT_EQ(ReasonOf(world.Do(world.engine->CreateRun(create, kNever)).status()), "INVALID_DEFINITION");
+  EXPECT_EQ(ReasonOf(world.Do(world.engine->CreateRun(create, kNever)).status()), Reason::kInvalidDefinition);
   *create.mutable_definition() = Linear();
   create.set_limit(-1);
-  EXPECT_EQ(ReasonOf(world.Do(world.engine->CreateRun(create, kNever)).status()), "INVALID_FIELD");
+  EXPECT_EQ(ReasonOf(world.Do(world.engine->CreateRun(create, kNever)).status()), Reason::kInvalidField);
   create.clear_limit();
   create.set_validate_only(true);
   EXPECT_TRUE(world.Do(world.engine->CreateRun(create, kNever)).ok());
@@ -156,7 +156,7 @@ TEST(EvictionTest, ADurationBeyondAllNumbersForgetsNothing) {
   for (const int64_t seconds : {int64_t{-1}, int64_t{-18'446'744'074}, INT64_MIN}) {
     v1::EvictCacheRequest evict;
     evict.mutable_older_than()->set_seconds(seconds);
-    EXPECT_EQ(ReasonOf(world.Do(world.engine->EvictCache(evict)).status()), "INVALID_FIELD") << seconds;
+    EXPECT_EQ(ReasonOf(world.Do(world.engine->EvictCache(evict)).status()), Reason::kInvalidField) << seconds;
   }
 }
 
@@ -169,7 +169,7 @@ TEST(GenerateTest, ANegativeAgeIsRefused) {
   message.set_content("hello");
   request.mutable_max_age()->set_seconds(-1);
   const auto response = world.Do(world.engine->Generate(request, kNever, nullptr));
-  EXPECT_EQ(ReasonOf(response.status()), "INVALID_FIELD");
+  EXPECT_EQ(ReasonOf(response.status()), Reason::kInvalidField);
   ASSERT_EQ(ViolationsOf(response.status()).size(), 1u);
   EXPECT_EQ(ViolationsOf(response.status())[0].field, "max_age");
 }

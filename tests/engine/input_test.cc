@@ -33,7 +33,7 @@ TEST(InputTest, ItemsAreWorkedOnAsTheyComeUntilTheInputIsClosed) {
   EXPECT_EQ(added->next_offset(), 3);  // the same again
   EXPECT_EQ(world.Do(world.engine->AddItems(Adding(name, 5, {items[0]}))).status().code(),
             absl::StatusCode::kOutOfRange);
-  EXPECT_EQ(ReasonOf(world.Do(world.engine->AddItems(Adding(name, 3, {"[]"}))).status()), "BAD_ITEM");
+  EXPECT_EQ(ReasonOf(world.Do(world.engine->AddItems(Adding(name, 3, {"[]"}))).status()), Reason::kBadItem);
   world.Crash();
   added = world.Do(world.engine->AddItems(Adding(name, 3, {items[3], items[4], items[5], items[6], items[7]})));
   EXPECT_EQ(added->next_offset(), 8);
@@ -46,7 +46,7 @@ TEST(InputTest, ItemsAreWorkedOnAsTheyComeUntilTheInputIsClosed) {
   ASSERT_TRUE(world.Do(world.engine->CloseInput(close)).ok());
   EXPECT_EQ(world.Wait(name).state(), v1::RUN_STATE_SUCCEEDED);
   EXPECT_THAT(world.outside.sink.back(), SizeIs(8));
-  EXPECT_EQ(ReasonOf(world.Do(world.engine->AddItems(Adding(name, 8, {items[8]}))).status()), "WRONG_RUN_STATE");
+  EXPECT_EQ(ReasonOf(world.Do(world.engine->AddItems(Adding(name, 8, {items[8]}))).status()), Reason::kWrongRunState);
 }
 
 TEST(InputTest, AFileIsStreamedInPiecesOfAnySize) {
@@ -102,13 +102,13 @@ TEST(InputTest, ItemsSentAgainAreComparedWithWhatIsKept) {
   EXPECT_EQ(add(1, {items[1], items[2], items[3]})->next_offset(), 5);  // cut otherwise
   auto other = add(1, {items[1], items[2], items[5]});
   EXPECT_EQ(other.status().code(), absl::StatusCode::kAlreadyExists);
-  EXPECT_EQ(ReasonOf(other.status()), "REQUEST_ID_REUSED");
+  EXPECT_EQ(ReasonOf(other.status()), Reason::kRequestIdReused);
   EXPECT_EQ(MessageOf(other.status()), "offset 3: another item was sent before");
   v1::AddItemsRequest named = Adding(name, 0, {items[0]});
   named.mutable_items()->mutable_items(0)->set_id("x");
-  EXPECT_EQ(ReasonOf(world.Do(world.engine->AddItems(named)).status()), "REQUEST_ID_REUSED");
+  EXPECT_EQ(ReasonOf(world.Do(world.engine->AddItems(named)).status()), Reason::kRequestIdReused);
   // What reaches beyond the end: nothing of it, or all.
-  EXPECT_EQ(ReasonOf(add(4, {items[5], items[6]}).status()), "REQUEST_ID_REUSED");
+  EXPECT_EQ(ReasonOf(add(4, {items[5], items[6]}).status()), Reason::kRequestIdReused);
   EXPECT_EQ(MessageOf(add(4, {items[4], "[]"}).status()).substr(0, 9), "items[1]:");
   EXPECT_EQ(add(5, {})->next_offset(), 5);
   EXPECT_EQ(add(2, {items[2], items[3], items[4], items[5]})->next_offset(), 6);
@@ -116,7 +116,7 @@ TEST(InputTest, ItemsSentAgainAreComparedWithWhatIsKept) {
   v1::AddItemsRequest bytes;
   bytes.set_run(name);
   bytes.set_data("x");
-  EXPECT_EQ(ReasonOf(world.Do(world.engine->AddItems(bytes)).status()), "INVALID_FIELD");
+  EXPECT_EQ(ReasonOf(world.Do(world.engine->AddItems(bytes)).status()), Reason::kInvalidField);
   v1::CloseInputRequest close;
   close.set_run(name);
   ASSERT_TRUE(world.Do(world.engine->CloseInput(close)).ok());
@@ -170,13 +170,13 @@ class ByteInputTest : public testing::Test {
     EXPECT_TRUE(Close(file_.size()).ok());
     for (const size_t at : {size_t{0}, size_t{30}, file_.size() - 1}) {
       const Status other = AddAll(WithOtherByte(at), 50);
-      EXPECT_EQ(ReasonOf(other), "REQUEST_ID_REUSED");
+      EXPECT_EQ(ReasonOf(other), Reason::kRequestIdReused);
       EXPECT_EQ(MessageOf(other), "offset " + std::to_string(at) + ": another byte was sent before");
     }
-    EXPECT_EQ(ReasonOf(AddAll(file_ + "more", 50)), "WRONG_RUN_STATE");
-    EXPECT_EQ(ReasonOf(Add(static_cast<int64_t>(file_.size()), "more").status()), "WRONG_RUN_STATE");
-    EXPECT_EQ(ReasonOf(Close(file_.size() + 4)), "REQUEST_ID_REUSED");
-    EXPECT_EQ(ReasonOf(Close(file_.size() - 4)), "REQUEST_ID_REUSED");
+    EXPECT_EQ(ReasonOf(AddAll(file_ + "more", 50)), Reason::kWrongRunState);
+    EXPECT_EQ(ReasonOf(Add(static_cast<int64_t>(file_.size()), "more").status()), Reason::kWrongRunState);
+    EXPECT_EQ(ReasonOf(Close(file_.size() + 4)), Reason::kRequestIdReused);
+    EXPECT_EQ(ReasonOf(Close(file_.size() - 4)), Reason::kRequestIdReused);
   }
 
   World world_;
@@ -202,7 +202,7 @@ TEST_F(ByteInputTest, TheSameBytesAreTakenHoweverTheyAreCut) {
   ASSERT_TRUE(AddAll(file_.substr(0, 200), 30).ok());
   EXPECT_EQ(Add(0, file_.substr(0, 10)).value(), 200);
   EXPECT_EQ(Add(15, file_.substr(15, 100)).value(), 200);
-  EXPECT_EQ(ReasonOf(Close(199)), "REQUEST_ID_REUSED");  // more came than that
+  EXPECT_EQ(ReasonOf(Close(199)), Reason::kRequestIdReused);  // more came than that
   EXPECT_EQ(Close(201).code(), absl::StatusCode::kOutOfRange);
   world_.Crash();
   EXPECT_EQ(Add(0, "").value(), 200);
@@ -222,8 +222,8 @@ TEST_F(ByteInputTest, TheSameBytesAreTakenHoweverTheyAreCut) {
 TEST_F(ByteInputTest, OtherBytesAreRefusedAndChangeNothing) {
   ASSERT_TRUE(AddAll(file_.substr(0, 200), 200).ok());
   for (const size_t at : {0, 100, 199}) {
-    EXPECT_EQ(ReasonOf(AddAll(WithOtherByte(at), 64)), "REQUEST_ID_REUSED") << at;
-    EXPECT_EQ(ReasonOf(AddAll(WithOtherByte(at), 1'000'000)), "REQUEST_ID_REUSED") << at;
+    EXPECT_EQ(ReasonOf(AddAll(WithOtherByte(at), 64)), Reason::kRequestIdReused) << at;
+    EXPECT_EQ(ReasonOf(AddAll(WithOtherByte(at), 1'000'000)), Reason::kRequestIdReused) << at;
   }
   EXPECT_EQ(Add(0, "").value(), 200);
   EXPECT_EQ(world_.Get(run_).state(), v1::RUN_STATE_RUNNING);
@@ -240,11 +240,11 @@ TEST_F(ByteInputTest, OfARunThatWasCancelledWhatItHasIsCompared) {
   ASSERT_TRUE(world_.Do(world_.engine->CancelRun(cancel)).ok());
   world_.Wait(run_);
   EXPECT_EQ(Add(20, file_.substr(20, 100)).value(), 200);
-  EXPECT_EQ(ReasonOf(AddAll(file_, 64)), "WRONG_RUN_STATE");
-  EXPECT_EQ(ReasonOf(Add(300, "x").status()), "WRONG_RUN_STATE");
-  EXPECT_EQ(ReasonOf(AddAll(WithOtherByte(150), 64)), "REQUEST_ID_REUSED");
+  EXPECT_EQ(ReasonOf(AddAll(file_, 64)), Reason::kWrongRunState);
+  EXPECT_EQ(ReasonOf(Add(300, "x").status()), Reason::kWrongRunState);
+  EXPECT_EQ(ReasonOf(AddAll(WithOtherByte(150), 64)), Reason::kRequestIdReused);
   EXPECT_TRUE(Close(file_.size()).ok());  // not another one: it did not come to its end
-  EXPECT_EQ(ReasonOf(Close(100)), "REQUEST_ID_REUSED");
+  EXPECT_EQ(ReasonOf(Close(100)), Reason::kRequestIdReused);
 }
 
 }  // namespace

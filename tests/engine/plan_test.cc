@@ -1,9 +1,9 @@
-#include "server/engine/plan.h"
+#include "server/engine/run/plan.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include "server/engine/tolerance.h"
+#include "server/engine/step/tolerance.h"
 #include "tests/engine/world.h"
 
 namespace millrace {

@@ -10,9 +10,7 @@ using testing::SizeIs;
 TEST(RedriveTest, ARedriveWorksOnFailedItemsAndWhatDependsOnThemOnly) {
   World world;
   world.outside.fault = [](const std::string& question) {
-    return question == "text a3" || question == "text a4"
-               ? MakeError(absl::StatusCode::kFailedPrecondition, "REFUSAL", "no")
-               : absl::OkStatus();
+    return question == "text a3" || question == "text a4" ? MakeError(Reason::kRefusal, "no") : absl::OkStatus();
   };
   const v1::Pipeline pipeline = MakePipeline(
       {"in:fetch", "told:synthesize:in", "made:prepare:told", "families:cluster:made", "out:store:families,made"});
@@ -44,18 +42,18 @@ TEST(RedriveTest, ARedriveWorksOnFailedItemsAndWhatDependsOnThemOnly) {
 TEST(RedriveTest, ARedriveTakesOnlyWhatTheRequestNames) {
   World world;
   world.outside.fault = [](const std::string& question) {
-    if (question == "text a1") return MakeError(absl::StatusCode::kFailedPrecondition, "REFUSAL", "no");
-    if (question == "text a2") return MakeError(absl::StatusCode::kFailedPrecondition, "SCHEMA", "no");
-    return question == "text a3" ? MakeError(absl::StatusCode::kFailedPrecondition, "SCHEMA", "no") : absl::OkStatus();
+    if (question == "text a1") return MakeError(Reason::kRefusal, "no");
+    if (question == "text a2") return MakeError(Reason::kSchema, "no");
+    return question == "text a3" ? MakeError(Reason::kSchema, "no") : absl::OkStatus();
   };
   const std::string name = world.Wait(world.Create(Linear(), MakeItems(5)).name()).name();
   world.outside.fault = nullptr;
   auto request = Named<v1::RedriveRunRequest>(name);
   request.add_item_ids("nobody");
-  EXPECT_EQ(ReasonOf(world.Do(world.engine->RedriveRun(request)).status()), "ITEM_NOT_FOUND");
+  EXPECT_EQ(ReasonOf(world.Do(world.engine->RedriveRun(request)).status()), Reason::kItemNotFound);
   request.clear_item_ids();
   request.set_stage("nowhere");
-  EXPECT_EQ(ReasonOf(world.Do(world.engine->RedriveRun(request)).status()), "STAGE_NOT_FOUND");
+  EXPECT_EQ(ReasonOf(world.Do(world.engine->RedriveRun(request)).status()), Reason::kStageNotFound);
   request.clear_stage();
   request.set_reason(v1::ERROR_REASON_SCHEMA);
   request.add_item_ids("a3");
@@ -71,7 +69,7 @@ TEST(RedriveTest, ADegradedItemIsNoMemoAndIsRedrivenWithAllThatCameOfIt) {
   v1::Pipeline pipeline = MakePipeline({"in:fetch", "told:synthesize:in", "made:prepare:told", "out:store:made"});
   StageOf(pipeline, "told").mutable_synthesize()->mutable_fallback();
   world.outside.fault = [](const std::string& question) {
-    return question == "text a1" ? MakeError(absl::StatusCode::kFailedPrecondition, "REFUSAL", "no") : absl::OkStatus();
+    return question == "text a1" ? MakeError(Reason::kRefusal, "no") : absl::OkStatus();
   };
   const std::string name = world.Wait(world.Create(pipeline, MakeItems(3)).name()).name();
   EXPECT_THAT(world.States(name, "told"), ElementsAre("a0=OK", "a1=DEGRADED", "a2=OK"));
@@ -98,7 +96,7 @@ TEST(RedriveTest, ARedriveThatDiesHalfwayGoesOn) {
   for (int moment = 0; moment < 30; ++moment) {
     SCOPED_TRACE(moment);
     World world;
-    world.outside.fault = [](const std::string&) { return MakeError(absl::StatusCode::kInternal, "REFUSAL", "no"); };
+    world.outside.fault = [](const std::string&) { return MakeError(Reason::kRefusal, "no"); };
     v1::Pipeline pipeline = MakePipeline({"in:fetch", "told:synthesize:in", "made:prepare:told", "out:store:made"});
     StageOf(pipeline, "told").mutable_synthesize()->mutable_fallback();
     const std::string name = world.Wait(world.Create(pipeline, MakeItems(600)).name()).name();
@@ -129,7 +127,7 @@ TEST(RedriveTest, ARedriveThatDiesHalfwayGoesOn) {
 TEST(RedriveTest, ASinkThatFailsFailsTheRunAndARedriveWritesAgain) {
   World world;
   world.outside.fault = [](const std::string& question) {
-    return question == "sink" ? MakeError(absl::StatusCode::kInternal, "SINK", "read-only") : absl::OkStatus();
+    return question == "sink" ? MakeError(Reason::kSink, "read-only") : absl::OkStatus();
   };
   const v1::Run run = world.Wait(world.Create(Linear(), MakeItems(3)).name());
   EXPECT_EQ(run.state(), v1::RUN_STATE_FAILED);

@@ -271,7 +271,7 @@ StageRegistry ToyKinds(Outside& outside) {
 
 World::World(uint64_t the_seed) : kinds(ToyKinds(outside)), seed(the_seed) {
   options.open_file = [this](Loop&, Pool&, const std::string& path) -> StatusOr<std::unique_ptr<ByteSource>> {
-    if (!outside.files.contains(path)) return MakeError(absl::StatusCode::kNotFound, "FILE_ERROR", "no such file");
+    if (!outside.files.contains(path)) return MakeError(Reason::kFileError, "no such file");
     return std::make_unique<ToyFile>(outside, path);
   };
   Start();

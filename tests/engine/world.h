@@ -82,14 +82,14 @@ class ToyCalls final : public CallHandler, public CallDesk {
 
   StatusOr<std::string> Identity(std::string_view alias) const override {
     if (alias == "nobody" || outside_.gone.contains(std::string(alias)))
-      return MakeError(absl::StatusCode::kNotFound, "MODEL_NOT_FOUND", fmt::format("no model `{}`", alias));
+      return MakeError(Reason::kModelNotFound, fmt::format("no model `{}`", alias));
     return "toy/" + std::string(alias);
   }
   Task<StatusOr<bool>> IsRemembered(CallContext, CallRequest request) override {
     auto known = co_await store_.Get("x/answer/" + request.question.messages.front().content);
     co_return known.ok() && known->has_value();
   }
-  bool IsPriced(std::string_view) const override { return false; }
+  bool HasKnownCost(std::string_view) const override { return false; }
   v1::ListModelsResponse Models() const override { return {}; }
   v1::ListBackendsResponse Backends() const override { return {}; }
   int64_t waiting() const override { return 0; }

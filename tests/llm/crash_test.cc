@@ -85,7 +85,7 @@ TEST(CrashTest, AStartedAttemptFailsItsCallWhereThePolicySaysSo) {
   world.RunFor(1s);
   world.Restart();
   const CallOutcome outcome = world.Answer("q", OfRun("r"));
-  EXPECT_EQ(ReasonOf(outcome.status), "UNKNOWN_OUTCOME");
+  EXPECT_EQ(ReasonOf(outcome.status), Reason::kUnknownOutcome);
   EXPECT_EQ(outcome.totals.maybe_billed(), 1);
   EXPECT_EQ(world.provider.received.size(), 1u);
 }

@@ -86,7 +86,7 @@ TEST(CallFailuresTest, ARefusedRequestIsFinalForItsTarget) {
   World world;
   world.provider.usual = [](const HttpRequest&) { return Reaction{.status = 400, .body = ""}; };
   const CallOutcome outcome = world.Answer("q", OfRun("r"));
-  EXPECT_EQ(ReasonOf(outcome.status), "REQUEST_REFUSED");
+  EXPECT_EQ(ReasonOf(outcome.status), Reason::kRequestRefused);
   EXPECT_EQ(outcome.totals.attempts(), 1);
   EXPECT_EQ(world.Count(Table::kPending), 0);
   ASSERT_EQ(outcome.attempts.size(), 1u);
@@ -96,7 +96,7 @@ TEST(CallFailuresTest, ARefusedRequestIsFinalForItsTarget) {
 TEST(CallFailuresTest, GenerateIsToldWhatPeopleMustMendAndARunWaitsForIt) {
   World world;
   world.provider.usual = [](const HttpRequest&) { return Reaction{.status = 401, .body = ""}; };
-  EXPECT_EQ(ReasonOf(world.Answer("q").status), "PROVIDER_CREDENTIALS");
+  EXPECT_EQ(ReasonOf(world.Answer("q").status), Reason::kProviderCredentials);
   const auto asked = world.Ask("q", OfRun("r"));
   world.RunFor(2min);
   EXPECT_FALSE(asked->done);
@@ -115,7 +115,7 @@ TEST(CallFailuresTest, ARunThatJoinsAGenerateWaitsAndTheGenerateIsTold) {
     if (run_is_first) generate = world.Ask("q");
     world.RunUntil([&] { return generate->done; }, 1min);
     ASSERT_TRUE(generate->done);
-    EXPECT_EQ(ReasonOf(generate->outcome.status), "PROVIDER_CREDENTIALS");
+    EXPECT_EQ(ReasonOf(generate->outcome.status), Reason::kProviderCredentials);
     EXPECT_FALSE(run->done);
     world.provider.usual = [](const HttpRequest&) { return Reaction{}; };
     world.RunUntil([&] { return run->done; });
@@ -130,7 +130,7 @@ TEST(CallFailuresTest, TheDeadlineEndsACallWithWhatKeptItFromSucceeding) {
   CallContext context = OfRun("r");
   context.deadline = TimePoint(1min);
   const CallOutcome outcome = world.Answer("q", context);
-  EXPECT_EQ(ReasonOf(outcome.status), "TARGET_FAILED");
+  EXPECT_EQ(ReasonOf(outcome.status), Reason::kTargetFailed);
   EXPECT_EQ(world.clock.Now(), TimePoint(1min) + (world.clock.Now() - TimePoint(1min)));
   EXPECT_LT(world.clock.Now(), TimePoint(1min) + 100ms);
   EXPECT_GT(outcome.totals.attempts(), 2);
@@ -157,7 +157,7 @@ TEST(CallFailuresTest, AnUnknownOutcomeFailsTheCallWhereThePolicySaysSo) {
   world.config.mutable_models(0)->set_on_unknown(v1::ON_UNKNOWN_FAIL);
   world.provider.script.push_back({.outcome = HttpOutcome::kUnknown});
   const CallOutcome outcome = world.Answer("q", OfRun("r"));
-  EXPECT_EQ(ReasonOf(outcome.status), "UNKNOWN_OUTCOME");
+  EXPECT_EQ(ReasonOf(outcome.status), Reason::kUnknownOutcome);
   EXPECT_EQ(outcome.totals.maybe_billed(), 1);
   EXPECT_EQ(world.provider.received.size(), 1u);
 }
@@ -195,10 +195,10 @@ TEST(CallFailuresTest, ABadAnswerIsNotPaidForTwiceInItsRun) {
   World world;
   world.provider.usual = [](const HttpRequest&) { return Reaction{.body = "no JSON at all"}; };
   const CallOutcome first = world.Answer("q", OfRun("r"), WithSchema);
-  EXPECT_EQ(ReasonOf(first.status), "NOT_JSON");
+  EXPECT_EQ(ReasonOf(first.status), Reason::kNotJson);
   EXPECT_EQ(first.totals.attempts(), 2);
   const CallOutcome second = world.Answer("q", OfRun("r"), WithSchema);
-  EXPECT_EQ(ReasonOf(second.status), "NOT_JSON");
+  EXPECT_EQ(ReasonOf(second.status), Reason::kNotJson);
   EXPECT_EQ(second.totals.attempts(), 0);
   EXPECT_EQ(second.totals.cache_hits(), 2);
   EXPECT_EQ(world.provider.received.size(), 2u);
@@ -228,14 +228,14 @@ TEST(CallFailuresTest, OwnFailuresCountAgainstTheLimitOfAttempts) {
   World world;
   world.provider.usual = [](const HttpRequest&) { return Reaction{.body = "garbage"}; };
   const CallOutcome outcome = world.Answer("q", OfRun("r"));
-  EXPECT_EQ(ReasonOf(outcome.status), "BAD_RESPONSE");
+  EXPECT_EQ(ReasonOf(outcome.status), Reason::kBadResponse);
   EXPECT_EQ(outcome.totals.attempts(), 3);
   EXPECT_EQ(world.Answer("q", OfRun("r")).totals.attempts(), 0);
 }
 
 TEST(CallFailuresTest, FiltersRefusalsAndCutAnswersFailWithTheirReason) {
-  for (const auto& [finish, reason] : std::map<std::string, std::string>{
-           {"length", "TRUNCATED"}, {"content_filter", "CONTENT_FILTER"}, {"refusal", "REFUSAL"}}) {
+  for (const auto& [finish, reason] : std::map<std::string, Reason>{
+           {"length", Reason::kTruncated}, {"content_filter", Reason::kContentFilter}, {"refusal", Reason::kRefusal}}) {
     World world;
     world.provider.usual = [&](const HttpRequest&) { return Reaction{.headers = {{"finish", finish}}}; };
     const CallOutcome outcome = world.Answer("q", OfRun("r"));
@@ -248,7 +248,7 @@ TEST(CallFailuresTest, AnAnswerThatIsTooLargeIsFinalAndCountedAsMaybeBilled) {
   World world;
   world.provider.usual = [](const HttpRequest&) { return Reaction{.outcome = HttpOutcome::kTooLarge}; };
   const CallOutcome outcome = world.Answer("q", OfRun("r"));
-  EXPECT_EQ(ReasonOf(outcome.status), "RESPONSE_TOO_LARGE");
+  EXPECT_EQ(ReasonOf(outcome.status), Reason::kResponseTooLarge);
   EXPECT_EQ(outcome.totals.maybe_billed(), 1);
   EXPECT_EQ(world.Answer("q", OfRun("r")).totals.attempts(), 0);
 }

@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include "server/base/canonical_json.h"
 #include "server/base/json.h"
 
 namespace millrace {

@@ -77,7 +77,7 @@ TEST(LeavingCallsTest, ADeadlineDuringAnAttemptLeavesItsAnswerToBeFound) {
   CallContext context = OfRun("r");
   context.deadline = TimePoint(1s);
   const CallOutcome outcome = world.Answer("q", context);
-  EXPECT_EQ(ReasonOf(outcome.status), "DEADLINE");
+  EXPECT_EQ(ReasonOf(outcome.status), Reason::kDeadline);
   world.RunFor(20s);
   const CallOutcome later = world.Answer("q", OfRun("r"));
   EXPECT_EQ(later.text, "an answer");
@@ -132,7 +132,7 @@ TEST(LeavingCallsTest, ATargetThatFailsForTooLongFailsTheCallWithItsError) {
   CallContext context = OfRun("r");
   context.max_elapsed = 10s;
   const CallOutcome outcome = world.Answer("q", context);
-  EXPECT_EQ(ReasonOf(outcome.status), "TARGET_FAILED");
+  EXPECT_EQ(ReasonOf(outcome.status), Reason::kTargetFailed);
   EXPECT_THAT(std::string(MessageOf(outcome.status)), HasSubstr("503"));
   EXPECT_GE(world.loop_->Now(), TimePoint(10s));
   EXPECT_LT(world.loop_->Now(), TimePoint(12s));
@@ -174,7 +174,7 @@ TEST(LeavingCallsTest, DrainsWhatIsInFlightAndStartsNothingNew) {
   EXPECT_TRUE(running->outcome.status.ok());
   EXPECT_EQ(running->outcome.text, "an answer");
   EXPECT_TRUE(waiting->outcome.stopped);
-  EXPECT_EQ(ReasonOf(generated->outcome.status), "DRAINING");
+  EXPECT_EQ(ReasonOf(generated->outcome.status), Reason::kDraining);
   EXPECT_FALSE(generated->outcome.stopped);
   EXPECT_EQ(world.provider.received.size(), 1u);
 }
@@ -191,7 +191,7 @@ TEST(LeavingCallsTest, StartsNothingWhileTheDiskIsLowAndGoesOnByItself) {
   EXPECT_EQ(world.provider.received.size(), 1u);
   CallContext context;
   context.deadline = world.clock.Now() + 1s;
-  EXPECT_EQ(ReasonOf(world.Answer("another", context).status), "DISK_LOW");
+  EXPECT_EQ(ReasonOf(world.Answer("another", context).status), Reason::kDiskLow);
   world.disk.SetRoom(std::nullopt);
   EXPECT_TRUE(world.RunUntil([&] { return asked->done; }, 10s));
 }

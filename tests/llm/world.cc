@@ -10,10 +10,10 @@ namespace {
 
 using backend::Outcome;
 
-backend::Failure MakeFailure(Outcome outcome, int status, std::string reason) {
+backend::Failure MakeFailure(Outcome outcome, int status, Reason reason) {
   backend::Failure failure;
   failure.outcome = outcome;
-  failure.reason = std::move(reason);
+  failure.reason = reason;
   failure.message = "status " + std::to_string(status);
   failure.http_status = status;
   return failure;
@@ -24,19 +24,19 @@ backend::Action Parse(const backend::HttpAnswered& answered) {
     case 200:
       break;
     case 400:
-      return backend::Fail{MakeFailure(Outcome::kRefused, 400, "REQUEST_REFUSED")};
+      return backend::Fail{MakeFailure(Outcome::kRefused, 400, Reason::kRequestRefused)};
     case 401:
-      return backend::Fail{MakeFailure(Outcome::kCredentials, 401, "PROVIDER_CREDENTIALS")};
+      return backend::Fail{MakeFailure(Outcome::kCredentials, 401, Reason::kProviderCredentials)};
     case 429: {
-      backend::Failure failure = MakeFailure(Outcome::kRateLimited, 429, "TARGET_FAILED");
+      backend::Failure failure = MakeFailure(Outcome::kRateLimited, 429, Reason::kTargetFailed);
       const std::string_view after = FindHeader(answered.headers, "retry-after");
       if (!after.empty()) failure.retry_after = std::chrono::seconds(std::stoi(std::string(after)));
       return backend::Fail{failure};
     }
     default:
-      return backend::Fail{MakeFailure(Outcome::kServerError, answered.status, "TARGET_FAILED")};
+      return backend::Fail{MakeFailure(Outcome::kServerError, answered.status, Reason::kTargetFailed)};
   }
-  if (answered.body == "garbage") return backend::Fail{MakeFailure(Outcome::kAnsweredBad, 200, "BAD_RESPONSE")};
+  if (answered.body == "garbage") return backend::Fail{MakeFailure(Outcome::kAnsweredBad, 200, Reason::kBadResponse)};
   backend::Answer answer;
   answer.text = answered.body;
   answer.input_tokens = 10;
@@ -49,8 +49,8 @@ backend::Action Parse(const backend::HttpAnswered& answered) {
 class PlainExchange final : public backend::Exchange {
  public:
   explicit PlainExchange(const backend::Request& request) : request_(request) {}
-  backend::Action Next(backend::Happening happening) override {
-    if (const auto* answered = std::get_if<backend::HttpAnswered>(&happening)) return Parse(*answered);
+  backend::Action Next(backend::Input input) override {
+    if (const auto* answered = std::get_if<backend::HttpAnswered>(&input)) return Parse(*answered);
     backend::SendHttp send;
     send.url = "http://provider/" + request_.model;
     send.body = CanonicalRequest(request_);
@@ -118,7 +118,7 @@ Task<void> AskOnce(Calls& calls, Loop& loop, Store& store, CallContext context, 
   if (commits) {
     // Not kept: it holds the question's claim.
     WriteBatch settlement = std::exchange(asked->outcome.settlement, WriteBatch());
-    if (!settlement.empty()) co_await CommitFirmly(loop, store, std::move(settlement), Urgency::kDurable);
+    if (!settlement.empty()) co_await CommitFirmly(loop, store, std::move(settlement), CommitMode::kDurable);
   }
   asked->done = true;
 }

@@ -1,4 +1,4 @@
-#include "server/files.h"
+#include "server/files/files.h"
 
 #include <gtest/gtest.h>
 
@@ -47,19 +47,19 @@ TEST_F(FilesTest, RefusesEverythingElse) {
   for (const std::string& path :
        {std::string("../other/secret"), (folder_ / "other/secret").string(), std::string("link-out"), std::string(""),
         std::string("/etc/passwd"), std::string("deep/../../other/secret"), std::string("deep\0data", 9)}) {
-    EXPECT_EQ(ReasonOf(Roots().ForReading(path).status()), "FILE_NOT_ALLOWED") << path;
+    EXPECT_EQ(ReasonOf(Roots().ForReading(path).status()), Reason::kFileNotAllowed) << path;
   }
-  EXPECT_EQ(ReasonOf(FileRoots({}, {}).ForReading("deep/data.csv").status()), "FILE_NOT_ALLOWED");
-  EXPECT_EQ(ReasonOf(Roots().ForReading("deep/absent.csv").status()), "FILE_ERROR");
+  EXPECT_EQ(ReasonOf(FileRoots({}, {}).ForReading("deep/data.csv").status()), Reason::kFileNotAllowed);
+  EXPECT_EQ(ReasonOf(Roots().ForReading("deep/absent.csv").status()), Reason::kFileError);
 }
 
 TEST_F(FilesTest, WritesBelowItsRootsButThroughNoLink) {
   EXPECT_EQ(*Roots().ForWriting("new.db"), (folder_ / "out/new.db").string());
   EXPECT_EQ(*Roots().ForWriting((folder_ / "out/new.db").string()), (folder_ / "out/new.db").string());
-  EXPECT_EQ(ReasonOf(Roots().ForWriting("../in/deep/data.csv").status()), "FILE_NOT_ALLOWED");
-  EXPECT_EQ(ReasonOf(Roots().ForWriting("link-out/new.db").status()), "FILE_NOT_ALLOWED");
-  EXPECT_EQ(ReasonOf(Roots().ForWriting("file-link").status()), "FILE_NOT_ALLOWED");
-  EXPECT_EQ(ReasonOf(Roots().ForWriting("absent/new.db").status()), "FILE_ERROR");
+  EXPECT_EQ(ReasonOf(Roots().ForWriting("../in/deep/data.csv").status()), Reason::kFileNotAllowed);
+  EXPECT_EQ(ReasonOf(Roots().ForWriting("link-out/new.db").status()), Reason::kFileNotAllowed);
+  EXPECT_EQ(ReasonOf(Roots().ForWriting("file-link").status()), Reason::kFileNotAllowed);
+  EXPECT_EQ(ReasonOf(Roots().ForWriting("absent/new.db").status()), Reason::kFileError);
 }
 
 TEST_F(FilesTest, ASourceReadsInPartsAndKnowsWhenItChanged) {
@@ -89,7 +89,7 @@ TEST_F(FilesTest, ASourceReadsInPartsAndKnowsWhenItChanged) {
   loop.RunUntil([] { return false; });
   ASSERT_EQ(identities.size(), 2u);
   EXPECT_NE(identities[0], identities[1]);
-  EXPECT_EQ(ReasonOf(OpenFileSource(loop, *pool, folder_.string()).status()), "FILE_ERROR");
+  EXPECT_EQ(ReasonOf(OpenFileSource(loop, *pool, folder_.string()).status()), Reason::kFileError);
   loop.Abandon();
 }
 

@@ -8,7 +8,7 @@
 #include <iostream>
 #include <string>
 
-#include "server/simulator/world.h"
+#include "server/simulator/scenario_runner.h"
 
 namespace {
 

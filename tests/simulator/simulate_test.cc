@@ -9,7 +9,7 @@
 
 #include "server/config/pipeline_file.h"
 #include "server/config/server_config.h"
-#include "server/files.h"
+#include "server/files/files.h"
 
 namespace millrace::simulator {
 namespace {
@@ -160,7 +160,7 @@ TEST_F(SimulateTest, WhatARunWouldRefuseIsRefused) {
   EXPECT_THAT(Play().status().ToString(), HasSubstr("did you mean"));
   request_.mutable_parameters()->erase("inptu");
   pipeline_.mutable_stages(1)->set_needs(0, "titels");
-  EXPECT_EQ(ReasonOf(Play().status()), "INVALID_DEFINITION");
+  EXPECT_EQ(ReasonOf(Play().status()), Reason::kInvalidDefinition);
 }
 
 TEST_F(SimulateTest, WhatWouldFailARunFailsIt) {

@@ -24,10 +24,10 @@ constexpr Durability kProcess{.mode = Durability::Mode::kProcess};
 // Acknowledged numbers, in order. `Put(n)` sets key n.
 using Acked = std::vector<int>;
 
-Task<void> Put(Store& store, int number, Urgency urgency, Acked& acked, std::vector<std::string>& errors) {
+Task<void> Put(Store& store, int number, CommitMode mode, Acked& acked, std::vector<Reason>& errors) {
   WriteBatch batch;
   batch.Put(std::to_string(number), "x");
-  const Status status = co_await store.Commit(std::move(batch), urgency);
+  const Status status = co_await store.Commit(std::move(batch), mode);
   if (status.ok()) {
     acked.push_back(number);
   } else {
@@ -40,8 +40,8 @@ struct Life {
   explicit Life(MemoryDisk& disk, MemoryStoreOptions options = {}) : store(loop, disk, options) {}
   ~Life() { loop.Abandon(); }
 
-  void Spawn(int number, Urgency urgency = Urgency::kDurable) {
-    loop.Spawn(Put(store, number, urgency, acked, errors));
+  void Spawn(int number, CommitMode mode = CommitMode::kDurable) {
+    loop.Spawn(Put(store, number, mode, acked, errors));
   }
   void RunFor(Duration duration) {
     const TimePoint end = clock.Now() + duration;
@@ -53,7 +53,7 @@ struct Life {
   Loop loop{clock};
   MemoryStore store;
   Acked acked;
-  std::vector<std::string> errors;
+  std::vector<Reason> errors;
 };
 
 bool Has(const MemoryDisk& disk, int number) { return disk.data().contains(std::to_string(number)); }
@@ -154,7 +154,7 @@ TEST(MemoryStoreTest, APowerLossBringsBackWhatDeletionsRemoved) {
     batch.DeleteRange("2", "5");
     batch.Delete("7");
     batch.Put("8", "y");
-    EXPECT_TRUE(RunTask(life.loop, life.store.Commit(std::move(batch), Urgency::kLazy)).ok());
+    EXPECT_TRUE(RunTask(life.loop, life.store.Commit(std::move(batch), CommitMode::kReadable)).ok());
     EXPECT_EQ(disk.data().size(), 5u);
   }
   Random random(1);
@@ -169,7 +169,7 @@ TEST(MemoryStoreTest, APowerLossBringsBackWhatDeletionsRemoved) {
 TEST(MemoryStoreTest, ALazyBatchForcesNoSync) {
   MemoryDisk disk;
   Life life(disk);
-  life.Spawn(1, Urgency::kLazy);
+  life.Spawn(1, CommitMode::kReadable);
   life.RunFor(1s);
   EXPECT_EQ(life.acked, Acked({1}));
   EXPECT_EQ(life.store.Figures().syncs, 0u);
@@ -205,9 +205,9 @@ TEST(MemoryStoreTest, AfterAFailedSyncTheStoreReopensAndTheUnacknowledgedMayBeRe
     life.Spawn(4);  // behind the group that fails
     life.RunFor(10ms);
     EXPECT_EQ(life.acked, Acked({1}));
-    EXPECT_EQ(life.errors, std::vector<std::string>(3, "STORE_UNAVAILABLE"));
+    EXPECT_EQ(life.errors, std::vector<Reason>(3, Reason::kStoreUnavailable));
     EXPECT_EQ(life.store.state(), StoreState::kReopening);
-    EXPECT_EQ(ReasonOf(RunTask(life.loop, life.store.Get("1")).status()), "STORE_UNAVAILABLE");
+    EXPECT_EQ(ReasonOf(RunTask(life.loop, life.store.Get("1")).status()), Reason::kStoreUnavailable);
     EXPECT_TRUE(Has(disk, 1));
     EXPECT_FALSE(Has(disk, 3) && !Has(disk, 2));
     EXPECT_FALSE(Has(disk, 4));
@@ -263,7 +263,7 @@ TEST(MemoryStoreTest, AFullDiskIsNoticedAndForgottenByItself) {
   life.Spawn(4);
   life.RunFor(10s);
   EXPECT_EQ(life.store.state(), StoreState::kReopening);
-  EXPECT_EQ(life.errors, std::vector<std::string>({"STORE_UNAVAILABLE"}));
+  EXPECT_EQ(life.errors, std::vector<Reason>({Reason::kStoreUnavailable}));
   disk.SetRoom(1000);
   life.RunFor(1s);
   EXPECT_EQ(life.store.state(), StoreState::kOk);
@@ -278,8 +278,8 @@ TEST(MemoryStoreTest, FailsTheReadsAndCommitsThatItWasToldTo) {
   life.Spawn(1);
   life.RunFor(1s);
   disk.faults.reads = 2;
-  EXPECT_EQ(ReasonOf(RunTask(life.loop, life.store.Get("1")).status()), "STORE_UNAVAILABLE");
-  EXPECT_EQ(ReasonOf(RunTask(life.loop, life.store.Scan("1", "2")).status()), "STORE_UNAVAILABLE");
+  EXPECT_EQ(ReasonOf(RunTask(life.loop, life.store.Get("1")).status()), Reason::kStoreUnavailable);
+  EXPECT_EQ(ReasonOf(RunTask(life.loop, life.store.Scan("1", "2")).status()), Reason::kStoreUnavailable);
   EXPECT_THAT(RunTask(life.loop, life.store.Get("1")).value(), Optional(std::string("x")));
   disk.faults.commits = 1;
   life.Spawn(2);

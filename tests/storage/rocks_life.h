@@ -29,10 +29,10 @@ class RocksLife {
   Loop& loop() { return loop_; }
   Store& store() { return *store_; }
 
-  Status Put(std::string key, std::string value, Urgency urgency = Urgency::kDurable) {
+  Status Put(std::string key, std::string value, CommitMode mode = CommitMode::kDurable) {
     WriteBatch batch;
     batch.Put(std::move(key), std::move(value));
-    return RunTask(loop_, store_->Commit(std::move(batch), urgency));
+    return RunTask(loop_, store_->Commit(std::move(batch), mode));
   }
   StatusOr<std::optional<std::string>> Get(std::string key) { return RunTask(loop_, store_->Get(std::move(key))); }
 
@@ -96,7 +96,7 @@ class RocksLife {
           writing.acked.insert(number);
           break;
         }
-        EXPECT_EQ(ReasonOf(status), "STORE_UNAVAILABLE") << status;
+        EXPECT_EQ(ReasonOf(status), Reason::kStoreUnavailable) << status;
         if (i + 1 < writing.tries) co_await writing.loop.Sleep(std::chrono::milliseconds(5));
       }
     }

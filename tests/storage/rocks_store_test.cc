@@ -128,7 +128,7 @@ TEST(RocksStoreTest, RowsThatAreTakenBackAndWrittenAgainAreThereOnce) {
     for (const std::string round : {"first", "second", "third"}) {
       WriteBatch back;
       keys.DeleteAll(back);
-      ASSERT_TRUE(RunTask(life.loop(), life.store().Commit(std::move(back), Urgency::kDurable)).ok());
+      ASSERT_TRUE(RunTask(life.loop(), life.store().Commit(std::move(back), CommitMode::kDurable)).ok());
       EXPECT_THAT(RowsOf(life, keys), testing::IsEmpty());
       expected.clear();
       for (int i = 0; i < 20; ++i) {
@@ -185,7 +185,7 @@ TEST(RocksStoreTest, TheSecondProcessIsToldWhoHoldsTheStore) {
     ASSERT_EQ(writer.Line(), "open");
     const RocksLife second(At(directory.path()));
     EXPECT_EQ(second.status().code(), absl::StatusCode::kFailedPrecondition);
-    EXPECT_EQ(ReasonOf(second.status()), "STORE_HELD");
+    EXPECT_EQ(ReasonOf(second.status()), Reason::kStoreHeld);
     EXPECT_THAT(std::string(MessageOf(second.status())), HasSubstr("process " + std::to_string(writer.pid())));
     WriterProcess third(directory.path(), "process");
     EXPECT_THAT(third.Line(), HasSubstr("held by process " + std::to_string(writer.pid())));
@@ -197,7 +197,7 @@ TEST(RocksStoreTest, TheSecondProcessIsToldWhoHoldsTheStore) {
 TEST(RocksStoreTest, ASecondStoreOfTheSameProcessIsRefused) {
   TemporaryDirectory directory;
   const RocksLife first(At(directory.path()));
-  EXPECT_EQ(ReasonOf(RocksLife(At(directory.path())).status()), "STORE_HELD");
+  EXPECT_EQ(ReasonOf(RocksLife(At(directory.path())).status()), Reason::kStoreHeld);
 }
 
 TEST(RocksStoreTest, MakesAPrivateDirectory) {
@@ -215,7 +215,7 @@ TEST(RocksStoreTest, ADirectoryThatIsNoneIsRefused) {
   TemporaryDirectory directory;
   WriteFile(directory.path() + "/file", "x");
   const RocksLife life(At(directory.path() + "/file"));
-  EXPECT_EQ(ReasonOf(life.status()), "STORE_UNAVAILABLE") << life.status();
+  EXPECT_EQ(ReasonOf(life.status()), Reason::kStoreUnavailable) << life.status();
 }
 
 // Names, sizes and bytes of all files but our own mark of who tried last.
@@ -311,7 +311,7 @@ TEST(RocksStoreTest, ADamagedBlockIsReportedAndNothingElseSuffers) {
     } else {
       ++damaged;
       EXPECT_EQ(value.status().code(), absl::StatusCode::kDataLoss);
-      EXPECT_EQ(ReasonOf(value.status()), "STORE_CORRUPT");
+      EXPECT_EQ(ReasonOf(value.status()), Reason::kStoreCorrupt);
     }
   }
   EXPECT_GT(damaged, 0);
@@ -403,7 +403,7 @@ TEST(RocksStoreTest, ADamagedOrMissingManifestIsRefused) {
     damaged[at] ^= 0x40;
     WriteFile(manifest, damaged);
     const RocksLife life(At(directory.path()));
-    ASSERT_EQ(ReasonOf(life.status()), "STORE_CORRUPT") << at << " " << life.status();
+    ASSERT_EQ(ReasonOf(life.status()), Reason::kStoreCorrupt) << at << " " << life.status();
     ASSERT_THAT(std::string(MessageOf(life.status())), HasSubstr("MANIFEST"));
   }
   fs::remove(manifest);
@@ -422,13 +422,13 @@ TEST(RocksStoreTest, NeverStartsEmptyWhereFilesAreGone) {
   const fs::path table = FilesEndingIn(directory.path(), ".sst").back();
   fs::rename(table, directory.path() + "/away");
   const RocksLife without_table(At(directory.path()));
-  EXPECT_EQ(ReasonOf(without_table.status()), "STORE_CORRUPT") << without_table.status();
+  EXPECT_EQ(ReasonOf(without_table.status()), Reason::kStoreCorrupt) << without_table.status();
   EXPECT_THAT(std::string(MessageOf(without_table.status())), HasSubstr(table.stem().string()));
   fs::rename(directory.path() + "/away", table);
 
   fs::rename(directory.path() + "/CURRENT", directory.path() + "/away");
   const RocksLife without_current(At(directory.path()));
-  EXPECT_EQ(ReasonOf(without_current.status()), "STORE_CORRUPT") << without_current.status();
+  EXPECT_EQ(ReasonOf(without_current.status()), Reason::kStoreCorrupt) << without_current.status();
   EXPECT_THAT(std::string(MessageOf(without_current.status())), HasSubstr("CURRENT"));
   fs::rename(directory.path() + "/away", directory.path() + "/CURRENT");
 

@@ -57,8 +57,8 @@ using MakeStore = std::unique_ptr<StoreUnderTest> (*)();
 
 class StoreContractTest : public testing::TestWithParam<MakeStore> {
  protected:
-  Status Commit(WriteBatch batch, Urgency urgency = Urgency::kDurable) {
-    return RunTask(loop(), store().Commit(std::move(batch), urgency));
+  Status Commit(WriteBatch batch, CommitMode mode = CommitMode::kDurable) {
+    return RunTask(loop(), store().Commit(std::move(batch), mode));
   }
   Status Put(std::string key, std::string value) {
     WriteBatch batch;
@@ -122,7 +122,7 @@ TEST_P(StoreContractTest, DeletesARangeWithoutItsEnd) {
 TEST_P(StoreContractTest, CommitsALazyBatchToo) {
   WriteBatch batch;
   batch.Put("a", "1");
-  ASSERT_TRUE(Commit(std::move(batch), Urgency::kLazy).ok());
+  ASSERT_TRUE(Commit(std::move(batch), CommitMode::kReadable).ok());
   EXPECT_THAT(Get("a"), Optional(std::string("1")));
 }
 
@@ -156,7 +156,8 @@ TEST_P(StoreContractTest, EstimatesTheSizeOfARange) {
 Task<void> CommitOne(Store& store, int number, std::vector<int>& order, Loop& loop, size_t all) {
   WriteBatch batch;
   batch.Put("last", std::to_string(number));
-  const Status status = co_await store.Commit(std::move(batch), number % 3 == 0 ? Urgency::kLazy : Urgency::kDurable);
+  const Status status =
+      co_await store.Commit(std::move(batch), number % 3 == 0 ? CommitMode::kReadable : CommitMode::kDurable);
   EXPECT_TRUE(status.ok()) << status;
   order.push_back(number);
   if (order.size() == all) loop.Stop();

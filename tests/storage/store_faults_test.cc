@@ -37,7 +37,7 @@ void FailEveryOperation(FaultFileSystem::Fault fault, const Durability& durabili
     {
       auto life = std::make_unique<RocksLife>(faulty);
       if (!life->status().ok()) {
-        EXPECT_EQ(ReasonOf(life->status()), "STORE_UNAVAILABLE") << n << " " << life->status();
+        EXPECT_EQ(ReasonOf(life->status()), Reason::kStoreUnavailable) << n << " " << life->status();
         life = nullptr;  // lets go of the directory
         life = std::make_unique<RocksLife>(faulty);
       }
@@ -79,7 +79,7 @@ TEST(StoreFaultsTest, AFailedSyncIsNotTriedAgainButEndsInAReopening) {
   system->FailAt(2, FaultFileSystem::Fault::kInputOutput);  // 1: the append, 2: the sync
   const Status status = life.Put("b", "2");
   EXPECT_EQ(status.code(), absl::StatusCode::kUnavailable);
-  EXPECT_EQ(ReasonOf(status), "STORE_UNAVAILABLE");
+  EXPECT_EQ(ReasonOf(status), Reason::kStoreUnavailable);
   EXPECT_EQ(system->operations(), 2u);
   EXPECT_EQ(life.store().state(), StoreState::kReopening);
   const auto wait = [](Store& store) -> Task<bool> {
@@ -173,8 +173,8 @@ TEST(StoreFaultsTest, AFullDiskIsWaitedForAndReadFromMeanwhile) {
   ASSERT_TRUE(life.Put("a", "1").ok());
   space.free = 0;
   system->SetFull(true);
-  EXPECT_EQ(ReasonOf(life.Put("b", "2")), "STORE_UNAVAILABLE");
-  EXPECT_EQ(ReasonOf(life.Put("c", "3")), "STORE_UNAVAILABLE");
+  EXPECT_EQ(ReasonOf(life.Put("b", "2")), Reason::kStoreUnavailable);
+  EXPECT_EQ(ReasonOf(life.Put("c", "3")), Reason::kStoreUnavailable);
   EXPECT_EQ(life.store().state(), StoreState::kReopening);
   EXPECT_EQ(life.Get("a").value(), "1");
   const TimePoint emptied = SystemClock().Now();

@@ -44,7 +44,7 @@ TEST(ValueCodecTest, RefusesEveryFlippedBit) {
       frame[bit / 8] = static_cast<char>(frame[bit / 8] ^ (1 << (bit % 8)));
       const Status status = DecodeValue("key", frame).status();
       ASSERT_EQ(status.code(), absl::StatusCode::kDataLoss) << bit;
-      ASSERT_EQ(ReasonOf(status), "STORE_CORRUPT");
+      ASSERT_EQ(ReasonOf(status), Reason::kStoreCorrupt);
       frame[bit / 8] = static_cast<char>(frame[bit / 8] ^ (1 << (bit % 8)));
     }
   }

@@ -22,7 +22,7 @@ std::string Checked(std::string_view schema, std::string_view value) {
   if (!parsed.ok()) return "wrong schema: " + std::string(MessageOf(parsed.status()));
   const Status status = parsed->Check(*ParseJson(value));
   if (status.ok()) return "fits";
-  EXPECT_EQ(ReasonOf(status), "SCHEMA");
+  EXPECT_EQ(ReasonOf(status), Reason::kSchema);
   return std::string(MessageOf(status));
 }
 

@@ -13,10 +13,10 @@ using testing::HasSubstr;
 
 std::string Rendered(std::string_view text, std::string_view item, size_t bytes_max = 1 << 20) {
   const auto parsed = Template::Parse(text);
-  if (!parsed.ok()) return ReasonOf(parsed.status()) + ": " + std::string(MessageOf(parsed.status()));
+  if (!parsed.ok()) return ReasonNameOf(parsed.status()) + ": " + std::string(MessageOf(parsed.status()));
   const auto rendered =
       parsed->Render(boost::json::parse(boost::json::string_view(item.data(), item.size())), bytes_max);
-  return rendered.ok() ? *rendered : ReasonOf(rendered.status());
+  return rendered.ok() ? *rendered : ReasonNameOf(rendered.status());
 }
 
 TEST(TemplateTest, PutsFieldsInWithoutEscapingThem) {

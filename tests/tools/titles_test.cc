@@ -4,7 +4,7 @@
 #include <iterator>
 #include <map>
 
-#include "server/stages/prepare/table.h"
+#include "server/stages/rules/table.h"
 #include "tools/titles/generator.h"
 
 namespace millrace {

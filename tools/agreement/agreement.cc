@@ -11,7 +11,7 @@
 #include <unordered_map>
 #include <vector>
 
-#include "server/stages/prepare/table.h"
+#include "server/stages/rules/table.h"
 
 namespace millrace {
 namespace {
@@ -26,14 +26,14 @@ struct FinalizeStatement {
 };
 
 Status Wrong(const std::string& path, std::string_view what) {
-  return MakeError(absl::StatusCode::kInvalidArgument, "FILE_ERROR", fmt::format("{}: {}", path, what));
+  return MakeError(Reason::kFileError, fmt::format("{}: {}", path, what));
 }
 
 StatusOr<FamilyOfTitle> ReadFamilies(const std::string& path) {
   sqlite3* opened = nullptr;
   const int code = sqlite3_open_v2(path.c_str(), &opened, SQLITE_OPEN_READONLY, nullptr);
   const std::unique_ptr<sqlite3, CloseDatabase> database(opened);
-  if (code != SQLITE_OK) return MakeError(absl::StatusCode::kNotFound, "FILE_ERROR", path + ": no such file");
+  if (code != SQLITE_OK) return MakeError(Reason::kFileError, path + ": no such file");
   sqlite3_stmt* prepared = nullptr;
   const char* query = "SELECT title_id, family_id FROM family_titles";
   if (sqlite3_prepare_v2(opened, query, -1, &prepared, nullptr) != SQLITE_OK) {
@@ -65,7 +65,7 @@ std::optional<size_t> Column(const Table& table, std::string_view name) {
 StatusOr<Agreement> Agree(const std::string& result, const std::string& truth) {
   MR_ASSIGN_OR_RETURN(const FamilyOfTitle families, ReadFamilies(result));
   std::ifstream file(truth, std::ios::binary);
-  if (!file) return MakeError(absl::StatusCode::kNotFound, "FILE_ERROR", truth + ": no such file");
+  if (!file) return MakeError(Reason::kFileError, truth + ": no such file");
   const std::string csv{std::istreambuf_iterator<char>(file), {}};
   const StatusOr<Table> table = ReadTable(csv);
   if (!table.ok()) return Wrong(truth, MessageOf(table.status()));

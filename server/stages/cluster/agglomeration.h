@@ -7,8 +7,8 @@
 #include <cstdint>
 #include <vector>
 
-#include "server/stages/cluster/neighbors.h"
-#include "server/stages/cluster/time_rules.h"
+#include "server/stages/group/neighbors.h"
+#include "server/stages/group/time_rules.h"
 #include "server/text/features.h"
 
 namespace millrace {

@@ -70,7 +70,8 @@ StatusOr<StageWork> Make(const StageDefinition& definition) {
   if (cluster.time_field().empty() && (cluster.has_time_window() || cluster.has_half_life())) {
     wrong.push_back({"cluster.time_field", "expected a field, since time counts"});
   }
-  if (!wrong.empty()) return MakeFieldError("INVALID_DEFINITION", "a clustering can't be done as it is defined", wrong);
+  if (!wrong.empty())
+    return MakeFieldError(Reason::kInvalidDefinition, "a clustering can't be done as it is defined", wrong);
   StageWork work;
   work.barrier = std::make_unique<ClusterStage>(cluster);
   return work;

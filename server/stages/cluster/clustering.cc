@@ -6,11 +6,12 @@
 #include <boost/json.hpp>
 #include <cmath>
 
+#include "server/base/canonical_json.h"
 #include "server/base/digest.h"
 #include "server/base/duration.h"
 #include "server/base/json.h"
 #include "server/stages/cluster/cluster.h"
-#include "server/stages/group/item_text.h"
+#include "server/stages/group/comparable_text.h"
 #include "server/stages/group/item_time.h"
 #include "server/stages/stop_flag.h"
 
@@ -140,7 +141,7 @@ Status Clustering::Add(const std::vector<InputItem>& items) {
     partitions_.push_back(partition);
   }
   if (const auto limit = static_cast<size_t>(MemoryOf(cluster_)); bytes() > limit) {
-    return MakeError(absl::StatusCode::kResourceExhausted, "MEMORY_LIMIT",
+    return MakeError(Reason::kMemoryLimit,
                      fmt::format("clustering {} items would take about {} MiB, max_memory is {} MiB", members_.size(),
                                  bytes() >> 20, limit >> 20));
   }

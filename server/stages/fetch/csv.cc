@@ -8,9 +8,9 @@
 #include <set>
 
 #include "server/base/json.h"
-#include "server/stages/fetch/csv_scanner.h"
-#include "server/stages/fetch/encoding.h"
-#include "server/stages/fetch/item_text.h"
+#include "server/stages/fetch/row_item.h"
+#include "server/text/csv_scanner.h"
+#include "server/text/encoding.h"
 
 namespace millrace::fetch {
 namespace {
@@ -18,9 +18,7 @@ namespace {
 constexpr int64_t kFieldBytesDefault = 1 << 20;
 constexpr size_t kRowBytesLeast = 16 << 20;
 
-Status SourceError(std::string_view message) {
-  return MakeError(absl::StatusCode::kInvalidArgument, "INVALID_FIELD", message);
-}
+Status SourceError(std::string_view message) { return MakeError(Reason::kInvalidField, message); }
 
 CsvScanner::Limits LimitsOf(const v1::CsvSource& source) {
   CsvScanner::Limits limits;
@@ -233,7 +231,7 @@ Status CsvReader::Restore(std::string_view state) {
   json::error_code error;
   const json::value value = json::parse(json::string_view(state.data(), state.size()), error);
   const json::object* object = error ? nullptr : value.if_object();
-  if (object == nullptr) return MakeError(absl::StatusCode::kDataLoss, "STORE_CORRUPT", "a reader's state is damaged");
+  if (object == nullptr) return MakeError(Reason::kStoreCorrupt, "a reader's state is damaged");
   try {
     started_ = object->at("started").as_bool();
     skipping_ = object->at("skipping").as_bool();
@@ -248,7 +246,7 @@ Status CsvReader::Restore(std::string_view state) {
     header_.clear();
     return names.empty() ? absl::OkStatus() : UseHeader(std::move(names));
   } catch (const std::exception&) {
-    return MakeError(absl::StatusCode::kDataLoss, "STORE_CORRUPT", "a reader's state is damaged");
+    return MakeError(Reason::kStoreCorrupt, "a reader's state is damaged");
   }
 }
 

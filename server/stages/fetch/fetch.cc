@@ -63,7 +63,8 @@ StatusOr<StageWork> MakeFetch(const StageDefinition& definition) {
     }
   }
   if (!violations.empty()) {
-    return MakeFieldError("INVALID_DEFINITION", violations[0].field + ": " + violations[0].description, violations);
+    return MakeFieldError(Reason::kInvalidDefinition, violations[0].field + ": " + violations[0].description,
+                          violations);
   }
   StageWork work;
   work.fetch = std::make_unique<RowFetch>(fetch);

@@ -5,7 +5,7 @@
 #include <boost/json.hpp>
 
 #include "server/base/json.h"
-#include "server/stages/fetch/encoding.h"
+#include "server/text/encoding.h"
 
 namespace millrace::fetch {
 namespace {
@@ -113,7 +113,7 @@ Status JsonlReader::Restore(std::string_view state) {
     searched_ = 0;
     return absl::OkStatus();
   } catch (const std::exception&) {
-    return MakeError(absl::StatusCode::kDataLoss, "STORE_CORRUPT", "a reader's state is damaged");
+    return MakeError(Reason::kStoreCorrupt, "a reader's state is damaged");
   }
 }
 

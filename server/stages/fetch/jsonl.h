@@ -5,7 +5,7 @@
 #include <memory>
 
 #include "millrace/v1/stages.pb.h"
-#include "server/stages/fetch/item_text.h"
+#include "server/stages/fetch/row_item.h"
 #include "server/stages/stage.h"
 
 namespace millrace::fetch {

@@ -4,6 +4,7 @@
 #include <boost/json.hpp>
 #include <map>
 
+#include "server/base/canonical_json.h"
 #include "server/base/json.h"
 
 namespace millrace {

@@ -59,7 +59,8 @@ StatusOr<StageWork> Make(const StageDefinition& definition) {
   std::vector<FieldViolation> wrong;
   if (merge.fields().empty()) wrong.push_back({"merge.fields", "expected at least one field to compare"});
   if (merge.rules().empty()) wrong.push_back({"merge.rules", "expected at least one rule"});
-  if (!wrong.empty()) return MakeFieldError("INVALID_DEFINITION", "a merge can't be done as it is defined", wrong);
+  if (!wrong.empty())
+    return MakeFieldError(Reason::kInvalidDefinition, "a merge can't be done as it is defined", wrong);
   MR_ASSIGN_OR_RETURN(PairRules rules, PairRules::Compile(merge));
   StageWork work;
   work.barrier = std::make_unique<MergeStage>(merge, std::move(rules));

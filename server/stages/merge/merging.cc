@@ -8,8 +8,8 @@
 #include <utility>
 
 #include "server/base/json.h"
-#include "server/stages/cluster/neighbors.h"
-#include "server/stages/group/item_text.h"
+#include "server/stages/group/comparable_text.h"
+#include "server/stages/group/neighbors.h"
 #include "server/stages/stop_flag.h"
 
 namespace millrace {
@@ -45,9 +45,8 @@ Status Merging::CheckMemory() const {
   const auto limit = static_cast<size_t>(merge_.max_memory() > 0 ? merge_.max_memory() : kDefaultMemory);
   const size_t bytes = corpus_.bytes() + features + bytes_;
   if (bytes <= limit) return absl::OkStatus();
-  return MakeError(absl::StatusCode::kResourceExhausted, "MEMORY_LIMIT",
-                   fmt::format("merging {} items would take about {} MiB, max_memory is {} MiB", sides_.size(),
-                               bytes >> 20, limit >> 20));
+  return MakeError(Reason::kMemoryLimit, fmt::format("merging {} items would take about {} MiB, max_memory is {} MiB",
+                                                     sides_.size(), bytes >> 20, limit >> 20));
 }
 
 Status Merging::Add(const std::vector<InputItem>& items) {

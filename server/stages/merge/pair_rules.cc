@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "server/base/canonical_json.h"
 #include "server/base/json.h"
 #include "server/stages/group/item_time.h"
 
@@ -112,7 +113,7 @@ StatusOr<PairRules> PairRules::Compile(const v1::Merge& merge) {
     }
     rules.rules_.push_back(std::move(made));
   }
-  if (!wrong.empty()) return MakeFieldError("INVALID_DEFINITION", "a rule of a merge is wrong", wrong);
+  if (!wrong.empty()) return MakeFieldError(Reason::kInvalidDefinition, "a rule of a merge is wrong", wrong);
   return rules;
 }
 

@@ -11,7 +11,7 @@
 
 #include "millrace/v1/stages.pb.h"
 #include "server/base/status.h"
-#include "server/stages/condition.h"
+#include "server/stages/rules/condition.h"
 
 namespace millrace {
 

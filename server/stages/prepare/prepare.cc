@@ -5,7 +5,7 @@
 #include <boost/json.hpp>
 
 #include "server/base/json.h"
-#include "server/stages/prepare/rules.h"
+#include "server/stages/rules/rules.h"
 
 namespace millrace {
 namespace {
@@ -56,7 +56,8 @@ void AddFieldsOf(const v1::Rule& rule, std::vector<std::string>& fields) {
 StatusOr<StageWork> MakePrepare(const StageDefinition& definition) {
   StatusOr<Rules> rules = Rules::Compile(definition.stage.prepare(), definition.pipeline);
   if (!rules.ok()) {
-    return MakeFieldError("INVALID_DEFINITION", MessageOf(rules.status()), ViolationsBelow("prepare", rules.status()));
+    return MakeFieldError(Reason::kInvalidDefinition, MessageOf(rules.status()),
+                          ViolationsBelow("prepare", rules.status()));
   }
   StageWork work;
   work.items = std::make_unique<PrepareStage>(*std::move(rules));

@@ -32,8 +32,7 @@ AsideFile::~AsideFile() {
 }
 
 Status AsideFile::Error(std::string_view what) const {
-  return MakeError(absl::StatusCode::kFailedPrecondition, "FILE_ERROR",
-                   fmt::format("{}: can't {}: {}", shown_, what, std::strerror(errno)));
+  return MakeError(Reason::kFileError, fmt::format("{}: can't {}: {}", shown_, what, std::strerror(errno)));
 }
 
 Status AsideFile::Open() {

@@ -2,6 +2,7 @@
 
 #include <boost/json.hpp>
 
+#include "server/base/canonical_json.h"
 #include "server/base/json.h"
 #include "server/stages/store/aside_file.h"
 #include "server/stages/store/pages.h"

@@ -16,7 +16,7 @@ template <typename Writer, typename Work>
 Task<Status> ForEachPage(StageContext& context, ItemReader& reader, std::shared_ptr<Writer> writer, Work work) {
   while (true) {
     if (context.call.stop && context.call.stop->stopped()) {
-      co_return MakeError(absl::StatusCode::kCancelled, "CANCELLED", "the run was stopped while the stage was writing");
+      co_return MakeError(Reason::kCancelled, "the run was stopped while the stage was writing");
     }
     StatusOr<std::vector<InputItem>> page = co_await reader.Next();
     if (!page.ok()) co_return page.status();

@@ -227,7 +227,7 @@ Status CheckSqliteSink(const v1::SqliteSink& sink) {
     }
   }
   if (violations.empty()) return absl::OkStatus();
-  return MakeFieldError("INVALID_DEFINITION", violations[0].field + ": " + violations[0].description, violations);
+  return MakeFieldError(Reason::kInvalidDefinition, violations[0].field + ": " + violations[0].description, violations);
 }
 
 std::unique_ptr<SinkStage> MakeSqliteSink(const v1::SqliteSink& sink, std::string path) {

@@ -107,31 +107,29 @@ StatusOr<SqliteStatement> SqliteDatabase::Prepare(const std::string& sql) {
 int64_t SqliteDatabase::changes() const { return sqlite3_total_changes64(database_.get()); }
 
 Status SqliteDatabase::Error() const {
-  const auto error = [&](absl::StatusCode code, std::string_view reason, std::string_view what) {
-    return MakeError(code, reason, fmt::format("{}: {}", shown_, what));
+  const auto error = [&](Reason reason, std::string_view what) {
+    return MakeError(reason, fmt::format("{}: {}", shown_, what));
   };
   switch (sqlite3_errcode(database_.get()) & 0xff) {
     case SQLITE_NOTADB:
-      return error(absl::StatusCode::kFailedPrecondition, "FILE_ERROR", "the file is not a SQLite database");
+      return error(Reason::kFileError, "the file is not a SQLite database");
     case SQLITE_CORRUPT:
-      return error(absl::StatusCode::kFailedPrecondition, "FILE_ERROR", "the database is damaged");
+      return error(Reason::kFileError, "the database is damaged");
     case SQLITE_CANTOPEN:
-      return error(absl::StatusCode::kFailedPrecondition, "FILE_ERROR",
-                   "the file can't be opened; does its directory exist, and may it be written?");
+      return error(Reason::kFileError, "the file can't be opened; does its directory exist, and may it be written?");
     case SQLITE_READONLY:
     case SQLITE_PERM:
-      return error(absl::StatusCode::kFailedPrecondition, "FILE_ERROR", "the file may not be written");
+      return error(Reason::kFileError, "the file may not be written");
     case SQLITE_FULL:
-      return error(absl::StatusCode::kUnavailable, "FILE_ERROR", "the disk is full");
+      return error(Reason::kFileError, "the disk is full");
     case SQLITE_IOERR:
-      return error(absl::StatusCode::kUnavailable, "FILE_ERROR",
+      return error(Reason::kFileError,
                    fmt::format("the file can't be read or written: {}", sqlite3_errmsg(database_.get())));
     case SQLITE_BUSY:
     case SQLITE_LOCKED:
-      return error(absl::StatusCode::kUnavailable, "SINK",
-                   fmt::format("another process has held the database for {} s", kBusyMillis / 1000));
+      return error(Reason::kSink, fmt::format("another process has held the database for {} s", kBusyMillis / 1000));
     default:
-      return error(absl::StatusCode::kFailedPrecondition, "SINK", sqlite3_errmsg(database_.get()));
+      return error(Reason::kSink, sqlite3_errmsg(database_.get()));
   }
 }
 

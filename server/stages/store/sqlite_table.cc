@@ -39,7 +39,7 @@ TableWriter::TableWriter(const v1::SqliteTable& table, size_t number)
     : table_(table), number_(number), rows_(table), key_(table.key().begin(), table.key().end()) {}
 
 Status TableWriter::Problem(const std::string& what) const {
-  return MakeError(absl::StatusCode::kFailedPrecondition, "SINK", fmt::format("table {}: {}", name(), what));
+  return MakeError(Reason::kSink, fmt::format("table {}: {}", name(), what));
 }
 
 Status TableWriter::Look(SqliteDatabase& database) {

@@ -22,7 +22,7 @@ StatusOr<StageWork> MakeStore(const StageDefinition& definition) {
       written = &store.csv().path();
       break;
     case v1::Store::SINK_NOT_SET:
-      return MakeFieldError("INVALID_DEFINITION", "store: expected one of sqlite, jsonl, csv",
+      return MakeFieldError(Reason::kInvalidDefinition, "store: expected one of sqlite, jsonl, csv",
                             {{"store", "expected one of sqlite, jsonl, csv"}});
   }
   MR_ASSIGN_OR_RETURN(std::string path, definition.files.ForWriting(*written));

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <boost/json.hpp>
 
+#include "server/base/canonical_json.h"
 #include "server/base/json.h"
 
 namespace millrace::store {
@@ -51,7 +52,7 @@ Status TableRows::ForEach(const InputItem& item, const json::value& fields,
   const json::value* list = FindPath(fields, table_.each());
   if (list == nullptr || list->is_null()) return absl::OkStatus();
   if (!list->is_array()) {
-    return MakeError(absl::StatusCode::kFailedPrecondition, "SINK",
+    return MakeError(Reason::kSink,
                      fmt::format("table {}: {} of item {} is no list", table_.table(), table_.each(), item.id));
   }
   int64_t index = 0;

@@ -8,7 +8,7 @@
 #include <string>
 
 #include "server/base/json.h"
-#include "server/stages/prepare/rules.h"
+#include "server/stages/rules/rules.h"
 #include "server/text/schema.h"
 #include "server/text/template.h"
 
@@ -77,7 +77,7 @@ class Synthesizer final : public ItemStage {
       }
     }
     if (!violations.empty()) {
-      return MakeFieldError("INVALID_DEFINITION", fmt::format("stage {} can't be made", definition.stage.name()),
+      return MakeFieldError(Reason::kInvalidDefinition, fmt::format("stage {} can't be made", definition.stage.name()),
                             violations);
     }
     stage->output_field_ = message.output_field();

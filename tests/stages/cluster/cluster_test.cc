@@ -208,7 +208,7 @@ TEST(ClusterTest, FailsBeforeItBeginsWhereMemoryWouldNotDo) {
   for (int i = 0; i < 5000; ++i) items.push_back(Item(fmt::format("i{}", i), fmt::format("title number {}", i)));
   const StatusOr<std::vector<StageItem>> results =
       RunBarrier(ClusterKind(), StageOf(std::string(kPlain) + "max_memory: 1048576"), ItemsOf(items));
-  EXPECT_EQ(ReasonOf(results.status()), "MEMORY_LIMIT");
+  EXPECT_EQ(ReasonOf(results.status()), Reason::kMemoryLimit);
   EXPECT_THAT(std::string(MessageOf(results.status())), HasSubstr("max_memory is 1 MiB"));
 }
 
@@ -258,7 +258,7 @@ TEST(ClusterTest, GroupingEndsWhenTheRunIsStopped) {
   };
   loop.Spawn(run(*work->barrier, context, reader, writer, status));
   loop.Run();
-  EXPECT_EQ(ReasonOf(status), "CANCELLED");
+  EXPECT_EQ(ReasonOf(status), Reason::kCancelled);
   EXPECT_THAT(writer.Take(), IsEmpty());
 }
 
@@ -272,7 +272,7 @@ TEST(ClusterTest, LeavesItemsWithoutWordsAlone) {
 
 TEST(ClusterTest, RefusesADefinitionThatCannotWork) {
   const auto reason = [](const std::string& text) {
-    return ReasonOf(RunBarrier(ClusterKind(), StageOf(text), {}).status());
+    return ReasonNameOf(RunBarrier(ClusterKind(), StageOf(text), {}).status());
   };
   EXPECT_EQ(reason("passes { threshold: 0.5 }"), "INVALID_DEFINITION");
   EXPECT_EQ(reason("lexical { fields { field: \"title\" } }"), "INVALID_DEFINITION");

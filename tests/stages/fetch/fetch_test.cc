@@ -14,7 +14,7 @@ using testing::HasSubstr;
 class NoFiles final : public FileAccess {
  public:
   StatusOr<std::string> ForReading(std::string_view) const override {
-    return MakeError(absl::StatusCode::kPermissionDenied, "FILE_NOT_ALLOWED", "no files");
+    return MakeError(Reason::kFileNotAllowed, "no files");
   }
   StatusOr<std::string> ForWriting(std::string_view path) const override { return ForReading(path); }
 };

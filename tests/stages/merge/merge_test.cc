@@ -180,8 +180,8 @@ TEST(MergeTest, TakesPlainItemsAsTheirOwnMembers) {
 
 TEST(MergeTest, RefusesRulesOverWhatIsNotThere) {
   const auto error = [](const std::string& text) { return RunBarrier(MergeKind(), StageOf(text), {}).status(); };
-  EXPECT_EQ(ReasonOf(error(kFields)), "INVALID_DEFINITION");
-  EXPECT_EQ(ReasonOf(error("rules { name: \"x\" join: true }")), "INVALID_DEFINITION");
+  EXPECT_EQ(ReasonOf(error(kFields)), Reason::kInvalidDefinition);
+  EXPECT_EQ(ReasonOf(error("rules { name: \"x\" join: true }")), Reason::kInvalidDefinition);
   const Status wrong = error(std::string(kFields) +
                              "rules { name: \"x\" when { compare { field: \"title\" exists: true } } join: true }");
   ASSERT_EQ(ViolationsOf(wrong).size(), 1u);
@@ -194,7 +194,7 @@ TEST(MergeTest, FailsWhereMemoryWouldNotDo) {
     items.push_back({{"id", "i" + std::to_string(i)}, {"title", "title number " + std::to_string(i)}});
   }
   const v1::Stage stage = StageOf(std::string(kFields) + kRules + "max_memory: 1048576");
-  EXPECT_EQ(ReasonOf(RunBarrier(MergeKind(), stage, ItemsOf(items)).status()), "MEMORY_LIMIT");
+  EXPECT_EQ(ReasonOf(RunBarrier(MergeKind(), stage, ItemsOf(items)).status()), Reason::kMemoryLimit);
 }
 
 TEST(MergeTest, MakesNothingOfNothing) { EXPECT_THAT(Merged(StageOf(std::string(kFields) + kRules), {}), IsEmpty()); }

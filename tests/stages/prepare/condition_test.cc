@@ -1,4 +1,4 @@
-#include "server/stages/condition.h"
+#include "server/stages/rules/condition.h"
 
 #include <google/protobuf/text_format.h>
 #include <gtest/gtest.h>
@@ -113,7 +113,7 @@ TEST(Condition, EveryWrongPlaceIsNamed) {
                                         "      conditions { not { compare { field: '' equals: '{' } } }"
                                         "      conditions { }"
                                         "      conditions { compare { field: 'b' } } }"));
-  ASSERT_EQ(ReasonOf(evaluator.status()), "INVALID_DEFINITION");
+  ASSERT_EQ(ReasonOf(evaluator.status()), Reason::kInvalidDefinition);
   std::vector<std::string> fields;
   for (const FieldViolation& violation : ViolationsOf(evaluator.status())) fields.push_back(violation.field);
   EXPECT_EQ(fields, (std::vector<std::string>{

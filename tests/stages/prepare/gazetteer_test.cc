@@ -1,4 +1,4 @@
-#include "server/stages/prepare/gazetteer.h"
+#include "server/stages/rules/gazetteer.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>

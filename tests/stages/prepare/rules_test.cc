@@ -1,4 +1,4 @@
-#include "server/stages/prepare/rules.h"
+#include "server/stages/rules/rules.h"
 
 #include <gmock/gmock.h>
 #include <google/protobuf/text_format.h>
@@ -157,7 +157,7 @@ TEST(Rules, EveryWrongPlaceIsNamed) {
                            "rules { validate {} }"
                            "rules { }"),
                      Files());
-  ASSERT_EQ(ReasonOf(rules.status()), "INVALID_DEFINITION");
+  ASSERT_EQ(ReasonOf(rules.status()), Reason::kInvalidDefinition);
   std::vector<std::string> fields;
   for (const FieldViolation& violation : ViolationsOf(rules.status())) fields.push_back(violation.field);
   EXPECT_THAT(fields,

@@ -1,4 +1,4 @@
-#include "server/stages/prepare/table.h"
+#include "server/stages/rules/table.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>

@@ -1,4 +1,4 @@
-#include "server/stages/prepare/words.h"
+#include "server/stages/rules/words.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>

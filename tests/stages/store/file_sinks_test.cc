@@ -62,7 +62,7 @@ TEST(AsideFileTest, StagesOfARunWriteApart) {
 TEST(JsonlSinkTest, SaysWhatIsWrongWithThePath) {
   const TempDir dir;
   const Status missing = WriteItems(Jsonl(dir / "no/out.jsonl"), {"{}"});
-  EXPECT_EQ(ReasonOf(missing), "FILE_ERROR");
+  EXPECT_EQ(ReasonOf(missing), Reason::kFileError);
   EXPECT_THAT(std::string(MessageOf(missing)), HasSubstr("No such file or directory"));
   std::filesystem::create_directory(dir / "taken");
   EXPECT_THAT(std::string(MessageOf(WriteItems(Jsonl(dir / "taken"), {"{}"}))), HasSubstr("Is a directory"));

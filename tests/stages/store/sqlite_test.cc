@@ -63,7 +63,7 @@ v1::Store Sqlite(const std::filesystem::path& path, const std::vector<TableOf>& 
   return store;
 }
 
-std::string Problem(const Status& status) { return ReasonOf(status) + " " + std::string(MessageOf(status)); }
+std::string Problem(const Status& status) { return ReasonNameOf(status) + " " + std::string(MessageOf(status)); }
 
 TEST(SqliteTest, WritesParentsAndChildrenTypedByTheirValues) {
   const TempDir dir;

@@ -98,7 +98,7 @@ TEST(SynthesizeTest, AnAnswerThatIsNoObjectIsAField) {
 }
 
 TEST(SynthesizeTest, AFallbackMakesADegradedItemWithTheReason) {
-  OneAnswer calls(MakeError(absl::StatusCode::kFailedPrecondition, "REFUSAL", "no"));
+  OneAnswer calls(MakeError(Reason::kRefusal, "no"));
   EXPECT_EQ(Process(Stage("x", ""), calls).state, v1::ITEM_STATE_FAILED);
   v1::Stage stage = Stage("x", "");
   v1::SetField& set = *stage.mutable_synthesize()->mutable_fallback()->add_rules()->mutable_set();

@@ -1,0 +1,167 @@
+#include "server/engine/run/measures.h"
+
+#include <algorithm>
+#include <cmath>
+#include <map>
+#include <optional>
+#include <utility>
+
+#include <boost/json.hpp>
+
+#include "server/base/json.h"
+#include "server/engine/step/feed.h"
+
+namespace millrace {
+namespace {
+
+// A figure in the making: fed with every item of its stage.
+class Figure {
+ public:
+  static StatusOr<Figure> Make(const v1::Measure& measure) {
+    Figure figure;
+    figure.kind_ = measure.figure_case();
+    const v1::ItemSet* set = nullptr;
+    switch (figure.kind_) {
+      case v1::Measure::kCount:
+        set = &measure.count();
+        break;
+      case v1::Measure::kShare:
+        set = &measure.share();
+        break;
+      case v1::Measure::kMean:
+        figure.Reads(measure.mean().stage(), measure.mean().field());
+        break;
+      case v1::Measure::kSum:
+        figure.Reads(measure.sum().stage(), measure.sum().field());
+        break;
+      case v1::Measure::kQuantile:
+        figure.Reads(measure.quantile().stage(), measure.quantile().field());
+        figure.q_ = measure.quantile().q();
+        break;
+      default:
+        break;
+    }
+    if (set != nullptr) {
+      figure.stage_ = set->stage();
+      if (set->has_where()) {
+        MR_ASSIGN_OR_RETURN(figure.where_, ConditionEvaluator::Compile(set->where()));
+      }
+    }
+    return figure;
+  }
+
+  const std::string& stage() const { return stage_; }
+
+  void Add(const json::value& item) {
+    ++items_;
+    if (!field_.empty()) {
+      const json::value* value = FindPath(item, field_);
+      if (value == nullptr) return;
+      std::optional<double> number;
+      if (value->is_array()) number = static_cast<double>(value->as_array().size());
+      if (value->is_number()) number = value->to_number<double>();
+      if (!number) return;
+      ++held_;
+      sum_ += *number;
+      if (kind_ == v1::Measure::kQuantile) numbers_.push_back(*number);
+    } else if (!where_ || where_->Holds(item)) {
+      ++held_;
+    }
+  }
+
+  std::optional<double> Value() {
+    switch (kind_) {
+      case v1::Measure::kCount:
+        return static_cast<double>(held_);
+      case v1::Measure::kShare:
+        if (items_ == 0) return std::nullopt;
+        return static_cast<double>(held_) / static_cast<double>(items_);
+      case v1::Measure::kMean:
+        if (held_ == 0) return std::nullopt;
+        return sum_ / static_cast<double>(held_);
+      case v1::Measure::kSum:
+        return sum_;
+      case v1::Measure::kQuantile: {
+        if (numbers_.empty()) return std::nullopt;
+        const double rank = std::ceil(q_ * static_cast<double>(numbers_.size()));
+        const size_t at = std::min(numbers_.size() - 1, static_cast<size_t>(std::max(rank, 1.0)) - 1);
+        std::nth_element(numbers_.begin(), numbers_.begin() + static_cast<int64_t>(at), numbers_.end());
+        return numbers_[at];
+      }
+      default:
+        return std::nullopt;
+    }
+  }
+
+ private:
+  void Reads(const std::string& stage, const std::string& field) {
+    stage_ = stage;
+    field_ = field;
+  }
+
+  v1::Measure::FigureCase kind_ = v1::Measure::FIGURE_NOT_SET;
+  std::string stage_;
+  std::string field_;  // empty: items are counted
+  std::optional<ConditionEvaluator> where_;
+  double q_ = 0;
+  int64_t items_ = 0;
+  int64_t held_ = 0;
+  double sum_ = 0;
+  std::vector<double> numbers_;
+};
+
+using Figures = std::vector<Figure>;
+
+// Feeds all figures of a stage in one pass over its rows.
+Task<Status> ReadStage(StepHost& host, int stage, std::shared_ptr<Figures> figures, std::vector<size_t> fed) {
+  const std::unique_ptr<WholeReader> reader = WholeReader::OfStage(host, stage);
+  while (true) {
+    auto items = co_await reader->Next();
+    if (!items.ok()) co_return items.status();
+    if (items->empty()) co_return absl::OkStatus();
+    auto add = [figures, fed, items = *std::move(items)] {
+      for (const InputItem& item : items) {
+        const StatusOr<json::value> value = ParseJson(*item.json);
+        if (!value.ok()) continue;
+        for (const size_t figure : fed) (*figures)[figure].Add(*value);
+      }
+      return true;
+    };
+    co_await Compute(host.parts().loop, host.parts().pool, std::move(add));
+  }
+}
+
+}  // namespace
+
+Task<StatusOr<std::vector<v1::MeasureValue>>> TakeMeasures(StepHost& host, const v1::Pipeline& definition) {
+  auto figures = std::make_shared<Figures>();
+  std::map<int, std::vector<size_t>> by_stage;
+  for (const v1::Measure& measure : definition.measures()) {
+    StatusOr<Figure> figure = Figure::Make(measure);
+    if (!figure.ok()) co_return figure.status();
+    const int stage = host.plan().Find(figure->stage());
+    if (stage >= 0) by_stage[stage].push_back(figures->size());
+    figures->push_back(*std::move(figure));
+  }
+  for (auto& [stage, fed] : by_stage) {
+    MR_CO_RETURN_IF_ERROR(co_await ReadStage(host, stage, figures, fed));
+  }
+  std::vector<v1::MeasureValue> values;
+  std::map<std::string, std::optional<double>> by_name;
+  for (int i = 0; i < definition.measures_size(); ++i) {
+    const v1::Measure& measure = definition.measures(i);
+    std::optional<double> value = (*figures)[i].Value();
+    if (measure.has_ratio()) {
+      const std::optional<double> of = by_name[measure.ratio().of()];
+      const std::optional<double> to = by_name[measure.ratio().to()];
+      if (of && to && *to != 0) value = *of / *to;
+    }
+    by_name[measure.name()] = value;
+    values.emplace_back();
+    values.back().set_name(measure.name());
+    if (value) values.back().set_value(*value);
+  }
+  co_return values;
+}
+
+}  // namespace millrace

@@ -1,0 +1,14 @@
+// The figures that a pipeline names (`measures`), from the rows of an ended run.
+#pragma once
+
+#include <vector>
+
+#include "millrace/v1/run.pb.h"
+#include "server/engine/step/step.h"
+
+namespace millrace {
+
+// In the pipeline's order. Reads on the pool.
+Task<StatusOr<std::vector<v1::MeasureValue>>> TakeMeasures(StepHost& host, const v1::Pipeline& definition);
+
+}  // namespace millrace

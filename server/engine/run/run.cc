@@ -1,0 +1,373 @@
+#include "server/engine/run/run.h"
+
+#include <algorithm>
+#include <utility>
+
+#include <fmt/format.h>
+
+#include "server/engine/run/measures.h"
+#include "server/engine/run/redrive.h"
+#include "server/engine/times.h"
+#include "server/storage/records.h"
+#include "server/storage/runs.h"
+
+namespace millrace {
+namespace {
+
+Status WrongState(const storage::v1::RunRecord& record) {
+  std::string state = v1::RunState_Name(record.run().state());
+  state.erase(0, std::string("RUN_STATE_").size());
+  std::transform(state.begin(), state.end(), state.begin(), [](unsigned char c) { return std::tolower(c); });
+  return MakeError(Reason::kWrongRunState, fmt::format("run `{}` is {}", record.run().name(), state));
+}
+
+std::unique_ptr<Step> MakeStep(StepHost& host, int stage) {
+  switch (host.plan().stage(stage).shape) {
+    case StageShape::kFetch:
+      return MakeFetchStep(host, stage);
+    case StageShape::kItems:
+      return MakeItemStep(host, stage);
+    case StageShape::kBarrier:
+      return MakeBarrierStep(host, stage);
+    case StageShape::kSink:
+      return MakeSinkStep(host, stage);
+  }
+  return nullptr;
+}
+
+}  // namespace
+
+bool IsEnded(v1::RunState state) {
+  return state == v1::RUN_STATE_SUCCEEDED || state == v1::RUN_STATE_FAILED || state == v1::RUN_STATE_CANCELLED;
+}
+
+ActiveRun::ActiveRun(const EngineParts& parts, const EngineOptions& options, Store& store,
+                     storage::v1::RunRecord record, RunStages stages, int64_t last_event, RunHooks hooks)
+    : parts_(parts),
+      options_(options),
+      store_(store),
+      record_(std::move(record)),
+      recorded_state_(record_.run().state()),
+      stages_(std::move(stages)),
+      last_event_(last_event),
+      hooks_(std::move(hooks)),
+      turn_(parts.loop),
+      changed_(parts.loop),
+      room_(parts.loop),
+      stop_(std::make_shared<StopSignal>(parts.loop)),
+      progress_micros_(ToMicros(record_.run().last_progress_time())) {}
+
+void ActiveRun::Start() {
+  if (working_ || draining_) return;
+  working_ = true;
+  working_since_ = parts_.loop.Now();
+  stop_ = std::make_shared<StopSignal>(parts_.loop);
+  error_.reset();
+  check_.reset();
+  parts_.loop.Spawn(Work(shared_from_this()));
+}
+
+void ActiveRun::Follow() {
+  if (recorded_state_ == v1::RUN_STATE_RUNNING) Start();
+}
+
+// `self` keeps it while this works.
+Task<void> ActiveRun::Work([[maybe_unused]] std::shared_ptr<ActiveRun> self) {
+  if (record_.has_redrive() && !IsEnded(state())) {
+    Status status = co_await TakeBack(*this, record_.redrive());
+    if (status.ok()) {
+      const AsyncMutex::Holder holder = co_await turn_.Enter();
+      record_.clear_redrive();
+      WriteBatch nothing;
+      status = co_await Record(std::nullopt, std::move(nothing));
+    }
+    if (!status.ok()) {
+      const StageItem failed = FailedItem(status);
+      v1::RunError error;
+      error.set_reason(failed.reason);
+      error.set_message(failed.message);
+      Fail(std::move(error));
+    }
+  }
+  if (!IsEnded(state()) && !stopped()) co_await RunSteps();
+  co_await Conclude();
+  working_ = false;
+  changed_.NotifyAll();
+  if (IsEnded(state())) hooks_.rested(name());
+}
+
+Task<void> ActiveRun::RunSteps() {
+  // All are made before any runs: what is delivered from now on finds its way.
+  for (const int stage : plan().order()) steps_.push_back(MakeStep(*this, stage));
+  complete_ = 0;
+  JudgeStages();
+  hooks_.look_for_parked();
+  LookForHoldUp();
+  TaskGroup group(parts_.loop);
+  for (const std::unique_ptr<Step>& step : steps_) group.Spawn(step->Run());
+  co_await group.Join();
+  for (const std::unique_ptr<StageSlot>& slot : stages_.slots) slot->rows->DetachAll();
+  steps_.clear();
+}
+
+bool ActiveRun::AllDone() {
+  for (int stage = 0; stage < plan().size(); ++stage) {
+    if (!Complete(stage)) return false;
+  }
+  return true;
+}
+
+// What the episode has come to.
+Task<void> ActiveRun::Conclude() {
+  progress_timer_.Cancel();
+  hold_up_timer_.Cancel();
+  progress_timer_armed_ = false;
+  std::vector<v1::MeasureValue> measures;
+  const bool all_done = AllDone();
+  if (all_done && !error_ && !stopped()) {
+    auto taken = co_await TakeMeasures(*this, definition());
+    if (taken.ok()) measures = *std::move(taken);
+  }
+  const AsyncMutex::Holder holder = co_await turn_.Enter();
+  *record_.mutable_run()->mutable_active_time() = FromDuration(ActiveTime());
+  working_since_.reset();
+  WriteBatch batch;
+  Status status;
+  if (state() == v1::RUN_STATE_CANCELLED) {
+    // What was in flight has been counted since.
+    batch.Delete(ActiveRunKey(name()));
+    status = co_await Record(std::nullopt, std::move(batch));
+  } else if (error_) {
+    *record_.mutable_run()->mutable_error() = *error_;
+    batch.Delete(ActiveRunKey(name()));
+    status = co_await RecordState(v1::RUN_STATE_FAILED, std::move(batch));
+  } else if (check_) {
+    v1::WaitingOn& waiting = *record_.mutable_run()->mutable_waiting_on();
+    waiting.set_reason(v1::WaitingOn::REASON_EXPECT);
+    waiting.set_object(plan().stage(check_->stage).name);
+    *waiting.mutable_since() = ToTimestamp(WallMicros());
+    waiting.set_remedy(check_->message + "; resume the run to let it pass, or cancel it");
+    status = co_await RecordState(v1::RUN_STATE_PAUSED, std::move(batch));
+  } else if (state() == v1::RUN_STATE_RUNNING && all_done && !draining_) {
+    for (v1::MeasureValue& measure : measures) *record_.mutable_run()->add_measures() = std::move(measure);
+    batch.Delete(ActiveRunKey(name()));
+    status = co_await RecordState(v1::RUN_STATE_SUCCEEDED, std::move(batch));
+  }
+}
+
+Task<Status> ActiveRun::Record(std::optional<v1::RunEvent> event, WriteBatch more) {
+  if (event) {
+    event->set_number(last_event_ + 1);
+    *event->mutable_time() = ToTimestamp(WallMicros());
+    PutRecord(more, EventKey(name(), event->number()), *event);
+  }
+  storage::v1::RunRecord record = record_;
+  *record.mutable_run() = Present();
+  record.mutable_run()->set_last_event(last_event_ + (event ? 1 : 0));
+  definition().SerializeToString(record.mutable_definition());
+  PutRecord(more, RunKey(name()), record);
+  MR_CO_RETURN_IF_ERROR(co_await store_.Commit(std::move(more)));
+  if (event) ++last_event_;
+  recorded_state_ = record.run().state();
+  changed_.NotifyAll();
+  co_return absl::OkStatus();
+}
+
+Task<Status> ActiveRun::RecordState(v1::RunState state, WriteBatch more) {
+  v1::Run& run = *record_.mutable_run();
+  run.set_state(state);
+  if (IsEnded(state)) *run.mutable_end_time() = ToTimestamp(WallMicros());
+  if (state == v1::RUN_STATE_RUNNING) run.clear_waiting_on();
+  co_return co_await Record(StateEvent(), std::move(more));
+}
+
+v1::RunEvent ActiveRun::StateEvent() {
+  v1::RunEvent event;
+  event.mutable_state_changed()->set_state(state());
+  *event.mutable_state_changed()->mutable_run() = Present();
+  event.mutable_state_changed()->mutable_run()->set_last_event(last_event_ + 1);
+  return event;
+}
+
+void ActiveRun::Stop() {
+  stop_->Stop();
+  room_.NotifyAll();
+  WakeSteps();
+}
+
+Task<Status> ActiveRun::Pause() {
+  const std::shared_ptr<ActiveRun> self = shared_from_this();
+  const AsyncMutex::Holder holder = co_await turn_.Enter();
+  if (IsEnded(state())) co_return WrongState(record_);
+  if (state() == v1::RUN_STATE_PAUSED) co_return absl::OkStatus();
+  Stop();
+  v1::WaitingOn& waiting = *record_.mutable_run()->mutable_waiting_on();
+  waiting.set_reason(v1::WaitingOn::REASON_USER);
+  *waiting.mutable_since() = ToTimestamp(WallMicros());
+  waiting.set_remedy("resume the run");
+  WriteBatch nothing;
+  co_return co_await RecordState(v1::RUN_STATE_PAUSED, std::move(nothing));
+}
+
+Task<Status> ActiveRun::Resume() {
+  const std::shared_ptr<ActiveRun> self = shared_from_this();
+  // What is in flight from before the pause ends first: an item must not be worked on twice.
+  while (state() == v1::RUN_STATE_PAUSED && working_) co_await changed_.Wait();
+  const AsyncMutex::Holder holder = co_await turn_.Enter();
+  if (IsEnded(state())) co_return WrongState(record_);
+  if (state() != v1::RUN_STATE_PAUSED || working_) {
+    Follow();
+    co_return absl::OkStatus();
+  }
+  const v1::WaitingOn waited = record_.run().waiting_on();
+  if (waited.reason() == v1::WaitingOn::REASON_EXPECT) {
+    const int stage = plan().Find(waited.object());
+    RecordChange change = [](storage::v1::StageRecord& record) { record.set_expect_checked(true); };
+    WriteBatch nothing;
+    if (stage >= 0) MR_CO_RETURN_IF_ERROR(co_await slot(stage).rows->Update(std::move(change), std::move(nothing)));
+  }
+  WriteBatch nothing;
+  MR_CO_RETURN_IF_ERROR(co_await RecordState(v1::RUN_STATE_RUNNING, std::move(nothing)));
+  Start();
+  co_return absl::OkStatus();
+}
+
+Task<Status> ActiveRun::Cancel() {
+  const std::shared_ptr<ActiveRun> self = shared_from_this();
+  const AsyncMutex::Holder holder = co_await turn_.Enter();
+  if (state() == v1::RUN_STATE_CANCELLED) co_return absl::OkStatus();
+  if (IsEnded(state())) co_return WrongState(record_);
+  Stop();
+  record_.mutable_run()->clear_waiting_on();
+  WriteBatch batch;
+  if (!working_) batch.Delete(ActiveRunKey(name()));
+  MR_CO_RETURN_IF_ERROR(co_await RecordState(v1::RUN_STATE_CANCELLED, std::move(batch)));
+  if (!working_) hooks_.rested(name());
+  co_return absl::OkStatus();
+}
+
+Task<StatusOr<int64_t>> ActiveRun::Redrive(v1::RedriveRunRequest request) {
+  const std::shared_ptr<ActiveRun> self = shared_from_this();
+  const AsyncMutex::Holder holder = co_await turn_.Enter();
+  if (!IsEnded(state()) || working_) co_return WrongState(record_);
+  StatusOr<int64_t> items = co_await CountRedriven(*this, request);
+  if (!items.ok()) co_return items;
+  if (*items == 0 && AllDone() && state() == v1::RUN_STATE_SUCCEEDED) co_return 0;
+  WriteBatch batch;
+  if (*items > 0) {
+    OpenStages(*this, request, batch);
+    *record_.mutable_redrive() = std::move(request);
+  }
+  record_.set_redrives(record_.redrives() + 1);
+  record_.mutable_run()->clear_error();
+  record_.mutable_run()->clear_end_time();
+  record_.mutable_run()->clear_measures();
+  batch.Put(ActiveRunKey(name()), "");
+  MR_CO_RETURN_IF_ERROR(co_await RecordState(v1::RUN_STATE_RUNNING, std::move(batch)));
+  Start();
+  co_return *items;
+}
+
+Task<void> ActiveRun::Drain(TimePoint deadline) {
+  const std::shared_ptr<ActiveRun> self = shared_from_this();
+  draining_ = true;
+  Stop();
+  while (working_) {
+    if (const bool held = co_await changed_.WaitUntil(deadline); !held) co_return;
+  }
+}
+
+void ActiveRun::WakeSteps() {
+  for (const std::unique_ptr<Step>& step : steps_) step->Wake();
+  if (store_.state() == StoreState::kOk) room_.NotifyAll();
+}
+
+void ActiveRun::WakeParked(const std::string& stage, int64_t ordinal, int64_t wake_micros) {
+  const int index = plan().Find(stage);
+  for (size_t i = 0; i < steps_.size(); ++i) {
+    if (plan().order()[i] == index) steps_[i]->WakeParked(ordinal, wake_micros);
+  }
+}
+
+void ActiveRun::Moved() {
+  progress_micros_ = WallMicros();
+  JudgeStages();
+  PlanProgressEvent();
+}
+
+// Where a stage has become complete, those that wait for it go on; where nothing is left of it, the run has failed.
+void ActiveRun::JudgeStages() {
+  int complete = 0;
+  for (int stage = 0; stage < plan().size(); ++stage) complete += Complete(stage) ? 1 : 0;
+  if (complete == complete_) return;
+  complete_ = complete;
+  for (int stage = 0; stage < plan().size(); ++stage) {
+    const v1::StageProgress& progress = slot(stage).rows->progress();
+    if (!slot(stage).rows->done() || progress.failed() == 0 || progress.ok() + progress.degraded() > 0) continue;
+    v1::RunError error;
+    error.set_reason(v1::ERROR_REASON_NOTHING_LEFT);
+    error.set_message(fmt::format("all {} items failed", progress.failed()));
+    error.set_stage(plan().stage(stage).name);
+    Fail(std::move(error));
+  }
+  WakeSteps();
+}
+
+void ActiveRun::NoteMemos(int64_t hits, int64_t misses, int64_t corrupt) {
+  hooks_.memos->hits += hits;
+  hooks_.memos->misses += misses;
+  hooks_.memos->corrupt += corrupt;
+}
+
+void ActiveRun::Fail(v1::RunError error) {
+  if (error_) return;
+  error_ = std::move(error);
+  Stop();
+}
+
+void ActiveRun::PauseForCheck(int stage, std::string message) {
+  if (check_) return;
+  check_ = Check{stage, std::move(message)};
+  Stop();
+}
+
+Task<Status> ActiveRun::Warn(std::string message) {
+  const AsyncMutex::Holder holder = co_await turn_.Enter();
+  v1::RunEvent event;
+  event.mutable_warning()->set_message(message);
+  record_.mutable_run()->add_warnings(std::move(message));
+  WriteBatch nothing;
+  co_return co_await Record(std::move(event), std::move(nothing));
+}
+
+Task<Status> ActiveRun::EndStage(int stage, RecordChange change, WriteBatch more) {
+  const AsyncMutex::Holder holder = co_await turn_.Enter();
+  v1::StageProgress progress = Snapshot().stages(stage);
+  v1::RunEvent event;
+  event.set_number(last_event_ + 1);
+  *event.mutable_time() = ToTimestamp(WallMicros());
+  *event.mutable_stage_done()->mutable_stage() = std::move(progress);
+  storage::v1::StageRecord after = slot(stage).rows->record();
+  change(after);
+  v1::StageProgress& told = *event.mutable_stage_done()->mutable_stage();
+  told.set_ok(after.progress().ok());
+  told.set_skipped(after.progress().skipped());
+  told.set_done(true);
+  PutRecord(more, EventKey(name(), event.number()), event);
+  RecordChange end = [change = std::move(change)](storage::v1::StageRecord& record) {
+    record.set_done(true);
+    record.mutable_progress()->set_done(true);
+    change(record);
+  };
+  MR_CO_RETURN_IF_ERROR(co_await slot(stage).rows->Update(std::move(end), std::move(more)));
+  ++last_event_;
+  changed_.NotifyAll();
+  co_return absl::OkStatus();
+}
+
+Task<bool> ActiveRun::AwaitRoom() {
+  while (store_.state() != StoreState::kOk && !stopped()) co_await room_.Wait();
+  co_return !stopped();
+}
+
+}  // namespace millrace

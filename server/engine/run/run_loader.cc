@@ -1,0 +1,143 @@
+#include "server/engine/run/run_loader.h"
+
+#include <algorithm>
+#include <utility>
+
+#include <fmt/format.h>
+
+#include "server/config/place.h"
+#include "server/config/shared_outputs.h"
+#include "server/engine/step/client_input.h"
+#include "server/storage/inputs.h"
+#include "server/storage/records.h"
+#include "server/storage/runs.h"
+
+namespace millrace {
+namespace {
+
+StatusOr<std::vector<std::shared_ptr<const StageWork>>> MakeWork(const StageRegistry& registry,
+                                                                 const v1::Pipeline& definition,
+                                                                 const FileAccess& files) {
+  std::vector<std::shared_ptr<const StageWork>> work;
+  std::vector<FieldViolation> wrong;
+  for (int i = 0; i < definition.stages_size(); ++i) {
+    const v1::Stage& stage = definition.stages(i);
+    const StageKind* kind = registry.Of(stage);
+    if (kind == nullptr) {
+      return MakeError(Reason::kInvalidDefinition, fmt::format("stages[{}]: no such kind of stage", i));
+    }
+    StatusOr<StageWork> made = kind->make(StageDefinition{definition, stage, files});
+    if (made.ok()) {
+      work.push_back(std::make_shared<const StageWork>(*std::move(made)));
+    } else if (ViolationsOf(made.status()).empty()) {  // a file that is not allowed
+      return WithContext(made.status(), fmt::format("stages[{}] ({})", i, stage.name()));
+    } else {
+      for (FieldViolation& each : ViolationsBelow(fmt::format("stages[{}]", i), made.status())) {
+        wrong.push_back(std::move(each));
+      }
+    }
+  }
+  if (!wrong.empty()) return DefinitionError(wrong);
+  // Other words for one path were compared by the definition's check; here links and directories count as well.
+  if (const std::vector<FieldViolation> shared = SharedOutputs(definition, &files); !shared.empty()) {
+    return DefinitionError(shared);
+  }
+  return work;
+}
+
+// The identities of the models that a stage asks.
+StatusOr<std::string> ModelsOf(const EngineParts& parts, const v1::Stage& stage) {
+  if (!stage.has_synthesize()) return std::string();
+  return parts.desk.Identity(stage.synthesize().model());
+}
+
+}  // namespace
+
+Task<StatusOr<MadeStages>> MakeStages(const EngineParts& parts, std::shared_ptr<const v1::Pipeline> definition) {
+  // Gazetteers and patterns are compiled here: not on the engine's thread.
+  auto make = [&parts, definition] { return MakeWork(parts.stages, *definition, parts.files); };
+  auto work = co_await Compute(parts.loop, parts.pool, std::move(make));
+  if (!work.ok()) co_return work.status();
+  std::vector<StageShape> shapes;
+  for (const auto& each : *work) shapes.push_back(ShapeOf(*each));
+  StatusOr<Plan> plan = Plan::Make(*definition, shapes);
+  if (!plan.ok()) co_return plan.status();
+  for (const v1::Stage& stage : definition->stages()) {
+    StatusOr<std::string> models = ModelsOf(parts, stage);
+    if (!models.ok()) co_return WithContext(models.status(), fmt::format("stage `{}`", stage.name()));
+    if (!stage.has_when()) continue;
+    StatusOr<ConditionEvaluator> when = ConditionEvaluator::Compile(stage.when());
+    if (!when.ok()) co_return WithContext(when.status(), fmt::format("stage `{}`: when", stage.name()));
+  }
+  co_return MadeStages{std::move(definition), *std::move(work), *std::move(plan)};
+}
+
+Task<StatusOr<RunStages>> LoadStages(const EngineParts& parts, Store& store, Store& patient, MadeStages made,
+                                     const storage::v1::RunRecord& record) {
+  RunStages stages;
+  const std::string run = record.run().name();
+  for (int i = 0; i < made.plan.size(); ++i) {
+    const v1::Stage& definition = made.definition->stages(i);
+    auto slot = std::make_unique<StageSlot>();
+    slot->index = i;
+    slot->definition = &definition;
+    slot->work = made.work[i];
+    auto stage_record = co_await GetRecord<storage::v1::StageRecord>(store, StageKey(run, definition.name()));
+    if (!stage_record.ok()) co_return stage_record.status();
+    storage::v1::StageRecord initial;
+    if (*stage_record) initial = *std::move(*stage_record);
+    StageRows::Parts rows_parts{parts.loop, parts.pool, patient, parts.cpu_time};
+    slot->rows = std::make_unique<StageRows>(rows_parts, run, definition.name(), std::move(initial));
+    if (definition.has_when()) {
+      StatusOr<ConditionEvaluator> when = ConditionEvaluator::Compile(definition.when());
+      if (!when.ok()) co_return when.status();
+      slot->when = *std::move(when);
+    }
+    const v1::CachePolicy::Mode mode = definition.cache().mode();
+    slot->look_up =
+        !record.refresh() && (mode == v1::CachePolicy::MODE_UNSPECIFIED || mode == v1::CachePolicy::MODE_USE);
+    const StageShape shape = made.plan.stage(i).shape;
+    slot->needs_check = shape == StageShape::kFetch && definition.has_expect();
+    if (shape == StageShape::kItems || shape == StageShape::kBarrier) {
+      StatusOr<std::string> models = ModelsOf(parts, definition);
+      if (!models.ok()) co_return models.status();
+      slot->memo_rules = std::make_shared<const MemoRules>(
+          *made.definition, definition, parts.stages.Of(definition)->semantics_version, *models, run, record.refresh());
+      // A barrier remembers its list as a whole.
+      if (shape == StageShape::kItems) slot->rows->set_memo_rules(slot->memo_rules);
+    }
+    if (shape == StageShape::kFetch && TakesClientInput(*slot->work->fetch, record, definition.name())) {
+      auto state = co_await GetRecord<storage::v1::InputState>(store, InputStateKey(run, definition.name()));
+      if (!state.ok()) co_return state.status();
+      storage::v1::InputState input_state;
+      if (*state) input_state = *std::move(*state);
+      slot->input =
+          std::make_shared<ClientInput>(parts.loop, store, patient, run, definition.name(), std::move(input_state));
+    }
+    stages.slots.push_back(std::move(slot));
+  }
+  stages.definition = std::move(made.definition);
+  stages.plan = std::move(made.plan);
+  co_return stages;
+}
+
+Task<StatusOr<NewestEvent>> LoadNewestEvent(Store& store, const std::string& run) {
+  auto [begin, end] = EventKeys(run);
+  auto page = co_await store.Scan(std::move(begin), std::move(end), 1, 1 << 20, Store::Direction::kBackwards);
+  if (!page.ok()) co_return page.status();
+  NewestEvent newest;
+  if (page->entries.empty()) co_return newest;
+  v1::RunEvent event;
+  MR_CO_RETURN_IF_ERROR(DecodeValue(page->entries.front().key, page->entries.front().value, event));
+  newest.number = event.number();
+  if (event.has_progress()) newest.active_time = event.progress().run().active_time();
+  if (event.has_state_changed()) newest.active_time = event.state_changed().run().active_time();
+  co_return newest;
+}
+
+bool TakesClientInput(const FetchStage& fetch, const storage::v1::RunRecord& record, const std::string& stage) {
+  if (fetch.path().empty()) return true;
+  return std::find(record.client_inputs().begin(), record.client_inputs().end(), stage) != record.client_inputs().end();
+}
+
+}  // namespace millrace

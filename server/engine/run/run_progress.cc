@@ -1,0 +1,161 @@
+// What clients see of a run: snapshots with counts, what it waits on, and Progress events, at most one an interval.
+
+#include <algorithm>
+#include <chrono>
+#include <utility>
+
+#include <fmt/format.h>
+
+#include "server/engine/run/run.h"
+#include "server/engine/run/stage_counts.h"
+#include "server/engine/step/client_input.h"
+#include "server/engine/times.h"
+#include "server/storage/records.h"
+#include "server/storage/runs.h"
+
+namespace millrace {
+namespace {
+
+constexpr Duration kHoldUpLook = std::chrono::seconds(2);
+
+std::string HoldUpOf(const std::optional<v1::WaitingOn>& waiting) {
+  return waiting ? fmt::format("{} {}", static_cast<int>(waiting->reason()), waiting->object()) : "";
+}
+
+}  // namespace
+
+Duration ActiveRun::ActiveTime() const {
+  Duration time = ToDuration(record_.run().active_time());
+  if (working_since_) time += parts_.loop.Now() - *working_since_;
+  return time;
+}
+
+v1::Run ActiveRun::Snapshot() {
+  v1::Run run = Present();
+  if (run.state() == recorded_state_) return run;
+  // A change that is being stored is shown when it is: before that a crash takes it back.
+  run.set_state(recorded_state_);
+  run.clear_waiting_on();
+  if (recorded_state_ == v1::RUN_STATE_RUNNING) {
+    if (std::optional<v1::WaitingOn> waiting = WaitsOn()) *run.mutable_waiting_on() = *std::move(waiting);
+  }
+  if (!IsEnded(recorded_state_)) {
+    run.clear_end_time();
+    run.clear_error();
+    run.clear_measures();
+  }
+  return run;
+}
+
+v1::Run ActiveRun::Present() {
+  v1::Run run = record_.run();
+  run.clear_stages();
+  for (int stage = 0; stage < plan().size(); ++stage) {
+    *run.add_stages() = ProgressOf(
+        plan(), stage, [this](int at) -> auto& { return slot(at).rows->record(); });
+  }
+  if (progress_micros_ > 0) *run.mutable_last_progress_time() = ToTimestamp(progress_micros_);
+  *run.mutable_active_time() = FromDuration(ActiveTime());
+  run.set_last_event(last_event_);
+  if (state() == v1::RUN_STATE_RUNNING) {
+    run.clear_waiting_on();
+    if (std::optional<v1::WaitingOn> waiting = WaitsOn()) *run.mutable_waiting_on() = *std::move(waiting);
+  }
+  return run;
+}
+
+// Of a run that runs: the first of these that holds it up as a whole.
+std::optional<v1::WaitingOn> ActiveRun::WaitsOn() {
+  v1::WaitingOn waiting;
+  const auto since = [&](v1::WaitingOn::Reason reason) {
+    waiting.set_reason(reason);
+    if (waiting_since_micros_ == 0) waiting_since_micros_ = WallMicros();
+    *waiting.mutable_since() = ToTimestamp(waiting_since_micros_);
+    return waiting;
+  };
+  // One that is only about to be resumed is no longer at rest.
+  if (!working_ && !options_.starts_runs && recorded_state_ == v1::RUN_STATE_RUNNING) {
+    waiting.set_remedy("nobody works on it; it goes on when it is watched, or resumed");
+    return since(v1::WaitingOn::REASON_USER);
+  }
+  if (store_.state() != StoreState::kOk) {
+    waiting.set_remedy(store_.state() == StoreState::kReopening
+                           ? "a write failed: the store is being reopened and goes on by itself; see the server's log"
+                           : "make room on the disk of the data directory");
+    return since(v1::WaitingOn::REASON_DISK);
+  }
+  const CallDesk::FailingTarget failing = parts_.desk.FindFailing(name());
+  if (!failing.name.empty()) {
+    waiting.set_object(failing.name);
+    waiting.set_remedy(fmt::format("it is tried again and again; it says: {}", Excerpt(failing.error, 300)));
+    return since(v1::WaitingOn::REASON_TARGET);
+  }
+  int64_t in_flight = 0;
+  int64_t parked = 0;
+  std::string input;
+  std::string parking;
+  for (size_t i = 0; i < steps_.size(); ++i) {
+    const int stage = plan().order()[i];
+    in_flight += steps_[i]->in_flight();
+    if (steps_[i]->waits_for_input() && input.empty()) input = plan().stage(stage).name;
+    const int64_t here = slot(stage).rows->progress().parked();
+    if (here > 0 && parking.empty()) parking = plan().stage(stage).name;
+    parked += here;
+  }
+  if (in_flight == 0 && parked > 0) {
+    waiting.set_object(parking);
+    waiting.set_count(parked);
+    waiting.set_remedy("the items go on by themselves when their time has come");
+    return since(v1::WaitingOn::REASON_TIME);
+  }
+  if (in_flight == 0 && !input.empty()) {
+    waiting.set_object(input);
+    waiting.set_remedy("add items, or close the input");
+    return since(v1::WaitingOn::REASON_INPUT);
+  }
+  waiting_since_micros_ = 0;
+  return std::nullopt;
+}
+
+void ActiveRun::PlanProgressEvent() {
+  if (progress_timer_armed_ || !working_) return;
+  progress_timer_armed_ = true;
+  const std::weak_ptr<ActiveRun> weak = weak_from_this();
+  progress_timer_ = parts_.loop.CallAt(std::max(next_progress_, parts_.loop.Now()), [weak] {
+    const std::shared_ptr<ActiveRun> self = weak.lock();
+    if (self) self->parts_.loop.Spawn(self->WriteProgressEvent(self));
+  });
+}
+
+void ActiveRun::LookForHoldUp() {
+  const std::weak_ptr<ActiveRun> weak = weak_from_this();
+  hold_up_timer_ = parts_.loop.CallAt(parts_.loop.Now() + kHoldUpLook, [weak] {
+    const std::shared_ptr<ActiveRun> self = weak.lock();
+    if (!self || !self->working_) return;
+    if (self->state() == v1::RUN_STATE_RUNNING && HoldUpOf(self->WaitsOn()) != self->told_hold_up_) {
+      self->PlanProgressEvent();
+    }
+    self->LookForHoldUp();
+  });
+}
+
+Task<void> ActiveRun::WriteProgressEvent([[maybe_unused]] std::shared_ptr<ActiveRun> self) {
+  const AsyncMutex::Holder holder = co_await turn_.Enter();
+  progress_timer_armed_ = false;
+  next_progress_ = parts_.loop.Now() + options_.progress_interval;
+  if (state() != v1::RUN_STATE_RUNNING || !working_) co_return;
+  v1::RunEvent event;
+  event.set_number(last_event_ + 1);
+  *event.mutable_time() = ToTimestamp(WallMicros());
+  *event.mutable_progress()->mutable_run() = Snapshot();
+  event.mutable_progress()->mutable_run()->set_last_event(event.number());
+  const v1::Run& told = event.progress().run();
+  told_hold_up_ = HoldUpOf(told.has_waiting_on() ? std::optional(told.waiting_on()) : std::nullopt);
+  WriteBatch batch;
+  PutRecord(batch, EventKey(name(), event.number()), event);
+  const Status stored = co_await store_.Commit(std::move(batch));
+  if (stored.ok()) ++last_event_;
+  changed_.NotifyAll();
+}
+
+}  // namespace millrace

@@ -1,0 +1,183 @@
+// A fetch at work: commits rows together with the cursor after them, so that none is lost or read twice.
+
+#include <algorithm>
+#include <cstring>
+#include <queue>
+#include <utility>
+
+#include <fmt/format.h>
+
+#include "server/engine/step/client_input.h"
+#include "server/engine/step/expect.h"
+#include "server/engine/step/row_source.h"
+#include "server/engine/step/step.h"
+#include "server/engine/step/tolerance.h"
+
+namespace millrace {
+namespace {
+
+// A row's place in a draw by a fixed seed: the same rows are drawn from the same input, and most of them from an input
+// that has grown.
+using Rank = std::pair<uint64_t, int64_t>;
+Rank RankOf(const std::string& id, int64_t row) {
+  uint64_t hash = 0;
+  const Digest digest = Digest::Of("millrace-sample-1" + id);
+  std::memcpy(&hash, digest.bytes().data(), sizeof hash);
+  return {hash, row};
+}
+
+std::string IdOf(const FetchedRow& row, int64_t number) {
+  return row.id.empty() ? fmt::format("row-{}", number) : row.id;
+}
+
+class FetchStep final : public Step {
+ public:
+  FetchStep(StepHost& host, int stage)
+      : host_(host), stage_(stage), slot_(host.slot(stage)), rows_(*slot_.rows), changed_(host.parts().loop) {}
+
+  Task<void> Run() override {
+    Status status = absl::OkStatus();
+    if (!rows_.done()) status = co_await ReadAll();
+    if (status.ok() && rows_.done()) co_await PassesExpectations(host_, stage_);
+    if (!status.ok() && !host_.stopped()) FailStage(host_, stage_, status);
+    reading_ = false;
+    host_.Moved();
+  }
+  void Wake() override {
+    ++wakes_;
+    changed_.NotifyAll();
+  }
+  bool waits_for_input() const override { return waits_; }
+  int64_t in_flight() const override { return reading_ && !waits_ ? 1 : 0; }
+
+ private:
+  Task<Status> ReadAll();
+  Task<Status> Draw();
+  Task<Status> Commit(RowBatch batch);
+  // Waits for what the client sends next. False: the episode is over.
+  Task<bool> AwaitInput(uint64_t wakes);
+  bool TooManyFailed(bool closed) const {
+    return Exceeds(slot_.definition->max_failures(), rows_.progress().failed(), rows_.progress().items_in(), closed);
+  }
+
+  StepHost& host_;
+  const int stage_;
+  StageSlot& slot_;
+  StageRows& rows_;
+  Event changed_;
+  uint64_t wakes_ = 0;
+  bool reading_ = true;
+  bool waits_ = false;
+  std::optional<Rank> last_drawn_;  // of a sample: rows up to this rank are taken
+};
+
+Task<bool> FetchStep::AwaitInput(uint64_t wakes) {
+  waits_ = true;
+  host_.Moved();
+  while (wakes == wakes_ && !host_.stopped()) co_await changed_.Wait();
+  waits_ = false;
+  co_return !host_.stopped();
+}
+
+Task<Status> FetchStep::ReadAll() {
+  const v1::Run& run = host_.record().run();
+  uint64_t wakes = wakes_;
+  // Whether a client sends items or bytes is known with the first of them.
+  while (slot_.input && slot_.input->state().next_offset() == 0 && !slot_.input->state().closed()) {
+    if (const bool held = co_await AwaitInput(wakes); !held) co_return absl::OkStatus();
+    wakes = wakes_;
+  }
+  if (run.sample() > 0) {
+    MR_CO_RETURN_IF_ERROR(co_await Draw());
+    if (host_.stopped()) co_return absl::OkStatus();
+  }
+  rows_.Begin();
+  storage::v1::FetchCursor cursor = rows_.record().cursor();
+  auto source = co_await OpenRows(host_, stage_, std::move(cursor));
+  if (!source.ok()) co_return source.status();
+  while (!rows_.record().cursor().done()) {
+    if (const bool held = co_await host_.AwaitRoom(); !held) co_return absl::OkStatus();
+    wakes = wakes_;
+    StatusOr<RowBatch> batch = co_await (*source)->Next();
+    if (!batch.ok()) co_return batch.status();
+    if (host_.stopped()) co_return absl::OkStatus();
+    if (batch->waits) {
+      if (const bool held = co_await AwaitInput(wakes); !held) co_return absl::OkStatus();
+      continue;
+    }
+    MR_CO_RETURN_IF_ERROR(co_await Commit(*std::move(batch)));
+    host_.Moved();
+    if (TooManyFailed(rows_.record().cursor().done())) {
+      co_return MakeError(Reason::kTooManyFailures,
+                          fmt::format("{} of {} rows are bad, more than max_failures allows", rows_.progress().failed(),
+                                      rows_.progress().items_in()));
+    }
+    if (host_.stopped()) co_return absl::OkStatus();
+  }
+  WriteBatch nothing;
+  RecordChange none = [](storage::v1::StageRecord&) {};
+  co_return co_await host_.EndStage(stage_, std::move(none), std::move(nothing));
+}
+
+Task<Status> FetchStep::Commit(RowBatch batch) {
+  const v1::Run& run = host_.record().run();
+  const int64_t first_row = batch.after.rows() - static_cast<int64_t>(batch.rows.size()) + 1;
+  EndedGroup group;
+  group.check_ids = true;
+  for (size_t i = 0; i < batch.rows.size(); ++i) {
+    const int64_t number = first_row + static_cast<int64_t>(i);
+    if (run.limit() > 0 && number > run.limit()) break;
+    FetchedRow& row = batch.rows[i];
+    EndedItem ended;
+    ended.ordinal = number;
+    ended.input_id = IdOf(row, number);
+    if (last_drawn_ && RankOf(ended.input_id, number) > *last_drawn_) continue;
+    ended.item = std::move(row.item);
+    ended.item.id.clear();
+    group.items.push_back(std::move(ended));
+  }
+  if (run.limit() > 0 && batch.after.rows() >= run.limit()) batch.after.set_done(true);
+  group.rows_read = static_cast<int64_t>(group.items.size());
+  group.cursor = std::move(batch.after);
+  co_return co_await rows_.Commit(std::move(group));
+}
+
+// Reads the whole source once to find the rows of lowest rank.
+Task<Status> FetchStep::Draw() {
+  storage::v1::FetchCursor begin;
+  auto source = co_await OpenRows(host_, stage_, std::move(begin));
+  if (!source.ok()) co_return source.status();
+  const size_t size = static_cast<size_t>(host_.record().run().sample());
+  std::priority_queue<Rank> drawn;
+  bool done = false;
+  while (!done) {
+    const uint64_t wakes = wakes_;
+    StatusOr<RowBatch> batch = co_await (*source)->Next();
+    if (!batch.ok()) co_return batch.status();
+    if (host_.stopped()) co_return absl::OkStatus();
+    if (batch->waits) {
+      if (const bool held = co_await AwaitInput(wakes); !held) co_return absl::OkStatus();
+      continue;
+    }
+    int64_t number = batch->after.rows() - static_cast<int64_t>(batch->rows.size());
+    for (const FetchedRow& row : batch->rows) {
+      ++number;
+      const Rank rank = RankOf(IdOf(row, number), number);
+      if (drawn.size() < size) {
+        drawn.push(rank);
+      } else if (rank < drawn.top()) {
+        drawn.pop();
+        drawn.push(rank);
+      }
+    }
+    done = batch->after.done();
+  }
+  last_drawn_ = drawn.empty() ? Rank{0, 0} : drawn.top();
+  co_return absl::OkStatus();
+}
+
+}  // namespace
+
+std::unique_ptr<Step> MakeFetchStep(StepHost& host, int stage) { return std::make_unique<FetchStep>(host, stage); }
+
+}  // namespace millrace

@@ -1,0 +1,415 @@
+// A stage that works on items one by one or in chunks, at work: takes them as they come, passes on what `when` leaves
+// alone, reuses what is remembered, works on the rest, and commits what has ended in groups.
+
+#include <algorithm>
+#include <deque>
+#include <map>
+#include <utility>
+
+#include <fmt/format.h>
+
+#include "server/engine/step/feed.h"
+#include "server/engine/step/memo_lookup.h"
+#include "server/engine/step/step.h"
+#include "server/engine/step/tolerance.h"
+#include "server/engine/times.h"
+#include "server/storage/records.h"
+
+namespace millrace {
+namespace {
+
+constexpr int kChunksMax = 2;                  // looked up or computed at once
+constexpr size_t kGroupItemsMax = 1024;        // committed together
+constexpr size_t kOutboxItemsMax = 2048;       // ended, not yet committed and delivered, before no more is begun
+constexpr size_t kOutboxBytesMax = 16u << 20;  // their bytes
+constexpr size_t kDueMax = 4096;               // parked items whose time has come
+constexpr int64_t kConcurrencyDefault = 1000;
+
+size_t BytesOf(const EndedItem& ended) {
+  return ended.item.json.size() + (ended.json ? ended.json->size() : 0) + ended.item.settlement.bytes();
+}
+
+size_t BytesOf(const StageRows::Delivery& delivery) {
+  size_t bytes = 0;
+  for (const InputItem& item : delivery.items) bytes += item.json ? item.json->size() : 0;
+  return bytes;
+}
+
+class ItemStep final : public Step {
+ public:
+  ItemStep(StepHost& host, int stage)
+      : host_(host),
+        stage_(stage),
+        slot_(host.slot(stage)),
+        rows_(*slot_.rows),
+        loop_(host.parts().loop),
+        changed_(loop_),
+        slots_(loop_),
+        room_(loop_),
+        ended_(loop_),
+        committed_(loop_) {
+    concurrency_ = slot_.definition->concurrency() > 0 ? slot_.definition->concurrency() : kConcurrencyDefault;
+    failed_ = rows_.progress().failed();
+    // Where ids come from several stages, or may have been changed before this episode, they may stand there twice.
+    check_ids_ = host.plan().stage(stage).needs.size() > 1 || rows_.record().commits() > 0;
+    if (!rows_.done()) feed_ = std::make_unique<Feed>(host, stage, changed_);
+  }
+
+  Task<void> Run() override;
+  void Wake() override {
+    ++wakes_;
+    if (host_.stopped() && feed_) feed_->Stop();
+    Judge();
+    changed_.NotifyAll();
+    if (host_.stopped()) {
+      slots_.NotifyAll();
+      room_.NotifyAll();
+    }
+  }
+  void WakeParked(int64_t ordinal, int64_t wake_micros) override;
+  int64_t in_flight() const override { return in_flight_ + chunks_; }
+
+ private:
+  Task<void> TakeAll(TaskGroup& workers);
+  Task<StatusOr<std::vector<InputItem>>> Take();
+  Task<StatusOr<std::vector<InputItem>>> TakeDue();
+  bool Idle() const { return chunks_ == 0 && in_flight_ == 0 && outbox_.empty() && committing_ == 0 && due_.empty(); }
+  bool AllEnded() const { return feed_->exhausted() && Idle() && rows_.progress().parked() == 0; }
+
+  Task<void> WorkOnChunk(std::vector<InputItem> chunk);
+  Task<void> WorkOnAll(std::vector<OpenItem> open);
+  Task<void> WorkOnOne(OpenItem open);
+  Task<Status> ComputeAll(std::vector<OpenItem> open);
+  EndedItem Ended(OpenItem open, StageItem item) const;
+  void Push(EndedItem ended);
+  Task<void> AwaitOutbox();
+  Task<void> CommitEnded();
+  Task<void> DeliverCommitted();
+  void Judge();
+
+  StepHost& host_;
+  const int stage_;
+  StageSlot& slot_;
+  StageRows& rows_;
+  Loop& loop_;
+  int64_t concurrency_ = kConcurrencyDefault;
+  std::unique_ptr<Feed> feed_;
+  std::optional<StageContext> context_;  // what each item's is copied from
+
+  Event changed_;  // there may be something to take, or nothing more will come
+  uint64_t wakes_ = 0;
+  Event slots_;  // an item that was worked on has ended
+  Event room_;   // what had ended was committed
+  Event ended_;  // there is something to commit
+  int chunks_ = 0;
+  int64_t in_flight_ = 0;
+  std::vector<EndedItem> outbox_;
+  size_t outbox_bytes_ = 0;
+  size_t committing_ = 0;
+  bool closing_ = false;
+  // Committed, on their way to stages that may be slow: what has ended is committed meanwhile, since others may wait
+  // for its answers.
+  std::deque<StageRows::Delivery> deliveries_;
+  size_t undelivered_ = 0;
+  size_t undelivered_bytes_ = 0;
+  Event committed_;
+  bool all_committed_ = false;
+  bool check_ids_ = false;
+  int64_t failed_ = 0;
+  std::deque<std::pair<int64_t, int64_t>> due_;  // ordinal and time of parked items that woke
+  std::map<int64_t, int64_t> woken_;             // those that are being worked on
+};
+
+Task<void> ItemStep::Run() {
+  if (rows_.done()) co_return;
+  Judge();
+  // A stage that checks its whole input waits for all of it.
+  if (host_.plan().stage(stage_).whole_input) {
+    if (const bool held = co_await AwaitWholeInput(host_, stage_, changed_); !held) co_return;
+  }
+  context_.emplace(MakeStageContext(host_, stage_));
+  TaskGroup committer(loop_);
+  TaskGroup workers(loop_);
+  committer.Spawn(CommitEnded());
+  TaskGroup deliverer(loop_);
+  deliverer.Spawn(DeliverCommitted());
+  co_await TakeAll(workers);
+  co_await workers.Join();
+  closing_ = true;
+  ended_.NotifyAll();
+  co_await committer.Join();
+  all_committed_ = true;
+  committed_.NotifyAll();
+  co_await deliverer.Join();
+  feed_->Stop();
+  Judge();
+  if (host_.stopped() || !AllEnded()) co_return;
+  WriteBatch nothing;
+  RecordChange none = [](storage::v1::StageRecord&) {};
+  const Status status = co_await host_.EndStage(stage_, std::move(none), std::move(nothing));
+  if (!status.ok()) FailStage(host_, stage_, status);
+  host_.Moved();
+}
+
+Task<void> ItemStep::TakeAll(TaskGroup& workers) {
+  while (!host_.stopped()) {
+    if (const bool held = co_await host_.AwaitRoom(); !held) break;
+    const uint64_t wakes = wakes_;
+    StatusOr<std::vector<InputItem>> chunk = co_await Take();
+    if (!chunk.ok()) {
+      if (!host_.stopped()) FailStage(host_, stage_, chunk.status());
+      break;
+    }
+    if (chunk->empty()) {
+      if (AllEnded()) break;
+      if (wakes == wakes_ && !host_.stopped()) co_await changed_.Wait();
+      continue;
+    }
+    while (chunks_ >= kChunksMax) co_await room_.Wait();
+    ++chunks_;
+    rows_.Begin();
+    workers.Spawn(WorkOnChunk(*std::move(chunk)));
+  }
+}
+
+Task<StatusOr<std::vector<InputItem>>> ItemStep::Take() {
+  if (!due_.empty()) co_return co_await TakeDue();
+  co_return co_await feed_->Next(host_.options().chunk_items);
+}
+
+void ItemStep::WakeParked(int64_t ordinal, int64_t wake_micros) {
+  if (rows_.done() || host_.stopped() || due_.size() >= kDueMax) return;
+  if (!woken_.emplace(ordinal, wake_micros).second) return;
+  due_.emplace_back(ordinal, wake_micros);
+  ++wakes_;
+  changed_.NotifyAll();
+}
+
+// Parked items whose time has come, as they came in. One that is no longer parked was redriven since.
+Task<StatusOr<std::vector<InputItem>>> ItemStep::TakeDue() {
+  std::vector<std::pair<int64_t, int64_t>> due;
+  if (due_.size() >= kDueMax) host_.LookForParked();
+  while (!due_.empty() && due.size() < host_.options().chunk_items) {
+    due.push_back(due_.front());
+    due_.pop_front();
+  }
+  std::vector<std::string> keys;
+  for (const auto& [ordinal, wake] : due) {
+    const Plan::Source source = host_.plan().SourceOf(stage_, ordinal);
+    const int need = host_.plan().stage(stage_).needs[source.need];
+    keys.push_back(rows_.keys().Item(ordinal));
+    keys.push_back(host_.slot(need).rows->keys().Item(source.ordinal));
+  }
+  auto values = co_await host_.store().MultiGet(keys);
+  if (!values.ok()) co_return values.status();
+  std::vector<InputItem> items;
+  WriteBatch stale;
+  for (size_t i = 0; i < due.size(); ++i) {
+    storage::v1::ItemRecord own;
+    storage::v1::ItemRecord source;
+    const auto& own_value = (*values)[2 * i];
+    const auto& source_value = (*values)[2 * i + 1];
+    if (own_value) MR_CO_RETURN_IF_ERROR(DecodeValue(keys[2 * i], *own_value, own));
+    if (source_value) MR_CO_RETURN_IF_ERROR(DecodeValue(keys[2 * i + 1], *source_value, source));
+    if (own.state() != v1::ITEM_STATE_PARKED || own.wake_micros() != due[i].second || !source_value) {
+      stale.Delete(ParkedKey({due[i].second, rows_.run(), rows_.stage(), due[i].first}));
+      woken_.erase(due[i].first);
+      continue;
+    }
+    items.push_back({.ordinal = due[i].first,
+                     .id = std::move(*source.mutable_id()),
+                     .json = std::make_shared<const std::string>(std::move(*source.mutable_json())),
+                     .degraded = source.state() == v1::ITEM_STATE_DEGRADED});
+  }
+  if (!stale.empty()) MR_CO_RETURN_IF_ERROR(co_await host_.store().Commit(std::move(stale), CommitMode::kReadable));
+  ++wakes_;
+  co_return items;
+}
+
+Task<void> ItemStep::WorkOnChunk(std::vector<InputItem> chunk) {
+  LookUpParts parts{loop_, rows_.pool(), host_.store()};
+  StatusOr<LookedUp> looked = co_await LookUp(parts, std::move(chunk), slot_.when, slot_.memo_rules);
+  Status status = looked.status();
+  if (looked.ok()) {
+    host_.NoteMemos(looked->hits, looked->misses, looked->corrupt);
+    co_await AwaitOutbox();
+    for (EndedItem& ended : looked->ended) Push(std::move(ended));
+    if (!looked->open.empty() && !host_.stopped()) {
+      if (slot_.work->items->pure()) {
+        status = co_await ComputeAll(std::move(looked->open));
+      } else {
+        co_await WorkOnAll(std::move(looked->open));
+      }
+    }
+  }
+  if (!status.ok() && !host_.stopped()) FailStage(host_, stage_, status);
+  --chunks_;
+  room_.NotifyAll();
+  if (Idle()) changed_.NotifyAll();
+}
+
+EndedItem ItemStep::Ended(OpenItem open, StageItem item) const {
+  EndedItem ended;
+  ended.ordinal = open.item.ordinal;
+  ended.input_id = std::move(open.item.id);
+  ended.item = std::move(item);
+  ended.memo_key = open.memo_key;
+  return ended;
+}
+
+Task<Status> ItemStep::ComputeAll(std::vector<OpenItem> open) {
+  using Computed = std::pair<std::vector<OpenItem>, std::vector<StageItem>>;
+  auto compute = [work = slot_.work, open = std::move(open)]() mutable -> StatusOr<Computed> {
+    std::vector<InputItem> items;
+    items.reserve(open.size());
+    for (const OpenItem& each : open) items.push_back(each.item);
+    std::vector<StageItem> made = work->items->Compute(items);
+    return Computed(std::move(open), std::move(made));
+  };
+  StatusOr<Computed> computed = co_await Compute(loop_, rows_.pool(), std::move(compute));
+  if (!computed.ok()) co_return computed.status();
+  auto& [inputs, made] = *computed;
+  if (inputs.size() != made.size()) {
+    co_return MakeError(Reason::kInternal, fmt::format("the stage made {} items of {}", made.size(), inputs.size()));
+  }
+  co_await AwaitOutbox();
+  for (size_t i = 0; i < inputs.size(); ++i) Push(Ended(std::move(inputs[i]), std::move(made[i])));
+  co_return absl::OkStatus();
+}
+
+Task<void> ItemStep::WorkOnAll(std::vector<OpenItem> open) {
+  for (OpenItem& each : open) {
+    co_await AwaitOutbox();
+    while (in_flight_ >= concurrency_ && !host_.stopped()) co_await slots_.Wait();
+    if (const bool held = co_await host_.AwaitRoom(); !held) co_return;
+    ++in_flight_;
+    loop_.Spawn(WorkOnOne(std::move(each)));
+    // A handler begins one: the loop's others take their turn before the next.
+    co_await loop_.Yield();
+  }
+}
+
+Task<void> ItemStep::WorkOnOne(OpenItem open) {
+  StageContext context = *context_;
+  context.call.item_ids.push_back(open.item.id);
+  const v1::Stage& definition = *slot_.definition;
+  if (definition.has_timeout()) context.call.deadline = loop_.Now() + ToDuration(definition.timeout());
+  if (definition.has_max_elapsed_time()) context.call.max_elapsed = ToDuration(definition.max_elapsed_time());
+  InputItem input = open.item;
+  StageItem item = co_await slot_.work->items->Process(context, std::move(input));
+  if (item.stopped) {
+    woken_.erase(open.item.ordinal);
+  } else {
+    Push(Ended(std::move(open), std::move(item)));
+  }
+  --in_flight_;
+  slots_.NotifyOne();
+  if (in_flight_ == 0) {
+    if (closing_) ended_.NotifyAll();
+    changed_.NotifyAll();
+  }
+}
+
+Task<void> ItemStep::AwaitOutbox() {
+  while ((outbox_.size() + undelivered_ >= kOutboxItemsMax || outbox_bytes_ + undelivered_bytes_ >= kOutboxBytesMax) &&
+         !host_.stopped()) {
+    co_await room_.Wait();
+  }
+}
+
+void ItemStep::Push(EndedItem ended) {
+  if (ended.item.state == v1::ITEM_STATE_FAILED && ended.item.wake_micros == 0) {
+    ++failed_;
+    Judge();
+  }
+  if (!woken_.empty()) {
+    if (const auto woken = woken_.find(ended.ordinal); woken != woken_.end()) {
+      ended.woken = true;
+      ended.parked_until = woken->second;
+    }
+  }
+  if (!ended.item.id.empty() && ended.item.id != ended.input_id) check_ids_ = true;
+  outbox_bytes_ += BytesOf(ended);
+  outbox_.push_back(std::move(ended));
+  ended_.NotifyOne();
+}
+
+// One group after another, so that the order of numbers is the order of commits. Ends when nothing is left to come.
+Task<void> ItemStep::CommitEnded() {
+  while (true) {
+    while (outbox_.empty()) {
+      if (closing_ && in_flight_ == 0) co_return;
+      co_await ended_.Wait();
+    }
+    EndedGroup group;
+    if (outbox_.size() <= kGroupItemsMax) {
+      group.items.swap(outbox_);
+    } else {
+      const auto end = outbox_.begin() + kGroupItemsMax;
+      group.items.assign(std::make_move_iterator(outbox_.begin()), std::make_move_iterator(end));
+      outbox_.erase(outbox_.begin(), end);
+    }
+    outbox_bytes_ = 0;
+    for (const EndedItem& ended : outbox_) outbox_bytes_ += BytesOf(ended);
+    committing_ = group.items.size();
+    group.check_ids = check_ids_;
+    bool parks = false;
+    std::vector<int64_t> woken;
+    for (const EndedItem& ended : group.items) {
+      if (ended.woken) woken.push_back(ended.ordinal);
+      parks = parks || ended.item.wake_micros > 0;
+    }
+    StatusOr<StageRows::Delivery> delivery = co_await rows_.CommitOnly(std::move(group));
+    committing_ = 0;
+    for (const int64_t ordinal : woken) woken_.erase(ordinal);
+    if (!delivery.ok()) {
+      FailStage(host_, stage_, delivery.status());
+    } else if (!delivery->items.empty()) {
+      undelivered_ += delivery->items.size();
+      undelivered_bytes_ += BytesOf(*delivery);
+      deliveries_.push_back(*std::move(delivery));
+      committed_.NotifyOne();
+    }
+    if (parks) host_.LookForParked();
+    failed_ = std::max(failed_, rows_.progress().failed());
+    Judge();
+    room_.NotifyAll();
+    if (Idle()) changed_.NotifyAll();
+    host_.Moved();
+  }
+}
+
+// Ends when all is committed and delivered.
+Task<void> ItemStep::DeliverCommitted() {
+  while (true) {
+    while (deliveries_.empty()) {
+      if (all_committed_) co_return;
+      co_await committed_.Wait();
+    }
+    StageRows::Delivery delivery = std::move(deliveries_.front());
+    deliveries_.pop_front();
+    const size_t count = delivery.items.size();
+    const size_t bytes = BytesOf(delivery);
+    co_await StageRows::Deliver(std::move(delivery));
+    undelivered_ -= count;
+    undelivered_bytes_ -= bytes;
+    room_.NotifyAll();
+  }
+}
+
+void ItemStep::Judge() {
+  if (host_.stopped() || rows_.done()) return;
+  if (!Exceeds(slot_.definition->max_failures(), failed_, host_.ItemsIn(stage_), host_.InputClosed(stage_))) return;
+  v1::RunError error;
+  error.set_reason(v1::ERROR_REASON_TOO_MANY_FAILURES);
+  error.set_message(
+      fmt::format("{} of {} items failed, more than max_failures allows", failed_, host_.ItemsIn(stage_)));
+  error.set_stage(rows_.stage());
+  host_.Fail(std::move(error));
+}
+
+}  // namespace
+
+std::unique_ptr<Step> MakeItemStep(StepHost& host, int stage) { return std::make_unique<ItemStep>(host, stage); }
+
+}  // namespace millrace

@@ -1,0 +1,273 @@
+#include "server/process/coordinator.h"
+
+#include <fmt/format.h>
+#include <spdlog/spdlog.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <filesystem>
+#include <future>
+#include <thread>
+
+#include "backends/local/local.h"
+#include "backends/openai/openai.h"
+#include "backends/simulated/simulated.h"
+#include "server/api/server.h"
+#include "server/base/duration.h"
+#include "server/base/pool.h"
+#include "server/base/secret.h"
+#include "server/base/text_file.h"
+#include "server/base/thread.h"
+#include "server/config/binding.h"
+#include "server/config/check.h"
+#include "server/config/server_config.h"
+#include "server/engine/engine.h"
+#include "server/files/files.h"
+#include "server/http/beast_client.h"
+#include "server/llm/calls.h"
+#include "server/stages/stage.h"
+#include "server/storage/rocks_store.h"
+
+namespace millrace {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr size_t kConfigMibMax = 1;
+
+Durability MakeDurability(const v1::Durability& config) {
+  if (config.has_interval()) return {.mode = Durability::Mode::kInterval, .interval = ToDuration(config.interval())};
+  return {.mode = config.mode() == v1::Durability::MODE_PROCESS ? Durability::Mode::kProcess : Durability::Mode::kSync};
+}
+
+std::string DurabilityText(const Durability& durability) {
+  switch (durability.mode) {
+    case Durability::Mode::kSync:
+      return "sync";
+    case Durability::Mode::kProcess:
+      return "process";
+    case Durability::Mode::kInterval:
+      return fmt::format("interval {}ms",
+                         std::chrono::duration_cast<std::chrono::milliseconds>(durability.interval).count());
+  }
+  return "";
+}
+
+// `scheme://host:port` of a URL: where its secret may go.
+std::string OriginOf(const std::string& url) {
+  const size_t host = url.find("://");
+  return host == std::string::npos ? "" : url.substr(0, url.find('/', host + 3));
+}
+
+Duration ThreadCpuTime() {
+  timespec time{};
+  ::clock_gettime(CLOCK_THREAD_CPUTIME_ID, &time);
+  return std::chrono::seconds(time.tv_sec) + std::chrono::nanoseconds(time.tv_nsec);
+}
+
+// The configured address with the port that was bound: it may have asked for any.
+std::string BoundAddress(const std::string& address, int port) {
+  return fmt::format("{}:{}", address.substr(0, address.rfind(':')), port);
+}
+
+StatusOr<Secret> MakeSecret(const v1::Secret& config, const std::string& config_dir) {
+  if (!config.env().empty()) return Secret::FromEnvironment(config.env());
+  if (!config.file().empty()) return Secret::FromFile((fs::path(config_dir) / config.file()).string());
+  return Secret();
+}
+
+StatusOr<std::unique_ptr<BackendEntry>> MakeBackend(const v1::BackendConfig& config, const std::string& config_dir) {
+  auto entry = std::make_unique<BackendEntry>();
+  entry->name = config.name();
+  switch (config.kind_case()) {
+    case v1::BackendConfig::kLocal:
+      entry->backend = backend::MakeLocal();
+      return entry;
+    case v1::BackendConfig::kSimulated:
+      entry->backend = backend::MakeSimulated(config.simulated().profile(), config.simulated().seed());
+      return entry;
+    case v1::BackendConfig::kOpenai: {
+      StatusOr<Secret> secret = MakeSecret(config.openai().api_key(), config_dir);
+      if (!secret.ok()) return WithContext(secret.status(), fmt::format("backend {}", config.name()));
+      if (!secret->warning().empty()) spdlog::warn("backend {}: {}", config.name(), secret->warning());
+      entry->secret = *std::move(secret);
+      entry->secret_origin = OriginOf(config.openai().base_url());
+      entry->backend = backend::MakeOpenaiBackend(config.openai());
+      return entry;
+    }
+    case v1::BackendConfig::KIND_NOT_SET:
+      break;
+  }
+  return MakeError(Reason::kInvalidDefinition, fmt::format("backend {} has no kind", config.name()));
+}
+
+class CoordinatorImpl final : public Coordinator {
+ public:
+  explicit CoordinatorImpl(CoordinatorOptions options)
+      : options_(std::move(options)),
+        start_(clock_.Now()),
+        loop_(clock_),
+        pool_(MakeThreadPool(loop_, std::clamp(static_cast<int>(std::thread::hardware_concurrency()), 2, 8))),
+        files_({options_.config.files().read().begin(), options_.config.files().read().end()},
+               {options_.config.files().write().begin(), options_.config.files().write().end()}),
+        stages_(BuiltinStages()) {}
+
+  ~CoordinatorImpl() override {
+    if (server_) server_->Shutdown();
+    if (thread_.joinable()) {
+      loop_.Stop();
+      thread_.join();
+    }
+    // Its idle connections, before the loop's end takes away the context that they live on.
+    http_.reset();
+    // What is suspended goes while everything that it refers to is still there.
+    loop_.Abandon();
+  }
+
+  Status Build() {
+    const v1::ServerConfig& config = options_.config;
+    RocksOptions store_options;
+    store_options.path = config.data_dir();
+    store_options.durability = MakeDurability(config.durability());
+    store_options.disk_reserve = config.limits().disk_reserve();
+    StatusOr<std::unique_ptr<Store>> store = OpenRocksStore(store_options, loop_, *pool_);
+    // Only who starts the server reads this: it may name the path.
+    if (!store.ok()) return WithContext(store.status(), Excerpt(config.data_dir(), 256));
+    store_ = *std::move(store);
+    http_ = MakeBeastClient(loop_, *pool_);
+
+    std::vector<std::unique_ptr<BackendEntry>> backends;
+    for (const v1::BackendConfig& backend : config.backends()) {
+      MR_ASSIGN_OR_RETURN(std::unique_ptr<BackendEntry> entry, MakeBackend(backend, options_.config_dir));
+      backends.push_back(std::move(entry));
+    }
+    Random random = Random::FromSystem();
+    MR_ASSIGN_OR_RETURN(calls_, MakeCalls({.loop = loop_, .pool = *pool_, .store = *store_, .http = *http_},
+                                          random.Fork(), std::move(backends), config));
+
+    EngineOptions engine_options;
+    engine_options.version = kVersion;
+    engine_options.pid = ::getpid();
+    engine_options.data_dir = fs::path(config.data_dir()).filename().string();
+    engine_options.durability = DurabilityText(store_options.durability);
+    engine_options.starts_runs = options_.starts_runs;
+    engine_options.active_runs_max = config.limits().max_active_runs();
+    engine_options.item_bytes_max = static_cast<size_t>(config.limits().max_item_bytes());
+    engine_options.check_pipeline = [](const v1::Pipeline& pipeline, const StageRegistry& stages) {
+      return CheckPipeline(pipeline, stages);
+    };
+    engine_options.bind_parameters = [](const v1::Pipeline& pipeline, const ParameterValues& values,
+                                        const std::set<std::string>& client_inputs) {
+      return BindParameters(pipeline, values, client_inputs);
+    };
+    engine_options.open_file = OpenFileSource;
+    engine_ = std::make_unique<Engine>(EngineParts{.loop = loop_,
+                                                   .pool = *pool_,
+                                                   .store = *store_,
+                                                   .calls = *calls_,
+                                                   .desk = *calls_,
+                                                   .stages = stages_,
+                                                   .files = files_,
+                                                   .cpu_time = ThreadCpuTime},
+                                       random.Fork(), std::move(engine_options));
+
+    std::vector<api::Listener> listeners;
+    MR_ASSIGN_OR_RETURN(api::Listener unix_listener, api::Listener::Unix(config.data_dir()));
+    listeners.push_back(std::move(unix_listener));
+    if (options_.listen_tcp) {
+      MR_ASSIGN_OR_RETURN(api::Listener tcp, api::Listener::Tcp(config.grpc().address()));
+      port_ = tcp.port();
+      listeners.push_back(std::move(tcp));
+    }
+    thread_ = std::thread([this] {
+      NameThread("engine");
+      loop_.Run();
+    });
+    api::ServerOptions server_options;
+    server_options.max_message_bytes = config.limits().max_message_bytes();
+    server_options.max_connections = config.limits().max_connections();
+    MR_ASSIGN_OR_RETURN(server_, api::Server::Start(loop_, *engine_, std::move(listeners), server_options));
+    MR_RETURN_IF_ERROR(OnLoop([this](std::promise<Status>& done) { return Recover(done); }));
+    server_->SetServing();
+    const auto took = std::chrono::duration_cast<std::chrono::milliseconds>(clock_.Now() - start_);
+    spdlog::info("serving on {}{} {} ms after the start; durability {}",
+                 options_.listen_tcp ? BoundAddress(config.grpc().address(), port_) + " and " : "",
+                 "the data directory's socket", took.count(), DurabilityText(store_options.durability));
+    return absl::OkStatus();
+  }
+
+  int64_t connections() const override { return server_->Figures().open; }
+  void StopListening() override { server_->StopListening(); }
+
+  void Drain(Duration patience) override {
+    server_->SetNotServing();
+    const TimePoint deadline = clock_.Now() + patience;
+    const Status status = OnLoop([this, deadline](std::promise<Status>& done) { return DrainEngine(done, deadline); });
+    if (!status.ok()) spdlog::warn("draining: {}", MessageOf(status));
+    server_->Shutdown();
+  }
+
+  std::string socket_path() const override {
+    return (fs::path(options_.config.data_dir()) / api::kSocketName).string();
+  }
+  int port() const override { return port_; }
+
+ private:
+  // Runs a coroutine on the engine's thread and waits for what it promises.
+  template <typename Start>
+  Status OnLoop(Start start) {
+    std::promise<Status> done;
+    std::future<Status> result = done.get_future();
+    loop_.Post([this, &start, &done] { loop_.Spawn(start(done)); });
+    return result.get();
+  }
+
+  Task<void> Recover(std::promise<Status>& done) {
+    Status status = co_await engine_->Recover();
+    done.set_value(std::move(status));
+  }
+
+  Task<void> DrainEngine(std::promise<Status>& done, TimePoint deadline) {
+    co_await engine_->Drain(deadline);
+    done.set_value(absl::OkStatus());
+  }
+
+  const CoordinatorOptions options_;
+  SystemClock clock_;
+  const TimePoint start_;
+  Loop loop_;
+  std::unique_ptr<Pool> pool_;
+  FileRoots files_;
+  StageRegistry stages_;
+  std::unique_ptr<Store> store_;
+  std::unique_ptr<HttpClient> http_;
+  std::unique_ptr<Calls> calls_;
+  std::unique_ptr<Engine> engine_;
+  std::unique_ptr<api::Server> server_;
+  std::thread thread_;
+  int port_ = 0;
+};
+
+}  // namespace
+
+Status CheckBackends(const v1::ServerConfig& config, const std::string& config_dir) {
+  for (const v1::BackendConfig& backend : config.backends()) {
+    MR_RETURN_IF_ERROR(MakeBackend(backend, config_dir).status());
+  }
+  return absl::OkStatus();
+}
+
+StatusOr<v1::ServerConfig> LoadServerConfig(const std::string& path) {
+  MR_ASSIGN_OR_RETURN(const std::string text, ReadTextFile(path, kConfigMibMax));
+  const fs::path folder = fs::path(path).parent_path();
+  return ReadServerConfig(
+      text, path, [&folder](std::string_view name) { return ReadTextFile((folder / name).string(), kConfigMibMax); });
+}
+
+StatusOr<std::unique_ptr<Coordinator>> Coordinator::Start(CoordinatorOptions options) {
+  auto coordinator = std::make_unique<CoordinatorImpl>(std::move(options));
+  if (Status status = coordinator->Build(); !status.ok()) return status;
+  return coordinator;
+}
+
+}  // namespace millrace

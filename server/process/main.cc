@@ -1,0 +1,108 @@
+// millraced: the server.
+#include <fmt/format.h>
+#include <signal.h>
+#include <spdlog/sinks/stdout_sinks.h>
+#include <spdlog/spdlog.h>
+#include <sys/prctl.h>
+#include <unistd.h>
+
+#include <CLI/CLI.hpp>
+#include <chrono>
+#include <filesystem>
+#include <iostream>
+#include <thread>
+
+#include "server/config/server_config.h"
+#include "server/process/coordinator.h"
+
+namespace millrace {
+namespace {
+
+constexpr std::chrono::seconds kDrainPatience(20);
+
+void PrintError(const Status& status) {
+  std::cerr << fmt::format("millraced: {}\n", MessageOf(status));
+  for (const FieldViolation& violation : ViolationsOf(status)) {
+    std::cerr << fmt::format("  {}: {}\n", violation.field, violation.description);
+  }
+}
+
+int Main(int argc, char** argv) {
+  CLI::App app(
+      "millraced: the Millrace server. It keeps its data in one directory, serves gRPC on a loopback address and on "
+      "the\n"
+      "data directory's socket, and ends gracefully on SIGTERM (a second one ends it at once).",
+      "millraced");
+  app.footer(
+      "Example:\n  millraced --config millraced.yaml --data-dir /var/lib/millrace\n"
+      "Exit status: 0 ended as it was asked to, 1 ended at once by a second signal, 2 usage or configuration.");
+  std::string config_path;
+  std::string data_dir;
+  bool check = false;
+  app.add_option("--config", config_path, "Configuration file (YAML); absent: the backend `local` as model `local`");
+  app.add_option("--data-dir", data_dir, "Directory of the store; overrides the configuration's `data_dir`");
+  app.add_flag("--check", check, "Only check the configuration, and that its secrets are there");
+  app.set_version_flag("--version", kVersion);
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    return app.exit(error) == 0 ? 0 : 2;
+  }
+
+  StatusOr<v1::ServerConfig> config = config_path.empty() ? BuiltinServerConfig() : LoadServerConfig(config_path);
+  if (!config.ok()) {
+    PrintError(config.status());
+    return 2;
+  }
+  if (!data_dir.empty()) config->set_data_dir(data_dir);
+  std::string config_dir = std::filesystem::path(config_path).parent_path().string();
+  if (config_dir.empty()) config_dir = ".";
+  if (check) {
+    if (const Status status = CheckBackends(*config, config_dir); !status.ok()) {
+      PrintError(status);
+      return 2;
+    }
+    std::cout << "the configuration is right\n";
+    return 0;
+  }
+
+  // Secrets are in this process's memory: no core dumps.
+  ::prctl(PR_SET_DUMPABLE, 0);
+  spdlog::set_default_logger(spdlog::stderr_logger_mt("millraced"));
+  spdlog::set_pattern("%Y-%m-%dT%H:%M:%S.%e%z %l %v");
+
+  // Blocked before any thread is made, so that every thread has them blocked and sigwait takes them here.
+  sigset_t signals;
+  sigemptyset(&signals);
+  sigaddset(&signals, SIGTERM);
+  sigaddset(&signals, SIGINT);
+  pthread_sigmask(SIG_BLOCK, &signals, nullptr);
+  ::signal(SIGPIPE, SIG_IGN);
+
+  CoordinatorOptions options;
+  options.config = *std::move(config);
+  options.config_dir = std::move(config_dir);
+  StatusOr<std::unique_ptr<Coordinator>> coordinator = Coordinator::Start(std::move(options));
+  if (!coordinator.ok()) {
+    PrintError(coordinator.status());
+    return 2;
+  }
+
+  int signal = 0;
+  sigwait(&signals, &signal);
+  spdlog::info("signal {}: draining", signal);
+  std::thread([signals] {
+    int second = 0;
+    sigwait(&signals, &second);
+    ::_exit(1);  // as a crash, which loses nothing
+  }).detach();
+  (*coordinator)->Drain(kDrainPatience);
+  coordinator->reset();
+  spdlog::info("ended");
+  return 0;
+}
+
+}  // namespace
+}  // namespace millrace
+
+int main(int argc, char** argv) { return millrace::Main(argc, argv); }

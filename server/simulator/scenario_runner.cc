@@ -1,0 +1,432 @@
+#include "server/simulator/scenario_runner.h"
+
+#include <fmt/format.h>
+
+#include <map>
+#include <memory>
+
+#include "server/base/pool.h"
+#include "server/engine/engine.h"
+#include "server/simulator/parts.h"
+#include "server/storage/keys.h"
+#include "server/storage/memory_store.h"
+
+namespace millrace::simulator {
+namespace {
+
+using std::chrono_literals::operator""h;
+using std::chrono_literals::operator""ms;
+using std::chrono_literals::operator""s;
+
+constexpr char kRequestId[] = "simulated";
+constexpr int64_t kPlenty = int64_t{1} << 40;
+constexpr int64_t kReserve = 64 << 20;
+
+MemoryStoreOptions StoreOptions(const Scenario& scenario) {
+  MemoryStoreOptions options;
+  switch (scenario.durable) {
+    case Durable::kSync:
+      options.durability.mode = Durability::Mode::kSync;
+      break;
+    case Durable::kInterval:
+      options.durability.mode = Durability::Mode::kInterval;
+      break;
+    case Durable::kProcess:
+      options.durability.mode = Durability::Mode::kProcess;
+      break;
+  }
+  options.disk_reserve = kReserve;
+  return options;
+}
+
+// One life of the server, from its start to its death or the scenario's end.
+class Life {
+ public:
+  Life(const Scenario& scenario, Mutant mutant, const Premises& premises, SimulatedClock& clock, MemoryDisk& disk,
+       Played& played, int number)
+      : scenario_(scenario),
+        blows_(static_cast<size_t>(number) < scenario.lives.size() ? scenario.lives[static_cast<size_t>(number)]
+                                                                   : std::vector<BlowAt>()),
+        clock_(clock),
+        disk_(disk),
+        played_(played),
+        number_(number),
+        random_(scenario.seed * 1000 + static_cast<uint64_t>(number)),
+        loop_(clock),
+        pool_(MakeInlinePool(loop_, std::chrono::microseconds(50))),
+        memory_(loop_, disk, StoreOptions(scenario)),
+        store_(WithMutant(mutant, memory_, loop_)),
+        provider_(loop_, played.log, scenario.habits, random_.Fork(), number),
+        http_(WithMutant(mutant, provider_)),
+        calls_(MakeSimulatedCalls(loop_, *pool_, *store_, *http_, random_.Fork(), scenario.config)),
+        handler_(WithMutant(mutant, calls_->handler())),
+        stages_(premises.stages(played.sinks)),
+        engine_({.loop = loop_,
+                 .pool = *pool_,
+                 .store = *store_,
+                 .calls = *handler_,
+                 .desk = calls_->desk(),
+                 .stages = stages_,
+                 .files = premises.files},
+                random_.Fork(), premises.options) {}
+
+  ~Life() { loop_.Abandon(); }
+
+  // Whether the scenario is over; else the server died.
+  bool Live() {
+    loop_.Spawn(Start());
+    for (const BlowAt& blow : blows_) loop_.Spawn(Strike(blow));
+    const bool turned =
+        loop_.RunUntil([this] { return over_ || death_.has_value(); }, clock_.Now() + scenario_.patience);
+    if (death_) {
+      played_.deaths.push_back(*death_);
+      return false;
+    }
+    if (!turned && played_.trouble.empty()) played_.trouble = fmt::format("nothing happens any more ({})", step_);
+    return true;
+  }
+
+ private:
+  Task<void> Start() {
+    step_ = "recover";
+    while (true) {
+      const Status status = co_await engine_.Recover();
+      if (status.ok()) break;
+      if (status.code() != absl::StatusCode::kUnavailable) {
+        played_.trouble = status.ToString();
+        over_ = true;
+        co_return;
+      }
+      co_await loop_.Sleep(100ms);
+    }
+    if (number_ == 0) {
+      for (int i = 1; i < scenario_.racers; ++i) loop_.Spawn(Race());
+    }
+    co_await Client();
+    over_ = true;
+  }
+
+  v1::CreateRunRequest Request() const {
+    v1::CreateRunRequest request = AnyRequest();
+    request.set_request_id(kRequestId);
+    if (scenario_.items_with_request) AddItems(request);
+    return request;
+  }
+
+  v1::CreateRunRequest AnyRequest() const {
+    v1::CreateRunRequest request = scenario_.request;
+    *request.mutable_definition() = scenario_.pipeline;
+    return request;
+  }
+
+  void AddItems(v1::CreateRunRequest& request) const {
+    for (const v1::InputItem& item : scenario_.items) *(*request.mutable_items())["source"].add_items() = item;
+  }
+
+  Task<void> Race() {
+    v1::CreateRunRequest request = Request();
+    const StatusOr<v1::CreateRunResponse> response = co_await engine_.CreateRun(std::move(request), kNever);
+    if (response.ok()) played_.created.push_back(response->run().name());
+  }
+
+  // What a patient client does: everything again until it is done.
+  Task<void> Client() {
+    step_ = "create";
+    std::string run;
+    while (run.empty()) {
+      v1::CreateRunRequest request = Request();
+      const StatusOr<v1::CreateRunResponse> response = co_await engine_.CreateRun(std::move(request), kNever);
+      if (response.ok()) {
+        run = response->run().name();
+        played_.created.push_back(run);
+      } else if (Hopeless(response.status())) {
+        played_.trouble = fmt::format("CreateRun: {}", response.status().ToString());
+        played_.refused = response.status();
+        co_return;
+      } else {
+        co_await loop_.Sleep(200ms);
+      }
+    }
+    run_ = run;
+    if (!scenario_.items_with_request) co_await SendItems(run);
+    if (scenario_.cancel && static_cast<size_t>(number_) + 1 >= scenario_.lives.size()) co_await Cancel(run);
+    step_ = "wait";
+    if (const bool held = co_await WaitForEnd(run); !held) co_return;
+    if (scenario_.redrive) {
+      step_ = "redrive";
+      v1::RedriveRunRequest request;
+      request.set_run(run);
+      while (!played_.redriven) {
+        const StatusOr<v1::RedriveRunResponse> response = co_await engine_.RedriveRun(request);
+        if (response.ok()) {
+          played_.redriven = true;
+        } else if (Hopeless(response.status())) {
+          played_.trouble = fmt::format("RedriveRun: {}", response.status().ToString());
+          co_return;
+        } else {
+          co_await loop_.Sleep(200ms);
+        }
+      }
+      if (const bool held = co_await WaitForEnd(run); !held) co_return;
+    }
+    // From here on it is only looked at: what strikes now would disturb the look, not the run.
+    calm_ = true;
+    played_.done = loop_.Now();
+    step_ = "read";
+    if (const bool held = co_await ReadBack(run); !held) co_return;
+    played_.ended = true;
+    played_.end = loop_.Now();
+    if (scenario_.run_again) co_await RunAgain();
+  }
+
+  static bool Hopeless(const Status& status) {
+    return status.code() != absl::StatusCode::kUnavailable && status.code() != absl::StatusCode::kResourceExhausted;
+  }
+
+  Task<void> SendItems(std::string run) {
+    step_ = "send items";
+    const size_t part =
+        (scenario_.items.size() + static_cast<size_t>(scenario_.parts) - 1) / static_cast<size_t>(scenario_.parts);
+    for (size_t at = 0; at < scenario_.items.size();) {
+      v1::AddItemsRequest request;
+      request.set_run(run);
+      request.set_offset(static_cast<int64_t>(at));
+      const size_t end = std::min(at + part, scenario_.items.size());
+      for (size_t i = at; i < end; ++i) *request.mutable_items()->add_items() = scenario_.items[i];
+      const StatusOr<v1::AddItemsResponse> response = co_await engine_.AddItems(std::move(request));
+      if (response.ok()) {
+        at = static_cast<size_t>(response->next_offset());
+        co_await loop_.Sleep(300ms);
+      } else if (ReasonOf(response.status()) == Reason::kWrongRunState) {
+        co_return;  // closed in an earlier life, or cancelled
+      } else if (Hopeless(response.status())) {
+        played_.trouble = fmt::format("AddItems: {}", response.status().ToString());
+        co_return;
+      } else {
+        co_await loop_.Sleep(200ms);
+      }
+    }
+    v1::CloseInputRequest request;
+    request.set_run(run);
+    while (true) {
+      const StatusOr<v1::CloseInputResponse> response = co_await engine_.CloseInput(request);
+      if (response.ok()) break;
+      co_await loop_.Sleep(200ms);
+    }
+  }
+
+  Task<void> Cancel(std::string run) {
+    step_ = "cancel";
+    co_await loop_.Sleep(scenario_.cancel_at);
+    v1::CancelRunRequest request;
+    request.set_run(run);
+    while (true) {
+      const StatusOr<v1::CancelRunResponse> response = co_await engine_.CancelRun(request);
+      if (response.ok()) {
+        if (!played_.cancelled_at) played_.cancelled_at = loop_.Now();
+        co_return;
+      }
+      if (Hopeless(response.status())) co_return;  // it had ended before
+      co_await loop_.Sleep(50ms);
+    }
+  }
+
+  Task<bool> WaitForEnd(std::string run) {
+    while (true) {
+      v1::WaitRunRequest request;
+      request.set_run(run);
+      const StatusOr<v1::WaitRunResponse> response = co_await engine_.WaitRun(std::move(request), loop_.Now() + 1h);
+      if (!response.ok()) {
+        if (Hopeless(response.status())) {
+          played_.trouble = fmt::format("WaitRun: {}", response.status().ToString());
+          co_return false;
+        }
+        co_await loop_.Sleep(200ms);
+        continue;
+      }
+      if (response->run().state() >= v1::RUN_STATE_SUCCEEDED) co_return true;
+      if (response->run().state() == v1::RUN_STATE_PAUSED && !pausing_) {
+        // Paused in an earlier life.
+        v1::ResumeRunRequest resume;
+        resume.set_run(run);
+        [[maybe_unused]] const auto resumed = co_await engine_.ResumeRun(resume);
+      }
+      co_await loop_.Sleep(100ms);
+    }
+  }
+
+  template <typename Response>
+  bool Failed(const StatusOr<Response>& response, std::string_view what) {
+    if (response.ok()) return false;
+    played_.trouble = fmt::format("{}: {}", what, response.status().ToString());
+    return true;
+  }
+
+  Task<bool> ReadItems(std::string run, std::vector<v1::Item>* items) {
+    for (const v1::Stage& stage : scenario_.pipeline.stages()) {
+      v1::ListItemsRequest request;
+      request.set_run(run);
+      request.set_stage(stage.name());
+      request.set_page_size(50);
+      do {
+        const StatusOr<v1::ListItemsResponse> response = co_await engine_.ListItems(request);
+        if (Failed(response, "ListItems")) co_return false;
+        for (const v1::Item& item : response->items()) items->push_back(item);
+        request.set_page_token(response->next_page_token());
+      } while (!request.page_token().empty());
+    }
+    co_return true;
+  }
+
+  Task<bool> ReadBack(std::string run) {
+    disk_.faults = {};
+    v1::GetRunRequest get;
+    get.set_run(run);
+    const StatusOr<v1::GetRunResponse> response = co_await engine_.GetRun(get);
+    if (Failed(response, "GetRun")) co_return false;
+    played_.run = response->run();
+    if (!scenario_.read_back) co_return true;
+    if (const bool held = co_await ReadItems(run, &played_.items); !held) co_return false;
+    v1::WatchRunRequest watch;
+    watch.set_run(run);
+    while (true) {
+      const StatusOr<Service::EventPage> page = co_await engine_.NextEvents(watch, loop_.Now() + 1s);
+      if (Failed(page, "WatchRun")) co_return false;
+      for (const v1::RunEvent& event : page->events) {
+        played_.events.push_back(event);
+        watch.set_after(event.number());
+      }
+      if (page->end || page->events.empty()) break;
+    }
+    v1::ListAttemptsRequest list;
+    list.set_run(run);
+    do {
+      const StatusOr<v1::ListAttemptsResponse> attempts = co_await engine_.ListAttempts(list);
+      if (Failed(attempts, "ListAttempts")) co_return false;
+      for (const v1::Attempt& attempt : attempts->attempts()) played_.attempts.push_back(attempt);
+      list.set_page_token(attempts->next_page_token());
+    } while (!list.page_token().empty());
+    const std::string pending = KeyBuilder(Table::kPending);
+    played_.pending = std::distance(disk_.data().lower_bound(pending), disk_.data().lower_bound(PrefixEnd(pending)));
+    co_return true;
+  }
+
+  // A later run over the same items.
+  Task<void> RunAgain() {
+    step_ = "run again";
+    const size_t before = played_.log.requests.size();
+    v1::CreateRunRequest request = AnyRequest();
+    AddItems(request);
+    const StatusOr<v1::CreateRunResponse> response = co_await engine_.CreateRun(std::move(request), kNever);
+    if (!response.ok()) co_return;
+    if (const bool held = co_await WaitForEnd(response->run().name()); !held) co_return;
+    if (const bool held = co_await ReadItems(response->run().name(), &played_.items_again); !held) co_return;
+    for (size_t i = before; i < played_.log.requests.size(); ++i) {
+      played_.asked_again.push_back(played_.log.requests[i].question);
+    }
+    played_.log.requests.resize(before);
+    played_.ran_again = true;
+  }
+
+  void Die(bool power_loss) {
+    death_ = Death{.life = number_, .at = loop_.Now(), .power_loss = power_loss, .disk_trouble = disk_trouble_};
+  }
+
+  Task<void> Strike(BlowAt blow) {
+    co_await loop_.Sleep(blow.at);
+    if (calm_) co_return;
+    played_.struck.push_back({loop_.Now(), blow.blow});
+    switch (blow.blow) {
+      case Blow::kKill:
+        Die(false);
+        break;
+      case Blow::kPowerLoss:
+        Die(true);
+        break;
+      case Blow::kDiskLow:
+      case Blow::kDiskFull:
+        disk_trouble_ = true;
+        disk_.SetRoom(blow.blow == Blow::kDiskLow ? kReserve / 2 : 0);
+        co_await loop_.Sleep(blow.lasts);
+        disk_.SetRoom(kPlenty);
+        break;
+      case Blow::kFailedSync:
+        disk_trouble_ = true;
+        disk_.faults.syncs = 1;
+        break;
+      case Blow::kReadError:
+        disk_.faults.reads = 3;
+        break;
+      case Blow::kWallJump:
+        clock_.JumpWall(random_.Chance(0.5) ? blow.lasts : -blow.lasts);
+        break;
+      case Blow::kPause:
+        co_await PauseFor(blow.lasts);
+        break;
+    }
+  }
+
+  Task<void> PauseFor(Duration duration) {
+    if (run_.empty()) co_return;
+    pausing_ = true;
+    v1::PauseRunRequest pause;
+    pause.set_run(run_);
+    [[maybe_unused]] const auto paused = co_await engine_.PauseRun(pause);
+    co_await loop_.Sleep(duration);
+    v1::ResumeRunRequest resume;
+    resume.set_run(run_);
+    [[maybe_unused]] const auto resumed = co_await engine_.ResumeRun(resume);
+    pausing_ = false;
+  }
+
+  const Scenario& scenario_;
+  const std::vector<BlowAt> blows_;
+  SimulatedClock& clock_;
+  MemoryDisk& disk_;
+  Played& played_;
+  const int number_;
+  Random random_;
+  Loop loop_;
+  std::unique_ptr<Pool> pool_;
+  MemoryStore memory_;
+  std::unique_ptr<Store> store_;
+  SimulatedProvider provider_;
+  std::unique_ptr<HttpClient> http_;
+  std::unique_ptr<SimulatedCalls> calls_;
+  std::unique_ptr<CallHandler> handler_;
+  StageRegistry stages_;
+  Engine engine_;
+
+  std::string run_;
+  std::string step_;
+  bool over_ = false;
+  bool pausing_ = false;
+  bool calm_ = false;
+  bool disk_trouble_ = false;
+  std::optional<Death> death_;
+};
+
+}  // namespace
+
+Played Play(const Scenario& scenario, Mutant mutant, const Premises& premises) {
+  Played played;
+  SimulatedClock clock;
+  MemoryDisk disk(scenario.seed);
+  Random random(scenario.seed ^ 0x5bd1e995);
+  disk.SetRoom(kPlenty);
+  played.begin = clock.Now();
+  for (int number = 0;; ++number) {
+    bool over = false;
+    {
+      Life life(scenario, mutant, premises, clock, disk, played, number);
+      over = life.Live();
+    }
+    if (over) return played;
+    disk.SetRoom(kPlenty);
+    disk.faults = {};
+    if (played.deaths.back().power_loss) disk.LoseUnsynced(random);
+    clock.Advance(std::chrono::seconds(1));
+  }
+}
+
+}  // namespace millrace::simulator

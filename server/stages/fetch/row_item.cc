@@ -1,0 +1,226 @@
+#include "server/stages/fetch/row_item.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <boost/json.hpp>
+#include <cstdint>
+#include <cstring>
+#include <numeric>
+
+#include "server/base/json.h"
+
+namespace millrace::fetch {
+namespace {
+
+constexpr size_t kIdBytesMax = 256;
+
+json::string_view View(std::string_view text) { return {text.data(), text.size()}; }
+
+// Bytes of the character that begins at `at`, which is not ASCII; 0 where there is none (Unicode 15, table 3-7).
+size_t LongCharacter(std::string_view text, size_t at) {
+  const auto byte = [&](size_t i) { return i < text.size() ? static_cast<unsigned char>(text[i]) : 0u; };
+  const auto follows = [&](size_t i) { return (byte(i) & 0xc0) == 0x80; };
+  const unsigned first = byte(at);
+  const unsigned second = byte(at + 1);
+  if (first >= 0xc2 && first <= 0xdf) return follows(at + 1) ? 2 : 0;
+  if (first >= 0xe0 && first <= 0xef) {
+    const bool overlong = first == 0xe0 && second < 0xa0;
+    const bool surrogate = first == 0xed && second > 0x9f;
+    return !overlong && !surrogate && follows(at + 1) && follows(at + 2) ? 3 : 0;
+  }
+  if (first >= 0xf0 && first <= 0xf4) {
+    const bool outside = (first == 0xf0 && second < 0x90) || (first == 0xf4 && second > 0x8f);
+    return !outside && follows(at + 1) && follows(at + 2) && follows(at + 3) ? 4 : 0;
+  }
+  return 0;
+}
+
+// Edits (insert, remove, replace) that make one name of the other.
+size_t EditDistance(std::string_view a, std::string_view b) {
+  std::vector<size_t> row(b.size() + 1);
+  std::iota(row.begin(), row.end(), size_t{0});
+  for (size_t i = 1; i <= a.size(); ++i) {
+    size_t diagonal = std::exchange(row[0], i);
+    for (size_t j = 1; j <= b.size(); ++j) {
+      const size_t replaced = diagonal + (a[i - 1] == b[j - 1] ? 0 : 1);
+      diagonal = row[j];
+      row[j] = std::min({row[j] + 1, row[j - 1] + 1, replaced});
+    }
+  }
+  return row.back();
+}
+
+std::string LowerCase(std::string_view text) {
+  std::string lower(text);
+  for (char& c : lower) c = c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
+  return lower;
+}
+
+}  // namespace
+
+size_t InvalidUtf8At(std::string_view text) {
+  size_t at = 0;
+  while (at < text.size()) {
+    uint64_t eight = 0;
+    while (at + sizeof eight <= text.size()) {  // most text is ASCII
+      std::memcpy(&eight, text.data() + at, sizeof eight);
+      if (eight & 0x8080808080808080u) break;
+      at += sizeof eight;
+    }
+    if (at >= text.size()) break;
+    const size_t length = static_cast<unsigned char>(text[at]) < 0x80 ? 1 : LongCharacter(text, at);
+    if (length == 0) return at;
+    at += length;
+  }
+  return std::string_view::npos;
+}
+
+void AppendJsonString(std::string_view text, std::string& out) {
+  const auto is_plain = [](char c) { return static_cast<unsigned char>(c) >= 0x20 && c != '"' && c != '\\'; };
+  out.push_back('"');
+  for (size_t at = 0; at < text.size();) {
+    size_t plain = at;
+    while (plain < text.size() && is_plain(text[plain])) ++plain;
+    out.append(text, at, plain - at);
+    at = plain;
+    if (at == text.size()) break;
+    switch (const char c = text[at++]) {
+      case '"':
+        out += "\\\"";
+        break;
+      case '\\':
+        out += "\\\\";
+        break;
+      case '\n':
+        out += "\\n";
+        break;
+      case '\r':
+        out += "\\r";
+        break;
+      case '\t':
+        out += "\\t";
+        break;
+      default:
+        out += fmt::format("\\u{:04x}", static_cast<unsigned char>(c));
+    }
+  }
+  out.push_back('"');
+}
+
+std::optional<std::string> IdProblem(std::string_view id) {
+  if (id.empty()) return "the id is empty";
+  if (id.size() > kIdBytesMax) {
+    return fmt::format("the id has {} bytes, at most {} are allowed: {}", id.size(), kIdBytesMax, Excerpt(id));
+  }
+  if (InvalidUtf8At(id) != std::string_view::npos) return fmt::format("the id is not UTF-8: {}", Excerpt(id));
+  for (size_t i = 0; i < id.size(); ++i) {
+    const unsigned char c = static_cast<unsigned char>(id[i]);
+    const bool second_set = c == 0xc2 && static_cast<unsigned char>(id[i + 1]) < 0xa0;  // U+0080 to U+009F
+    if (c < 0x20 || c == 0x7f || second_set) {
+      return fmt::format("the id has a control character: {}", Excerpt(id));
+    }
+  }
+  return std::nullopt;
+}
+
+MemberId IdOfMember(const json::object& item, std::string_view member, const Renames& renames) {
+  const json::value* value = item.if_contains(View(member));
+  if (value == nullptr) {
+    // The member may be named as it will be called.
+    for (const auto& [from, to] : renames) {
+      if (to == member) value = item.if_contains(View(from));
+    }
+  }
+  MemberId result;
+  if (value == nullptr) {
+    result.problem = fmt::format("it has no member \"{}\" for its id", Excerpt(member));
+  } else if (value->is_string()) {
+    result.id = std::string(value->get_string().data(), value->get_string().size());
+  } else if (value->is_int64()) {
+    result.id = std::to_string(value->get_int64());
+  } else if (value->is_uint64()) {
+    result.id = std::to_string(value->get_uint64());
+  } else {
+    result.problem = fmt::format("the id in \"{}\" is neither text nor a whole number", Excerpt(member));
+  }
+  if (result.problem.empty()) result.problem = IdProblem(result.id).value_or("");
+  return result;
+}
+
+StatusOr<std::string> RenameMembers(std::string_view text, const json::object& item, const Renames& renames) {
+  bool any = false;
+  for (const auto& [from, to] : renames) {
+    if (from == to || !item.contains(View(from))) continue;
+    any = true;
+    // A member that is itself renamed makes room.
+    const auto other = renames.find(to);
+    if (item.contains(View(to)) && (other == renames.end() || other->second == to)) {
+      return MakeError(Reason::kBadItem,
+                       fmt::format("renaming \"{}\" gives two members \"{}\"", Excerpt(from), Excerpt(to)));
+    }
+  }
+  if (!any) return std::string(text);
+  // The text is valid JSON. Names of the outermost object are the strings at depth 1 that stand before a value.
+  std::string out;
+  int depth = 0;
+  bool is_name = false;
+  for (size_t at = 0; at < text.size();) {
+    const char c = text[at];
+    if (c != '"') {
+      if (c == '{' || c == '[') ++depth;
+      if (c == '}' || c == ']') --depth;
+      if (c == '{' || c == ',') is_name = depth == 1;
+      out.push_back(c);
+      ++at;
+      continue;
+    }
+    size_t end = at + 1;
+    while (text[end] != '"') end += text[end] == '\\' ? 2 : 1;
+    const std::string_view quoted = text.substr(at, end + 1 - at);
+    at = end + 1;
+    if (depth == 1 && is_name) {
+      is_name = false;
+      const json::value name = json::parse(View(quoted));
+      const auto found = renames.find(std::string(name.get_string().data(), name.get_string().size()));
+      if (found != renames.end()) {
+        AppendJsonString(found->second, out);
+        continue;
+      }
+    }
+    out += quoted;
+  }
+  return out;
+}
+
+std::string DidYouMean(std::string_view name, const std::vector<std::string>& names) {
+  constexpr size_t kNamesMax = 1000;  // more are not worth comparing
+  const std::string lower = LowerCase(name.substr(0, kIdBytesMax));
+  const std::string* nearest = nullptr;
+  size_t least = std::max<size_t>(2, name.size() / 3) + 1;
+  for (size_t i = 0; i < names.size() && i < kNamesMax; ++i) {
+    if (names[i].size() > kIdBytesMax) continue;
+    const size_t distance = EditDistance(lower, LowerCase(names[i]));
+    if (distance < least) {
+      least = distance;
+      nearest = &names[i];
+    }
+  }
+  return nearest == nullptr ? "" : fmt::format("; did you mean \"{}\"?", Excerpt(*nearest));
+}
+
+FetchedRow GoodRow(std::string id, std::string json) {
+  FetchedRow row;
+  row.id = std::move(id);
+  row.item.id = row.id;
+  row.item.json = std::move(json);
+  return row;
+}
+
+FetchedRow BadRow(v1::ErrorReason reason, std::string message) {
+  FetchedRow row;
+  row.item = FailedItem(reason, std::move(message));
+  return row;
+}
+
+}  // namespace millrace::fetch
