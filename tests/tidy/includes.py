@@ -62,8 +62,6 @@ class Floors:
     def allows(self, source, target):
         """May the place `source` include the place `target`?"""
         line = self.line_of(source)
-        if line is None:
-            return False
         if line == self.line_of(target):
             return True
         return any(_matches(pattern, target) for pattern in self.allowed[line])
@@ -87,8 +85,14 @@ def _is_ours(tree, path):
 
 def floors(tree):
     table = _floors(tree)
+    without_line = set()
     for file in tree.of("c++"):
         source = table.place_of(file.path)
+        if table.line_of(source) is None:
+            if source not in without_line:
+                yield file.offence(1, "floors", f"{source} has no floor: add a line to {FLOORS}")
+            without_line.add(source)
+            continue
         for line, path, quoted in includes_of(file):
             if not quoted or not _is_ours(tree, path):
                 continue

@@ -44,8 +44,8 @@ CASES = [
     Case("function-size", "tools/a.py", "def long():\n" + "    pass\n" * 90, 1, "def long():\n" + "    pass\n" * 89),
     Case("floors", "server/base/low.cc", '#include "server/engine/high.h"\n', 1, '// #include "server/engine/high.h"\n',
          {"server/engine/high.h": "", **FLOORS}),
-    Case("floors", "server/new/room.cc", '\n#include "server/base/low.h"\n', 2, '#include "other/low.h"\n',
-         {"server/base/low.h": "", "server/engine/high.h": "", **FLOORS}),
+    Case("floors", "server/base/low.cc", '\n#include "server/new/room.h"\n', 2, '#include "other/room.h"\n',
+         {"server/new/room.h": "", "tests/tidy/floors.txt": "server/base:\nserver/new:\n"}),
     Case("dead-floors", "tests/tidy/floors.txt", "server/base:\nserver/gone:\n", 2, "server/base:\nserver/base/low:\n",
          {"server/base/low.h": ""}),
     Case("folder-circles", "server/engine/high.h", '#include "server/base/low.h"\n', 1, "",
@@ -150,12 +150,19 @@ class FloorsTest(unittest.TestCase):
     def test_a_folder_may_include_itself_and_what_its_line_says(self):
         for source, target in [("a", "a"), ("b", "a"), ("b", "c/x"), ("b/new", "b"), ("b", "b/new"), ("d", "c"), ("d", "c/x/y")]:
             self.assertTrue(self.TABLE.allows(source, target), (source, target))
-        for source, target in [("a", "b"), ("b", "c"), ("b", "d"), ("b", "b/wire"), ("e", "a")]:
+        for source, target in [("a", "b"), ("b", "c"), ("b", "d"), ("b", "b/wire")]:
             self.assertFalse(self.TABLE.allows(source, target), (source, target))
 
     def test_a_module_may_have_a_line_of_its_own(self):
         self.assertEqual(self.TABLE.place_of("b/wire.cc"), "b/wire")
         self.assertEqual(self.TABLE.place_of("b/other.cc"), "b")
+
+
+    def test_a_folder_without_a_line_is_reported_once(self):
+        files = {"server/new/a.cc": "", "server/new/b.cc": "", "tests/tidy/floors.txt": "server/base:\n"}
+        self.assertEqual([str(o) for o in found_in(files)["floors"]],
+                         ["server/new/a.cc:1: floors: server/new has no floor: add a line to tests/tidy/floors.txt"])
+        self.assertEqual(found_in({**files, "tests/tidy/floors.txt": "server/new:\n"})["floors"], [])
 
 
 class RatchetsTest(unittest.TestCase):
