@@ -30,7 +30,6 @@ InputReader::~InputReader() { ::close(file_); }
 StatusOr<std::unique_ptr<InputReader>> InputReader::Open(const std::string& path) {
   const int file = ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOCTTY);
   if (file < 0) {
-    const auto code = errno == ENOENT ? absl::StatusCode::kNotFound : absl::StatusCode::kFailedPrecondition;
     return InputError(path, std::strerror(errno));
   }
   struct stat opened {};

@@ -34,7 +34,7 @@ Request Question(std::string text, std::string schema = "") {
   return request;
 }
 
-Action Asked(const Request& request) { return MakeLocal()->Start(request, 1)->Next(Continue{}); }
+Action Asked(const Request& request) { return MakeLocal()->Start(request, 1)->Next(Resume{}); }
 
 Answer Answered(const Request& request) {
   const Action action = Asked(request);
@@ -74,8 +74,8 @@ TEST(LocalTest, SaysThatItIsNoModel) {
 TEST(LocalTest, AnswersAtOnceAndTheSameWheneverAsked) {
   const Request request = Question(kQuestion, R"({"type":"array"})");
   const std::unique_ptr<Backend> backend = MakeLocal();
-  const std::string first = std::get<Done>(backend->Start(request, 1)->Next(Continue{})).answer.text;
-  EXPECT_EQ(std::get<Done>(backend->Start(request, 2)->Next(Continue{})).answer.text, first);
+  const std::string first = std::get<Done>(backend->Start(request, 1)->Next(Resume{})).answer.text;
+  EXPECT_EQ(std::get<Done>(backend->Start(request, 2)->Next(Resume{})).answer.text, first);
   EXPECT_EQ(std::get<Done>(backend->Reparse(request, {})).answer.text, first);
   EXPECT_EQ(Answered(request).text, first);
 }

@@ -144,7 +144,7 @@ TEST(OpenaiTest, ClassifiesByCodeThenTypeThenStatus) {
     int status;
     std::string body;
     Outcome outcome;
-    std::string reason;
+    Reason reason;
   };
   for (
       const Row& row : std::vector<Row>{

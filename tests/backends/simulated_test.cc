@@ -32,12 +32,12 @@ TEST(SimulatedTest, AnswersTheSameQuestionTheSameWhateverTheAttempt) {
   std::string texts[2];
   for (int i = 0; i < 2; ++i) {
     const std::unique_ptr<Exchange> exchange = backend->Start(Question("q"), static_cast<uint64_t>(i));
-    const Action first = exchange->Next(Continue{});
+    const Action first = exchange->Next(Resume{});
     const Wait* wait = std::get_if<Wait>(&first);
     ASSERT_NE(wait, nullptr);
     EXPECT_TRUE(wait->billable);
     EXPECT_EQ(wait->duration, Duration(0));
-    const Action second = exchange->Next(Continue{});
+    const Action second = exchange->Next(Resume{});
     const Done* done = std::get_if<Done>(&second);
     ASSERT_NE(done, nullptr);
     EXPECT_EQ(done->answer.text.size(), 200u);
@@ -79,12 +79,12 @@ TEST(SimulatedTest, FailsAsOftenAsItsProfileSays) {
   constexpr int kAttempts = 20000;
   for (uint64_t i = 0; i < kAttempts; ++i) {
     const std::unique_ptr<Exchange> exchange = backend->Start(Question("q"), i * 2654435761u);
-    const Duration wait = std::get<Wait>(exchange->Next(Continue{})).duration;
+    const Duration wait = std::get<Wait>(exchange->Next(Resume{})).duration;
     if (wait < std::chrono::hours(1)) {
       waited += wait;
       ++quick;
     }
-    const Action action = exchange->Next(Continue{});
+    const Action action = exchange->Next(Resume{});
     const Fail* fail = std::get_if<Fail>(&action);
     ++outcomes[fail == nullptr ? Outcome::kAnswered : fail->failure.outcome];
   }

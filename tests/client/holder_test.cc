@@ -83,7 +83,7 @@ TEST_F(HolderTest, SaysWhichDataDirectoryCanNotBeUsed) {
   for (const std::string& path : {file, file + "/data"}) {
     const Status status = Holder::Open(path, "").status();
     EXPECT_EQ(status.code(), absl::StatusCode::kFailedPrecondition) << status;
-    EXPECT_EQ(ReasonOf(status), Reason::kStoreUnavailable);
+    EXPECT_EQ(ReasonOf(status), Reason::kDataDirUnusable);
     EXPECT_THAT(status.ToString(), HasSubstr(path + ": the store's directory can't be "));
     EXPECT_THAT(status.ToString(), HasSubstr("Not a directory"));
   }

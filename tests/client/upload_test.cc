@@ -170,7 +170,7 @@ TEST_F(UploadTest, ADirectoryIsNoInput) {
   const Status status = Send(directory_);
   EXPECT_EQ(ReasonOf(status), Reason::kFileError);
   EXPECT_THAT(status.ToString(), HasSubstr(directory_.substr(directory_.rfind('/')) + ": Is a directory"));
-  EXPECT_EQ(Send(directory_ + "/none").code(), absl::StatusCode::kNotFound);
+  EXPECT_EQ(ReasonOf(Send(directory_ + "/none")), Reason::kFileError);
 }
 
 TEST_F(UploadTest, AFileThatIsCutWhileItIsSentIsNotClosed) {
