@@ -1,4 +1,4 @@
-// The command line as a whole.
+// The command line: global options, commands and error messages.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -13,11 +13,11 @@ namespace millrace::cli {
 
 namespace {
 
-// What is wrong with a line, for people. Where a command is missing and something else is there, CLI11 says only the
-// former.
+// Describes a usage error. If a command is missing and an unknown word is in its place, CLI11 reports only the missing
+// command; this names the word.
 std::string FailureText(const CLI::App* app, const CLI::Error& error) {
   const std::vector<std::string> unknown = app->remaining();
-  const CLI::App* parent = app;  // of the command that is missing
+  const CLI::App* parent = app;  // parent of the missing command
   while (!parent->get_subcommands().empty()) parent = parent->get_subcommands().front();
   if (parent->get_require_subcommand_min() == 0 || unknown.empty()) return CLI::FailureMessage::simple(app, error);
   std::vector<std::string> known;
@@ -32,23 +32,25 @@ std::string FailureText(const CLI::App* app, const CLI::Error& error) {
 void BuildApp(CLI::App& app, Session& session, int& exit) {
   app.name("millrace");
   app.description(
-      "millrace: runs pipelines of LLM calls, remembers every answer, and goes on where it was.\n"
-      "Without --server (or MILLRACE_SERVER) it works on a data directory of its own, with no server.");
+      "millrace runs pipelines of LLM calls, remembers every answer, and continues after an interruption.\n"
+      "Without --server (or MILLRACE_SERVER) it works on a local data directory and needs no server.");
   app.require_subcommand(1);
   app.fallthrough();
   app.failure_message(FailureText);
   app.set_version_flag("--version", kVersion);
   app.add_option("--server", session.server, "Address of a millraced, HOST:PORT (default: MILLRACE_SERVER)");
-  app.add_flag("--local", session.local, "Use the data directory, whatever MILLRACE_SERVER says");
-  app.add_option("--data-dir", session.data_dir, "Data directory without a server")->capture_default_str();
-  app.add_option("--config", session.config, "Configuration without a server (default: millrace.yaml, else built in)");
-  app.add_option("--format", session.format,
-                 "text; json: the answer's protobuf JSON on stdout, a document a page; jsonl: a line an item (items)")
+  app.add_flag("--local", session.local, "Use the data directory even if MILLRACE_SERVER is set");
+  app.add_option("--data-dir", session.data_dir, "Data directory to use without a server")->capture_default_str();
+  app.add_option("--config", session.config,
+                 "Configuration file to use without a server (default: millrace.yaml if it exists, else built in)");
+  app.add_option(
+         "--format", session.format,
+         "text; json: the response as protobuf JSON, one document per page; jsonl: one line per item (only `items`)")
       ->check(CLI::IsMember({"text", "json", "jsonl"}))
       ->capture_default_str();
   app.footer(
-      "Exit status: 0 done, 1 the run or the question failed, 2 usage or configuration, 3 done with failed items,\n"
-      "5 no server to be had (not there, going down, its store being reopened), 130 interrupted.");
+      "Exit status: 0 done, 1 the run or call failed, 2 wrong usage or configuration, 3 done, but some items failed,\n"
+      "5 no server available (unreachable, shutting down, or reopening its store), 130 interrupted.");
   AddPipelineCommands(app, session, exit);
   AddRunCommand(app, session, exit);
   AddRunsCommands(app, session, exit);
@@ -66,7 +68,7 @@ int RunCommand(Session& session, std::vector<std::string> arguments) {
   int exit = kDone;
   CLI::App app;
   BuildApp(app, session, exit);
-  std::reverse(arguments.begin(), arguments.end());  // as CLI11 takes them
+  std::reverse(arguments.begin(), arguments.end());  // CLI11 expects the reverse order
   try {
     app.parse(std::move(arguments));
   } catch (const CLI::ParseError& error) {

@@ -23,7 +23,7 @@ std::string Upper(std::string text) {
 
 Status WrongArgument(std::string_view what) { return MakeError(Reason::kInvalidField, what); }
 
-// `parse` reads what has only the characters of `plain`. A range up to the largest number says nothing in the help.
+// `parse` gets only text that consists of characters in `plain`. The help shows the range only if asked to.
 template <typename Number, typename Parse>
 CLI::Validator NumberWithin(std::string_view kind, const char* plain, Number min, Number max, bool told, Parse parse) {
   const std::string range = fmt::format("{} to {}", min, max);
@@ -49,7 +49,7 @@ CLI::Validator DecimalNumber(double min, double max) {
 Status CheckUtf8(std::string_view what, std::string_view text) {
   const size_t end = Utf8End(text);
   if (end == text.size()) return absl::OkStatus();
-  return WrongArgument(fmt::format("{}: expected UTF-8, got another byte at offset {}", what, end));
+  return WrongArgument(fmt::format("{}: expected UTF-8, got an invalid byte at offset {}", what, end));
 }
 
 bool IsFile(const std::string& pipeline) {
@@ -84,7 +84,7 @@ StatusOr<std::vector<InputFile>> ReadInputs(const std::vector<std::string>& give
         return WrongArgument(fmt::format("--input {}: given more than once", Excerpt(input.stage)));
       }
       if (input.file == kStandardInput && other.file == kStandardInput) {
-        return WrongArgument(fmt::format("--input {}: standard input is that of {} already", Excerpt(input.stage),
+        return WrongArgument(fmt::format("--input {}: standard input is already used for {}", Excerpt(input.stage),
                                          Excerpt(other.stage)));
       }
     }
@@ -110,7 +110,7 @@ std::vector<InputFile> FilesOfFetches(const v1::Pipeline& pipeline, const v1::Cr
 std::string InputAdvice(const std::vector<InputFile>& files, const std::string& stage) {
   for (const InputFile& input : files) {
     if (input.stage != stage) continue;
-    return fmt::format("the server reads only what its configuration allows; `--input {}={}` sends it your file\n",
+    return fmt::format("the server reads only files that its configuration allows; send yours with `--input {}={}`\n",
                        Safe(input.stage), Safe(input.file, 1024));
   }
   return "";
@@ -134,7 +134,7 @@ StatusOr<v1::ErrorReason> ReadReason(const std::string& name) {
   if (v1::ErrorReason_Parse("ERROR_REASON_" + Upper(name), &reason) && reason != v1::ERROR_REASON_UNSPECIFIED) {
     return reason;
   }
-  return WrongArgument(fmt::format("--reason {}: no such reason", Excerpt(name)));
+  return WrongArgument(fmt::format("--reason {}: unknown reason", Excerpt(name)));
 }
 
 }  // namespace millrace::cli

@@ -1,4 +1,4 @@
-// What stands on a command line, read into values. Errors are INVALID_ARGUMENT (INVALID_FIELD) and name the option.
+// Parsers of command line arguments. Errors are INVALID_ARGUMENT (INVALID_FIELD) and name the option.
 #pragma once
 
 #include <CLI/CLI.hpp>
@@ -17,41 +17,43 @@ namespace millrace::cli {
 inline constexpr uint64_t kInt64Max = std::numeric_limits<int64_t>::max();
 inline constexpr uint64_t kSampleMax = 10'000'000;  // of a request's `sample`
 
-// What an option with a number takes: plain decimal digits, since 010 is eight to one reader and ten to another, and
-// within a range, since a number that is cut to fit is not what was asked for.
+// Accepts a whole number from `min` to `max` in plain decimal digits. Stricter than CLI11: 010 could mean eight or ten,
+// and a number that overflows must not be cut to fit.
 CLI::Validator WholeNumber(uint64_t min, uint64_t max);
-// The same with a fraction: 0.5.
+// Accepts a decimal fraction such as 0.5, from `min` to `max`.
 CLI::Validator DecimalNumber(double min, double max);
 
-// INVALID_FIELD with the place of the first byte that is no UTF-8: a request can't carry it. `what` says where the text
-// is from.
+// Returns INVALID_FIELD with the position of the first byte that is not UTF-8, because a request can't carry it. `what`
+// names the source of the text in the message.
 Status CheckUtf8(std::string_view what, std::string_view text);
 
-// A PIPELINE with `.yaml` or a slash is a file, else an applied name.
+// Returns true if a PIPELINE argument is a file (it ends in `.yaml` or `.yml`, or contains a slash) and not the name of
+// an applied pipeline.
 bool IsFile(const std::string& pipeline);
 
-// `k=v` into a request's parameters, each once.
+// Parses `NAME=VALUE` entries into a request's parameters; a repeated name is an error.
 Status ReadParameters(const std::vector<std::string>& given,
                       google::protobuf::Map<std::string, v1::ParameterValue>& into);
 
-// A stage and the file that is its input.
+// A fetch and the file to send as its input.
 struct InputFile {
   std::string stage;
   std::string file;
 };
-// `STAGE=FILE`, each stage once; of `-`, which only one may be, the file is `/dev/stdin`.
+// Parses `STAGE=FILE` entries; a repeated stage is an error. `-`, allowed once, becomes `/dev/stdin`.
 StatusOr<std::vector<InputFile>> ReadInputs(const std::vector<std::string>& given);
 
-// The files that the fetches of the pipeline would read for a request; none where its parameters don't fit it.
+// Returns the files that the pipeline's fetches read for a request. Empty if the parameters are invalid.
 std::vector<InputFile> FilesOfFetches(const v1::Pipeline& pipeline, const v1::CreateRunRequest& request);
 
-// What to do where the server may not read the file of `stage`, a line; empty where that is no fetch of a file.
+// Returns a line that tells how to send the file of `stage` if the server may not read it. Empty if `stage` is not
+// among `files`.
 std::string InputAdvice(const std::vector<InputFile>& files, const std::string& stage);
 
-// `running`, in letters of any case.
+// Parses a state such as `running`, in any case.
 StatusOr<v1::RunState> ReadRunState(const std::string& name);
 StatusOr<v1::ItemState> ReadItemState(const std::string& name);
-// `SCHEMA`, in letters of any case.
+// Parses a reason such as `SCHEMA`, in any case.
 StatusOr<v1::ErrorReason> ReadReason(const std::string& name);
 
 }  // namespace millrace::cli

@@ -26,12 +26,12 @@ std::mutex interrupt_mutex;
 std::function<void()> on_interrupt;  // guarded by interrupt_mutex
 std::atomic<bool> was_interrupted{false};
 
-// A server that has just been started listens a moment later.
+// Time for a server that was just started to begin listening.
 constexpr std::chrono::seconds kListensWithin(1);
 
 constexpr std::chrono::seconds kRecoversWithin(30);
 
-// A server that is still recovering its runs is waited for. What it then says.
+// Waits while a server is recovering its runs; returns the status of the last GetStatus.
 Status AwaitRecovery(client::Client& client) {
   const auto patience = std::chrono::steady_clock::now() + kRecoversWithin;
   while (true) {
@@ -41,8 +41,8 @@ Status AwaitRecovery(client::Client& client) {
   }
 }
 
-// A client of the server there. One that goes as it is reached is dialled once more: its successor may listen already.
-// What is wrong after that is told by the command's own call.
+// Connects to the server at `target`. If it goes away during the connection, dials once more, because its successor may
+// listen already. Later errors are left to the command's own call.
 std::unique_ptr<client::Client> Reach(const std::string& target) {
   const auto patience = std::chrono::steady_clock::now() + kListensWithin;
   std::unique_ptr<client::Client> client = client::Client::Dial(target, kListensWithin);
@@ -60,7 +60,7 @@ std::unique_ptr<client::Client> Reach(const std::string& target) {
 StatusOr<client::Client*> Session::Connect() {
   if (client_) return client_.get();
   if (format == "jsonl" && !prints_lines) {
-    return MakeError(Reason::kInvalidField, "--format jsonl: only `items` prints a line an item; use json");
+    return MakeError(Reason::kInvalidField, "--format jsonl: only `items` supports it; use --format json");
   }
   if (!server.empty() && !local) {
     client_ = Reach(server);
@@ -71,16 +71,16 @@ StatusOr<client::Client*> Session::Connect() {
     if (!holder_) {
       return MakeError(
           Reason::kInvalidField,
-          fmt::format("--detach: no server holds {}, so nobody would go on with the run; start `millraced` "
-                      "and name it by --server, or follow the run",
+          fmt::format("--detach: no server holds {}, so the run would stop; start `millraced` and name it with "
+                      "--server, or omit --detach",
                       Excerpt(data_dir, 256)));
     }
   } else {
     MR_ASSIGN_OR_RETURN(holder_, client::Holder::Open(data_dir, config));
   }
   std::cerr << holder_->description() << "\n";
-  // It may be a server or a command like this one, which stays as long as it has something to do.
-  if (detaches) std::cerr << "a detached run goes on as long as that process does\n";
+  // The holder may be a server, or a command like this one that ends when its own work is done.
+  if (detaches) std::cerr << "a detached run continues only as long as that process runs\n";
   client_ = Reach(holder_->target());
   return client_.get();
 }
@@ -103,15 +103,16 @@ void Session::Finish() {
   client_.reset();
   if (holder_) {
     OnInterrupt([] {});
-    holder_->StayForOthers([this] { return interrupted(); },
-                           [] { std::cerr << "other commands use this one's store: it stays until they are done\n"; });
+    holder_->StayForOthers(
+        [this] { return interrupted(); },
+        [] { std::cerr << "other commands use this command's store; it stays until they have finished\n"; });
     OnInterrupt(nullptr);
     holder_->Drain(kDrainPatience);
   }
   holder_.reset();
 }
 
-// Before any other thread is made: every thread has the signal blocked, and this one takes it.
+// Every later thread inherits the blocked signals, so that only this thread receives them.
 void WatchInterrupts() {
   sigset_t signals;
   sigemptyset(&signals);

@@ -1,4 +1,4 @@
-// What every command shares: the global options, the connection, and Ctrl-C.
+// Parts that all commands share: global options, the connection, and Ctrl-C.
 #pragma once
 
 #include <CLI/CLI.hpp>
@@ -14,7 +14,7 @@
 
 namespace millrace::cli {
 
-// Global options, and the connection that they lead to.
+// Global options, and the connection that they select.
 class Session {
  public:
   std::string server;                    // --server, MILLRACE_SERVER
@@ -23,22 +23,22 @@ class Session {
   std::string config;                    // --config
   std::string format = "text";           // --format
   bool json() const { return format == "json"; }
-  bool prints_lines = false;  // the command knows --format jsonl
-  bool detaches = false;      // the command leaves work behind: another process must hold the store
+  bool prints_lines = false;  // the command supports --format jsonl
+  bool detaches = false;      // the run outlives the command: another process must hold the store
 
-  // Connects, or holds the store. The first call says on stderr which.
+  // Connects to a server, or opens the store in this process. The first call reports the choice on stderr.
   StatusOr<client::Client*> Connect();
-  // This process holds the store.
+  // Returns true if this process holds the store.
   bool holds() const { return holder_ && holder_->own(); }
-  // How a command line reaches the same store: ` --data-dir X --config Y` or ` --server X`; empty for the
-  // defaults.
+  // Returns the options with which another command line reaches the same store: ` --data-dir X --config Y` or `
+  // --server X`; empty for the defaults.
   std::string Flags() const;
 
-  // Calls `function` on Ctrl-C (on another thread); a second one ends the process.
+  // Calls `function` on Ctrl-C, on another thread. A second Ctrl-C ends the process.
   void OnInterrupt(std::function<void()> function);
   bool interrupted() const;
 
-  // Waits for calls in flight where this process holds the store.
+  // If this process holds the store: waits for calls in flight and for other commands that use it.
   void Finish();
 
  private:
@@ -46,13 +46,14 @@ class Session {
   std::unique_ptr<client::Client> client_;
 };
 
-// All options and commands; `session` and `exit` must outlive the app. (app.cc)
+// Adds all options and commands. `session` and `exit` must outlive `app`. (app.cc)
 void BuildApp(CLI::App& app, Session& session, int& exit);
 
-// Reads the arguments (without the program's name; all of them UTF-8) and does what they say; the exit status. (app.cc)
+// Parses the arguments (without the program's name) and runs the command; returns the exit status. Arguments that are
+// not UTF-8 are an error. (app.cc)
 int RunCommand(Session& session, std::vector<std::string> arguments);
 
-// Each adds its commands to the app; the callback of a command sets `exit`.
+// Each function adds its commands to `app`; the callback of a command sets `exit`.
 void AddPipelineCommands(CLI::App& app, Session& session, int& exit);
 void AddRunCommand(CLI::App& app, Session& session, int& exit);
 void AddRunsCommands(CLI::App& app, Session& session, int& exit);
@@ -60,17 +61,17 @@ void AddItemCommands(CLI::App& app, Session& session, int& exit);
 void AddServerCommands(CLI::App& app, Session& session, int& exit);
 void AddSimulateCommand(CLI::App& app, Session& session, int& exit);
 
-// Takes Ctrl-C and SIGTERM on a thread of its own. Before any other thread is made.
+// Starts a thread that handles SIGINT and SIGTERM. REQUIRES: no other thread exists yet.
 void WatchInterrupts();
 
-// A command with examples in its help.
+// Adds a command with examples in its help.
 CLI::App* AddCommand(CLI::App& app, const std::string& name, const std::string& description,
                      const std::string& examples);
 
-// Reads a pipeline and its definition files; errors with file, line and column.
+// Reads a pipeline with its definition files; errors name file, line and column.
 StatusOr<v1::Pipeline> LoadPipeline(const std::string& path);
 
-// Watches a run to its end and prints what was done; the exit status. (follow.cc)
+// Watches a run to its end and prints the result; returns the exit status. (follow.cc)
 int FollowRun(Session& session, client::Client& client, const std::string& run, int64_t after);
 
 }  // namespace millrace::cli

@@ -1,4 +1,4 @@
-// Follows a run to its end: its progress on stderr, what it came to on stdout.
+// Follows a run to its end: progress on stderr, result on stdout.
 #include <fmt/format.h>
 #include <unistd.h>
 
@@ -70,7 +70,7 @@ int FollowRun(Session& session, client::Client& client, const std::string& run, 
     if (event.has_stage_done()) progress.StageDone(event.stage_done().stage());
     if (event.has_warning()) progress.Say("warning: " + Safe(event.warning().message(), 1024));
     if (event.has_state_changed()) {
-      // A redriven run has ended before: only its last end counts, and the stream ends there.
+      // A redriven run has ended before. Only its last end counts; the stream ends there.
       ended = HasEnded(event.state_changed().state());
       paused = event.state_changed().state() == v1::RUN_STATE_PAUSED;
       if (paused) progress.Say(fmt::format("run {} is paused", run));
@@ -85,10 +85,10 @@ int FollowRun(Session& session, client::Client& client, const std::string& run, 
       v1::PauseRunRequest pause;
       pause.set_run(run);
       const StatusOr<v1::PauseRunResponse> response = client.PauseRun(pause);
-      std::cerr << fmt::format("interrupted: run {} {}; `millrace resume {}{}` goes on with it\n", run,
+      std::cerr << fmt::format("interrupted: run {} {}; continue it with `millrace resume {}{}`\n", run,
                                response.ok() ? "is paused" : "stops here", run, session.Flags());
     } else {
-      std::cerr << fmt::format("interrupted: run {} goes on; `millrace watch {}{}` shows it\n", run, run,
+      std::cerr << fmt::format("interrupted: run {} continues; follow it with `millrace watch {}{}`\n", run, run,
                                session.Flags());
     }
     return kInterrupted;

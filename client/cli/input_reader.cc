@@ -11,7 +11,7 @@
 namespace millrace::cli {
 namespace {
 
-// Between two looks at whether a wait for a pipe was interrupted.
+// Interval at which a wait for a pipe checks for an interrupt.
 constexpr int kStopCheckMillis = 100;
 
 Status InputError(const std::string& path, const std::string& what) {
@@ -40,7 +40,7 @@ StatusOr<std::unique_ptr<InputReader>> InputReader::Open(const std::string& path
   }
   if (!S_ISREG(opened.st_mode) && !S_ISFIFO(opened.st_mode) && !S_ISCHR(opened.st_mode)) {
     ::close(file);
-    return InputError(path, S_ISDIR(opened.st_mode) ? std::strerror(EISDIR) : "is neither a file nor a pipe");
+    return InputError(path, S_ISDIR(opened.st_mode) ? std::strerror(EISDIR) : "neither a file nor a pipe");
   }
   return std::unique_ptr<InputReader>(new InputReader(path, file, opened));
 }
@@ -50,7 +50,7 @@ Status InputReader::Error(const std::string& what) const { return InputError(pat
 StatusOr<std::string> InputReader::Read(int64_t offset, size_t limit, const std::function<bool()>& stopped) {
   if (S_ISREG(opened_.st_mode)) return ReadFile(offset, limit);
   if (offset != position_)
-    return Error(fmt::format("a pipe can't be read from byte {} on, only from {}", offset, position_));
+    return Error(fmt::format("a pipe can't be read from byte {}, only from its position {}", offset, position_));
   MR_ASSIGN_OR_RETURN(std::string part, ReadPipe(limit, stopped));
   position_ += static_cast<int64_t>(part.size());
   return part;
@@ -67,8 +67,8 @@ StatusOr<std::string> InputReader::ReadFile(int64_t offset, size_t limit) const 
     have += static_cast<size_t>(got);
   }
   part.resize(have);
-  // At once: it may grow faster than it is sent.
-  if (offset + static_cast<int64_t>(have) > opened_.st_size) return Error("was written to while it was sent");
+  // Check now: a file that grows faster than it is sent would never end.
+  if (offset + static_cast<int64_t>(have) > opened_.st_size) return Error("the file changed while it was sent");
   if (have == 0) MR_RETURN_IF_ERROR(CheckEnd(offset));
   return part;
 }
@@ -77,10 +77,10 @@ Status InputReader::CheckEnd(int64_t offset) const {
   struct stat now {};
   if (::fstat(file_, &now) != 0) return Error(std::strerror(errno));
   if (offset != opened_.st_size) {
-    return Error(fmt::format("had {} bytes when it was opened and ends after {}", opened_.st_size, offset));
+    return Error(fmt::format("the file had {} bytes when it was opened, but ends after {}", opened_.st_size, offset));
   }
   if (now.st_size != opened_.st_size || !SameTime(now.st_mtim, opened_.st_mtim)) {
-    return Error("was written to while it was sent");
+    return Error("the file changed while it was sent");
   }
   return absl::OkStatus();
 }

@@ -1,5 +1,5 @@
-// A file of the client's own, read to be sent as a run's input. An input that can't be read to its end must never look
-// like one that has ended: the run would go on with a part of it.
+// Reader of a local file that is sent as the input of a run. An input that can't be read completely must never look
+// complete, or the run would process only a part of it.
 #pragma once
 
 #include <sys/stat.h>
@@ -13,18 +13,18 @@
 
 namespace millrace::cli {
 
-// One thread.
+// Not thread-safe.
 class InputReader {
  public:
-  // Regular files, pipes and terminals (`/dev/stdin`, `<(…)`); waits for the writer of a named pipe. NOT_FOUND or
-  // FAILED_PRECONDITION (FILE_ERROR) with the path and the system's word.
+  // Opens a regular file, a pipe or a terminal (`/dev/stdin`, `<(…)`). Blocks until a named pipe has a writer. Errors:
+  // NOT_FOUND or FAILED_PRECONDITION (FILE_ERROR) with the path and the system's message.
   static StatusOr<std::unique_ptr<InputReader>> Open(const std::string& path);
   ~InputReader();
   InputReader(const InputReader&) = delete;
 
-  // At most `limit` bytes from `offset` on; empty only at the end. FAILED_PRECONDITION (FILE_ERROR) where it can't be
-  // read, where a file is not what it was when it was opened, or where a pipe would have to jump. A wait for a pipe
-  // ends with CANCELLED once `stopped` says so.
+  // Returns at most `limit` bytes from `offset` on; empty only at the end. Errors: FAILED_PRECONDITION (FILE_ERROR) if
+  // reading fails, the file has changed since it was opened, or `offset` is not the current position of a pipe;
+  // CANCELLED if `stopped` returns true while it waits for a pipe.
   StatusOr<std::string> Read(int64_t offset, size_t limit, const std::function<bool()>& stopped);
 
  private:
@@ -33,13 +33,13 @@ class InputReader {
   Status Error(const std::string& what) const;
   StatusOr<std::string> ReadFile(int64_t offset, size_t limit) const;
   StatusOr<std::string> ReadPipe(size_t limit, const std::function<bool()>& stopped) const;
-  // Nothing came or went while it was sent.
+  // Returns an error if the file changed while it was sent.
   Status CheckEnd(int64_t offset) const;
 
   const std::string path_;
   const int file_;
   const struct stat opened_;
-  int64_t position_ = 0;  // of a pipe
+  int64_t position_ = 0;  // bytes read from a pipe
 };
 
 }  // namespace millrace::cli

@@ -1,4 +1,4 @@
-// items, why.
+// Commands `items` and `why`.
 #include <fmt/format.h>
 
 #include <iostream>
@@ -40,7 +40,7 @@ int ListItems(Session& session, const ItemArguments& arguments) {
     if (session.json()) PrintJson(*response);
     for (const v1::Item& item : response->items()) {
       if (session.format == "jsonl") {
-        // The item as it is, with what says where it stands: no times, so that two runs can be compared.
+        // No times and no origin, so that the output of two runs can be compared.
         v1::Item line = item;
         line.clear_end_time();
         line.clear_origin();
@@ -56,7 +56,7 @@ int ListItems(Session& session, const ItemArguments& arguments) {
   } while (!request.page_token().empty() && (arguments.all || left > 0));
   if (session.format == "text") {
     std::cout << Table(rows);
-    if (!request.page_token().empty()) std::cerr << "there are more: --all, or --limit N\n";
+    if (!request.page_token().empty()) std::cerr << "more items exist; show them with --all or --limit N\n";
   }
   return kDone;
 }
@@ -103,7 +103,7 @@ int Why(Session& session, const ItemArguments& arguments) {
                                  Time(stage.computed_time()));
         break;
       case v1::ORIGIN_PASSED:
-        std::cout << ", passed through: its `when` did not hold";
+        std::cout << ", passed through: the stage's `when` is false";
         break;
       default:
         std::cout << fmt::format(", computed at {}", Time(item.end_time()));
@@ -133,18 +133,18 @@ void AddItemCommands(CLI::App& app, Session& session, int& exit) {
   CLI::App* items = AddCommand(app, "items", "List the items of a run as a stage left them",
                                "  millrace items r-… --stage described --state failed\n"
                                "  millrace items r-… --all --format jsonl > items.jsonl");
-  items->add_option("RUN", arguments->run, "The run")->required();
-  items->add_option("--stage", arguments->stage, "The stage (default: the last one before a store)");
-  items->add_option("--state", arguments->states, "Only in this state");
-  items->add_option("--limit", arguments->limit, "At most so many")
+  items->add_option("RUN", arguments->run, "Name of the run")->required();
+  items->add_option("--stage", arguments->stage, "Name of the stage (default: the last one before a store)");
+  items->add_option("--state", arguments->states, "Only items in this state");
+  items->add_option("--limit", arguments->limit, "Largest number of items")
       ->check(WholeNumber(1, 1000000000))
       ->capture_default_str();
-  items->add_flag("--all", arguments->all, "All of them");
+  items->add_flag("--all", arguments->all, "All items, without a limit");
   items->callback([&session, &exit, arguments] { exit = ListItems(session, *arguments); });
 
-  CLI::App* why = AddCommand(app, "why", "Say how an item came to be, stage by stage", "  millrace why r-… item-17");
-  why->add_option("RUN", arguments->run, "The run")->required();
-  why->add_option("ITEM", arguments->item, "The item's id")->required();
+  CLI::App* why = AddCommand(app, "why", "Explain how an item was made, stage by stage", "  millrace why r-… item-17");
+  why->add_option("RUN", arguments->run, "Name of the run")->required();
+  why->add_option("ITEM", arguments->item, "Id of the item")->required();
   why->add_option("--stage", arguments->stage, "Only this stage");
   why->callback([&session, &exit, arguments] { exit = Why(session, *arguments); });
 }

@@ -1,4 +1,4 @@
-// millrace: the command.
+// The program `millrace`.
 #include <spdlog/sinks/stdout_sinks.h>
 #include <spdlog/spdlog.h>
 
@@ -13,7 +13,7 @@ namespace {
 
 int Main(int argc, char** argv) {
   WatchInterrupts();
-  // The log of a coordinator of its own: stdout is for answers, and what went well is not worth a line here.
+  // Log of an in-process coordinator: on stderr, because stdout is for answers, and warnings only.
   spdlog::set_default_logger(spdlog::stderr_logger_mt("millrace"));
   spdlog::set_level(spdlog::level::warn);
   Session session;

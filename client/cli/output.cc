@@ -15,7 +15,7 @@
 namespace millrace::cli {
 namespace {
 
-// A newer server may have values that have no name here.
+// A newer server may send enum values that are unknown here.
 std::string NameAfter(std::string_view prefix, const std::string& name) {
   return name.empty() ? "UNKNOWN" : name.substr(prefix.size());
 }
@@ -27,7 +27,7 @@ void PrintJson(const google::protobuf::Message& message, Layout layout) {
   options.add_whitespace = layout == Layout::kIndented;
   std::string text;
   if (!google::protobuf::util::MessageToJsonString(message, &text, options).ok()) {
-    std::cerr << "millrace: the answer can't be printed as JSON\n";
+    std::cerr << "millrace: the response can't be printed as JSON\n";
     return;
   }
   std::cout << text;
@@ -42,7 +42,7 @@ int PrintError(const Status& status) {
 
 std::string ErrorText(const Status& status) {
   std::string reason = ReasonNameOf(status);
-  // Of an error that has none, its code.
+  // An error without a reason shows its code instead.
   if (reason == "INTERNAL" && status.code() != absl::StatusCode::kInternal)
     reason = absl::StatusCodeToString(status.code());
   std::string text = fmt::format("millrace: {} ({})\n", Safe(MessageOf(status), 2048), Safe(reason));
@@ -58,7 +58,7 @@ std::string ErrorText(const Status& status) {
 }
 
 int ExitOf(const Status& status) {
-  // What became of the question itself.
+  // Reasons of a failed call itself, as opposed to a wrong command or an unreachable server.
   static const std::set<Reason> kOfTheCall = {
       Reason::kTargetFailed,  Reason::kUnknownOutcome, Reason::kRequestRefused, Reason::kProviderCredentials,
       Reason::kPromptTooLong, Reason::kContentFilter,  Reason::kRefusal,        Reason::kTruncated,

@@ -1,5 +1,5 @@
-// What commands print: protobuf JSON or text on stdout, everything else on stderr. Text that comes from items, models
-// or servers is escaped: it must not steer a terminal.
+// Output of commands: protobuf JSON or text on stdout, everything else on stderr. Text from items, models or servers is
+// escaped so that it can't control the terminal.
 #pragma once
 
 #include <cstdint>
@@ -12,7 +12,7 @@
 
 namespace millrace::cli {
 
-// Exit statuses, as --help says them.
+// Exit statuses, documented in --help.
 enum Exit : int {
   kDone = 0,
   kRunFailed = 1,
@@ -22,34 +22,35 @@ enum Exit : int {
   kInterrupted = 130,
 };
 
-// Protobuf JSON on stdout: `indented`, or on one line.
+// Prints protobuf JSON on stdout, indented or on one line.
 enum class Layout { kIndented, kLine };
 void PrintJson(const google::protobuf::Message& message, Layout layout = Layout::kIndented);
 
-// The error with its wrong fields on stderr; the exit status that goes with it.
+// Prints the error with its wrong fields on stderr; returns its exit status.
 int PrintError(const Status& status);
-// The lines of PrintError.
+// Returns the lines that PrintError prints.
 std::string ErrorText(const Status& status);
 int ExitOf(const Status& status);
 
-// Columns, as wide as they need to be; the last one is not padded. The first row is the header. Cells are escaped.
+// Formats rows as columns of the width that their cells need. The first row is the header; the last column is not
+// padded. Cells are escaped.
 std::string Table(const std::vector<std::vector<std::string>>& rows);
 
-// Text of others for a terminal, on one line and at most `limit` bytes: control characters, marks that hide or turn
-// writing, and what is no UTF-8 are escaped. (terminal_text.cc)
+// Escapes untrusted text for a terminal, on one line and at most `limit` bytes: control characters, invisible
+// characters, characters that change the writing direction, and bytes that are not UTF-8. (terminal_text.cc)
 std::string Safe(std::string_view text, size_t limit = 200);
-// Columns that such a text takes on a terminal. (terminal_text.cc)
+// Returns the number of terminal columns of such a text. (terminal_text.cc)
 size_t DisplayWidth(std::string_view text);
 
 // 7,483
 std::string Count(int64_t number);
-// A measure to the digits that matter: 0.857, 12.3, 1,234, 1234.6
+// A measure with its significant digits: 0.857, 12.3, 1,234, 1234.6
 std::string Figure(double value);
-// 3.2 (seconds, to the precision that matters)
+// Seconds with their significant digits: 3.2
 std::string Seconds(const google::protobuf::Duration& duration);
 // 35 ms, 3.2 s, 4 min 05 s, 2 h 03 min, 3 days 04 h
 std::string LongTime(const google::protobuf::Duration& duration);
-// 2026-11-21 10:31:39 UTC; `-` where there is none.
+// 2026-11-21 10:31:39 UTC; `-` if the time is not set.
 std::string Time(const google::protobuf::Timestamp& time);
 // RUNNING for RUN_STATE_RUNNING.
 std::string StateName(v1::RunState state);
@@ -60,7 +61,7 @@ std::string ReasonName(v1::ErrorReason reason);
 std::string WaitName(v1::WaitingOn::Reason reason);
 // ANSWERED for ATTEMPT_OUTCOME_ANSWERED.
 std::string OutcomeName(v1::AttemptOutcome outcome);
-// $0.0123; `unpriced` where an attempt has no known price.
+// $0.0123; `unpriced` if an attempt has no known price.
 std::string Cost(int64_t nano_usd, int64_t unpriced_attempts);
 
 }  // namespace millrace::cli

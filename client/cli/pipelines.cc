@@ -1,4 +1,4 @@
-// validate, schema, plan, apply, pipelines.
+// Commands `validate`, `schema`, `plan`, `apply` and `pipelines`.
 #include <fmt/format.h>
 
 #include <iostream>
@@ -17,7 +17,7 @@ int Validate(const std::string& path, bool json) {
   if (json) {
     PrintJson(*pipeline);
   } else {
-    std::cout << fmt::format("{}: pipeline {} with {} stages is right\n", Safe(path, 1024), pipeline->name(),
+    std::cout << fmt::format("{}: pipeline {} with {} stages is valid\n", Safe(path, 1024), pipeline->name(),
                              pipeline->stages_size());
   }
   return kDone;
@@ -111,32 +111,35 @@ void AddPipelineCommands(CLI::App& app, Session& session, int& exit) {
   };
   const auto arguments = std::make_shared<Arguments>();
 
-  CLI::App* validate = AddCommand(app, "validate", "Check a pipeline's file, all mistakes at once; needs no server",
+  CLI::App* validate = AddCommand(app, "validate", "Check a pipeline file and report all errors; needs no server",
                                   "  millrace validate pipeline.yaml");
-  validate->add_option("FILE", arguments->pipeline, "The pipeline")->required();
+  validate->add_option("FILE", arguments->pipeline, "Pipeline file")->required();
   validate->callback([&session, &exit, arguments] { exit = Validate(arguments->pipeline, session.json()); });
 
   CLI::App* schema = AddCommand(app, "schema", "Print the JSON Schema of pipelines, for editors",
                                 "  millrace schema > pipeline.schema.json\n  millrace schema --server-config");
-  schema->add_flag("--server-config", arguments->server_config, "Of the server's configuration instead");
+  schema->add_flag("--server-config", arguments->server_config,
+                   "Print the schema of the server's configuration instead");
   schema->callback([&exit, arguments] {
     std::cout << (arguments->server_config ? ServerConfigSchema() : PipelineSchema()) << "\n";
     exit = kDone;
   });
 
   CLI::App* plan = AddCommand(
-      app, "plan", "Say what a run would do: items, calls, what is remembered; runs nothing",
+      app, "plan", "Predict the items, calls and remembered results of a run without running it",
       "  millrace plan pipeline.yaml -p input=titles.csv\n  millrace plan news-events -p input=titles.csv --limit 100");
-  plan->add_option("PIPELINE", arguments->pipeline, "File (with .yaml or a slash), or applied name")->required();
-  plan->add_option("-p,--param", arguments->parameters, "Parameter, NAME=VALUE");
-  plan->add_option("--limit", arguments->limit, "At most so many items of each fetch; 0: all")
+  plan->add_option("PIPELINE", arguments->pipeline,
+                   "Pipeline file (ends in .yaml or contains a slash), or name of an applied pipeline")
+      ->required();
+  plan->add_option("-p,--param", arguments->parameters, "Set a parameter, NAME=VALUE");
+  plan->add_option("--limit", arguments->limit, "Limit of items per fetch; 0: no limit")
       ->check(WholeNumber(0, kInt64Max));
   plan->callback([&session, &exit, arguments] {
     exit = Plan(session, arguments->pipeline, arguments->parameters, arguments->limit);
   });
 
-  CLI::App* apply = AddCommand(app, "apply", "Keep a pipeline under its name", "  millrace apply pipeline.yaml");
-  apply->add_option("FILE", arguments->pipeline, "The pipeline")->required();
+  CLI::App* apply = AddCommand(app, "apply", "Store a pipeline under its name", "  millrace apply pipeline.yaml");
+  apply->add_option("FILE", arguments->pipeline, "Pipeline file")->required();
   apply->callback([&session, &exit, arguments] { exit = Apply(session, arguments->pipeline); });
 
   CLI::App* pipelines = AddCommand(app, "pipelines", "List the applied pipelines", "  millrace pipelines");

@@ -9,9 +9,9 @@
 namespace millrace::cli {
 namespace {
 
-// Between two lines of progress in a log.
+// Time between two lines of progress in a log.
 constexpr std::chrono::seconds kLogInterval(5);
-// A line of text is no longer.
+// Largest width of a line of text.
 constexpr size_t kTextColumns = 100;
 
 int64_t Ended(const v1::StageProgress& stage) {
@@ -32,7 +32,7 @@ std::string StageLine(const v1::StageProgress& stage) {
   return line;
 }
 
-// What a person reads: a stage that took 40 ms took no time.
+// One decimal is enough for people; a stage that took 40 ms shows 0.0.
 std::string Tenths(const google::protobuf::Duration& duration) {
   return fmt::format("{:.1f}", static_cast<double>(duration.seconds()) + duration.nanos() / 1e9);
 }
@@ -72,7 +72,7 @@ void Progress::Show(const v1::Run& run) {
     return;
   }
   const TimePoint now = clock_.Now();
-  // What holds a run up is told at once: no other event may come for hours.
+  // Show a new reason to wait at once: the next event may be hours away.
   const std::string waits_on = run.has_waiting_on() ? HoldUp(run.waiting_on()) : "";
   const bool is_new = !waits_on.empty() && waits_on != waits_on_;
   if (last_ && now - *last_ < kLogInterval && !is_new) return;

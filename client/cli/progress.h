@@ -1,4 +1,4 @@
-// The progress of a run, live on a terminal and as lines in a log, and the line that ends it.
+// Progress of a run, drawn live on a terminal or written as lines to a log, and the summary that ends it.
 #pragma once
 
 #include <optional>
@@ -10,7 +10,7 @@
 
 namespace millrace::cli {
 
-// Draws a run: on a terminal a line for each stage, drawn anew each time; in a log a line every few seconds, and one
+// Shows a run's progress: on a terminal, one line per stage that is redrawn; in a log, a line every 5 seconds and one
 // for each stage that has ended.
 class Progress {
  public:
@@ -21,7 +21,7 @@ class Progress {
   void Show(const v1::Run& run);
   void StageDone(const v1::StageProgress& stage);
   void Say(const std::string& text);
-  // Takes the drawing away.
+  // Removes the drawing from the terminal.
   void Clear();
 
  private:
@@ -32,15 +32,14 @@ class Progress {
   const Clock& clock_;
   int lines_ = 0;
   std::optional<TimePoint> last_;
-  std::string waits_on_;  // what a line in a log told last
+  std::string waits_on_;  // the newest reason to wait in the log
 };
 
-// The measures of a run, `  purity 0.857, families 1,234`: as many on a line as a terminal takes; empty where there are
-// none.
+// Returns the measures of a run, `  purity 0.857, families 1,234`, wrapped at 100 columns. Empty if there are none.
 std::string MeasuresText(const v1::Run& run);
 
-// `run r-… done: 212 families of 7,483 titles in 3.2 s (…)`, and on a second line what was remembered. `backends`: who
-// answered, where it can be said.
+// Returns `run r-… done: 212 families of 7,483 titles in 3.2 s (…)`, and a second line about cached answers. `backends`
+// names the backend that answered; empty if there are several.
 std::string LastLine(const v1::Run& run, const std::string& backends);
 
 }  // namespace millrace::cli

@@ -1,4 +1,4 @@
-// run: creates a run, sends it the client's own files, and follows it.
+// Command `run`: creates a run, uploads local files to it, and follows it.
 #include <fmt/format.h>
 
 #include <iostream>
@@ -26,7 +26,7 @@ struct RunArguments {
   bool refresh = false;
 };
 
-// An input on its way to a fetch.
+// An opened input and the fetch that takes it.
 struct OpenInput {
   std::string stage;
   std::unique_ptr<InputReader> reader;
@@ -55,8 +55,8 @@ UploadOptions UploadOptionsOf(const Session& session) {
   return options;
 }
 
-// Where not all inputs were sent: what becomes of the run. Only the command that made it may cancel it: another one may
-// still be sending, or be repeated with the right file.
+// Reports a failed upload and decides what happens to the run. Only the command that created the run may cancel it:
+// another command may still be uploading, or may be repeated with the right file.
 int NotSent(Session& session, client::Client& client, const v1::CreateRunResponse& created,
             const std::string& request_id, const std::string& stage, const Status& status,
             const UploadOptions& options) {
@@ -64,15 +64,15 @@ int NotSent(Session& session, client::Client& client, const v1::CreateRunRespons
   if (!request_id.empty() && ReasonOf(status) == Reason::kRequestIdReused) {
     return PrintError(MakeError(
         Reason::kRequestIdReused,
-        fmt::format("--input {}: run {} of --request-id {} was given another file before ({}) and stays as it is: run "
-                    "this file with another --request-id",
+        fmt::format("--input {}: run {} of --request-id {} was given another file before ({}); it is unchanged; use "
+                    "another --request-id for this file",
                     Excerpt(stage), run, Excerpt(request_id, 128), MessageOf(status))));
   }
   const int exit = session.interrupted() ? kInterrupted : PrintError(status);
   if (created.existed()) {
     options.say(fmt::format(
-        "run {} was made by an earlier command and stays as it is: to send it the rest of its input, repeat "
-        "this one; to end it, `millrace cancel {}{}`",
+        "run {} was created by an earlier command and is unchanged; to send the rest of its input, repeat this "
+        "command; to end it, use `millrace cancel {}{}`",
         Safe(run), Safe(run), session.Flags()));
   } else {
     CancelUnsent(client, run, session.Flags(), options);
@@ -80,7 +80,7 @@ int NotSent(Session& session, client::Client& client, const v1::CreateRunRespons
   return exit;
 }
 
-// Sends all inputs; the exit status where that failed.
+// Uploads all inputs; returns the exit status if an upload failed.
 std::optional<int> SendInputs(Session& session, client::Client& client, const v1::CreateRunResponse& created,
                               const std::string& request_id, const std::vector<OpenInput>& inputs) {
   if (inputs.empty()) return std::nullopt;
@@ -91,7 +91,7 @@ std::optional<int> SendInputs(Session& session, client::Client& client, const v1
   for (const OpenInput& input : inputs) {
     stage = input.stage;
     status = SendInput(client, created.run().name(), stage, *input.reader, options);
-    // It ended meanwhile: following it says how.
+    // The run has ended in the meantime; following it shows the reason.
     if (ReasonOf(status) == Reason::kWrongRunState) status = absl::OkStatus();
     if (!status.ok()) break;
   }
@@ -101,7 +101,7 @@ std::optional<int> SendInputs(Session& session, client::Client& client, const v1
   return NotSent(session, client, created, request_id, stage, status, options);
 }
 
-// Where a run failed since the server may not read its input: how to send it. Empty: it is not so.
+// Returns advice on uploading the input if the run failed because the server may not read it; otherwise empty.
 std::string InputHint(client::Client& client, const v1::CreateRunRequest& request, const std::string& run) {
   v1::GetRunRequest get_run;
   get_run.set_run(run);
@@ -140,7 +140,8 @@ int Run(Session& session, const RunArguments& arguments) {
   session.detaches = arguments.detach;
   const StatusOr<client::Client*> client = session.Connect();
   if (!client.ok()) return PrintError(client.status());
-  // A run that was just made must be known by name when Ctrl-C comes: it would wait for its input for ever.
+  // From here on Ctrl-C must not end the process: the run's name would be lost, and the run would wait for its input
+  // forever.
   if (!inputs->empty()) session.OnInterrupt([] {});
   const StatusOr<v1::CreateRunResponse> created = (*client)->CreateRun(request);
   if (!created.ok()) return PrintError(created.status());
@@ -166,18 +167,22 @@ void AddRunCommand(CLI::App& app, Session& session, int& exit) {
                              "  millrace run pipeline.yaml -p input=titles.csv -p output=out.db\n"
                              "  millrace run pipeline.yaml --limit 20\n"
                              "  millrace run news-events --server 127.0.0.1:7400 --input titles=mine.csv");
-  run->add_option("PIPELINE", arguments->pipeline, "File (with .yaml or a slash), or applied name")->required();
-  run->add_option("-p,--param", arguments->parameters, "Parameter, NAME=VALUE");
+  run->add_option("PIPELINE", arguments->pipeline,
+                  "Pipeline file (ends in .yaml or contains a slash), or name of an applied pipeline")
+      ->required();
+  run->add_option("-p,--param", arguments->parameters, "Set a parameter, NAME=VALUE");
   run->add_option("--input", arguments->inputs,
-                  "STAGE=FILE: send a file of yours, a pipe, or standard input (-) as the input of a fetch");
-  CLI::Option* limit = run->add_option("--limit", arguments->limit, "At most so many items of each fetch; 0: all")
+                  "STAGE=FILE: send a local file, a pipe, or standard input (-) as the input of a fetch");
+  CLI::Option* limit = run->add_option("--limit", arguments->limit, "Limit of items per fetch; 0: no limit")
                            ->check(WholeNumber(0, kInt64Max));
-  run->add_option("--sample", arguments->sample, "So many items of each fetch, drawn; 0: all")
+  run->add_option("--sample", arguments->sample, "Size of a random sample of each fetch; 0: all items")
       ->check(WholeNumber(0, kSampleMax))
       ->excludes(limit);
-  run->add_option("--request-id", arguments->request_id, "Makes a repeated command harmless: the same run is followed");
-  run->add_flag("--detach", arguments->detach, "Print the run's name and go; a server must be there to go on with it");
-  run->add_flag("--refresh", arguments->refresh, "Compute everything anew, and remember that");
+  run->add_option("--request-id", arguments->request_id,
+                  "Id of the request; the command repeated with this id follows the same run");
+  run->add_flag("--detach", arguments->detach,
+                "Print the run's name and exit; a server must be there to continue the run");
+  run->add_flag("--refresh", arguments->refresh, "Compute everything again and remember the new results");
   run->callback([&session, &exit, arguments] { exit = Run(session, *arguments); });
 }
 

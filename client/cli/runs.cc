@@ -1,4 +1,4 @@
-// runs, show, watch, pause, resume, redrive, cancel, delete.
+// Commands `runs`, `show`, `watch`, `pause`, `resume`, `redrive`, `cancel` and `delete`.
 #include <fmt/format.h>
 
 #include <iostream>
@@ -46,11 +46,11 @@ int List(Session& session, const RunsArguments& arguments) {
                     Seconds(run.active_time()), Count(failed)});
   }
   std::cout << Table(rows);
-  if (!response->next_page_token().empty()) std::cerr << "there are more: --limit N\n";
+  if (!response->next_page_token().empty()) std::cerr << "more runs exist; show them with --limit N\n";
   return kDone;
 }
 
-// What stages took beside their time by the clock: summed over items, which pass at the same time.
+// Times are summed over items that are processed concurrently, so they may exceed the elapsed time.
 void PrintTimes(const v1::Run& run) {
   std::vector<std::vector<std::string>> rows = {
       {"STAGE", "WAITING", "CALLING", "COMPUTING", "STORING", "COALESCED", "MAYBE BILLED"}};
@@ -85,7 +85,7 @@ void PrintRun(const v1::Run& run) {
                     Count(stage.output_tokens()), Cost(stage.cost_nano_usd(), stage.unpriced_attempts()),
                     Seconds(stage.elapsed_time())});
   }
-  std::cout << Table(rows) << "seconds of all items together:\n";
+  std::cout << Table(rows) << "seconds, summed over all items:\n";
   PrintTimes(run);
   for (const std::string& warning : run.warnings()) std::cout << fmt::format("warning: {}\n", Safe(warning, 1024));
   for (const v1::MeasureValue& measure : run.measures()) {
@@ -93,7 +93,7 @@ void PrintRun(const v1::Run& run) {
   }
 }
 
-// One request that names a run, one answer that has it.
+// Sends a request that names a run and prints the response.
 template <typename Request, typename Response>
 int Ask(Session& session, const Request& request, StatusOr<Response> (client::Client::*method)(const Request&),
         const std::string& done) {
@@ -126,12 +126,12 @@ int Resume(Session& session, const std::string& run) {
   request.set_run(run);
   const StatusOr<v1::ResumeRunResponse> response = (*client)->ResumeRun(request);
   if (!response.ok()) return PrintError(response.status());
-  // Who holds the store must stay, or nothing would go on.
+  // If this process holds the store, it must stay: the run would stop with it.
   if (session.holds()) return FollowRun(session, **client, run, after);
   if (session.json()) {
     PrintJson(*response);
   } else {
-    std::cout << fmt::format("run {} goes on\n", run);
+    std::cout << fmt::format("run {} continues\n", run);
   }
   return kDone;
 }
@@ -151,8 +151,8 @@ int Redrive(Session& session, const RunsArguments& arguments) {
   const int64_t after = LastEvent(**client, arguments.run);
   const StatusOr<v1::RedriveRunResponse> response = (*client)->RedriveRun(request);
   if (!response.ok()) return PrintError(response.status());
-  std::cerr << fmt::format("{} items of run {} are worked on again\n", Count(response->items()), arguments.run);
-  // One that failed as a whole goes on without any item to be redriven.
+  std::cerr << fmt::format("{} items of run {} are processed again\n", Count(response->items()), arguments.run);
+  // A run that failed as a whole continues even if no item is redriven.
   if (session.holds() && response->run().state() == v1::RUN_STATE_RUNNING)
     return FollowRun(session, **client, arguments.run, after);
   if (session.json()) PrintJson(*response);
@@ -165,15 +165,17 @@ void AddRunsCommands(CLI::App& app, Session& session, int& exit) {
   const auto arguments = std::make_shared<RunsArguments>();
   const auto add = [&](const std::string& name, const std::string& description, const std::string& examples) {
     CLI::App* command = AddCommand(app, name, description, examples);
-    command->add_option("RUN", arguments->run, "The run")->required();
+    command->add_option("RUN", arguments->run, "Name of the run")->required();
     return command;
   };
 
   CLI::App* runs = AddCommand(app, "runs", "List runs, newest first",
                               "  millrace runs --pipeline news-events --state running --state paused");
-  runs->add_option("--pipeline", arguments->pipeline, "Only of this pipeline");
-  runs->add_option("--state", arguments->states, "Only in this state");
-  runs->add_option("--limit", arguments->limit, "At most so many")->check(WholeNumber(1, 1000))->capture_default_str();
+  runs->add_option("--pipeline", arguments->pipeline, "Only runs of this pipeline");
+  runs->add_option("--state", arguments->states, "Only runs in this state");
+  runs->add_option("--limit", arguments->limit, "Largest number of runs")
+      ->check(WholeNumber(1, 1000))
+      ->capture_default_str();
   runs->callback([&session, &exit, arguments] { exit = List(session, *arguments); });
 
   add("show", "Show a run with its counts and times", "  millrace show r-…")->callback([&session, &exit, arguments] {
@@ -189,36 +191,37 @@ void AddRunsCommands(CLI::App& app, Session& session, int& exit) {
     exit = client.ok() ? FollowRun(session, **client, arguments->run, arguments->after) : PrintError(client.status());
   });
 
-  add("pause", "Start nothing new; calls in flight are finished and kept", "  millrace pause r-…")
+  add("pause", "Pause a run: start nothing new, but finish calls in flight and keep their answers",
+      "  millrace pause r-…")
       ->callback([&session, &exit, arguments] {
         v1::PauseRunRequest request;
         request.set_run(arguments->run);
         exit = Ask(session, request, &client::Client::PauseRun, fmt::format("run {} is paused", arguments->run));
       });
 
-  add("resume", "Go on with a paused run; nothing that was answered is asked again", "  millrace resume r-…")
+  add("resume", "Resume a paused run; a question that was answered is not asked again", "  millrace resume r-…")
       ->callback([&session, &exit, arguments] { exit = Resume(session, arguments->run); });
 
   CLI::App* redrive =
-      add("redrive", "Work on failed and degraded items again",
+      add("redrive", "Process the failed and degraded items of an ended run again",
           "  millrace redrive r-… --stage described --reason SCHEMA\n  millrace redrive r-… --item f-12");
   redrive->add_option("--stage", arguments->stage, "Only items that failed in this stage");
   redrive->add_option("--reason", arguments->reason, "Only items that failed for this reason");
-  redrive->add_option("--item", arguments->items, "Only this item");
+  redrive->add_option("--item", arguments->items, "Only the item with this id");
   redrive->callback([&session, &exit, arguments] { exit = Redrive(session, *arguments); });
 
-  add("cancel", "End a run; what was paid for is kept", "  millrace cancel r-…")
+  add("cancel", "Cancel a run; answers that were paid for are kept", "  millrace cancel r-…")
       ->callback([&session, &exit, arguments] {
         v1::CancelRunRequest request;
         request.set_run(arguments->run);
         exit = Ask(session, request, &client::Client::CancelRun, fmt::format("run {} is cancelled", arguments->run));
       });
 
-  add("delete", "Forget an ended run; remembered answers stay", "  millrace delete r-…")
+  add("delete", "Delete an ended run; remembered answers stay", "  millrace delete r-…")
       ->callback([&session, &exit, arguments] {
         v1::DeleteRunRequest request;
         request.set_run(arguments->run);
-        exit = Ask(session, request, &client::Client::DeleteRun, fmt::format("run {} is forgotten", arguments->run));
+        exit = Ask(session, request, &client::Client::DeleteRun, fmt::format("run {} is deleted", arguments->run));
       });
 }
 

@@ -1,4 +1,4 @@
-// generate, cache, status, version.
+// Commands `generate`, `cache`, `status` and `version`.
 #include <fmt/format.h>
 
 #include <iostream>
@@ -13,7 +13,7 @@
 namespace millrace::cli {
 namespace {
 
-constexpr size_t kMessagesBytesMax = 4u << 20;  // of a GenerateRequest
+constexpr size_t kMessagesBytesMax = 4u << 20;  // limit of a GenerateRequest
 constexpr size_t kSchemaMibMax = 4;
 
 struct ServerArguments {
@@ -49,9 +49,9 @@ int Generate(Session& session, const ServerArguments& arguments) {
   if (Status status = CheckUtf8("standard input", message->content()); !status.ok()) return PrintError(status);
   const size_t bytes = arguments.system.size() + message->content().size();
   if (bytes > kMessagesBytesMax) {
-    return PrintError(
-        MakeError(Reason::kInvalidField, fmt::format("the prompt and the system message have {} bytes; at most 4 MiB",
-                                                     Count(static_cast<int64_t>(bytes)))));
+    return PrintError(MakeError(
+        Reason::kInvalidField, fmt::format("the prompt and the system message have {} bytes; at most 4 MiB are allowed",
+                                           Count(static_cast<int64_t>(bytes)))));
   }
   if (!arguments.schema.empty()) {
     StatusOr<std::string> schema = ReadTextFile(arguments.schema, kSchemaMibMax);
@@ -71,7 +71,8 @@ int Generate(Session& session, const ServerArguments& arguments) {
     PrintJson(*response);
     return kDone;
   }
-  // The answer as it is: it may be redirected. What steers a terminal is taken out line by line.
+  // Print the answer without decoration, because the output may be redirected. Escape each line, because an answer must
+  // not control the terminal.
   std::istringstream lines(response->text());
   for (std::string line; std::getline(lines, line);) std::cout << Safe(line, SIZE_MAX) << "\n";
   std::cerr << fmt::format("{}/{}{}, {} + {} tokens\n", Safe(response->backend()), Safe(response->model()),
@@ -114,7 +115,7 @@ int CacheEvict(Session& session, const ServerArguments& arguments) {
   if (session.json()) {
     PrintJson(*response);
   } else {
-    std::cout << fmt::format("{} answers and {} results of items are forgotten\n", Count(response->answers()),
+    std::cout << fmt::format("evicted {} answers and {} results of items\n", Count(response->answers()),
                              Count(response->memos()));
   }
   return kDone;
@@ -137,10 +138,10 @@ int ShowStatus(Session& session) {
       {{"version", fmt::format("{}{}", status.version(), status.draining() ? ", draining" : "")},
        {"process", fmt::format("{} since {}", status.pid(), Time(status.start_time()))},
        {"data", fmt::format("{}, durability {}, store {}", status.data_dir(), status.durability(), status.store())},
-       {"disk", fmt::format("{} MiB free, {} MiB kept free", Count(status.disk_free_bytes() >> 20),
+       {"disk", fmt::format("{} MiB free, {} MiB reserved", Count(status.disk_free_bytes() >> 20),
                             Count(status.disk_reserve_bytes() >> 20))},
        {"runs", fmt::format("{} active", status.active_runs())},
-       {"calls", fmt::format("{} wait, {} in flight", status.calls_waiting(), status.attempts_in_flight())},
+       {"calls", fmt::format("{} waiting, {} in flight", status.calls_waiting(), status.attempts_in_flight())},
        {"loop", fmt::format("lag p50 {}, p99.9 {}; handlers' CPU p99.9 {}", millis(status.loop_lag_p50()),
                             millis(status.loop_lag_p999()), millis(status.handler_cpu_p999()))},
        {"commits", fmt::format("{}{}", Count(status.commits()),
@@ -152,44 +153,46 @@ int ShowStatus(Session& session) {
 
 void AddServerCommands(CLI::App& app, Session& session, int& exit) {
   const auto arguments = std::make_shared<ServerArguments>();
-  CLI::App* generate = AddCommand(app, "generate", "Ask a model once; the same question again is answered from memory",
+  CLI::App* generate = AddCommand(app, "generate", "Ask a model once; a repeated question is answered from memory",
                                   "  millrace generate local \"What is a mill race?\"\n"
                                   "  millrace generate writer - --schema answer.schema.json < prompt.txt");
   generate->add_option("MODEL", arguments->model, "Alias of the model")->required();
-  generate->add_option("PROMPT", arguments->prompt, "The question; - reads it from standard input")->required();
+  generate->add_option("PROMPT", arguments->prompt, "Prompt; - reads it from standard input")->required();
   generate->add_option("--system", arguments->system, "System message");
-  generate->add_option("--schema", arguments->schema, "File with a JSON Schema that the answer must fit");
-  generate->add_option("--max-tokens", arguments->max_tokens, "Largest answer in tokens (0: 1024)")
+  generate->add_option("--schema", arguments->schema, "File with a JSON Schema that the answer must satisfy");
+  generate->add_option("--max-tokens", arguments->max_tokens, "Limit of the answer in tokens (0: 1024)")
       ->check(WholeNumber(0, 1000000));
-  generate->add_option("--sample-number", arguments->sample, "Another number asks the same question anew")
+  generate
+      ->add_option("--sample-number", arguments->sample, "Number of the sample; another number asks the question again")
       ->check(WholeNumber(0, kInt64Max));
-  generate->add_option("--timeout", arguments->timeout_seconds, "Give up after so many seconds")
+  generate->add_option("--timeout", arguments->timeout_seconds, "Time limit in seconds")
       ->check(DecimalNumber(0.001, 86400))
       ->capture_default_str();
   generate->callback([&session, &exit, arguments] { exit = Generate(session, *arguments); });
 
   CLI::App* cache =
-      AddCommand(app, "cache", "What is remembered",
+      AddCommand(app, "cache", "Show or evict remembered answers and results",
                  "  millrace cache stats\n  millrace cache evict --older-than-hours 720 --target cloud/gpt-4o-mini");
   cache->require_subcommand(1);
-  CLI::App* stats = cache->add_subcommand("stats", "Entries, bytes, hits and misses");
+  CLI::App* stats = cache->add_subcommand("stats", "Show entries, bytes, hits and misses");
   stats->fallthrough();
   stats->callback([&session, &exit] { exit = CacheStats(session); });
-  CLI::App* evict = cache->add_subcommand("evict", "Forget remembered answers and results");
+  CLI::App* evict = cache->add_subcommand("evict", "Evict remembered answers and results");
   evict->fallthrough();
-  evict->add_option("--older-than-hours", arguments->older_than_hours, "Only entries older than this")
+  evict->add_option("--older-than-hours", arguments->older_than_hours, "Only entries older than this many hours")
       ->check(DecimalNumber(0.001, 1000000));
   evict->add_option("--target", arguments->target, "Only answers of BACKEND/MODEL");
   evict->add_flag("--keep-memos", arguments->keep_memos, "Keep the results of items");
   evict->callback([&session, &exit, arguments] { exit = CacheEvict(session, *arguments); });
 
-  CLI::App* status = AddCommand(app, "status", "How the server is", "  millrace status --server 127.0.0.1:7400");
+  CLI::App* status =
+      AddCommand(app, "status", "Show the state of the server", "  millrace status --server 127.0.0.1:7400");
   status->callback([&session, &exit] { exit = ShowStatus(session); });
 
   CLI::App* version = AddCommand(app, "version", "Print the version", "  millrace version");
   version->callback([&session, &exit] {
     if (session.json()) {
-      v1::GetStatusResponse response;  // of which a server would fill in the rest
+      v1::GetStatusResponse response;  // only a server knows the other fields
       response.set_version(kVersion);
       PrintJson(response);
     } else {

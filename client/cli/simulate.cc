@@ -1,4 +1,4 @@
-// simulate: says how long a run would take and what it would ask, before anything is asked.
+// Command `simulate`: predicts the time and the calls of a run without asking a model.
 #include "server/simulator/simulate.h"
 
 #include <fmt/format.h>
@@ -102,7 +102,7 @@ std::string RunText(const v1::SimulatedRun& run) {
                         Count(target.peak_in_flight()), Count(target.slots()));
   }
   if (run.state() != v1::RUN_STATE_SUCCEEDED) {
-    text += fmt::format("the run would end {}: {} ({})\n", StateName(run.state()), Safe(run.error().message(), 1024),
+    text += fmt::format("the run would end as {}: {} ({})\n", StateName(run.state()), Safe(run.error().message(), 1024),
                         ReasonName(run.error().reason()));
   }
   for (const std::string& fault : run.faults()) text += fmt::format("fault      {}\n", Safe(fault));
@@ -133,7 +133,7 @@ std::string RunsText(const v1::Simulation& simulation) {
   }
   std::sort(times.begin(), times.end(), [](const auto& a, const auto& b) { return InSeconds(a) < InSeconds(b); });
   return Table(rows) + broken +
-         fmt::format("wall time  {} at least, {} in the middle, {} at most\n", LongTime(times.front()),
+         fmt::format("wall time  minimum {}, median {}, maximum {}\n", LongTime(times.front()),
                      LongTime(times[times.size() / 2]), LongTime(times.back()));
 }
 
@@ -160,7 +160,7 @@ StatusOr<v1::Simulation> Play(Session& session, const SimulateArguments& argumen
   if (!config_path.empty()) {
     MR_ASSIGN_OR_RETURN(config, LoadServerConfig(config_path));
   }
-  // It reads as its user and writes nothing: all files that the user may read.
+  // The simulation runs as the user and writes nothing, so it may read every file that the user may read.
   const std::vector<std::string> roots = {std::filesystem::current_path().string(), "/"};
   const FileRoots files(roots, roots);
   return simulator::Simulate({.pipeline = std::move(pipeline),
@@ -184,11 +184,11 @@ int SimulatePipeline(Session& session, const SimulateArguments& arguments) {
     return ExitOf(*simulation);
   }
   for (const std::string& model : simulation->made_up_models()) {
-    std::cerr << fmt::format("model {} is not configured: played as one target\n", Safe(model));
+    std::cerr << fmt::format("model {} is not configured: simulated as one target\n", Safe(model));
   }
-  std::cout << fmt::format("simulated {}: nothing was asked, nothing was written\n", Safe(simulation->pipeline()));
+  std::cout << fmt::format("simulated {}: no model was asked, nothing was written\n", Safe(simulation->pipeline()));
   std::cout << (simulation->runs_size() == 1 ? RunText(simulation->runs(0)) : RunsText(*simulation));
-  std::cerr << fmt::format("played in {:.1f} s\n", std::chrono::duration<double>(clock.Now() - begin).count());
+  std::cerr << fmt::format("simulated in {:.1f} s\n", std::chrono::duration<double>(clock.Now() - begin).count());
   return ExitOf(*simulation);
 }
 
@@ -197,33 +197,37 @@ int SimulatePipeline(Session& session, const SimulateArguments& arguments) {
 void AddSimulateCommand(CLI::App& app, Session& session, int& exit) {
   const auto arguments = std::make_shared<SimulateArguments>();
   CLI::App* simulate = AddCommand(
-      app, "simulate", "Play a run in virtual time: how long it would take and what it would ask",
+      app, "simulate", "Simulate a run in virtual time: predict how long it takes and how often it asks",
       "  millrace simulate pipeline.yaml -p input=titles.csv --latency 2s --concurrency 20\n"
       "  millrace simulate pipeline.yaml -p input=titles.csv --profile slow.yaml --seeds 20\n"
       "  millrace simulate pipeline.yaml -p input=titles.csv --limit 200 --faults --seeds 50\n"
-      "The input is really read. Every model is played by one made-up provider, on the slots and with the\n"
-      "retries and time limits of the configuration; what computing takes is not predicted, and nothing is\n"
-      "taken for remembered (`millrace plan` says what is). A profile is a file such as\n"
+      "The real input is read. One made-up provider stands in for every model, with the slots, retries and\n"
+      "time limits of the configuration. The time of computations is not predicted, and no answer counts as\n"
+      "remembered (`millrace plan` shows which ones are). A profile is a file such as\n"
       "  latency: 2s\n  latency_sigma: 0.5\n  time_per_token: 20ms\n  rate_limited: 2%\n  server_errors: 1%");
-  simulate->add_option("PIPELINE", arguments->pipeline, "File (with .yaml or a slash), or applied name")->required();
-  simulate->add_option("-p,--param", arguments->parameters, "Parameter, NAME=VALUE");
-  CLI::Option* limit = simulate->add_option("--limit", arguments->limit, "At most so many items of each fetch; 0: all")
+  simulate
+      ->add_option("PIPELINE", arguments->pipeline,
+                   "Pipeline file (ends in .yaml or contains a slash), or name of an applied pipeline")
+      ->required();
+  simulate->add_option("-p,--param", arguments->parameters, "Set a parameter, NAME=VALUE");
+  CLI::Option* limit = simulate->add_option("--limit", arguments->limit, "Limit of items per fetch; 0: no limit")
                            ->check(WholeNumber(0, kInt64Max));
-  simulate->add_option("--sample", arguments->sample, "So many items of each fetch, drawn; 0: all")
+  simulate->add_option("--sample", arguments->sample, "Size of a random sample of each fetch; 0: all items")
       ->check(WholeNumber(0, kSampleMax))
       ->excludes(limit);
   simulate->add_option("--profile", arguments->profile,
-                       "How the provider behaves (YAML; default: answers take about 1 s, and none fails)");
-  simulate->add_option("--latency", arguments->latency, "Time that an answer takes, such as 2s, instead");
+                       "Profile of the provider, a YAML file (default: answers take about 1 s and never fail)");
+  simulate->add_option("--latency", arguments->latency, "Latency of an answer, such as 2s; replaces the profile's");
   simulate->add_option("--concurrency", arguments->concurrency, "Slots of each target (default: as configured)")
       ->check(WholeNumber(1, 100000));
-  simulate->add_option("--seed", arguments->seed, "What is drawn: the same seed, the same answer")
+  simulate->add_option("--seed", arguments->seed, "Seed of the random draws; the same seed gives the same result")
       ->check(WholeNumber(0, std::numeric_limits<uint64_t>::max()))
       ->capture_default_str();
-  simulate->add_option("--seeds", arguments->seeds, "So many plays, of this seed and those after it")
+  simulate->add_option("--seeds", arguments->seeds, "Number of simulations, with consecutive seeds from --seed on")
       ->check(WholeNumber(1, 100000));
-  simulate->add_flag("--faults", arguments->faults,
-                     "Also crashes, lost power, full disks and failing providers; checks that no promise breaks");
+  simulate->add_flag(
+      "--faults", arguments->faults,
+      "Inject crashes, power loss, full disks and failing providers, and check that every guarantee holds");
   simulate->callback([&session, &exit, arguments] { exit = SimulatePipeline(session, *arguments); });
 }
 

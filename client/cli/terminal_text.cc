@@ -1,4 +1,4 @@
-// Text of others on a terminal: it can neither send sequences to it nor look like what it is not.
+// Untrusted text on a terminal: it must neither send control sequences nor disguise itself.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -20,7 +20,7 @@ bool IsWithin(char32_t point, std::initializer_list<PointRange> ranges) {
                      [point](const PointRange& range) { return point >= range.first && point <= range.last; });
 }
 
-// The code point of `length` bytes that are UTF-8.
+// Decodes one code point. REQUIRES: `bytes` is valid UTF-8.
 char32_t PointAt(std::string_view bytes) {
   if (bytes.size() == 1) return static_cast<unsigned char>(bytes[0]);
   char32_t point = static_cast<unsigned char>(bytes[0]) & (0x7fu >> bytes.size());
@@ -32,7 +32,7 @@ bool IsUnsafe(char32_t point) {
   return point < 0x20 || IsWithin(point, {{0x7f, 0x9f},  // DEL and C1, among them CSI
                                           {0xad, 0xad},
                                           {0x061c, 0x061c},
-                                          {0x180e, 0x180e},  // hidden, or turn writing
+                                          {0x180e, 0x180e},  // invisible, or change the writing direction
                                           {0x200b, 0x200f},
                                           {0x2028, 0x202e},
                                           {0x2060, 0x206f},

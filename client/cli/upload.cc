@@ -16,7 +16,7 @@ bool MayPass(const Status& status) {
          RetryDelayOf(status).has_value();
 }
 
-// `call`, which is harmless when repeated, until it succeeds, fails for good, or patience ends.
+// Repeats `call`, which must be idempotent, until it succeeds, fails permanently or `patience` runs out.
 template <typename Call>
 auto UntilItPasses(const UploadOptions& options, const Call& call) -> decltype(call()) {
   Duration backoff = options.backoff_min;
@@ -25,7 +25,7 @@ auto UntilItPasses(const UploadOptions& options, const Call& call) -> decltype(c
     auto response = call();
     if (response.ok() || !MayPass(response.status()) || slept >= options.patience) return response;
     if (slept == Duration(0)) {
-      options.say(fmt::format("the input waits: {}; trying again", Safe(MessageOf(response.status()), 1024)));
+      options.say(fmt::format("the input is not sent yet: {}; retrying", Safe(MessageOf(response.status()), 1024)));
     }
     const Duration delay = std::clamp(RetryDelayOf(response.status()).value_or(backoff), backoff, options.backoff_max);
     if (!options.sleep(delay)) return MakeError(Reason::kCancelled, "interrupted");
@@ -44,8 +44,8 @@ Status SendInput(client::Client& client, const std::string& run, const std::stri
   v1::CloseInputRequest close;
   close.set_run(run);
   close.set_stage(stage);
-  // Also what the server already has goes there: only so does it notice that it is of another file. Hence our own
-  // offsets and not the server's end, here and where the input is closed.
+  // Send also the part that the server already has: only then does the server notice that it comes from another file.
+  // Hence AddItems and CloseInput use the offsets of this file, not the server's end.
   while (true) {
     if (options.stopped()) return MakeError(Reason::kCancelled, "interrupted");
     MR_ASSIGN_OR_RETURN(std::string part, input.Read(request.offset(), kPartBytes, options.stopped));
@@ -54,7 +54,8 @@ Status SendInput(client::Client& client, const std::string& run, const std::stri
     request.set_data(std::move(part));
     const Status added = UntilItPasses(options, [&] { return client.AddItems(request); }).status();
     if (ReasonOf(added) == Reason::kWrongRunState) {
-      // Closed before the end of this file, then it was another one; or the run ended before it had all of it.
+      // Either the input was closed before the end of this file, so it was another file, or the run ended before it had
+      // all of it.
       const Status closed = UntilItPasses(options, [&] { return client.CloseInput(close); }).status();
       return closed.ok() ? added : closed;
     }
@@ -72,7 +73,7 @@ void CancelUnsent(client::Client& client, const std::string& run, const std::str
   if (response.ok()) {
     options.say(fmt::format("run {} is cancelled: not all of its input was sent", Safe(run)));
   } else {
-    options.say(fmt::format("run {} can't be cancelled ({}); it waits for input until `millrace cancel {}{}`",
+    options.say(fmt::format("run {} can't be cancelled ({}); it waits for input; end it with `millrace cancel {}{}`",
                             Safe(run), Safe(MessageOf(response.status()), 1024), Safe(run), flags));
   }
 }

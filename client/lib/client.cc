@@ -19,8 +19,8 @@ namespace {
 
 constexpr int kMessageBytesMax = 64 << 20;
 
-// A gRPC status with its google.rpc details as ours. One of gRPC itself has none: of these only that no server answers
-// can be mended by people.
+// Converts a gRPC status and its google.rpc details. Errors of gRPC itself have no details; among these, only a missing
+// server can be corrected by the user, so only that message gets a hint.
 Status FromGrpc(const grpc::Status& status, const std::string& target) {
   if (status.ok()) return absl::OkStatus();
   const auto code = static_cast<absl::StatusCode>(status.error_code());
@@ -45,7 +45,8 @@ Status FromGrpc(const grpc::Status& status, const std::string& target) {
     }
   }
   if (reason.empty() && code == absl::StatusCode::kUnavailable) {
-    return Status(code, fmt::format("no answer from {}: {}; does a server run there?", target, status.error_message()));
+    return Status(code,
+                  fmt::format("no answer from {}: {}; is a server running there?", target, status.error_message()));
   }
   if (reason.empty()) return Status(code, status.error_message());
   Status result = ErrorFromPeer(code, reason, status.error_message(), violations);
@@ -57,13 +58,13 @@ class GrpcClient final : public Client {
   GrpcClient(const std::string& target, Duration patience) : target_(target) {
     grpc::ChannelArguments arguments;
     arguments.SetMaxReceiveMessageSize(kMessageBytesMax);
-    // One owner of retries: whoever calls.
+    // The caller retries; retries on two levels would multiply.
     arguments.SetInt(GRPC_ARG_ENABLE_RETRIES, 0);
-    // What the environment names for the web is no way to a server of ours, least of all to one on this machine.
+    // Ignore http_proxy: a proxy for the web does not lead to a millrace server, least of all to one on this machine.
     arguments.SetInt(GRPC_ARG_ENABLE_HTTP_PROXY, 0);
     arguments.SetInt(GRPC_ARG_INITIAL_RECONNECT_BACKOFF_MS, 100);
     arguments.SetInt(GRPC_ARG_MAX_RECONNECT_BACKOFF_MS, 1000);
-    // A server that is gone without a word is noticed within half a minute, however long its calls may take.
+    // Notice within 30 s that a server has vanished, however long its calls may take.
     arguments.SetInt(GRPC_ARG_KEEPALIVE_TIME_MS, 20000);
     arguments.SetInt(GRPC_ARG_KEEPALIVE_TIMEOUT_MS, 10000);
     arguments.SetInt(GRPC_ARG_HTTP2_MAX_PINGS_WITHOUT_DATA, 0);
@@ -122,7 +123,7 @@ class GrpcClient final : public Client {
                          std::chrono::duration_cast<std::chrono::system_clock::duration>(Duration(nanos)));
   }
 
-  // The call that is going on, so that it can be interrupted from another thread.
+  // Registers the current call so that another thread can interrupt it.
   class Underway {
    public:
     Underway(GrpcClient& client, grpc::ClientContext& context) : client_(client) {

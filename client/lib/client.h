@@ -1,5 +1,5 @@
-// A client of a server's API: one blocking method an RPC. Errors carry the reason and details that the server sent, as
-// server/base/status.h has them.
+// Client of a server's API with one blocking method per RPC. Errors carry the reason and details that the server sent,
+// in the form of server/base/status.h.
 #pragma once
 
 #include <functional>
@@ -15,7 +15,7 @@
 
 namespace millrace::client {
 
-// The unary RPCs: X(service, method). Those of an upload apart, for tests of it.
+// The unary RPCs as X(service, method). Uploads have a list of their own, because tests replace them.
 #define MILLRACE_UPLOAD_RPCS(X) \
   X(RunService, AddItems)       \
   X(RunService, CloseInput)     \
@@ -47,11 +47,11 @@ namespace millrace::client {
   MILLRACE_UPLOAD_RPCS(X)      \
   MILLRACE_OTHER_RPCS(X)
 
-// Any thread.
+// Thread-safe. Interrupt knows only one call, so make one at a time if it may be used.
 class Client {
  public:
-  // `target` is `host:port`, or `unix:PATH`. Connects with the first call, or blocks up to `patience` until a server
-  // listens there.
+  // Makes a client of `target`, which is `host:port` or `unix:PATH`. Connects with the first call, or blocks up to
+  // `patience` until a server listens there.
   static std::unique_ptr<Client> Dial(const std::string& target, Duration patience = Duration(0));
   virtual ~Client() = default;
 
@@ -60,15 +60,16 @@ class Client {
   MILLRACE_UNARY_RPCS(MILLRACE_DECLARE)
 #undef MILLRACE_DECLARE
 
-  // Events after `request.after` until the run's end, an error, Interrupt, or `take` returns false.
+  // Passes the events after `request.after` to `take`, until the run has ended, an error, Interrupt, or `take` returns
+  // false.
   virtual Status WatchRun(const v1::WatchRunRequest& request, const std::function<bool(const v1::RunEvent&)>& take) = 0;
 
-  // How long each later call but WatchRun may take; then DEADLINE_EXCEEDED. 0: as long as it takes.
+  // Limits the time of later calls except WatchRun; they then fail with DEADLINE_EXCEEDED. 0: no limit.
   virtual void SetTimeout(Duration timeout) = 0;
 
-  // Ends the call that is going on, and every later one, with CANCELLED.
+  // Ends the current call and every later one with CANCELLED. Any thread.
   virtual void Interrupt() = 0;
-  // Calls can be made again.
+  // Allows calls again after Interrupt.
   virtual void Reset() = 0;
 };
 

@@ -31,7 +31,7 @@ constexpr char kDefaultConfig[] = "millrace.yaml";
 
 std::string SocketOf(int directory_fd) { return fmt::format("/proc/self/fd/{}/{}", directory_fd, kSocket); }
 
-// A connection to whoever listens there, and has let it in; -1: nobody.
+// Connects to the process that listens there and waits until it accepts. -1: none.
 int Knock(int directory_fd) {
   const int fd = ::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
   if (fd < 0) return -1;
@@ -40,7 +40,7 @@ int Knock(int directory_fd) {
   const std::string path = SocketOf(directory_fd);
   std::memcpy(address.sun_path, path.c_str(), path.size() + 1);
   bool connected = ::connect(fd, reinterpret_cast<const sockaddr*>(&address), sizeof(address)) == 0;
-  // The server speaks first. One that has just stopped listening ends the connection instead.
+  // The server speaks first. A server that has just stopped listening closes the connection instead.
   pollfd speaks{.fd = fd, .events = POLLIN, .revents = 0};
   char byte = 0;
   if (connected && ::poll(&speaks, 1, kKnockPatienceMs) > 0) connected = ::recv(fd, &byte, 1, MSG_PEEK) > 0;
@@ -78,7 +78,7 @@ void Holder::StayForOthers(const std::function<bool()>& leave, const std::functi
     }
   };
   wait();
-  // Who connected in the meantime is served too.
+  // Serve also clients that connected before listening stopped.
   coordinator_->StopListening();
   wait();
 }
@@ -88,8 +88,8 @@ void Holder::Drain(Duration patience) {
 }
 
 StatusOr<std::unique_ptr<Holder>> Holder::Open(const std::string& data_dir, const std::string& config_path) {
-  // Between another's taking the store and its listening, and between its last answer and its letting go, there is
-  // neither a socket nor a store to be had.
+  // A process that has just opened the store does not listen yet, and one that has answered its last client has not
+  // released the store yet: both leave neither a socket nor a free store for a moment.
   const auto patience = std::chrono::steady_clock::now() + kHeldPatience;
   while (true) {
     StatusOr<std::unique_ptr<Holder>> holder = TryOpen(data_dir, config_path);
@@ -127,7 +127,7 @@ StatusOr<std::unique_ptr<Holder>> Holder::TryOpen(const std::string& data_dir, c
   options.starts_runs = false;
   StatusOr<std::unique_ptr<Coordinator>> coordinator = Coordinator::Start(std::move(options));
   if (ReasonOf(coordinator.status()) == Reason::kStoreUnavailable) {
-    // No server is away: the directory that was named can't be used.
+    // The named directory can't be used. Do not report an unreachable server, because none was involved.
     return MakeError(Reason::kDataDirUnusable, MessageOf(coordinator.status()));
   }
   if (!coordinator.ok()) return coordinator.status();

@@ -1,5 +1,5 @@
-// The data directory that a command works on without a server: held by another process, whose socket is used, or by
-// this one for as long as the command takes.
+// Access to a data directory for a command without a server: through the socket of the process that holds it, or by
+// holding it for the duration of the command.
 #pragma once
 
 #include <functional>
@@ -15,35 +15,36 @@ class Coordinator;
 
 namespace millrace::client {
 
-// The configuration that a command without a server uses: `given`, else `millrace.yaml` in the working directory; empty
-// where there is none.
+// Returns the configuration file of a command without a server: `given`, else `millrace.yaml` in the working directory,
+// else empty.
 std::string ConfigPath(const std::string& given);
 
-// Whoever serves a data directory.
+// Connection to a data directory, or the coordinator that serves it in this process.
 class Holder {
  public:
-  // Connects to the socket in `data_dir` if somebody listens there; else opens the store (both again for a while where
-  // somebody else opened it just before and does not listen yet, or goes just now), with the configuration of
-  // `config_path` (empty: `millrace.yaml` in the working directory where there is one, else built in: backend `local`
-  // as model `local`). FAILED_PRECONDITION with the directory's path where it can't be used. Runs may read and write
-  // below the working directory where the configuration names no `files`.
+  // Connects to the socket in `data_dir` if a process listens there; otherwise opens the store with the configuration
+  // of `config_path` (empty: `millrace.yaml` in the working directory if it exists, else the built-in one: backend
+  // `local` as model `local`). Retries both for 3 s, because another process may hold the store without listening yet,
+  // or be about to release it. Runs may read and write below the working directory if the configuration names no
+  // `files`. Errors: FAILED_PRECONDITION with the directory's path if it can't be used.
   static StatusOr<std::unique_ptr<Holder>> Open(const std::string& data_dir, const std::string& config_path);
-  // The first half of it: a connection to who listens in `data_dir`; null where nobody does.
+  // Connects to the process that listens in `data_dir`; returns null if there is none.
   static std::unique_ptr<Holder> Attach(const std::string& data_dir);
   ~Holder();
 
-  // This process holds the store.
+  // Returns true if this process holds the store.
   bool own() const { return coordinator_ != nullptr; }
-  // What to dial.
+  // Address for Client::Dial.
   const std::string& target() const { return target_; }
-  // One line for people: who holds what.
+  // One line for people about the process that holds the store.
   const std::string& description() const { return description_; }
 
-  // Where this process holds the store: waits until no other client is connected, or `leave` says so. Whoever comes in
-  // the meantime is served, and who comes later finds the store free. `waiting` is told once where that takes long.
+  // If this process holds the store: waits until no other client is connected or `leave` returns true. Clients that
+  // connect in the meantime are served; later ones find the store free. Calls `waiting` once if that takes longer than
+  // 1 s.
   void StayForOthers(const std::function<bool()>& leave, const std::function<void()>& waiting);
 
-  // Where this process holds the store: takes no new work and waits for calls in flight.
+  // If this process holds the store: accepts no new work and waits up to `patience` for calls in flight.
   void Drain(Duration patience);
 
  private:
@@ -51,8 +52,8 @@ class Holder {
   static StatusOr<std::unique_ptr<Holder>> TryOpen(const std::string& data_dir, const std::string& config_path);
 
   std::unique_ptr<Coordinator> coordinator_;
-  int presence_fd_ = -1;   // a connection to the holder, which stays as long as it has any
-  int directory_fd_ = -1;  // of the data directory: its socket's path may be too long for a socket address
+  int presence_fd_ = -1;   // connection that keeps the holder from exiting
+  int directory_fd_ = -1;  // the data directory; the path of its socket may be too long for a socket address
   std::string target_;
   std::string description_;
 };

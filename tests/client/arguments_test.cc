@@ -38,7 +38,7 @@ TEST(ArgumentsTest, InputsNameAStageAndAFile) {
   EXPECT_EQ(ReadInputs({"titles=./-"})->at(0).file, "./-");
   EXPECT_THAT(ReadInputs({"a=x", "a=y"}).status().ToString(), HasSubstr("--input a: given more than once"));
   EXPECT_THAT(ReadInputs({"a=-", "b=/dev/stdin"}).status().ToString(),
-              HasSubstr("--input b: standard input is that of a already"));
+              HasSubstr("--input b: standard input is already used for a"));
   EXPECT_EQ(ReasonOf(ReadInputs({"titles"}).status()), Reason::kInvalidField);
   EXPECT_EQ(ReasonOf(ReadInputs({"=x.csv"}).status()), Reason::kInvalidField);
 }

@@ -1,4 +1,4 @@
-// The command line as CLI11 reads it: what is refused before anything happens, and what the help says.
+// Parsing of command lines: usage errors that are refused before anything happens, and the help.
 #include <gmock/gmock.h>
 
 #include <boost/json.hpp>
@@ -15,13 +15,13 @@ namespace {
 
 using testing::HasSubstr;
 
-// Reads a line without running its command; empty where it is right, else the error's name.
+// Parses a line without running its command; returns the name of the usage error, or empty if the line is valid.
 std::string WrongWith(std::vector<std::string> arguments) {
   Session session;
   int exit = kDone;
   CLI::App app;
   BuildApp(app, session, exit);
-  struct Right {};  // all was read and checked, and the command's turn would come
+  struct Right {};  // thrown once the line is parsed and valid, before the command runs
   app.parse_complete_callback([] { throw Right(); });
   std::reverse(arguments.begin(), arguments.end());
   try {
@@ -59,7 +59,7 @@ TEST(CommandLineTest, RefusesWhatItDoesNotKnow) {
   EXPECT_EQ(WrongWith({"simulate", "p.yaml", "--concurrency", "0"}), "ValidationError");
 }
 
-// Every option with a number, and the largest that it takes.
+// Every option with a number, and its largest value.
 TEST(CommandLineTest, NumbersArePlainDecimalDigitsWithinTheirRange) {
   const std::vector<std::pair<std::vector<std::string>, std::string>> options = {
       {{"run", "p.yaml", "--limit"}, "9223372036854775807"},
@@ -114,16 +114,16 @@ TEST(CommandLineTest, AnUnknownCommandIsNamed) {
   EXPECT_EQ(told({"runs", "frob"}), "The following argument was not expected: frob");
 }
 
-TEST(CommandLineTest, WhatIsNoUtf8IsRefusedBeforeAnyCommand) {
+TEST(CommandLineTest, InvalidUtf8IsRefusedBeforeAnyCommand) {
   const Ended ended = RunWhole({"show", "r-\xff"});
   EXPECT_EQ(ended.exit, kUsage);
   EXPECT_EQ(ended.err,
-            "millrace: argument 2, \"r-\\xff\": expected UTF-8, got another byte at offset 2 (INVALID_FIELD)\n");
+            "millrace: argument 2, \"r-\\xff\": expected UTF-8, got an invalid byte at offset 2 (INVALID_FIELD)\n");
   EXPECT_EQ(RunWhole({"version", "--server", "\xed\xa0\x80"}).exit, kUsage) << "a surrogate";
   EXPECT_EQ(RunWhole({"version", "--server", "höhe:1"}).exit, kDone);
 }
 
-TEST(CommandLineTest, AQuestionThatIsTooLongIsNotAsked) {
+TEST(CommandLineTest, ATooLongQuestionIsNotAsked) {
   const Ended ended =
       RunWhole({"generate", "local", std::string(3u << 20, 'p'), "--system", std::string(2u << 20, 's')});
   EXPECT_EQ(ended.exit, kUsage);

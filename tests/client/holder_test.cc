@@ -1,4 +1,4 @@
-// Who holds a data directory, and how a client gets to whoever does.
+// Ownership of a data directory, and connections to the process that holds it.
 #include "client/lib/holder.h"
 
 #include <gmock/gmock.h>
@@ -49,7 +49,7 @@ TEST_F(HolderTest, TheFirstHoldsTheStoreAndTheSecondUsesItsSocket) {
   EXPECT_TRUE(Answers((*second)->target()));
 }
 
-TEST_F(HolderTest, OfManyAtOnceOneHoldsTheStoreAndAllGetThrough) {
+TEST_F(HolderTest, OneOfManyHoldsTheStoreAndAllConnect) {
   constexpr int kMany = 4;
   std::vector<StatusOr<std::unique_ptr<Holder>>> holders;
   for (int i = 0; i < kMany; ++i) holders.emplace_back(absl::UnknownError("not tried"));
@@ -67,7 +67,7 @@ TEST_F(HolderTest, OfManyAtOnceOneHoldsTheStoreAndAllGetThrough) {
   EXPECT_EQ(own, 1);
 }
 
-TEST_F(HolderTest, SaysWhatIsWrongWithItsConfiguration) {
+TEST_F(HolderTest, ReportsErrorsOfItsConfiguration) {
   const std::string config = directory_ + "/wrong.yaml";
   std::ofstream(config) << "backend: []\n";
   const Status status = Holder::Open(data_dir_, config).status();
@@ -77,7 +77,7 @@ TEST_F(HolderTest, SaysWhatIsWrongWithItsConfiguration) {
   EXPECT_EQ(ConfigPath(config), config);
 }
 
-TEST_F(HolderTest, SaysWhichDataDirectoryCanNotBeUsed) {
+TEST_F(HolderTest, NamesADataDirectoryThatCanNotBeUsed) {
   const std::string file = directory_ + "/file";
   std::ofstream(file) << "x";
   for (const std::string& path : {file, file + "/data"}) {
@@ -89,8 +89,8 @@ TEST_F(HolderTest, SaysWhichDataDirectoryCanNotBeUsed) {
   }
 }
 
-// What the environment names as proxies for the web must not come between a client and a server.
-TEST_F(HolderTest, AClientAsksNoProxy) {
+// Proxies named by the environment must not be used between a client and a server.
+TEST_F(HolderTest, AClientIgnoresProxies) {
   CoordinatorOptions options;
   options.config = BuiltinServerConfig();
   options.config.set_data_dir(data_dir_);
@@ -117,7 +117,7 @@ TEST_F(HolderTest, ErrorsOfAServerKeepTheirReason) {
   EXPECT_EQ(ReasonOf(client->GetRun(request).status()), Reason::kRunNotFound);
 }
 
-TEST(ClientTest, AServerThatIsNotThereIsUnavailable) {
+TEST(ClientTest, AMissingServerIsUnavailable) {
   EXPECT_EQ(Client::Dial("127.0.0.1:1")->GetStatus({}).status().code(), absl::StatusCode::kUnavailable);
 }
 

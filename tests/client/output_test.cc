@@ -15,7 +15,7 @@ google::protobuf::Duration For(int64_t seconds, int32_t nanos = 0) {
   return duration;
 }
 
-TEST(SafeTest, NothingSteersATerminal) {
+TEST(SafeTest, NothingControlsATerminal) {
   EXPECT_EQ(Safe("plain Ünïcode 中文 🙂"), "plain Ünïcode 中文 🙂");
   EXPECT_EQ(Safe("a\x1b[2Jb"), "a\\x1b[2Jb");
   EXPECT_EQ(Safe("a\nb\tc\rd\x7f"), "a\\nb\\tc\\x0dd\\x7f");
@@ -24,11 +24,11 @@ TEST(SafeTest, NothingSteersATerminal) {
             "\\x9b2J");  // C1's CSI
   EXPECT_EQ(Safe("\xe2\x80\xae"
                  "gnp.exe"),
-            "\\u{202e}gnp.exe");  // turned writing
+            "\\u{202e}gnp.exe");  // right-to-left override
   EXPECT_EQ(Safe("a\xe2\x80\x8b"
                  "b"),
-            "a\\u{200b}b");                            // hidden
-  EXPECT_EQ(Safe("\xff\xc0\x80"), "\\xff\\xc0\\x80");  // no UTF-8
+            "a\\u{200b}b");                            // invisible character
+  EXPECT_EQ(Safe("\xff\xc0\x80"), "\\xff\\xc0\\x80");  // not UTF-8
   EXPECT_EQ(Safe(std::string_view("a\0b", 3)), "a\\x00b");
 }
 
@@ -38,7 +38,7 @@ TEST(SafeTest, EveryByteAndPairOfBytesComesOutHarmless) {
       const std::string text = {static_cast<char>(a), static_cast<char>(b)};
       const std::string safe = Safe(text);
       for (const char c : safe) EXPECT_TRUE(static_cast<unsigned char>(c) >= 0x20 && c != 0x7f) << a << " " << b;
-      EXPECT_EQ(Safe(safe), safe) << a << " " << b;  // UTF-8, and nothing left to escape
+      EXPECT_EQ(Safe(safe), safe) << a << " " << b;  // escaping is idempotent
     }
   }
 }
@@ -47,7 +47,7 @@ TEST(SafeTest, CutsAtAWholeCharacter) {
   EXPECT_EQ(Safe("abcdef", 3), "abc…");
   EXPECT_EQ(Safe("abc", 3), "abc");
   EXPECT_EQ(Safe("aé", 2), "a…");
-  EXPECT_EQ(Safe("ab\x1b", 4), "ab…");  // an escape is not cut
+  EXPECT_EQ(Safe("ab\x1b", 4), "ab…");  // an escape sequence is never cut
 }
 
 TEST(TableTest, ColumnsAreAsWideAsTheirCells) {
@@ -70,7 +70,7 @@ TEST(OutputTest, CountsHaveCommas) {
   EXPECT_EQ(Count(INT64_MIN), "-9,223,372,036,854,775,808");
 }
 
-TEST(OutputTest, TimesAreAsPreciseAsTheyMatter) {
+TEST(OutputTest, TimesShowTheirSignificantDigits) {
   EXPECT_EQ(Seconds(For(0, 12'345'678)), "0.01");
   EXPECT_EQ(Seconds(For(3, 249'000'000)), "3.2");
   EXPECT_EQ(LongTime(For(0, 35'400'000)), "35 ms");
@@ -85,13 +85,13 @@ TEST(OutputTest, TimesAreAsPreciseAsTheyMatter) {
   EXPECT_EQ(Time(time), "2026-11-21 10:31:39 UTC");
 }
 
-TEST(OutputTest, ACostThatIsNotKnownIsNotNothing) {
+TEST(OutputTest, AnUnknownCostIsNotZero) {
   EXPECT_EQ(Cost(0, 0), "$0.00");
   EXPECT_EQ(Cost(12'300'000, 0), "$0.0123");
   EXPECT_EQ(Cost(12'300'000, 1), "unpriced");
 }
 
-TEST(OutputTest, ValuesOfANewerServerHaveNoNameButDoNoHarm) {
+TEST(OutputTest, UnknownValuesOfANewerServerAreHarmless) {
   EXPECT_EQ(StateName(v1::RUN_STATE_PAUSED), "PAUSED");
   EXPECT_EQ(StateName(static_cast<v1::RunState>(4711)), "UNKNOWN");
   EXPECT_EQ(StateName(static_cast<v1::ItemState>(4711)), "UNKNOWN");
@@ -110,7 +110,7 @@ TEST(ErrorTest, NamesTheReasonAndEachWrongFieldAndEscapesThem) {
   EXPECT_THAT(ErrorText(later), HasSubstr("try again in 1.5 s"));
 }
 
-TEST(ErrorTest, ExitStatusesSayWhoIsToAct) {
+TEST(ErrorTest, ExitStatusesSayWhoMustAct) {
   EXPECT_EQ(ExitOf(MakeError(Reason::kInvalidField, "")), 2);
   EXPECT_EQ(ExitOf(MakeError(Reason::kRunNotFound, "")), 2);
   EXPECT_EQ(ExitOf(MakeError(Reason::kWrongRunState, "")), 2);

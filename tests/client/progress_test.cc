@@ -30,7 +30,7 @@ v1::Run TwoStages(int64_t read, int64_t answered) {
   return run;
 }
 
-TEST(ProgressTest, ATerminalShowsEachStageOnALineAndDrawsItAnew) {
+TEST(ProgressTest, ATerminalShowsEachStageOnALineAndRedrawsIt) {
   SimulatedClock clock;
   std::ostringstream out;
   Progress progress(out, Progress::Kind::kTerminal, clock);
@@ -47,7 +47,7 @@ TEST(ProgressTest, ATerminalShowsEachStageOnALineAndDrawsItAnew) {
   EXPECT_EQ(out.str(), "");
 }
 
-TEST(ProgressTest, ALogGetsALineNowAndThenAndNoEscapes) {
+TEST(ProgressTest, ALogGetsOccasionalLinesWithoutEscapes) {
   SimulatedClock clock;
   std::ostringstream out;
   Progress progress(out, Progress::Kind::kLog, clock);
@@ -67,7 +67,7 @@ TEST(ProgressTest, ALogGetsALineNowAndThenAndNoEscapes) {
   EXPECT_THAT(out.str(), Not(HasSubstr("\x1b")));
 }
 
-TEST(ProgressTest, WhatHoldsARunUpIsToldInALogAtOnceAndOnce) {
+TEST(ProgressTest, ALogShowsAReasonToWaitAtOnceAndOnce) {
   SimulatedClock clock;
   std::ostringstream out;
   Progress progress(out, Progress::Kind::kLog, clock);
@@ -99,7 +99,7 @@ TEST(ProgressTest, NamesOfAServerCanNotMoveTheCursor) {
   EXPECT_THAT(LastLine(run, "\x1b[31m"), Not(HasSubstr("\x1b")));
 }
 
-TEST(LastLineTest, SaysWhatWasMadeOfWhatAtWhatPrice) {
+TEST(LastLineTest, SummarizesOutputInputAndCost) {
   v1::Run run = TwoStages(7483, 7480);
   v1::StageProgress& story = *run.mutable_stages(1);
   story.set_calls(7483);

@@ -1,4 +1,4 @@
-// `millrace run` as a command: what it refuses before anything is made.
+// `millrace run` as a command: errors that are found before a run is created.
 #include <gmock/gmock.h>
 
 #include <cstdlib>
@@ -25,7 +25,7 @@ class RunCommandTest : public testing::Test {
   void Write(const std::string& name, std::string_view text) const {
     std::ofstream(Path(name), std::ios::binary) << text;
   }
-  // The command on a data directory of its own.
+  // Runs the command on a data directory of its own.
   Ended Run(std::vector<std::string> more) const {
     std::vector<std::string> arguments = {"--data-dir", Path("data"), "run", Path("one.yaml")};
     arguments.insert(arguments.end(), more.begin(), more.end());
@@ -39,19 +39,19 @@ TEST_F(RunCommandTest, WithoutAServerNothingIsDetached) {
   const Ended refused = Run({"--detach"});
   EXPECT_EQ(refused.exit, kUsage);
   EXPECT_EQ(refused.out, "");
-  EXPECT_THAT(refused.err, HasSubstr("start `millraced` and name it by --server"));
+  EXPECT_THAT(refused.err, HasSubstr("start `millraced` and name it with --server"));
   EXPECT_FALSE(std::filesystem::exists(Path("data")));
 }
 
-// It can't be told from a server.
-TEST_F(RunCommandTest, WhereAnotherProcessHoldsTheStoreARunIsDetached) {
+// To the command, another process that holds the store looks like a server.
+TEST_F(RunCommandTest, ARunIsDetachedIfAnotherProcessHoldsTheStore) {
   const StatusOr<std::unique_ptr<client::Holder>> other = client::Holder::Open(Path("data"), "");
   ASSERT_TRUE(other.ok()) << other.status();
   Write("none.jsonl", "");
   const Ended detached = Run({"--detach", "--input", "a=" + Path("none.jsonl")});
   EXPECT_EQ(detached.exit, kDone) << detached.err;
   EXPECT_THAT(detached.out, testing::StartsWith("r-"));
-  EXPECT_THAT(detached.err, HasSubstr("a detached run goes on as long as that process does"));
+  EXPECT_THAT(detached.err, HasSubstr("a detached run continues only as long as that process runs"));
 }
 
 }  // namespace

@@ -1,4 +1,4 @@
-// `millrace simulate` as a command: what it prints and how it ends.
+// `millrace simulate` as a command: its output and exit status.
 #include <gmock/gmock.h>
 
 #include <boost/json.hpp>
@@ -49,12 +49,12 @@ class SimulateCommandTest : public testing::Test {
   std::string directory_;
 };
 
-TEST_F(SimulateCommandTest, SaysHowLongItWouldTakeAndWhatItWouldAsk) {
+TEST_F(SimulateCommandTest, PredictsTimeAndRequests) {
   const Ended ended = Simulate({"--latency", "90s", "--concurrency", "1"});
   EXPECT_EQ(ended.exit, kDone) << ended.err;
   EXPECT_THAT(ended.out, HasSubstr("wall time  3 min 00 s (the calls need at least 3 min 00 s on their slots)"));
   EXPECT_THAT(ended.out, HasSubstr("2 requests, 0 refused, 0 lost; at most 1 of 1 slots in flight"));
-  EXPECT_THAT(ended.err, HasSubstr("model writer is not configured: played as one target"));
+  EXPECT_THAT(ended.err, HasSubstr("model writer is not configured: simulated as one target"));
 }
 
 TEST_F(SimulateCommandTest, PrintsOneJsonValue) {
@@ -75,10 +75,10 @@ TEST_F(SimulateCommandTest, AWrongPipelineIsRefusedAsByValidate) {
   EXPECT_THAT(simulated.err, HasSubstr("did you mean \"csv\"?"));
 }
 
-TEST_F(SimulateCommandTest, ARunThatWouldFailEndsLikeOne) {
+TEST_F(SimulateCommandTest, APredictedFailureHasTheExitStatusOfAFailure) {
   const Ended ended = RunWhole({"simulate", directory_ + "/stories.yaml", "-p", "input=" + directory_ + "/none.csv"});
   EXPECT_EQ(ended.exit, kRunFailed);
-  EXPECT_THAT(ended.out, HasSubstr("the run would end FAILED"));
+  EXPECT_THAT(ended.out, HasSubstr("the run would end as FAILED"));
   const Ended profile = Simulate({"--profile", directory_ + "/none.yaml"});
   EXPECT_EQ(profile.exit, kUsage);
   EXPECT_THAT(profile.err, StartsWith("millrace: --profile"));

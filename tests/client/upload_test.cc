@@ -1,4 +1,4 @@
-// Inputs on their way: all of it, or an error and no CloseInput.
+// Uploads: either the whole input arrives, or the command reports an error and does not close the input.
 #include "client/cli/upload.h"
 
 #include <gmock/gmock.h>
@@ -17,7 +17,7 @@ using testing::ElementsAre;
 using testing::HasSubstr;
 using testing::IsEmpty;
 
-// Takes inputs; first it answers with the errors that it was given.
+// Fake server that takes inputs. First it answers with the given errors.
 class InputServer final : public client::Client {
  public:
 #define MILLRACE_REFUSE(service, method)                                       \
@@ -66,7 +66,7 @@ class InputServer final : public client::Client {
   Status cancel_error;
   std::string data;
   bool closed = false;
-  bool ended = false;  // the run
+  bool ended = false;  // the run has ended
   std::vector<std::string> cancelled;
 
  private:
@@ -119,13 +119,13 @@ TEST_F(UploadTest, AnEmptyFileIsAnEmptyInput) {
   EXPECT_TRUE(server_.closed);
 }
 
-TEST_F(UploadTest, GoesOnWhereTheServerIs) {
+TEST_F(UploadTest, SkipsNothingThatTheServerHas) {
   server_.data = "id,ti";
   ASSERT_TRUE(Send(Write("id,title\na,b\n")).ok());
   EXPECT_EQ(server_.data, "id,title\na,b\n");
 }
 
-TEST_F(UploadTest, OfALongInputTheServerHasAPartAndTheRestIsSent) {
+TEST_F(UploadTest, SendsTheRestOfALongInput) {
   std::string text;
   for (int i = 0; text.size() < 1'300'000; ++i) text += std::to_string(i);
   server_.data = text.substr(0, 700'001);
@@ -134,7 +134,7 @@ TEST_F(UploadTest, OfALongInputTheServerHasAPartAndTheRestIsSent) {
   EXPECT_TRUE(server_.closed);
 }
 
-TEST_F(UploadTest, TheSameFileAgainIsFineWhereTheInputIsClosed) {
+TEST_F(UploadTest, ARepeatedFileMatchesAClosedInput) {
   server_.data = "id,title\na,b\n";
   server_.closed = true;
   EXPECT_TRUE(Send(Write("id,title\na,b\n")).ok());
@@ -143,7 +143,7 @@ TEST_F(UploadTest, TheSameFileAgainIsFineWhereTheInputIsClosed) {
 TEST_F(UploadTest, AnotherFileThanBeforeIsRefused) {
   const std::string path = Write("id,title\na,b\n");
   for (const bool closed : {false, true}) {
-    // Another one; a longer one; and where no more can come, a shorter one, or none at all.
+    // Another file; a longer one; and, after the input is closed, a shorter or an empty one.
     for (const std::string kept : {"id,title\nb,b\n", "id,title\na,b\nc,d\n", "id,title\n", ""}) {
       server_.data = kept;
       server_.closed = closed;
@@ -166,7 +166,7 @@ TEST_F(UploadTest, ARunThatEndedBeforeItHadAllOfTheInputTakesNoMore) {
   EXPECT_EQ(ReasonOf(Send(Write("other\n"))), Reason::kRequestIdReused);
 }
 
-TEST_F(UploadTest, ADirectoryIsNoInput) {
+TEST_F(UploadTest, ADirectoryIsNotAnInput) {
   const Status status = Send(directory_);
   EXPECT_EQ(ReasonOf(status), Reason::kFileError);
   EXPECT_THAT(status.ToString(), HasSubstr(directory_.substr(directory_.rfind('/')) + ": Is a directory"));
@@ -178,7 +178,7 @@ TEST_F(UploadTest, AFileThatIsCutWhileItIsSentIsNotClosed) {
   server_.on_part = [&] { std::filesystem::resize_file(path, 600'000); };
   const Status status = Send(path);
   EXPECT_EQ(ReasonOf(status), Reason::kFileError);
-  EXPECT_THAT(status.ToString(), HasSubstr("had 1300000 bytes when it was opened and ends after 600000"));
+  EXPECT_THAT(status.ToString(), HasSubstr("had 1300000 bytes when it was opened, but ends after 600000"));
   EXPECT_FALSE(server_.closed);
 }
 
@@ -189,17 +189,17 @@ TEST_F(UploadTest, AFileThatGrowsWhileItIsSentIsNotClosed) {
   EXPECT_FALSE(server_.closed);
 }
 
-TEST_F(UploadTest, WhatPassesIsTriedAgainWithBackoff) {
+TEST_F(UploadTest, TemporaryErrorsAreRetriedWithBackoff) {
   server_.errors = {Away(), Away(), WithRetryDelay(Away(), seconds(5)),
                     MakeError(Reason::kDiskLow, "the disk is full")};
   ASSERT_TRUE(Send(Write("id\na\n")).ok());
   EXPECT_EQ(server_.data, "id\na\n");
   EXPECT_TRUE(server_.closed);
   EXPECT_THAT(slept_, ElementsAre(milliseconds(200), milliseconds(400), seconds(5), milliseconds(1600)));
-  EXPECT_THAT(said_, ElementsAre(HasSubstr("connection refused; trying again")));
+  EXPECT_THAT(said_, ElementsAre(HasSubstr("connection refused; retrying")));
 }
 
-TEST_F(UploadTest, PatienceEnds) {
+TEST_F(UploadTest, RetriesStopWhenPatienceRunsOut) {
   server_.errors.assign(1000, Away());
   EXPECT_EQ(Send(Write("id\na\n")).code(), absl::StatusCode::kUnavailable);
   EXPECT_FALSE(server_.closed);
@@ -209,26 +209,26 @@ TEST_F(UploadTest, PatienceEnds) {
   EXPECT_LE(slept, options_.patience + options_.backoff_max);
 }
 
-TEST_F(UploadTest, WhatIsWrongForGoodIsNotTriedAgain) {
+TEST_F(UploadTest, PermanentErrorsAreNotRetried) {
   server_.errors = {MakeError(Reason::kStageNotFound, "no such stage")};
   EXPECT_EQ(ReasonOf(Send(Write("id\na\n"))), Reason::kStageNotFound);
   EXPECT_THAT(slept_, IsEmpty());
   EXPECT_FALSE(server_.closed);
 }
 
-TEST_F(UploadTest, AnInterruptEndsItBetweenParts) {
+TEST_F(UploadTest, AnInterruptStopsBetweenParts) {
   server_.on_part = [this] { interrupted_ = true; };
   EXPECT_EQ(Send(Write("id\na\n")).code(), absl::StatusCode::kCancelled);
   EXPECT_FALSE(server_.closed);
 }
 
-TEST_F(UploadTest, ARunWithoutItsInputIsCancelledInSoManyWords) {
+TEST_F(UploadTest, ARunWithoutItsInputIsCancelledAndReported) {
   CancelUnsent(server_, "r-1", " --server x:1", options_);
   EXPECT_THAT(server_.cancelled, ElementsAre("r-1"));
   server_.cancel_error = Away();
   CancelUnsent(server_, "r-2", " --server x:1", options_);
   EXPECT_THAT(said_, ElementsAre("run r-1 is cancelled: not all of its input was sent",
-                                 HasSubstr("it waits for input until `millrace cancel r-2 --server x:1`")));
+                                 HasSubstr("it waits for input; end it with `millrace cancel r-2 --server x:1`")));
 }
 
 }  // namespace

@@ -1,4 +1,4 @@
-// A command from its arguments to its end, within the test's process: what it prints and its exit status.
+// Runs a command from its arguments to its end within the test's process, and captures its output and exit status.
 #pragma once
 
 #include <gtest/gtest.h>

@@ -1,4 +1,4 @@
-// `millrace` without a server: what its users see.
+// `millrace` without a server, as its users see it.
 #include <fcntl.h>
 #include <signal.h>
 #include <sys/stat.h>
@@ -19,7 +19,7 @@ using ::testing::HasSubstr;
 using ::testing::Not;
 using ::testing::StartsWith;
 
-// The value at a path of the JSON that a command printed; null where there is none.
+// Returns the value at a path of the JSON that a command printed; null if there is none.
 json::value At(const std::string& text, std::string_view path) {
   const StatusOr<json::value> value = ParseJson(text);
   EXPECT_TRUE(value.ok()) << value.status() << "\n" << text;
@@ -42,7 +42,7 @@ TEST_F(CommandTest, ARunEndsWithOneLineOfWhatWasDone) {
   EXPECT_LT(lines.find("number 1 "), lines.find("number 5 ")) << "not in the order of the input";
 }
 
-TEST_F(CommandTest, ASecondRunCallsNobodyAndWritesTheSame) {
+TEST_F(CommandTest, ASecondRunMakesNoCallsAndTheSameOutput) {
   ASSERT_EQ(Millrace({"run", "stories.yaml"}).exit, 0);
   const std::string first = workspace_.Read("stories.jsonl");
   const Finished second = Millrace({"run", "stories.yaml", "--format", "json"});
@@ -54,7 +54,7 @@ TEST_F(CommandTest, ASecondRunCallsNobodyAndWritesTheSame) {
   EXPECT_EQ(workspace_.Read("stories.jsonl"), first);
 }
 
-TEST_F(CommandTest, OfANewItemOnlyThatOneIsComputed) {
+TEST_F(CommandTest, OnlyANewItemIsComputed) {
   ASSERT_EQ(Millrace({"run", "stories.yaml"}).exit, 0);
   workspace_.Write("titles.csv", Titles(6));
   const Finished second = Millrace({"run", "stories.yaml", "--format", "json"});
@@ -89,7 +89,7 @@ TEST_F(CommandTest, LimitTakesTheFirstItems) {
   EXPECT_EQ(Lines(workspace_.Read("stories.jsonl")), 2u);
 }
 
-TEST_F(CommandTest, AFileOfTheClientsOwnIsStreamed) {
+TEST_F(CommandTest, ALocalFileIsStreamed) {
   Workspace elsewhere;
   elsewhere.Write("mine.csv", Titles(3));
   const Finished run =
@@ -98,7 +98,7 @@ TEST_F(CommandTest, AFileOfTheClientsOwnIsStreamed) {
   EXPECT_EQ(Lines(workspace_.Read("stories.jsonl")), 3u);
 }
 
-TEST_F(CommandTest, WhoSendsAnInputNeedNotNameItsFile) {
+TEST_F(CommandTest, AnUploadedInputNeedsNoFileParameter) {
   std::string text(kStories);
   text.replace(text.find("titles.csv"), 10, "{string: {}}");
   workspace_.Write("own.yaml", text);
@@ -132,7 +132,7 @@ TEST_F(CommandTest, AnInputThatCanNotBeReadStartsNoRun) {
 
 TEST_F(CommandTest, AnInterruptedInputCancelsItsRun) {
   ASSERT_EQ(::mkfifo((workspace_.path() / "pipe").c_str(), 0600), 0);
-  const int writer = ::open((workspace_.path() / "pipe").c_str(), O_RDWR | O_CLOEXEC);  // no end of file comes
+  const int writer = ::open((workspace_.path() / "pipe").c_str(), O_RDWR | O_CLOEXEC);  // keeps the pipe from ending
   Process run(Command({"run", "stories.yaml", "--input", "titles=pipe"}), Here());
   ASSERT_TRUE(run.WaitForOutput(
       [](const std::string&, const std::string& err) { return err.find("run r-") != std::string::npos; }));
@@ -145,7 +145,7 @@ TEST_F(CommandTest, AnInterruptedInputCancelsItsRun) {
 }
 
 TEST_F(CommandTest, ARequestIdWithAnotherFileLeavesTheRunOfTheFirstAlone) {
-  // An upload that breaks off in the middle of a row.
+  // An upload that stops in the middle of a row.
   ASSERT_EQ(::mkfifo((workspace_.path() / "pipe").c_str(), 0600), 0);
   const int writer = ::open((workspace_.path() / "pipe").c_str(), O_RDWR | O_CLOEXEC);
   const std::string file = Titles(5);
@@ -175,7 +175,7 @@ TEST_F(CommandTest, ARequestIdWithAnotherFileLeavesTheRunOfTheFirstAlone) {
     EXPECT_EQ(other.exit, 2) << other.out << other.err;
     EXPECT_THAT(other.err, AllOf(HasSubstr("--input titles: run " + name +
                                            " of --request-id up was given another file before (" + where),
-                                 HasSubstr("with another --request-id (REQUEST_ID_REUSED)")));
+                                 HasSubstr("use another --request-id for this file (REQUEST_ID_REUSED)")));
     EXPECT_THAT(other.err, Not(HasSubstr("cancelled")));
   };
   expect_refused("other.csv", "offset 9: ");
@@ -187,7 +187,7 @@ TEST_F(CommandTest, ARequestIdWithAnotherFileLeavesTheRunOfTheFirstAlone) {
   const std::string stories = workspace_.Read("stories.jsonl");
   EXPECT_EQ(Lines(stories), 5u);
 
-  // Once it has ended.
+  // After the run has ended.
   expect_refused("other.csv", "offset 9: ");
   workspace_.Write("longer.csv", Titles(6));
   expect_refused("longer.csv", "end_offset ");
@@ -210,7 +210,7 @@ TEST_F(CommandTest, AFileOutsideTheWorkingDirectoryIsNotWritten) {
   EXPECT_FALSE(std::filesystem::exists(output));
 }
 
-TEST_F(CommandTest, EveryMistakeOfADefinitionIsToldWithItsPlace) {
+TEST_F(CommandTest, EveryErrorOfADefinitionHasItsPlace) {
   workspace_.Write("wrong.yaml",
                    "name: wrong\nstages:\n  - name: a\n    fetch: {csv: {pth: x.csv}}\n  - name: b\n    needs: [c]\n");
   for (const char* command : {"validate", "run"}) {
@@ -264,15 +264,15 @@ TEST_F(CommandTest, WrongUseExitsWithTwoAndPrintsNothingOnStdout) {
   }
 }
 
-TEST_F(CommandTest, AQuestionThatIsNoTextIsRefused) {
+TEST_F(CommandTest, AQuestionThatIsNotUtf8IsRefused) {
   ProcessOptions options = Here();
   options.input = "a\xff";
   const Finished asked = RunProgram(Command({"generate", "local", "-"}), options);
   EXPECT_EQ(asked.exit, 2);
-  EXPECT_THAT(asked.err, StartsWith("millrace: standard input: expected UTF-8, got another byte at offset 1"));
+  EXPECT_THAT(asked.err, StartsWith("millrace: standard input: expected UTF-8, got an invalid byte at offset 1"));
 }
 
-TEST_F(CommandTest, AServerThatIsNotThereExitsWithFive) {
+TEST_F(CommandTest, AMissingServerExitsWithFive) {
   const Finished finished = Millrace({"runs", "--server", fmt::format("127.0.0.1:{}", FreePort())});
   EXPECT_EQ(finished.exit, 5) << finished.err;
 }
@@ -296,7 +296,7 @@ TEST_F(CommandTest, ARunThatFailsExitsWithOne) {
   EXPECT_THAT(run.out, HasSubstr("EXPECTATION"));
 }
 
-TEST_F(CommandTest, TextOfItemsCanNotSteerATerminal) {
+TEST_F(CommandTest, TextOfItemsCanNotControlATerminal) {
   workspace_.Write("titles.csv",
                    "id,title\nt-1,\"\x1b]0;owned\x07\x1b[2J evil \xc2\x9b"
                    "31m\"\n");
