@@ -16,7 +16,7 @@
 namespace millrace::backend {
 namespace {
 
-// A schema may name itself, or double with each definition: what is made of it stays small all the same.
+// Limits for schemas that refer to themselves or double with each definition.
 constexpr int kDepthMax = 32;
 constexpr int kValuesMax = 10'000;
 constexpr int64_t kTermsDefault = 5;
@@ -30,26 +30,26 @@ Manifest LocalManifest() {
           .dialect_version = 1,
           .has_schema = true,
           .free_of_charge = true,
-          .description = "Rules and statistics over the words of the question; no model."};
+          .description = "Rules and statistics over the words of the question instead of a model."};
 }
 
 json::string_view View(std::string_view text) { return {text.data(), text.size()}; }
 std::string_view View(const json::string& text) { return {text.data(), text.size()}; }
 
-// A schema or annotation that can't be followed.
+// Thrown for a schema or annotation that can't be followed.
 struct Refusal {
   std::string message;
 };
 
-// Fills one schema from one text.
+// Fills a schema with values from a text.
 class Filling {
  public:
   Filling(const json::value& root, std::string_view text) : root_(root), text_(text) {}
 
   json::value Fill(const json::value& node, int depth = 0) {
-    if (++values_ > kValuesMax) throw Refusal{"the schema asks for too many values"};
+    if (++values_ > kValuesMax) throw Refusal{"the schema needs more than 10,000 values"};
     const json::object& schema = *SchemaAt(root_, node);
-    // An annotation may stand beside a reference.
+    // An annotation may also be next to a reference.
     const json::value* annotation = node.is_object() ? node.get_object().if_contains("x-millrace-local") : nullptr;
     if (annotation == nullptr) annotation = schema.if_contains("x-millrace-local");
     if (annotation != nullptr) {
@@ -60,7 +60,7 @@ class Filling {
   }
 
  private:
-  // False where there is an `enum` and it is none of it.
+  // Returns false if there is an `enum` without this value.
   static bool IsAllowed(const json::value& value, const json::object& schema) {
     const json::value* values = schema.if_contains("enum");
     if (values == nullptr || !values->is_array()) return true;
@@ -69,7 +69,7 @@ class Filling {
                        [&](const json::value& one) { return CanonicalJson(one) == CanonicalJson(value); });
   }
 
-  // Nothing where it finds nothing.
+  // Returns nullopt if the annotation finds nothing.
   std::optional<json::value> ByAnnotation(const json::value& annotation, const json::object& schema) {
     if (const json::string* name = annotation.if_string()) {
       const std::vector<std::string_view> lines = Lines(text_);
@@ -86,7 +86,8 @@ class Filling {
       const json::value* pattern = object->if_contains("regex");
       if (pattern != nullptr && pattern->is_string()) return FromPattern(View(pattern->get_string()), schema);
     }
-    throw Refusal{fmt::format("x-millrace-local: not known: {}", Excerpt(std::string(json::serialize(annotation))))};
+    throw Refusal{
+        fmt::format("x-millrace-local: unknown annotation {}", Excerpt(std::string(json::serialize(annotation))))};
   }
 
   json::value FromText(std::string_view text, const json::object& schema) {
@@ -95,7 +96,7 @@ class Filling {
     if (type == "integer" || type == "number") {
       double number = 0;
       const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
-      // `Infantry` begins like a number, too.
+      // from_chars also accepts `inf`, with which `Infantry` begins.
       if (error != std::errc() || !std::isfinite(number)) return Minimum(schema);
       if (type == "integer") return static_cast<int64_t>(std::clamp(number, -9e15, 9e15));
       return number;
@@ -146,7 +147,7 @@ class Filling {
     return list;
   }
 
-  // The byte behind the character at `at`.
+  // Returns the byte after the character at `at`.
   size_t NextCharacter(size_t at) const {
     for (++at; at < text_.size() && (static_cast<unsigned char>(text_[at]) & 0xc0) == 0x80; ++at) {
     }
@@ -154,7 +155,7 @@ class Filling {
   }
 
   json::value ByType(const json::object& schema, int depth) {
-    if (depth > kDepthMax) throw Refusal{"the schema is nested too deep"};
+    if (depth > kDepthMax) throw Refusal{"the schema is nested too deeply"};
     if (const json::value* value = schema.if_contains("const")) return *value;
     if (const json::value* values = schema.if_contains("enum"); values && values->is_array()) {
       return MostNamed(values->get_array());
@@ -187,7 +188,7 @@ class Filling {
     return best == nullptr ? json::value() : *best;
   }
 
-  // A property whose schema is being filled already would have no end: it is left out, where that is allowed.
+  // A property whose schema is being filled already would never end; it is left out unless it is required.
   json::value Object(const json::object& schema, int depth) {
     json::object object;
     const json::value* properties = schema.if_contains("properties");
@@ -222,7 +223,7 @@ class Filling {
     return list;
   }
 
-  // The values of an `enum` that are named, most often first; others only as far as there must be so many.
+  // Returns the values of an `enum` that the text names, most frequent first, then others up to the required minimum.
   json::value NamedValues(const json::object& item, const json::object& schema) {
     std::vector<std::pair<int64_t, const json::value*>> values;
     if (const json::array* all = item.at("enum").if_array()) {
@@ -249,8 +250,8 @@ class Filling {
 
   const json::value& root_;
   const std::string_view text_;
-  int values_ = 0;                         // made so far
-  std::vector<const json::object*> open_;  // schemas of the objects around the value at work
+  int values_ = 0;                         // values made so far
+  std::vector<const json::object*> open_;  // schemas of the objects around the current value
 };
 
 std::string QuestionText(const Request& request) {
@@ -284,7 +285,7 @@ Action Answered(const Request& request) {
                    .http_status = 0}};
     }
   }
-  answer.input_tokens = 0;  // it reads no tokens, and bills none
+  answer.input_tokens = 0;  // no tokens are billed
   answer.output_tokens = 0;
   return Done{std::move(answer)};
 }
@@ -304,7 +305,7 @@ class LocalBackend final : public Backend {
   std::unique_ptr<Exchange> Start(const Request& request, uint64_t) override {
     return std::make_unique<LocalExchange>(request);
   }
-  // Never called: nothing of it is stored before it is settled.
+  // Never called: no attempt of this backend is stored, because it is free of charge.
   Action Reparse(const Request& request, const HttpAnswered&) override { return Answered(request); }
 
  private:

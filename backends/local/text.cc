@@ -9,7 +9,7 @@
 namespace millrace::backend {
 namespace {
 
-// Sorted.
+// Sorted for binary search.
 constexpr auto kFunctionWords = std::to_array<std::string_view>(
     {"about",  "after",  "again", "against", "all",   "also",  "and",   "another", "any",  "are",  "because",
      "been",   "before", "being", "between", "both",  "but",   "can",   "could",   "did",  "does", "down",
@@ -26,15 +26,16 @@ constexpr size_t kLettersMin = 3;
 
 bool IsAsciiWord(char c) { return (c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z'); }
 
-// Bytes of the character at `at`, which ends before the next byte that begins one.
+// Returns the bytes of the character at `at`.
 size_t CharacterBytes(std::string_view text, size_t at) {
   size_t end = at + 1;
   while (end < text.size() && (static_cast<unsigned char>(text[end]) & 0xc0) == 0x80) ++end;
   return end - at;
 }
 
-// Whether the character is part of words: ASCII letters and digits, and all beyond ASCII but the blocks of signs that
-// news is full of (Latin-1's, general punctuation with its quotes and dashes, and that of Chinese and Japanese).
+// Returns true if the character is part of words: ASCII letters and digits, and all characters beyond ASCII except
+// common punctuation in news (Latin-1 signs, general punctuation with its quotes and dashes, Chinese and Japanese
+// punctuation).
 bool IsWordCharacter(std::string_view character) {
   if (character.size() == 1) return IsAsciiWord(character[0]) || static_cast<unsigned char>(character[0]) >= 0x80;
   if (character.starts_with("\xc2"))
@@ -46,7 +47,7 @@ bool WordBegins(std::string_view text, size_t at) {
   return at < text.size() && IsWordCharacter(text.substr(at, CharacterBytes(text, at)));
 }
 
-// Whether the character that ends before `at` is part of a word.
+// Returns true if the character that ends before `at` is part of a word.
 bool WordEnds(std::string_view text, size_t at) {
   if (at == 0) return false;
   size_t begin = at - 1;
@@ -75,7 +76,7 @@ std::string_view Trimmed(std::string_view text) {
   return text;
 }
 
-// Takes the next sentence off `text`, in one line; empty where nothing is left.
+// Removes the next sentence from `text` and returns it on one line; empty if nothing is left.
 std::string TakeSentence(std::string_view& text) {
   std::string sentence;
   while (!text.empty() && IsSpace(text.front())) text.remove_prefix(1);
@@ -107,7 +108,7 @@ std::vector<std::string_view> Lines(std::string_view text) {
     text.remove_prefix(std::min(text.size(), line.size() + 1));
     line = Trimmed(line);
     if (line.starts_with("- ") || line.starts_with("* ")) line = Trimmed(line.substr(2));
-    // A mark alone is an entry with nothing in it.
+    // A line with only a list mark is an empty entry.
     if (!line.empty() && line != "-" && line != "*") lines.push_back(line);
   }
   return lines;

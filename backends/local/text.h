@@ -1,4 +1,4 @@
-// The little that `local` knows of language: lines, sentences, and which words stand out.
+// Simple text analysis for `local`: lines, sentences and frequent words.
 #pragma once
 
 #include <string>
@@ -7,17 +7,18 @@
 
 namespace millrace::backend {
 
-// Lines that are not empty, without white space around them and without a leading `- ` or `* `.
+// Returns the lines that are not empty, without surrounding white space and without a leading `- ` or `* `.
 std::vector<std::string_view> Lines(std::string_view text);
 
-// The first sentence with so many characters, in one line; where none has, the first one, cut at `characters_max`.
+// Returns, on one line, the first sentence whose length is in the range; if there is none, the first sentence, cut at
+// `characters_max`.
 std::string FittingSentence(std::string_view text, int64_t characters_min, int64_t characters_max);
 
-// The most frequent words as first written, those first that come first where equal: at least three letters or digits,
-// no English function words.
+// Returns the most frequent words as they are first written; equally frequent words stay in text order. Words have at
+// least three letters or digits and are not English function words.
 std::vector<std::string> TopTerms(std::string_view text, size_t terms_max);
 
-// How often `word` stands in the text, without regard to (ASCII) case, not inside of another word.
+// Counts `word` in the text, ignoring ASCII case, and not inside another word.
 int64_t CountOfWord(std::string_view text, std::string_view word);
 
 }  // namespace millrace::backend

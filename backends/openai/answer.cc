@@ -9,7 +9,7 @@
 namespace millrace::backend::openai {
 namespace {
 
-constexpr double kTokensMax = 1e12;  // more is no count
+constexpr double kTokensMax = 1e12;  // a larger number is not a count
 
 Action BadAnswer(int status, std::string message) {
   return Fail{{.outcome = Outcome::kAnsweredBad,
@@ -19,7 +19,7 @@ Action BadAnswer(int status, std::string message) {
                .http_status = status}};
 }
 
-// A text, or the texts of its parts.
+// Returns the content if it is text, else the joined texts of its parts.
 std::string ContentOf(const json::value& message) {
   const json::value* content = FindPath(message, "content");
   if (content == nullptr || !content->is_array()) return TextAt(message, "content");
@@ -35,7 +35,7 @@ FinishReason FinishOf(std::string_view reason) {
   return FinishReason::kOther;
 }
 
-// A count that makes sense; providers have sent none, negative ones, and 1e18.
+// Returns a plausible count. Providers have sent none, negative ones, and 1e18.
 std::optional<int64_t> CountAt(const json::value& value, std::string_view path) {
   const json::value* found = FindPath(value, path);
   if (found == nullptr || !found->is_number()) return std::nullopt;
@@ -50,8 +50,8 @@ Action ReadAnswer(const HttpAnswered& answered) {
   if (answered.status < 200 || answered.status >= 300) return Fail{ReadFailure(answered)};
   json::error_code error;
   const json::value value = json::parse(json::string_view(answered.body.data(), answered.body.size()), error);
-  if (error) return BadAnswer(answered.status, "the provider's answer is no JSON: " + Excerpt(answered.body));
-  // Some proxies put an error into a 200.
+  if (error) return BadAnswer(answered.status, "the provider's answer is not JSON: " + Excerpt(answered.body));
+  // Some proxies send an error with status 200.
   if (const json::value* problem = FindPath(value, "error"); problem != nullptr && !problem->is_null()) {
     HttpAnswered failed = answered;
     failed.status = 500;

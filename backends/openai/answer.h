@@ -1,11 +1,11 @@
-// What a whole HTTP answer of a chat completion says.
+// Parser of a chat completion's HTTP response.
 #pragma once
 
 #include "backends/sdk/backend.h"
 
 namespace millrace::backend::openai {
 
-// Done, or Fail with what the provider complains of; BAD_RESPONSE where it is not of the protocol.
+// Returns Done, or Fail with the provider's error; Fail with BAD_RESPONSE if the response violates the protocol.
 Action ReadAnswer(const HttpAnswered& answered);
 
 }  // namespace millrace::backend::openai

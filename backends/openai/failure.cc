@@ -16,7 +16,7 @@ namespace {
 constexpr auto kRetryAfterMax = std::chrono::hours(24);
 
 struct Meaning {
-  std::string_view name;  // of a code or type
+  std::string_view name;  // code or type in the error
   Outcome outcome;
   Reason reason;
 };
@@ -47,7 +47,7 @@ constexpr Meaning kTypes[] = {
     {"insufficient_quota", Outcome::kQuota, Reason::kProviderQuota},
     {"exceed_context_size_error", Outcome::kRefused, Reason::kPromptTooLong},  // llama.cpp
     {"authentication_error", Outcome::kCredentials, Reason::kProviderCredentials},
-    {"unavailable_error", Outcome::kOverloaded, Reason::kTargetFailed},  // llama.cpp, while it loads
+    {"unavailable_error", Outcome::kOverloaded, Reason::kTargetFailed},  // llama.cpp while it loads a model
     {"service_unavailable_error", Outcome::kOverloaded, Reason::kTargetFailed},
     {"overloaded_error", Outcome::kOverloaded, Reason::kTargetFailed},
     {"rate_limit_error", Outcome::kRateLimited, Reason::kTargetFailed},
@@ -61,7 +61,7 @@ Meaning OfStatus(int status) {
   if (status == 503 || status == 529) return {"", Outcome::kOverloaded, Reason::kTargetFailed};
   if (status >= 500) return {"", Outcome::kServerError, Reason::kTargetFailed};
   if (status >= 400) return {"", Outcome::kRefused, Reason::kRequestRefused};
-  return {"", Outcome::kAnsweredBad, Reason::kBadResponse};  // a redirect: the base URL is not the API's
+  return {"", Outcome::kAnsweredBad, Reason::kBadResponse};  // a redirect: the base URL is wrong
 }
 
 template <size_t size>
@@ -71,7 +71,7 @@ const Meaning* Find(const Meaning (&table)[size], std::string_view name) {
   return found == std::end(table) ? nullptr : found;
 }
 
-// What the body complains of. `code` may be a text, a number or null.
+// The error in a body. `code` may be a text, a number or null.
 struct Complaint {
   std::string message;
   std::string type;
@@ -83,12 +83,12 @@ Complaint ReadComplaint(const std::string& body) {
   const json::value value = json::parse(json::string_view(body.data(), body.size()), error);
   Complaint complaint;
   if (error) {
-    complaint.message = Excerpt(body, 200);  // a proxy's page
+    complaint.message = Excerpt(body, 200);  // for example a proxy's HTML page
     return complaint;
   }
   const json::value* object = FindPath(value, "error");
   if (object == nullptr) object = FindPath(value, "0.error");
-  if (object == nullptr) object = &value;  // vLLM before 0.10.1 puts the members at the top
+  if (object == nullptr) object = &value;  // vLLM before 0.10.1 sends the members at the top level
   complaint.message = object->is_string() ? TextAt(value, "error") : TextAt(*object, "message");
   complaint.type = TextAt(*object, "type");
   complaint.code = TextAt(*object, "code");
@@ -115,7 +115,7 @@ std::optional<double> Number(std::string_view text) {
   return number;
 }
 
-// Seconds since 1970 of an HTTP date (RFC 9110, IMF-fixdate).
+// Parses an HTTP date (RFC 9110, IMF-fixdate) into seconds since 1970.
 std::optional<double> DateSeconds(std::string_view text) {
   tm parts{};
   const std::string date(text);
@@ -130,7 +130,7 @@ std::optional<Duration> RetryAfter(const HttpAnswered& answered) {
   const std::string_view header = Header(answered, "retry-after");
   if (!seconds) seconds = Number(header);
   if (!seconds) {
-    // A date is read against the provider's own clock: ours may differ, and an exchange has none.
+    // Compare a date with the provider's own clock: ours may differ, and an exchange has none.
     const std::optional<double> then = DateSeconds(header);
     const std::optional<double> now = DateSeconds(Header(answered, "date"));
     if (then && now) seconds = *then - *now;
@@ -141,7 +141,7 @@ std::optional<Duration> RetryAfter(const HttpAnswered& answered) {
 }
 
 Meaning MeaningOf(const HttpAnswered& answered, const Complaint& complaint) {
-  // One request above what is allowed in a minute never fits; vLLM has no code for a prompt that is too long.
+  // A request above the limit per minute can never succeed. vLLM has no code for a prompt that is too long.
   if (answered.status == 429 && Has(complaint.message, "Request too large")) {
     return {"", Outcome::kRefused, Reason::kPromptTooLong};
   }

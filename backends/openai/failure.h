@@ -1,4 +1,5 @@
-// What a provider's refusal means: by its code, then its type, then the status (protocols differ most in the last).
+// Classification of a provider's refusal: by its code, then its type, then the HTTP status. The status comes last
+// because compatible servers differ most in it.
 #pragma once
 
 #include <boost/json/fwd.hpp>
@@ -9,10 +10,10 @@
 
 namespace millrace::backend::openai {
 
-// Of an answer whose status is not 2xx.
+// Classifies a response whose status is not 2xx.
 Failure ReadFailure(const HttpAnswered& answered);
 
-// The text at a path (FindPath); empty where there is none.
+// Returns the text at a path (FindPath); empty if there is none.
 std::string TextAt(const boost::json::value& value, std::string_view path);
 
 }  // namespace millrace::backend::openai

@@ -8,7 +8,7 @@
 namespace millrace::backend {
 namespace {
 
-// Raised when the same question is put in other words: it is part of a call's key.
+// Part of a call's key. Increment it when the same question is worded differently.
 constexpr int kDialectVersion = 1;
 
 class OpenaiExchange final : public Exchange {
@@ -31,7 +31,7 @@ class OpenaiBackend final : public Backend {
     manifest_.protocol_family = "openai-chat";
     manifest_.dialect_version = kDialectVersion;
     manifest_.has_schema = config.schema_format() != "none";
-    manifest_.description = "OpenAI's chat completions, and servers that speak them.";
+    manifest_.description = "OpenAI's chat completions API, or a server that is compatible with it.";
     while (config_.base_url().ends_with('/')) config_.mutable_base_url()->pop_back();
   }
 

@@ -1,5 +1,5 @@
-// OpenAI's chat completions, and servers that speak them (vLLM, llama.cpp, Ollama's /v1 and others): one request, one
-// whole answer. What is not said the same way by all is read leniently.
+// Backend for OpenAI's chat completions and compatible servers (vLLM, llama.cpp, Ollama's /v1 and others). One request,
+// one complete response, no streaming. Reads leniently the parts of the protocol in which servers differ.
 #pragma once
 
 #include <memory>
@@ -9,7 +9,7 @@
 
 namespace millrace::backend {
 
-// The key itself never comes here: requests say in which header the server puts it.
+// The backend never sees the key: a request only names the header in which the server inserts it.
 std::unique_ptr<Backend> MakeOpenaiBackend(const v1::OpenaiBackend& config);
 
 }  // namespace millrace::backend

@@ -13,7 +13,7 @@ json::string Text(const std::string& text) { return json::string(text.data(), te
 
 json::value SchemaOf(const Request& request) {
   StatusOr<json::value> schema = ParseJson(request.output_schema);
-  if (!schema.ok()) return json::object();  // the pipeline was checked: it can't be
+  if (!schema.ok()) return json::object();  // can't happen: schemas are checked before a call
   return *std::move(schema);
 }
 

@@ -1,4 +1,4 @@
-// A question as the body of a chat completion request.
+// Body of a chat completion request.
 #pragma once
 
 #include <string>
@@ -8,9 +8,9 @@
 
 namespace millrace::backend::openai {
 
-// JSON; the same question gives the same bytes. A schema goes as `response_format`, without strictness: `strict`
-// refuses most schemas (all properties required, no `oneOf`), and answers are checked against the schema here anyway.
-// For a server that takes none, it is put into words in the system message.
+// Returns JSON; equal questions give equal bytes. A schema is sent as `response_format` without `strict`, which would
+// refuse most schemas (it requires all properties and forbids `oneOf`); answers are checked against the schema later
+// anyway. For a server that takes no schema, the system message contains it as an instruction.
 std::string QuestionBody(const v1::OpenaiBackend& config, const Request& request);
 
 }  // namespace millrace::backend::openai

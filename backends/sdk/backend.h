@@ -1,6 +1,6 @@
-// What a provider's protocol is to the server: a state machine without I/O. A Backend is told what was configured, an
-// Exchange what has happened to one call; they say what to do next, and the server does it. So timeouts, TLS, pooling,
-// limits and virtual time are the same for all, and a backend is tested with plain bytes.
+// Interface of a backend: a provider's protocol as a state machine without I/O. A Backend gets the configuration, an
+// Exchange the events of one call; they return the next action, and the server performs it. So timeouts, TLS, pooling,
+// limits and virtual time are the same for all backends, and tests need only bytes.
 #pragma once
 
 #include <cstdint>
@@ -22,11 +22,11 @@ struct Message {
   std::string content;
 };
 
-// A question, as every provider can understand it.
+// A question in a form that every provider understands.
 struct Request {
-  std::string model;  // the provider's name for it
+  std::string model;  // the provider's name for the model
   std::vector<Message> messages;
-  std::string output_schema;  // JSON Schema; only `local` gets it with its `x-millrace-local`; empty: text
+  std::string output_schema;  // JSON Schema; with `x-millrace-local` only for `local`; empty: text
   int32_t max_tokens = 1024;
   std::optional<double> temperature;
   std::optional<double> top_p;
@@ -34,62 +34,62 @@ struct Request {
   int64_t sample_number = 0;
 };
 
-// Why a model stopped.
+// Reason why a model stopped.
 enum class FinishReason { kStop, kLength, kContentFilter, kRefusal, kOther };
 
-// A provider's whole answer.
+// A complete answer of a provider.
 struct Answer {
   std::string text;
   FinishReason finish_reason = FinishReason::kStop;
-  std::optional<int64_t> input_tokens;  // as the provider counts
+  std::optional<int64_t> input_tokens;  // as the provider counts them
   std::optional<int64_t> output_tokens;
-  std::string reported_model;  // empty: not told
+  std::string reported_model;  // empty: not reported
 };
 
-// What an attempt came to. Policies branch on this, never on a status code.
+// Outcome of an attempt. Policies depend on this, never on a status code.
 enum class Outcome {
-  kAnswered,     // whole answer
-  kRefused,      // the call's own fault, final: bad request, unknown model, too long (`reason` says which)
-  kAnsweredBad,  // whole answer that is not of the protocol
-  kRateLimited,  // the target's: 429; `retry_after` where told
-  kOverloaded,   // the target's: 503 and the like
-  kServerError,  // the target's: 5xx
-  kCredentials,  // the target's, final until mended: 401, 403
-  kQuota,        // the target's, final until mended: money or quota used up
-  kNotSent,      // the target's: no byte of the request left
-  kUnknown,      // the target's: bytes were sent, no whole status came; maybe billed
-  kPartial,      // the target's: cut after part of an answer; likely billed
-  kTooLarge,     // the call's own: answer beyond the limit of bytes; billed
-  kCancelled,    // we ended it
+  kAnswered,     // complete answer
+  kRefused,      // fault of the call, permanent: bad request, unknown model, too long (see `reason`)
+  kAnsweredBad,  // complete answer that violates the protocol
+  kRateLimited,  // fault of the target: 429; `retry_after` if the provider sent it
+  kOverloaded,   // fault of the target: 503 and similar
+  kServerError,  // fault of the target: 5xx
+  kCredentials,  // fault of the target, until a human repairs it: 401, 403
+  kQuota,        // fault of the target, until a human repairs it: money or quota used up
+  kNotSent,      // fault of the target: no byte of the request was sent
+  kUnknown,      // fault of the target: request sent, no complete status received; maybe billed
+  kPartial,      // fault of the target: cut in the middle of the answer; likely billed
+  kTooLarge,     // fault of the call: answer above the limit of bytes; billed
+  kCancelled,    // the server ended it
 };
 
 struct Failure {
   Outcome outcome = Outcome::kServerError;
   Reason reason = Reason::kNone;
   std::string message;                  // for people, secrets removed, at most 1 KiB
-  std::optional<Duration> retry_after;  // as the provider asks
+  std::optional<Duration> retry_after;  // wait that the provider asks for
   int http_status = 0;
 };
 
-// --- What an exchange asks for ---
+// --- Actions of an exchange ---
 
-// Send this. `billable`: its answer is worth money or time, so the attempt is recorded before the first byte leaves.
+// Send this request. `billable`: the response may cost money, so the attempt is recorded before the first byte is sent.
 struct SendHttp {
   std::string method = "POST";
   std::string url;
   std::vector<std::pair<std::string, std::string>> headers;
-  // A header whose value is a secret, put in by the server; `scheme` stands before it (`Bearer `). Empty name: none.
+  // Header with a secret, inserted by the server after `scheme` (`Bearer `). Empty: no such header.
   std::string secret_header;
   std::string secret_scheme;
   std::string body;
   bool billable = true;
 };
-// Wait. A billable wait stands for a provider without I/O (`simulated`): the attempt is recorded before it begins.
+// Wait. A billable wait simulates a provider without I/O (`simulated`); the attempt is recorded before it starts.
 struct Wait {
   Duration duration{};
   bool billable = false;
 };
-// The call is over.
+// The attempt has ended.
 struct Done {
   Answer answer;
 };
@@ -98,11 +98,11 @@ struct Fail {
 };
 using Action = std::variant<SendHttp, Wait, Done, Fail>;
 
-// --- What an exchange is told ---
+// --- Inputs of an exchange ---
 
-// It begins, or its wait is over.
+// The exchange starts, or its wait is over.
 struct Resume {};
-// A whole HTTP answer. Its raw body has been stored where it is billable.
+// A complete HTTP response. If the request is billable, its raw body is already stored.
 struct HttpAnswered {
   int status = 0;
   std::vector<std::pair<std::string, std::string>> headers;
@@ -110,33 +110,34 @@ struct HttpAnswered {
 };
 using Input = std::variant<Resume, HttpAnswered>;
 
-// One attempt of one call. Transport faults never reach it: the server classifies those by the bytes on the wire. Long
-// questions and answers are looked at on another thread while the engine's goes on: an exchange reads only what is
-// constant of its backend.
+// One attempt of one call. Transport errors never reach it: the server classifies them by the bytes on the wire. Long
+// questions and answers are processed on another thread while the engine's thread continues, so an exchange may read
+// only immutable state of its backend.
 class Exchange {
  public:
   virtual ~Exchange() = default;
   virtual Action Next(Input input) = 0;
 };
 
-// What a backend can do and what its answers depend on. The zero value means least able.
+// Capabilities of a backend, and versions on which its answers depend. Zero values mean least capable.
 struct Manifest {
   std::string kind;             // local, simulated, openai
   std::string protocol_family;  // part of a call's key: `openai-chat`
-  int dialect_version = 0;      // part of a call's key: raised when the same question is put differently
-  bool has_schema = false;      // takes a JSON Schema with the request
-  bool free_of_charge = false;  // sends nothing that could be billed: no attempt records
+  int dialect_version = 0;      // part of a call's key: incremented when the same question is sent differently
+  bool has_schema = false;      // requests can carry a JSON Schema
+  bool free_of_charge = false;  // sends nothing that could be billed, so attempts are not recorded
   std::string description;      // one sentence, for people
 };
 
-// One configured backend. Engine thread only.
+// A configured backend. Engine thread only.
 class Backend {
  public:
   virtual ~Backend() = default;
   virtual const Manifest& manifest() const = 0;
-  // Starts one attempt. `attempt_seed` makes chance repeatable. The exchange may outlive nothing but the backend.
+  // Starts one attempt. `attempt_seed` makes random choices reproducible. The backend outlives the exchange; the
+  // request need not.
   virtual std::unique_ptr<Exchange> Start(const Request& request, uint64_t attempt_seed) = 0;
-  // The answer out of raw bytes that were stored before a crash, as HttpAnswered would have given it.
+  // Parses raw bytes that were stored before a crash, with the result that HttpAnswered would have given.
   virtual Action Reparse(const Request& request, const HttpAnswered& answered) = 0;
 };
 

@@ -17,7 +17,7 @@ const json::object& Nothing() {
   return *kNothing;
 }
 
-// What a reference such as `#/definitions/name` points to; null where it is of another form or points to nothing.
+// Resolves a reference such as `#/definitions/name`; null if it has another form or its target does not exist.
 const json::value* FindReference(const json::value& root, std::string_view reference) {
   if (reference == "#") return &root;
   if (!reference.starts_with("#/")) return nullptr;

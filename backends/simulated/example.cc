@@ -19,7 +19,7 @@ double NumberMember(const json::object& schema, std::string_view name, double ot
   return value != nullptr && value->is_number() ? value->to_number<double>() : otherwise;
 }
 
-// How many texts an example has, to share out the bytes.
+// Counts the texts of an example, among which the bytes are divided.
 size_t CountTexts(const json::value& schema_value, int depth) {
   const json::object* schema = schema_value.if_object();
   if (schema == nullptr || depth > kDepthMax) return 1;

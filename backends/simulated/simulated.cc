@@ -10,7 +10,7 @@
 namespace millrace::backend {
 namespace {
 
-// A seed fixed by the question and the backend's seed.
+// Derives a seed from the question and the backend's seed.
 uint64_t SeedOf(const Request& request, uint64_t seed) {
   Digester digester;
   digester.AddNumber(seed).AddPart(request.model).AddPart(request.output_schema);
@@ -33,7 +33,7 @@ Failure MakeFailure(Outcome outcome, Reason reason, std::string message, int htt
   return failure;
 }
 
-// First a wait that stands for sending and being answered, then what came of it.
+// A wait that stands for sending and answering, then the answer or failure.
 class SimulatedExchange final : public Exchange {
  public:
   SimulatedExchange(Duration wait, std::optional<Failure> failure, Answer answer)
@@ -63,7 +63,7 @@ class Simulated final : public Backend {
 
   std::unique_ptr<Exchange> Start(const Request& request, uint64_t attempt_seed) override {
     Random random(attempt_seed ^ seed_);
-    // Every draw is made for every attempt, so that one share switched off does not move the draws of the others.
+    // Draw all numbers for every attempt, so that setting one share to 0 does not change the other draws.
     const double factor = std::exp(profile_.latency_sigma() * random.Normal());
     double lot = random.Uniform();
     const auto falls_to = [&lot](double share) {
@@ -81,7 +81,7 @@ class Simulated final : public Backend {
     } else if (falls_to(profile_.cut())) {
       failure = MakeFailure(Outcome::kUnknown, Reason::kTargetFailed, "connection cut, as the profile says", 0);
     } else if (falls_to(profile_.hangs())) {
-      wait = std::chrono::hours(24 * 365);  // the attempt's own limit ends it
+      wait = std::chrono::hours(24 * 365);  // the attempt's time limit ends it
       failure = MakeFailure(Outcome::kUnknown, Reason::kTargetFailed, "no answer, as the profile says", 0);
     } else {
       wait += ToDuration(profile_.time_per_token()) * answer.output_tokens.value_or(0);
@@ -109,12 +109,13 @@ class Simulated final : public Backend {
 
   const v1::SimulatedProfile profile_;
   const uint64_t seed_;
-  const Manifest manifest_{.kind = "simulated",
-                           .protocol_family = "simulated",
-                           .dialect_version = 1,
-                           .has_schema = true,
-                           .free_of_charge = false,
-                           .description = "Latencies, errors and answers by a profile and a seed."};
+  const Manifest manifest_{
+      .kind = "simulated",
+      .protocol_family = "simulated",
+      .dialect_version = 1,
+      .has_schema = true,
+      .free_of_charge = false,
+      .description = "Simulated provider with latencies, errors and answers drawn from a profile and a seed."};
 };
 
 }  // namespace

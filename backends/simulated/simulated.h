@@ -1,6 +1,6 @@
-// The backend `simulated`: latencies, errors and answers by a profile and a seed, without any I/O. What a question is
-// answered depends on the question and the seed alone; whether and when an attempt is answered also on the attempt. For
-// load tests, capacity planning (`millrace simulate`) and trying out what failures do.
+// Backend `simulated`: latencies, errors and answers drawn from a profile and a seed, without I/O. The content of an
+// answer depends only on the question and the seed; whether and when it comes also depends on the attempt. For load
+// tests, capacity planning (`millrace simulate`) and experiments with failures.
 #pragma once
 
 #include <memory>
@@ -11,13 +11,14 @@
 
 namespace millrace::backend {
 
-// `profile` has its defaults filled in.
+// Makes the backend. REQUIRES: `profile` has its defaults filled in.
 std::unique_ptr<Backend> MakeSimulated(const v1::SimulatedProfile& profile, uint64_t seed);
 
-// A JSON value that fits a schema as well as can be told from `type`, `properties`, `required`, `items`, `enum`,
-// `const`, `minimum`, `minLength`, `minItems`; texts are `text_bytes` long together. `seed` fixes it. (example.cc)
+// Returns a JSON value that satisfies a schema as far as `type`, `properties`, `items`, `enum`, `const`, `minimum`,
+// `maximum`, `minLength`, `maxLength`, `minItems` and `maxItems` define it. Texts have `text_bytes` in total. The
+// result depends only on the arguments. (example.cc)
 std::string ExampleFor(const std::string& schema, size_t text_bytes, uint64_t seed);
-// Words, `bytes` long.
+// Returns words of `bytes` in total.
 std::string ExampleText(size_t bytes, uint64_t seed);
 
 }  // namespace millrace::backend

@@ -63,7 +63,7 @@ TEST(LocalTest, SaysThatItIsNoModel) {
   const Manifest& manifest = backend->manifest();
   EXPECT_EQ(manifest.kind, "local");
   EXPECT_EQ(manifest.protocol_family, "local");
-  EXPECT_THAT(manifest.description, HasSubstr("no model"));
+  EXPECT_THAT(manifest.description, HasSubstr("instead of a model"));
   EXPECT_TRUE(manifest.free_of_charge);
   const Answer answer = Answered(Question(kQuestion));
   EXPECT_EQ(answer.input_tokens, 0);
@@ -219,10 +219,10 @@ TEST(LocalTest, RefusesSchemasThatAskForTooMuch) {
     definitions += R"("d)" + std::to_string(i) + R"(":{"properties":{"a":)" + next + R"(,"b":)" + next + "}},";
   }
   EXPECT_THAT(Refused("x", R"({"$ref":"#/definitions/d0","definitions":{)" + definitions + R"("d31":{}}})"),
-              HasSubstr("too many"));
+              HasSubstr("more than 10,000 values"));
   std::string lists = R"({"type":"integer"})";
   for (int i = 0; i < 20; ++i) lists = R"({"type":"array","minItems":100,"items":)" + lists + "}";
-  EXPECT_THAT(Refused("x", lists), HasSubstr("too many"));
+  EXPECT_THAT(Refused("x", lists), HasSubstr("more than 10,000 values"));
 }
 
 TEST(LocalTest, TakesHostileTextsAsText) {
