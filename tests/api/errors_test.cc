@@ -67,7 +67,7 @@ TEST_F(ErrorsTest, TheLongestErrorStillFitsIntoTheTrailer) {
   EXPECT_THAT(bad->field_violations().rbegin()->description(), StartsWith("and 9"));
 }
 
-TEST_F(ErrorsTest, ABugIsToldAsAnIncidentOnly) {
+TEST_F(ErrorsTest, ABugIsReportedAsAnIncidentOnly) {
   on_.Do([&] { on_.service.errors["GetRun"] = absl::InternalError("secret /path"); });
   grpc::ClientContext context;
   v1::GetRunResponse response;

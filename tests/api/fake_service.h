@@ -1,4 +1,4 @@
-// A Service that answers what a test tells it to, and a server over it with its loop on a thread.
+// A Service with answers set by a test, and a server of it whose loop runs on a thread.
 #pragma once
 
 #include <chrono>
@@ -21,18 +21,18 @@ class FakeService final : public Service {
  public:
   explicit FakeService(Loop& loop) : loop_(loop), changed_(loop) {}
 
-  std::vector<std::string> calls;        // methods, in order
-  std::map<std::string, Status> errors;  // by method
+  std::vector<std::string> calls;        // names of called methods, in order
+  std::map<std::string, Status> errors;  // by name of the method
   v1::RunState run_state = v1::RUN_STATE_SUCCEEDED;
   std::vector<v1::RunEvent> events;
   bool events_end = true;
-  int event_pages = 0;  // asked for
+  int event_pages = 0;  // pages of events requested
   std::vector<v1::StreamItemsResponse> items;
   std::function<bool(const v1::CreateRunRequest&)> check_create;
   TimePoint last_deadline{};
-  std::shared_ptr<StopSignal> last_left;  // of Generate
-  bool holds_generate = false;            // until its client leaves
-  std::string big_json;                   // of the only item of ListItems
+  std::shared_ptr<StopSignal> last_left;  // stop signal of the last Generate
+  bool holds_generate = false;            // Generate waits until its client leaves
+  std::string big_json;                   // JSON of the only item of ListItems
 
   void Changed() { changed_.NotifyAll(); }
 
@@ -136,7 +136,7 @@ class FakeService final : public Service {
   Event changed_;
 };
 
-// A loop that a thread runs, with a fake service on it.
+// A loop on a thread of its own, with a fake service.
 class LoopThread {
  public:
   LoopThread() : loop(clock), service(loop), thread_([this] { loop.Run(); }) {}
@@ -145,7 +145,7 @@ class LoopThread {
     loop.Abandon();
   }
 
-  // Runs a function there, and waits for it.
+  // Runs a function on the loop's thread and waits for it.
   void Do(std::function<void()> function) {
     std::promise<void> done;
     loop.Post([&] {

@@ -1,5 +1,6 @@
-// The server of FloodTest, in a process that may have 256 descriptors. It writes its port to descriptor 98, looks
-// around when a byte comes on 99, writes one, and calls itself when 99 is closed. Exit 0: all was as it must be.
+// The server of FloodTest, a process that is limited to 256 descriptors. It writes its port to descriptor 98. When it
+// reads a byte from 99, it checks its state and writes a byte; when 99 is closed, it calls itself. Exit status 0: all
+// checks passed.
 #include <fcntl.h>
 #include <poll.h>
 #include <sys/resource.h>
@@ -21,7 +22,7 @@ int main() {
   char byte = 0;
   must(write(98, &served.port, sizeof served.port) == sizeof served.port, "pipe");
   must(read(99, &byte, 1) == 1, "pipe");
-  // Those that it has not come to yet still wait in the listener's queue.
+  // Connections that are not accepted yet still wait in the listener's queue.
   for (int looks = 0; served.server->Figures().refused == 0 && looks < 1000; ++looks) poll(nullptr, 0, 10);
   must(served.server->Figures().refused > 0, "no connection was refused");
   {

@@ -1,4 +1,4 @@
-// What gRPC 1.51 does not survive by itself: floods of connections, of headers, and of streams that are reset.
+// Attacks that gRPC 1.51 does not survive without help: floods of connections, of headers, and of reset streams.
 #include <arpa/inet.h>
 #include <fcntl.h>
 #include <gtest/gtest.h>
@@ -11,7 +11,8 @@
 
 #include "tests/api/served.h"
 
-// There under the address sanitizer alone: gives back to the system what was freed, which it keeps to find late uses.
+// Defined only under the address sanitizer: returns freed memory to the system, which the sanitizer keeps to find uses
+// after free.
 extern "C" void __sanitizer_purge_allocator() __attribute__((weak));
 
 namespace millrace {
@@ -60,7 +61,7 @@ size_t ResidentMegabytes() {
   return pages * 4096 >> 20;
 }
 
-// A server that may have 256 descriptors is flooded by 400 sockets of ours, and must answer afterwards.
+// A server limited to 256 descriptors gets 400 connections and must answer afterwards.
 TEST(FloodTest, TheListenerOutlivesAFloodOfConnections) {
   int to_parent[2];
   int to_child[2];
@@ -91,7 +92,7 @@ TEST(FloodTest, TheListenerOutlivesAFloodOfConnections) {
       if (connect(fd.get(), reinterpret_cast<sockaddr*>(&address), sizeof address) == 0) SendAll(fd.get(), kPreface);
       flood.push_back(std::move(fd));
     }
-    // The child looks around while all of them are open.
+    // The child checks its state while all of them are open.
     ASSERT_EQ(write(to.get(), "x", 1), 1);
     char done = 0;
     EXPECT_EQ(read(from_child.get(), &done, 1), 1);
@@ -103,7 +104,7 @@ TEST(FloodTest, TheListenerOutlivesAFloodOfConnections) {
   EXPECT_EQ(WEXITSTATUS(status), 0);
 }
 
-// Below the caps, but out of descriptors: the one that accept() itself lacks.
+// Below the caps, but without a descriptor for accept().
 TEST(FloodTest, TheListenerOutlivesAnEmptyDescriptorTable) {
   Served served;
   rlimit before{};
@@ -127,7 +128,7 @@ TEST(FloodTest, TheListenerOutlivesAnEmptyDescriptorTable) {
     char byte = 0;
     EXPECT_LE(recv(client.get(), &byte, 1, 0), 0) << "refused, not left hanging";
   }
-  // The last one is counted after its connection was closed.
+  // The last connection is counted only after it was closed.
   const auto patience = std::chrono::steady_clock::now() + std::chrono::seconds(10);
   while (served.server->Figures().refused < 4 && std::chrono::steady_clock::now() < patience) std::this_thread::yield();
   EXPECT_EQ(served.server->Figures().refused, 4);
@@ -136,7 +137,7 @@ TEST(FloodTest, TheListenerOutlivesAnEmptyDescriptorTable) {
   EXPECT_TRUE(served.Answers());
 }
 
-TEST(FloodTest, HeadersWithoutEndAreCut) {
+TEST(FloodTest, EndlessHeadersAreCut) {
   Served served;
   const UniqueFd fd = served.OpenSocket();
   ASSERT_TRUE(fd);
@@ -154,7 +155,7 @@ TEST(FloodTest, HeadersWithoutEndAreCut) {
   EXPECT_LT(CpuSeconds() - before, 2.0);
 }
 
-// What streams that are reset at once come to: the connection is cut before gRPC has taken many.
+// Streams that are reset at once: the connection is cut before gRPC has accepted many.
 void ExpectResetsAreCut(const std::string& greeting) {
   Served served;
   const UniqueFd fd = served.OpenSocket();
@@ -181,7 +182,7 @@ void ExpectResetsAreCut(const std::string& greeting) {
 
 TEST(FloodTest, StreamsResetAtOnceAreCut) { ExpectResetsAreCut(kPreface + Frame(4, 1, 0, "")); }
 
-// Without the acknowledgement of its settings gRPC knows no limit of streams at once.
+// Without the acknowledgement of its settings, gRPC enforces no limit of concurrent streams.
 TEST(FloodTest, StreamsOfAClientThatIgnoresOurSettingsAreCut) { ExpectResetsAreCut(kPreface); }
 
 }  // namespace

@@ -40,7 +40,7 @@ class FrameGuardTest : public testing::Test {
   TimePoint now_{1s};
 };
 
-TEST_F(FrameGuardTest, OrdinaryTrafficPassesInWhateverPieces) {
+TEST_F(FrameGuardTest, OrdinaryTrafficPassesInPiecesOfAnySize) {
   std::string traffic = kPreface + Frame(kSettings, 0, 12) + Frame(kSettings, kAcknowledge, 0);
   for (int i = 0; i < 50; ++i) {
     traffic += Frame(kHeaders, kEndHeaders, 200) + Frame(kData, 0, 16384) + Frame(kData, 1, 100) + Frame(kWindow, 0, 4);
@@ -63,7 +63,7 @@ TEST_F(FrameGuardTest, AnotherProtocolIsRefusedAtItsFirstByte) {
   EXPECT_THAT(guard.Feed("GET / HTTP/1.1\r\n", now_), NotNull());
 }
 
-TEST_F(FrameGuardTest, HeadersMayTakeTheirLimitAndNoMore) {
+TEST_F(FrameGuardTest, HeadersMayReachTheirLimitButNotExceedIt) {
   EXPECT_THAT(Feed(Frame(kHeaders, 0, 16384)), IsNull());
   EXPECT_THAT(Feed(Frame(kContinuation, kEndHeaders, 16384)), IsNull());
   EXPECT_THAT(Feed(Frame(kHeaders, 0, 16384)), IsNull()) << "a request of its own";
@@ -71,7 +71,7 @@ TEST_F(FrameGuardTest, HeadersMayTakeTheirLimitAndNoMore) {
   EXPECT_THAT(Feed(Frame(kContinuation, 0, 1)), NotNull());
 }
 
-TEST_F(FrameGuardTest, OneFrameOfHeadersBeyondTheLimitIsRefusedByItsHead) {
+TEST_F(FrameGuardTest, AHeadersFrameAboveTheLimitIsRefusedByItsLength) {
   EXPECT_THAT(Feed(Frame(kHeaders, kEndHeaders, FrameGuard::kHeaderBytesMax + 1).substr(0, 9)), NotNull());
 }
 
@@ -79,14 +79,14 @@ TEST_F(FrameGuardTest, ContinuationWithoutHeadersIsRefused) {
   EXPECT_THAT(Feed(Frame(kContinuation, 0, 1)), NotNull());
 }
 
-TEST_F(FrameGuardTest, EmptyContinuationsWithoutEndAreRefused) {
+TEST_F(FrameGuardTest, EndlessEmptyContinuationsAreRefused) {
   EXPECT_THAT(Feed(Frame(kHeaders, 0, 10)), IsNull());
   const char* fault = nullptr;
   for (int i = 0; i < 3000 && fault == nullptr; ++i) fault = Feed(Frame(kContinuation, 0, 0));
   EXPECT_THAT(fault, NotNull());
 }
 
-TEST_F(FrameGuardTest, ResetsPassAtTheRateOfAClientThatCancelsALot) {
+TEST_F(FrameGuardTest, ResetsPassAtTheRateOfABusyClient) {
   for (int tenth = 0; tenth < 100; ++tenth) {
     now_ += 100ms;
     for (int i = 0; i < 100; ++i) {
@@ -101,7 +101,7 @@ TEST_F(FrameGuardTest, AFloodOfResetsIsRefused) {
   EXPECT_LE(taken, FrameGuard::kIdleFramesMax);
 }
 
-TEST_F(FrameGuardTest, RequestsBeforeTheSettingsAreAcknowledgedAreFew) {
+TEST_F(FrameGuardTest, FewRequestsPassBeforeTheSettingsAreAcknowledged) {
   FrameGuard guard;
   EXPECT_THAT(guard.Feed(kPreface + Frame(kSettings, 0, 0), now_), IsNull());
   int taken = 0;
@@ -109,7 +109,7 @@ TEST_F(FrameGuardTest, RequestsBeforeTheSettingsAreAcknowledgedAreFew) {
   EXPECT_EQ(taken, FrameGuard::kEarlyRequestsMax);
 }
 
-TEST_F(FrameGuardTest, AFrameBeyondWhatWeOfferedIsRefused) {
+TEST_F(FrameGuardTest, AFrameAboveTheOfferedSizeIsRefused) {
   EXPECT_THAT(Feed(Frame(kData, 0, FrameGuard::kFrameBytesMax + 1).substr(0, 9)), NotNull());
 }
 

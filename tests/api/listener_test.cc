@@ -29,7 +29,7 @@ class ListenerTest : public testing::Test {
   std::filesystem::path directory_;
 };
 
-TEST_F(ListenerTest, OnlyLoopbackAddressesAreTaken) {
+TEST_F(ListenerTest, OnlyLoopbackAddressesAreAccepted) {
   EXPECT_TRUE(Listener::Tcp("127.0.0.1:0").ok());
   EXPECT_TRUE(Listener::Tcp("localhost:0").ok());
   for (const char* address : {"0.0.0.0:0", "[::]:0", "10.0.0.1:7400", "8.8.8.8:1", ":7400", "127.0.0.1",
@@ -85,7 +85,7 @@ TEST_F(ListenerTest, AnotherListenersSocketIsNotRemoved) {
   EXPECT_TRUE(std::filesystem::exists(Socket()));
 }
 
-TEST_F(ListenerTest, ALongPathIsNoObstacle) {
+TEST_F(ListenerTest, ALongPathIsAccepted) {
   directory_ /= std::string(150, 'd');
   std::filesystem::create_directory(directory_);
   EXPECT_TRUE(Listener::Unix(directory_).ok());

@@ -20,7 +20,7 @@ TEST_F(MessageSizeTest, AMessageOverTheLimitIsRefusedAndTheConnectionLives) {
   EXPECT_TRUE(runs_->GetRun(&next, {}, &run).ok());
 }
 
-TEST_F(MessageSizeTest, ManyLargeMessagesOnOneConnectionAreNoFlood) {
+TEST_F(MessageSizeTest, ManyLargeMessagesOnOneConnectionAreNotAFlood) {
   v1::AddItemsRequest request;
   request.set_data(std::string(1000 << 10, 'x'));
   for (int i = 0; i < 50; ++i) {
@@ -32,7 +32,7 @@ TEST_F(MessageSizeTest, ManyLargeMessagesOnOneConnectionAreNoFlood) {
   EXPECT_EQ(served_.server->Figures().cut, 0);
 }
 
-TEST_F(MessageSizeTest, ManyLargeMessagesAtOnceAreNoFlood) {
+TEST_F(MessageSizeTest, ManyLargeMessagesAtOnceAreNotAFlood) {
   v1::AddItemsRequest request;
   request.set_data(std::string(1000 << 10, 'x'));
   std::atomic<int> failed{0};

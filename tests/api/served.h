@@ -1,4 +1,4 @@
-// A server over a fake service on a port of its own.
+// A server of a fake service on its own port.
 #pragma once
 
 #include <arpa/inet.h>
@@ -17,7 +17,7 @@
 
 namespace millrace {
 
-// A channel of its own: nothing is shared with others to the same server.
+// Makes a channel that shares no connection with other channels to the same server.
 inline std::shared_ptr<grpc::Channel> Connect(const std::string& target) {
   grpc::ChannelArguments arguments;
   arguments.SetMaxReceiveMessageSize(64 << 20);
@@ -47,7 +47,7 @@ struct Served {
     return fd;
   }
 
-  // Whether a new client is answered.
+  // Returns true if a new client gets an answer.
   bool Answers() const {
     grpc::ClientContext context;
     context.set_deadline(std::chrono::system_clock::now() + std::chrono::seconds(10));

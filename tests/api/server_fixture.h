@@ -1,4 +1,4 @@
-// Tests that call a server over a fake service as a client does.
+// Fixture for tests that call a server of a fake service as a client.
 #pragma once
 
 #include <google/rpc/error_details.pb.h>
@@ -18,7 +18,7 @@
 
 namespace millrace {
 
-// The detail of a type that came with an error.
+// Returns the detail of this type in an error.
 template <typename Detail>
 std::optional<Detail> DetailOf(const grpc::Status& status) {
   google::rpc::Status details;

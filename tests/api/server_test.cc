@@ -16,9 +16,9 @@ namespace {
 using namespace std::chrono_literals;
 using ::testing::ElementsAre;
 
-// Whether health calls a service SERVING; nullopt where it does not know it.
+// Returns true if health reports a service as SERVING; nullopt if it does not know the service.
 std::optional<bool> Serving(const std::shared_ptr<grpc::Channel>& channel, const std::string& name) {
-  // HealthCheckRequest{service = 1} by hand: gRPC ships no message for it.
+  // HealthCheckRequest{service = 1} encoded by hand, because gRPC ships no message for it.
   std::string request = name.empty() ? "" : std::string("\x0a") + static_cast<char>(name.size()) + name;
   grpc::Slice slice(request);
   grpc::ByteBuffer bytes(&slice, 1);
@@ -79,7 +79,7 @@ TEST_F(ServerTest, EveryUnaryMethodReachesTheService) {
   });
 }
 
-TEST_F(ServerTest, AWaitIsAnsweredWithTheRunAsItIsAtTheDeadline) {
+TEST_F(ServerTest, AWaitReturnsTheRunAtTheDeadline) {
   on_.Do([&] { on_.service.run_state = v1::RUN_STATE_RUNNING; });
   grpc::ClientContext context;
   context.set_deadline(std::chrono::system_clock::now() + 400ms);
@@ -91,7 +91,7 @@ TEST_F(ServerTest, AWaitIsAnsweredWithTheRunAsItIsAtTheDeadline) {
   EXPECT_EQ(response.run().state(), v1::RUN_STATE_RUNNING);
 }
 
-TEST_F(ServerTest, CreateRunWaitsWhereAskedTo) {
+TEST_F(ServerTest, CreateRunWaitsIfRequested) {
   on_.Do([&] { on_.service.run_state = v1::RUN_STATE_RUNNING; });
   std::thread ends_it([&] {
     bool waits = false;
@@ -158,7 +158,7 @@ TEST_F(ServerTest, AGenerateWhoseClientLeavesIsStopped) {
   while (!stopped) on_.Do([&] { stopped = on_.service.last_left->stopped(); });
 }
 
-TEST_F(ServerTest, HealthTellsTheTruth) {
+TEST_F(ServerTest, HealthReportsTheState) {
   EXPECT_EQ(Serving(channel_, ""), true);
   EXPECT_EQ(Serving(channel_, "millrace.v1.RunService"), true);
   EXPECT_EQ(Serving(channel_, "millrace.v1.Nothing"), std::nullopt);

@@ -33,7 +33,7 @@ TEST_F(StreamsTest, WatchRunDeliversEveryEventInOrderAndEnds) {
   EXPECT_EQ(expected, 251);
 }
 
-TEST_F(StreamsTest, StreamItemsGoesOnByItsToken) {
+TEST_F(StreamsTest, StreamItemsResumesAtItsToken) {
   on_.Do([&] {
     for (int i = 1; i <= 5; ++i) {
       v1::StreamItemsResponse item;
@@ -73,7 +73,7 @@ TEST_F(StreamsTest, ASlowReaderPausesItsOwnStreamOnly) {
   auto slow = runs_->WatchRun(&context, {});
   v1::WatchRunResponse response;
   ASSERT_TRUE(slow->Read(&response));
-  // Another reader gets all 20 MB meanwhile.
+  // Meanwhile another reader gets all 20 MB.
   grpc::ClientContext other_context;
   const auto other_stub = v1::RunService::NewStub(Connect(target_));
   auto other = other_stub->WatchRun(&other_context, {});

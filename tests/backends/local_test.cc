@@ -1,5 +1,4 @@
-// `local` as its definition has it: what fills a property, by annotation and by type, and that no question, however
-// hostile, gets more out of it than a refusal.
+// Backend `local`: values by annotation and by type. A hostile question gets a refusal at most.
 #include "backends/local/local.h"
 
 #include <gmock/gmock.h>
@@ -18,7 +17,7 @@ namespace {
 using testing::ElementsAre;
 using testing::HasSubstr;
 
-// What news-events asks with.
+// The schema of the pipeline news-events.
 constexpr char kQuestion[] =
     "Storm floods Lisbon\n\n"
     "- Storm floods Lisbon\n"
@@ -47,7 +46,7 @@ std::string Filled(std::string text, std::string schema) {
   return Answered(Question(std::move(text), std::move(schema))).text;
 }
 
-// The message that it refuses with.
+// Returns the message of the refusal.
 std::string Refused(std::string text, std::string schema) {
   const Action action = Asked(Question(std::move(text), std::move(schema)));
   const Fail* fail = std::get_if<Fail>(&action);
@@ -58,7 +57,7 @@ std::string Refused(std::string text, std::string schema) {
   return fail->failure.message;
 }
 
-TEST(LocalTest, SaysThatItIsNoModel) {
+TEST(LocalTest, SaysThatItIsNotAModel) {
   const std::unique_ptr<Backend> backend = MakeLocal();
   const Manifest& manifest = backend->manifest();
   EXPECT_EQ(manifest.kind, "local");
@@ -71,7 +70,7 @@ TEST(LocalTest, SaysThatItIsNoModel) {
   EXPECT_EQ(answer.reported_model, "");
 }
 
-TEST(LocalTest, AnswersAtOnceAndTheSameWheneverAsked) {
+TEST(LocalTest, AnswersAtOnceAndAlwaysTheSame) {
   const Request request = Question(kQuestion, R"({"type":"array"})");
   const std::unique_ptr<Backend> backend = MakeLocal();
   const std::string first = std::get<Done>(backend->Start(request, 1)->Next(Resume{})).answer.text;
@@ -80,7 +79,7 @@ TEST(LocalTest, AnswersAtOnceAndTheSameWheneverAsked) {
   EXPECT_EQ(Answered(request).text, first);
 }
 
-TEST(LocalTest, FillsWhatNewsEventsAsksFor) {
+TEST(LocalTest, FillsTheSchemaOfNewsEvents) {
   const std::string schema = R"x({"type":"object","required":["title","summary","kind"],"properties":{
     "title":{"type":"string","maxLength":200,"x-millrace-local":"first_line"},
     "summary":{"type":"string","maxLength":600,"x-millrace-local":"longest_line"},
@@ -110,7 +109,7 @@ TEST(LocalTest, FollowsAnnotations) {
             "5");
 }
 
-TEST(LocalTest, FillsByTypeWhereAnAnnotationFindsNothing) {
+TEST(LocalTest, FillsByTypeIfAnAnnotationFindsNothing) {
   EXPECT_EQ(Filled("One. Two.", R"({"type":"string","x-millrace-local":{"regex":"\\d+"}})"), R"("One.")");
   EXPECT_EQ(Filled("red, blue, blue: green", R"x({"enum":["red","blue"],"x-millrace-local":{"regex":": (\\w+)"}})x"),
             R"("blue")");
@@ -149,7 +148,7 @@ TEST(LocalTest, TakesTheFirstSentenceThatFits) {
   EXPECT_EQ(Filled("A heading\n\nand its text.", R"({"type":"string"})"), R"("A heading")");
 }
 
-TEST(LocalTest, AnswersWithASentenceWhereThereIsNoSchema) {
+TEST(LocalTest, AnswersWithASentenceWithoutASchema) {
   EXPECT_EQ(Answered(Question("First one.\nSecond one.")).text, "First one.");
   Request request = Question("one two three four five six seven");
   request.max_tokens = 2;
@@ -158,14 +157,14 @@ TEST(LocalTest, AnswersWithASentenceWhereThereIsNoSchema) {
   EXPECT_EQ(Answered(request).text, "");
 }
 
-TEST(LocalTest, LooksAtTheQuestionAndNotAtWhatFollowsIt) {
+TEST(LocalTest, ReadsTheQuestionAndIgnoresLaterMessages) {
   Request request = Question("The question.", R"({"type":"string"})");
   request.messages.push_back({"assistant", "A wrong answer."});
   request.messages.push_back({"user", "That was wrong: repair it."});
   EXPECT_EQ(Answered(request).text, R"("The question.")");
 }
 
-TEST(LocalTest, AnswersEmptyTextsWithTheLeast) {
+TEST(LocalTest, AnswersEmptyTextsWithMinimalValues) {
   for (const char* text : {"", " \n\t\r\n ", "- \n* "}) {
     EXPECT_EQ(Filled(text, R"({"x-millrace-local":"first_line"})"), R"("")");
     EXPECT_EQ(Filled(text, R"({"x-millrace-local":"longest_line"})"), R"("")");
@@ -177,8 +176,8 @@ TEST(LocalTest, AnswersEmptyTextsWithTheLeast) {
   EXPECT_EQ(Filled("x", "true"), R"("x")");
 }
 
-// `Infantry` and `nan` begin as numbers do, for some readers of numbers.
-TEST(LocalTest, GivesOnlyNumbersThatJsonHas) {
+// Some number parsers accept `Infantry` and `nan` as the start of a number.
+TEST(LocalTest, GivesOnlyNumbersOfJson) {
   for (const char* text : {"Infantry", "nan", "inf", "1e999", "-inf", "x1"}) {
     EXPECT_EQ(Filled(text, R"({"type":"number","x-millrace-local":"first_line"})"), "0") << text;
     EXPECT_EQ(Filled(text, R"({"type":"integer","minimum":2,"x-millrace-local":"first_line"})"), "2") << text;
@@ -187,7 +186,7 @@ TEST(LocalTest, GivesOnlyNumbersThatJsonHas) {
   EXPECT_EQ(Filled("1e300", R"({"type":"integer","x-millrace-local":"first_line"})"), "9000000000000000");
 }
 
-TEST(LocalTest, RefusesAnnotationsThatItDoesNotKnow) {
+TEST(LocalTest, RefusesUnknownAnnotations) {
   for (const char* annotation : {R"("second_line")", "3", "null", "[]", "{}", R"({"const":1,"regex":"x"})",
                                  R"({"regex":5})", R"({"regex":"("})", R"({"regex":"\\1"})"}) {
     EXPECT_THAT(Refused("x", std::string(R"({"type":"string","x-millrace-local":)") + annotation + "}"),
@@ -199,7 +198,7 @@ TEST(LocalTest, RefusesAnnotationsThatItDoesNotKnow) {
   EXPECT_THAT(Refused("x", "{"), HasSubstr("the schema"));
 }
 
-TEST(LocalTest, FindsTheEndOfSchemasThatNameThemselves) {
+TEST(LocalTest, TerminatesOnRecursiveSchemas) {
   const std::string tree =
       R"({"type":"object","required":["name"],"properties":{"name":{"type":"string"},"parent":{"$ref":"#"},
           "children":{"type":"array","items":{"$ref":"#"}}}})";
@@ -211,8 +210,8 @@ TEST(LocalTest, FindsTheEndOfSchemasThatNameThemselves) {
   EXPECT_EQ(Filled("x", R"({"$ref":"#/nowhere"})"), R"("x")");
 }
 
-// Each definition has two of the next: four thousand million values out of some bytes.
-TEST(LocalTest, RefusesSchemasThatAskForTooMuch) {
+// Each definition contains the next one twice: four billion values from a few bytes.
+TEST(LocalTest, RefusesSchemasWithTooManyValues) {
   std::string definitions;
   for (int i = 0; i < 31; ++i) {
     const std::string next = R"({"$ref":"#/definitions/d)" + std::to_string(i + 1) + R"("})";
@@ -265,7 +264,7 @@ TEST(LocalTextTest, TermsHaveThreeLettersAndNoFunctionWords) {
   EXPECT_THAT(TopTerms("rain", 0), ElementsAre());
 }
 
-TEST(LocalTextTest, LinesAreWithoutTheirMarks) {
+TEST(LocalTextTest, LinesLoseTheirListMarks) {
   EXPECT_THAT(Lines("- a\r\n\n  * b  \n-c\n- \n"), ElementsAre("a", "b", "-c"));
 }
 

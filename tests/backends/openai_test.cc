@@ -30,7 +30,7 @@ SendHttp Sent(const v1::OpenaiBackend& config, const Request& request) {
   return std::get<SendHttp>(MakeOpenaiBackend(config)->Start(request, 1)->Next(Resume()));
 }
 
-// What an answer comes to, through an exchange, and the same through its bytes alone.
+// Parses a response through an exchange, and checks that its stored bytes give the same result.
 Action Told(int status, std::string body, std::vector<std::pair<std::string, std::string>> headers = {}) {
   const std::unique_ptr<Backend> backend = MakeOpenaiBackend(Config());
   const std::unique_ptr<Exchange> exchange = backend->Start(Question(), 1);
@@ -44,7 +44,7 @@ Failure Failed(int status, std::string body, std::vector<std::pair<std::string, 
   return std::get<Fail>(Told(status, std::move(body), std::move(headers))).failure;
 }
 
-TEST(OpenaiTest, AsksAsTheProtocolSays) {
+TEST(OpenaiTest, SendsARequestOfTheProtocol) {
   const SendHttp sent = Sent(Config(), Question());
   EXPECT_EQ(sent.method, "POST");
   EXPECT_EQ(sent.url, "https://api.example/v1/chat/completions");
@@ -100,7 +100,7 @@ TEST(OpenaiTest, ReadsAnAnswer) {
   EXPECT_EQ(answer.reported_model, "m-1-2026");
 }
 
-TEST(OpenaiTest, ReadsWhatCompatibleServersMakeOfIt) {
+TEST(OpenaiTest, ReadsDialectsOfCompatibleServers) {
   const auto with = [](std::string choice, std::string usage = "null") {
     return Answered(R"({"choices":[)" + choice + R"(],"usage":)" + usage + "}");
   };
@@ -123,7 +123,7 @@ TEST(OpenaiTest, ReadsWhatCompatibleServersMakeOfIt) {
   EXPECT_EQ(with(R"({"message":{"content":"x"}})", R"({"prompt_tokens":7.0})").input_tokens, 7);
 }
 
-TEST(OpenaiTest, RefusesWhatIsNotOfTheProtocol) {
+TEST(OpenaiTest, RefusesProtocolViolations) {
   for (const char* body :
        {"", "<html>", "[]", "{}", R"({"choices":[]})", R"({"choices":[{"text":"old"}]})", R"({"choices":{}})"}) {
     const Failure failure = Failed(200, body);
@@ -183,7 +183,7 @@ TEST(OpenaiTest, ClassifiesByCodeThenTypeThenStatus) {
   }
 }
 
-TEST(OpenaiTest, TellsWhatTheProviderSaid) {
+TEST(OpenaiTest, QuotesTheProvidersMessage) {
   EXPECT_EQ(Failed(429, Error("\"rate_limit_exceeded\"", "tokens", "slow\\ndown")).message,
             "HTTP 429, tokens, rate_limit_exceeded: slow\\ndown");
   EXPECT_EQ(Failed(500, R"({"error":"stopped"})").message, "HTTP 500: stopped");
@@ -191,7 +191,7 @@ TEST(OpenaiTest, TellsWhatTheProviderSaid) {
   EXPECT_LE(Failed(500, std::string(10'000, 'x')).message.size(), 1024u);
 }
 
-TEST(OpenaiTest, ReadsWhenToTryAgain) {
+TEST(OpenaiTest, ReadsTheRetryDelay) {
   const auto after = [](std::vector<std::pair<std::string, std::string>> headers) {
     return Failed(429, "", std::move(headers)).retry_after;
   };
@@ -205,13 +205,13 @@ TEST(OpenaiTest, ReadsWhenToTryAgain) {
   EXPECT_EQ(after({{"retry-after", "1e300"}}), std::chrono::hours(24));
 }
 
-TEST(OpenaiTest, ObeysTheProviderOnWhetherToTryAgain) {
+TEST(OpenaiTest, ObeysTheProvidersRetryHint) {
   EXPECT_EQ(Failed(400, "", {{"x-should-retry", "true"}}).outcome, Outcome::kServerError);
   EXPECT_EQ(Failed(500, "", {{"X-Should-Retry", "false"}}).outcome, Outcome::kRefused);
   EXPECT_EQ(Failed(401, "", {{"x-should-retry", "true"}}).outcome, Outcome::kCredentials);
 }
 
-TEST(OpenaiTest, ReadsStoredBytesAsItReadThem) {
+TEST(OpenaiTest, ReadsStoredBytesLikeAResponse) {
   const std::unique_ptr<Backend> backend = MakeOpenaiBackend(Config());
   const HttpAnswered answered{.status = 200, .headers = {}, .body = R"({"choices":[{"message":{"content":"x"}}]})"};
   EXPECT_EQ(std::get<Done>(backend->Reparse(Question(), answered)).answer.text, "x");

@@ -9,7 +9,7 @@
 namespace millrace::backend {
 namespace {
 
-// Members stay in their order, which providers mind.
+// Members keep their order, because some providers depend on it.
 TEST(SchemaTest, LosesTheAnnotationsThatOnlyLocalReads) {
   EXPECT_EQ(
       WithoutLocalAnnotations(
@@ -24,7 +24,7 @@ TEST(SchemaTest, StaysByteForByteWithoutAnnotations) {
   }
 }
 
-TEST(SchemaTest, TellsATypeFromOtherKeywords) {
+TEST(SchemaTest, InfersATypeFromOtherKeywords) {
   const auto type = [](const char* schema) { return std::string(TypeOf(ParseJson(schema)->get_object())); };
   EXPECT_EQ(type(R"({"properties":{}})"), "object");
   EXPECT_EQ(type(R"({"items":{}})"), "array");

@@ -27,7 +27,7 @@ v1::SimulatedProfile Profile() {
   return profile;
 }
 
-TEST(SimulatedTest, AnswersTheSameQuestionTheSameWhateverTheAttempt) {
+TEST(SimulatedTest, AnswersAQuestionEquallyInEveryAttempt) {
   const std::unique_ptr<Backend> backend = MakeSimulated(Profile(), 7);
   std::string texts[2];
   for (int i = 0; i < 2; ++i) {
@@ -90,9 +90,9 @@ TEST(SimulatedTest, FailsAsOftenAsItsProfileSays) {
   }
   EXPECT_NEAR(outcomes[Outcome::kRateLimited], 2000, 200);
   EXPECT_NEAR(outcomes[Outcome::kServerError], 4000, 300);
-  EXPECT_NEAR(outcomes[Outcome::kUnknown], 3000, 250);  // cut and hung
+  EXPECT_NEAR(outcomes[Outcome::kUnknown], 3000, 250);  // cut or never answered
   EXPECT_NEAR(outcomes[Outcome::kAnswered], 11000, 400);
-  // The mean of a log-normal draw is its median times exp(sigma^2 / 2).
+  // The mean of a log-normal distribution is its median times exp(sigma^2 / 2).
   EXPECT_NEAR(static_cast<double>((waited / quick).count()), 113.3e6, 5e6);
 }
 

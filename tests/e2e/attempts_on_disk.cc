@@ -13,7 +13,7 @@
 namespace millrace {
 namespace {
 
-// A database opened for reading leaves its log where it was.
+// Discards log lines, so that opening a database for reading leaves its log file unchanged.
 class NoLog final : public rocksdb::Logger {
  public:
   using rocksdb::Logger::Logv;

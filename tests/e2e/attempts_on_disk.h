@@ -1,5 +1,5 @@
-// The attempts that a killed server left in its store, read before the next one touches it and without changing it:
-// what was recorded at the moment of the kill.
+// Attempts in the store of a killed server, read before the next server opens the store and without changing it: the
+// records at the moment of the kill.
 #pragma once
 
 #include <filesystem>
@@ -8,13 +8,13 @@
 
 namespace millrace {
 
-// Of one item.
+// Attempts of one item.
 struct AttemptsOfItem {
   int recorded = 0;       // attempts with a record
-  bool answered = false;  // a whole answer of it is stored, settled or not
+  bool answered = false;  // a complete answer is stored, settled or not
 };
 
-// By item id, of all attempts in the store. Throws std::runtime_error where it can't be read.
+// Returns the attempts of all items in the store, by item id. Throws std::runtime_error if the store can't be read.
 std::map<std::string, AttemptsOfItem> ReadAttemptsOnDisk(const std::filesystem::path& data_dir);
 
 }  // namespace millrace

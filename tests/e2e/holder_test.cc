@@ -1,4 +1,4 @@
-// One store and several who want it: commands beside each other, kills, interruptions.
+// Several commands that need one store: concurrent commands, kills, interruptions.
 #include <fcntl.h>
 #include <signal.h>
 #include <sys/stat.h>
@@ -32,7 +32,7 @@ class HolderTest : public StoryTest {
       name = RunName(err);
       return true;
     });
-    // Asks by the running command's socket, so the run is seen from beside.
+    // Asks through the running command's socket, so that the run is observed from outside.
     for (int looks = 0; looks < 200; ++looks) {
       const Finished shown = Millrace({"items", name, "--stage", "story", "--format", "jsonl"});
       if (shown.exit == 0 && Lines(shown.out) >= 5) break;
@@ -50,7 +50,7 @@ class HolderTest : public StoryTest {
   }
 };
 
-TEST_F(HolderTest, AKilledRunGoesOnWhereItWas) {
+TEST_F(HolderTest, AKilledRunContinues) {
   std::string name;
   {
     Process run(Command({"run", "stories.yaml"}), Here());
@@ -60,7 +60,7 @@ TEST_F(HolderTest, AKilledRunGoesOnWhereItWas) {
     EXPECT_EQ(run.Wait().exit, 128 + SIGKILL);
   }
   EXPECT_EQ(workspace_.Read("stories.jsonl"), "") << "it was over before it was killed: this proves nothing";
-  // To look at it starts nothing, and so has nothing to wait for.
+  // Showing a run does not start it, so there is nothing to wait for.
   const Finished looked = Millrace({"show", name, "--format", "json"});
   EXPECT_THAT(looked.out, AllOf(HasSubstr("RUN_STATE_RUNNING"), HasSubstr("it goes on when it is watched")));
   const Finished watched = Millrace({"watch", name});
@@ -95,7 +95,7 @@ TEST_F(HolderTest, ACommandStaysWhileAnotherUsesItsStore) {
   std::string others = "id,title\n";
   for (int i = 1; i <= 120; ++i) others += fmt::format("f-{:04},Fire number {} on the hill\n", i, i);
   workspace_.Write("others.csv", others);
-  // The first one's input ends as the second one is there, which then goes on longer.
+  // The input of the first command ends when the second one is connected; the second one then runs longer.
   ASSERT_EQ(::mkfifo((workspace_.path() / "pipe").c_str(), 0600), 0);
   const int writer = ::open((workspace_.path() / "pipe").c_str(), O_RDWR | O_CLOEXEC);
   const std::string input = Titles(100);

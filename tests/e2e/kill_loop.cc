@@ -1,9 +1,10 @@
-// The kill loop: one run of calls to a provider that holds each of them, through as many lives of `millraced` as it
-// takes, each but the last ended by kill -9 at a moment drawn from a seed. It prints what became of the promises, and
-// ends with 1 where one was broken.
+// The kill loop: one run of calls to a provider that holds each of them, across as many lives of `millraced` as it
+// needs. Each life but the last ends by kill -9 at a random moment drawn from a seed. Prints how the guarantees held;
+// exits with 1 if one was broken.
 //
-// Three witnesses: the provider's ledger (what was really received), the store as each kill left it (what was recorded
-// at that moment, read before the next life touches it), and at the end the API and the table that the run wrote.
+// Three witnesses: the provider's ledger (requests that were really received), the store after each kill (attempts
+// recorded at that moment, read before the next life opens it), and at the end the API and the table that the run
+// wrote.
 #include <fmt/format.h>
 #include <signal.h>
 #include <sqlite3.h>
@@ -43,25 +44,25 @@ T Value(StatusOr<T> result) {
   return *std::move(result);
 }
 
-// What the store had recorded when a life ended.
+// Attempts that the store had recorded when a life ended.
 using Moment = std::map<std::string, AttemptsOfItem>;  // by item
 
-// What is left when the run has ended.
+// State after the run has ended.
 struct End {
   v1::Run run;
-  std::map<std::string, std::string> digests;  // by item: of the request that its answer is for
-  std::map<std::string, int> rows;             // by item: how often the table has it
-  std::map<std::string, int> items;            // by item: how often the run lists it as ok
-  std::map<std::string, int> attempts;         // by item: how many the API lists
+  std::map<std::string, std::string> digests;  // by item: digest of the request that its answer belongs to
+  std::map<std::string, int> rows;             // by item: number of rows in the table
+  std::map<std::string, int> items;            // by item: number of times that the run lists it as ok
+  std::map<std::string, int> attempts;         // by item: number that the API lists
 };
 
-// How often a promise was broken.
+// Numbers of violations of each guarantee.
 struct Broken {
-  int sent_again = 0;  // requests for what was answered and stored before
+  int sent_again = 0;  // requests whose answer was already stored
   int lost = 0;
   int doubled = 0;
-  int unrecorded = 0;  // requests that the provider received and the store knew nothing of
-  int over = 0;        // sends of a call above 1 + the kills while it was in flight
+  int unrecorded = 0;  // requests that the provider received and the store had not recorded
+  int over = 0;        // sends of a call beyond 1 + the kills while it was in flight
   int strange = 0;
 
   bool IsNothing() const { return sent_again + lost + doubled + unrecorded + over + strange == 0; }
@@ -87,7 +88,7 @@ class KillLoop {
     WriteFiles(out.substr(out.find_last_of(' ') + 1, out.find('\n') - out.find_last_of(' ') - 1));
   }
 
-  // True: every promise was kept.
+  // Returns true if every guarantee held.
   bool Run();
 
  private:
@@ -95,7 +96,7 @@ class KillLoop {
   void WriteFiles(const std::string& provider_port) const;
   std::unique_ptr<Process> Serve() const;
   void CreateRun();
-  // Kills the server at its moment; false where the run ended before.
+  // Kills the server at its moment; returns false if the run ended before that.
   bool Strike(Process& server, int life);
   Moment Look(int life);
   End Finish();
@@ -166,8 +167,8 @@ bool KillLoop::Strike(Process& server, int life) {
   return true;
 }
 
-// Waits until the provider has let go of what it held for the dead, so that no request of this life is taken for one of
-// the next.
+// Waits until the provider has released the requests of the killed server, so that no request of this life counts for
+// the next one.
 Moment KillLoop::Look(int life) {
   const auto patience = SteadyClock::now() + 10s;
   do {
@@ -201,7 +202,7 @@ bool KillLoop::Run() {
   return Judge(end);
 }
 
-// Waits for the run's end and reads everything back.
+// Waits for the end of the run and reads all results.
 End KillLoop::Finish() {
   const std::unique_ptr<client::Client> client = client::Client::Dial(address_);
   End end;
@@ -237,7 +238,7 @@ End KillLoop::Finish() {
   return end;
 }
 
-// An answer begins with the digest of the request that it answers, which tells whose requests the ledger's are.
+// An answer starts with the digest of its request, which connects the ledger's requests to items.
 void KillLoop::ReadTable(End& end) const {
   sqlite3* database = nullptr;
   sqlite3_stmt* rows = nullptr;
@@ -258,7 +259,7 @@ void KillLoop::ReadTable(End& end) const {
 
 bool KillLoop::Judge(const End& end) const {
   const int lives = static_cast<int>(moments_.size()) + 1;
-  std::map<std::string, std::vector<int>> sent;  // by digest: how often in each life
+  std::map<std::string, std::vector<int>> sent;  // by digest: number of sends in each life
   for (const ProviderLedger::Request& request : ledger_.requests()) {
     std::vector<int>& by_life = sent[request.digest];
     by_life.resize(static_cast<size_t>(lives));
@@ -282,7 +283,7 @@ bool KillLoop::Judge(const End& end) const {
     const auto digest = end.digests.find(id);
     const auto requests = digest == end.digests.end() ? sent.end() : sent.find(digest->second);
     if (requests == sent.end()) {
-      ++broken.strange;  // it has an answer that nobody gave
+      ++broken.strange;  // its answer belongs to no request
       continue;
     }
     int so_far = 0;
@@ -300,7 +301,7 @@ bool KillLoop::Judge(const End& end) const {
         left = found == attempts.end() ? AttemptsOfItem() : found->second;
       }
       broken.unrecorded += std::max(0, so_far - left.recorded);
-      // Of several requests in one life all but the last have been answered, or given up for no reason.
+      // If there are several requests in one life, all but the last were answered, or were abandoned without a reason.
       if (in_life > 1) broken.sent_again += in_life - 1;
       if (killed && in_life > 0 && !left.answered) {
         ++allowed;

@@ -40,7 +40,7 @@ Process::Process(const std::vector<std::string>& command, const ProcessOptions& 
   open_ = 2;
   readers_.emplace_back([this, fd = out[0]] { Collect(fd, out_); });
   readers_.emplace_back([this, fd = err[0]] { Collect(fd, err_); });
-  // Small enough for the pipe's buffer.
+  // The input is small enough for the pipe's buffer.
   if (!options.input.empty() && write(in[1], options.input.data(), options.input.size()) < 0) perror("write");
   close(in[1]);
 }

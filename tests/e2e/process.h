@@ -1,4 +1,4 @@
-// Programs as their users run them: started with arguments, watched by what they print, signalled, waited for.
+// Programs as their users run them: started with arguments, observed by their output, signalled, waited for.
 #pragma once
 
 #include <sys/types.h>
@@ -16,20 +16,21 @@
 
 namespace millrace {
 
-// What a program left.
+// Result of a program.
 struct Finished {
-  int exit = -1;  // 128 + the signal's number where one ended it
+  int exit = -1;  // 128 + the signal's number if a signal ended the program
   std::string out;
   std::string err;
 };
 
 struct ProcessOptions {
   std::filesystem::path directory = ".";
-  std::map<std::string, std::string> environment;  // beside ours; MILLRACE_SERVER is never inherited
-  std::string input;                               // on standard input
+  std::map<std::string, std::string>
+      environment;    // added to the inherited environment, which never has MILLRACE_SERVER
+  std::string input;  // standard input
 };
 
-// A running program. Killed where it is still there when this goes.
+// A running program. The destructor kills it if it still runs.
 class Process {
  public:
   Process(const std::vector<std::string>& command, const ProcessOptions& options = {});
@@ -37,10 +38,10 @@ class Process {
   Process(const Process&) = delete;
 
   void Signal(int signal) const;
-  // Waits until what it has printed so far satisfies `enough`; false where it ended or a minute passed first.
+  // Waits until the output so far satisfies `enough`. Returns false if the program ended or a minute passed first.
   bool WaitForOutput(const std::function<bool(const std::string& out, const std::string& err)>& enough);
   Finished Wait();
-  // Waits at most so long. Whether it has ended.
+  // Waits at most this long; returns true if the program has ended.
   bool EndsWithin(std::chrono::nanoseconds limit) const;
 
  private:
@@ -53,14 +54,14 @@ class Process {
   std::condition_variable printed_;
   std::string out_;  // guarded by mutex_
   std::string err_;  // guarded by mutex_
-  int open_ = 0;     // guarded by mutex_: streams that have not ended
+  int open_ = 0;     // streams that have not ended; guarded by mutex_
   std::vector<std::thread> readers_;
 };
 
-// Runs a program to its end.
+// Runs a program and waits for its end.
 Finished RunProgram(const std::vector<std::string>& command, const ProcessOptions& options = {});
 
-// A directory with files in it, removed at the end.
+// A temporary directory with files, removed by the destructor.
 class Workspace {
  public:
   Workspace();
@@ -68,14 +69,14 @@ class Workspace {
 
   const std::filesystem::path& path() const { return path_; }
   void Write(const std::string& name, std::string_view content) const;
-  // Empty where there is none.
+  // Returns the content of a file; empty if it does not exist.
   std::string Read(const std::string& name) const;
 
  private:
   std::filesystem::path path_;
 };
 
-// A port on which nobody listens now.
+// Returns a port on which nothing listens at the moment.
 int FreePort();
 
 }  // namespace millrace

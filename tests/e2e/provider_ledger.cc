@@ -36,7 +36,7 @@ void ProviderLedger::Read(int life) {
   content << file.rdbuf();
   const std::string text = content.str();
   const size_t end = text.rfind('\n');
-  if (end == std::string::npos) return;  // no whole line
+  if (end == std::string::npos) return;  // no complete line
   read_bytes_ += static_cast<int64_t>(end) + 1;
 
   std::istringstream lines(text.substr(0, end + 1));

@@ -1,5 +1,5 @@
-// The provider's own ledger (tests/bench/openai_server.cc), read while it grows: what was really received and answered,
-// whatever the server under test believes.
+// The provider's own ledger (tests/bench/openai_server.cc), read while it grows: requests that were really received and
+// answered, independent of the server under test.
 #pragma once
 
 #include <chrono>
@@ -12,31 +12,31 @@ namespace millrace {
 
 class ProviderLedger {
  public:
-  // One request, by its number less one.
+  // One request, at the index of its number minus one.
   struct Request {
-    std::string digest;     // of its body, 64 hexadecimal digits
-    int life = 0;           // of the server under test, from 0: the `life` of the Read that saw it
-    bool answered = false;  // its whole answer was written to the socket
-    bool over = false;      // it is held no longer
+    std::string digest;     // digest of the body, 64 hexadecimal digits
+    int life = 0;           // life of the server under test, from 0: the `life` of the Read that saw the request
+    bool answered = false;  // the complete answer was written to the socket
+    bool over = false;      // the provider holds it no longer
   };
 
   explicit ProviderLedger(std::filesystem::path path) : path_(std::move(path)) {}
   ~ProviderLedger();
   ProviderLedger(const ProviderLedger&) = delete;
 
-  // Returns when the provider has written since the last return, or `limit` has passed. The first call, for which the
-  // file must be there, returns at once.
+  // Waits until the provider has written since the last return, or `limit` has passed. The first call returns at once;
+  // the file must exist by then.
   void AwaitChange(std::chrono::milliseconds limit);
-  // Takes in the lines that are new. Requests among them belong to `life`.
+  // Reads new lines. Their requests belong to `life`.
   void Read(int life);
 
   const std::vector<Request>& requests() const { return requests_; }
-  // No request is held.
+  // Returns true if the provider holds no request.
   bool quiet() const { return held_ == 0; }
 
  private:
   const std::filesystem::path path_;
-  int watch_fd_ = -1;  // inotify's; -1: nobody has waited yet
+  int watch_fd_ = -1;  // inotify descriptor; -1: nothing has waited yet
   int64_t read_bytes_ = 0;
   int64_t held_ = 0;
   std::vector<Request> requests_;

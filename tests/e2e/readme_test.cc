@@ -1,4 +1,4 @@
-// README.md as somebody reads it: its files written down, its commands run one after the other.
+// README.md as its readers follow it: writes its files and runs its commands in order.
 #include <filesystem>
 #include <fstream>
 #include <sstream>
@@ -12,7 +12,7 @@ using ::testing::AllOf;
 using ::testing::ContainsRegex;
 using ::testing::HasSubstr;
 
-// The fenced blocks of the page whose text has `mark`, in order.
+// Returns the fenced blocks of the page whose text contains `mark`, in order.
 std::vector<std::string> Blocks(const std::string& mark) {
   std::ifstream page(MILLRACE_README);
   EXPECT_TRUE(page) << MILLRACE_README;
@@ -45,7 +45,7 @@ std::string Replace(std::string text, const std::string& what, const std::string
   return text;
 }
 
-// Without the lines of a program that a user may not have; tests/real runs them.
+// Leaves out lines with a program that a user may not have; tests/real runs those.
 std::string WithoutGrpcurl(const std::string& script) {
   std::string kept;
   std::istringstream lines(script);
@@ -67,7 +67,7 @@ class ReadmeTest : public testing::Test {
   Workspace workspace_;
 };
 
-TEST_F(ReadmeTest, ItsPipelineAndItsCommandsWorkWithTheProviderThatMakesAnswersUp) {
+TEST_F(ReadmeTest, ItsPipelineAndCommandsWorkWithTheSimulatedProvider) {
   const int port = FreePort();
   workspace_.Write("stories.yaml", Only("name: stories\n"));
   const std::string cloud = "openai: {base_url: https://api.openai.com/v1, api_key: {env: OPENAI_API_KEY}}";

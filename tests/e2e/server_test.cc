@@ -1,4 +1,4 @@
-// `millraced`: served by address and socket, drained by a signal, driven by reflection alone.
+// `millraced`: served by address and socket, drained by a signal, used by reflection alone.
 #include <signal.h>
 
 #include <filesystem>
@@ -42,7 +42,7 @@ TEST_F(ServerProcessTest, CommandsWorkOverItsAddress) {
   EXPECT_THAT(Millrace({"runs", "--data-dir", "store"}).err, HasSubstr("held by another process"));
 }
 
-TEST_F(ServerProcessTest, ASecondServerOnTheSameStoreSaysWhoHoldsIt) {
+TEST_F(ServerProcessTest, ASecondServerOnAStoreNamesItsHolder) {
   const auto server = Serve();
   const Finished second = RunProgram({MILLRACE_SERVER_PROGRAM, "--config", "server.yaml"}, Here());
   EXPECT_EQ(second.exit, 2);
@@ -54,7 +54,7 @@ TEST_F(ServerProcessTest, ASecondServerOnTheSameStoreSaysWhoHoldsIt) {
   EXPECT_EQ(Millrace({"status", "--server", address_}).exit, 0) << "the first one does not mind";
 }
 
-TEST_F(ServerProcessTest, ASignalDrainsItAndRunsGoOnAfterwards) {
+TEST_F(ServerProcessTest, ASignalDrainsItAndRunsContinueAfterwards) {
   workspace_.Write("titles.csv", Titles(300));
   auto server = Serve();
   const Finished created = Millrace({"run", "stories.yaml", "--server", address_, "--detach"});
@@ -70,7 +70,7 @@ TEST_F(ServerProcessTest, ASignalDrainsItAndRunsGoOnAfterwards) {
   EXPECT_EQ(Lines(workspace_.Read("stories.jsonl")), 300u);
 }
 
-TEST_F(ServerProcessTest, AKilledServerGoesOnWithItsRuns) {
+TEST_F(ServerProcessTest, AKilledServerContinuesItsRuns) {
   workspace_.Write("titles.csv", Titles(300));
   auto server = Serve();
   const Finished created = Millrace({"run", "stories.yaml", "--server", address_, "--detach", "--request-id", "one"});
@@ -78,14 +78,14 @@ TEST_F(ServerProcessTest, AKilledServerGoesOnWithItsRuns) {
   server->Signal(SIGKILL);
   server->Wait();
   server = Serve();
-  // The same request again is the same run.
+  // A repeated request returns the same run.
   const Finished again = Millrace({"run", "stories.yaml", "--server", address_, "--request-id", "one"});
   EXPECT_EQ(again.exit, 0) << again.err;
   EXPECT_EQ(RunName(again.err), RunName(created.err));
   EXPECT_EQ(Lines(workspace_.Read("stories.jsonl")), 300u);
 }
 
-// With no .proto file at hand: what a stranger can do by reflection.
+// A client without .proto files, which uses reflection only.
 class ReflectionTest : public ServerProcessTest {
  protected:
   void SetUp() override {
@@ -136,7 +136,7 @@ TEST_F(ReflectionTest, ErrorsComeWithTheirDetails) {
   const auto server = Serve();
   const Finished absent = Curl("millrace.v1.RunService/GetRun", R"({"run": "r-absent"})");
   EXPECT_NE(absent.exit, 0);
-  // Details are printed as their bytes in base64: ErrorInfo with reason RUN_NOT_FOUND and domain millrace.
+  // grpc_cli prints details as base64: ErrorInfo with reason RUN_NOT_FOUND and domain millrace.
   EXPECT_THAT(absent.err + absent.out, AllOf(HasSubstr("not_found"), HasSubstr("google.rpc.ErrorInfo"),
                                              HasSubstr("Cg1SVU5fTk9UX0ZPVU5EEghtaWxscmFjZQ")));
 }

@@ -1,4 +1,4 @@
-// The small pipeline that end-to-end tests run, and the two programs over a workspace of its own.
+// The small pipeline of the end-to-end tests, and the two programs with a workspace of their own.
 #pragma once
 
 #include <fmt/format.h>
@@ -12,7 +12,7 @@
 
 namespace millrace {
 
-// Titles into sentences into a file of lines.
+// Reads titles, writes a sentence about each into a file of lines.
 inline constexpr char kStories[] = R"(name: stories
 parameters: {input: titles.csv, output: stories.jsonl}
 stages:
@@ -32,7 +32,7 @@ stages:
     store: {jsonl: {path: $(output)}}
 )";
 
-// The alias `local` behind a provider that takes its time, so that there is a middle in which to disturb a run.
+// The alias `local` with a slow provider, so that tests can disturb a run in the middle.
 inline constexpr char kSlowConfig[] = R"(backends:
   - {name: slow, simulated: {seed: 7, profile: {latency: 40ms}}}
 models:
@@ -62,7 +62,7 @@ class StoryTest : public testing::Test {
     return RunProgram(Command(std::move(arguments)), Here());
   }
 
-  // `r-…` of the first line that names a run.
+  // Returns the name `r-…` from the first line that contains one.
   static std::string RunName(const std::string& text) {
     const size_t at = text.find("run r-");
     if (at == std::string::npos) return "";
