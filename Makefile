@@ -1,8 +1,8 @@
-# What people type. CMake builds; this only says it in one word. `make help` lists the targets.
+# Short commands for people; CMake does the work. `make help` lists the targets.
 
 PREFIX ?= /usr/local
 JOBS ?= $(shell nproc)
-# Warnings are errors in CI, and stay so in its checkout: another setting would build everything anew.
+# CI treats warnings as errors. CI=1 keeps that in its checkout, because changing the setting would rebuild everything.
 CONFIGURE = cmake --preset $(1) $(if $(CI),-DMILLRACE_WERROR=ON) >/dev/null
 
 .DEFAULT_GOAL := build
@@ -11,17 +11,17 @@ CONFIGURE = cmake --preset $(1) $(if $(CI),-DMILLRACE_WERROR=ON) >/dev/null
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 18
 
-packages: ## install the Debian packages that are missing
+packages: ## install missing Debian packages
 	@tools/install
 
 build: packages ## build everything
 	@$(call CONFIGURE,release)
 	@cmake --build build -j $(JOBS)
 
-install: build ## install the commands and pipelines below PREFIX (/usr/local)
+install: build ## install the commands and pipelines to PREFIX (/usr/local)
 	@cmake --install build --prefix "$(PREFIX)"
 
-demo: packages ## run news-events over sample titles, with no network and no LLM
+demo: packages ## run news-events on sample titles, without network or LLM
 	@$(call CONFIGURE,release)
 	@cmake --build build -j $(JOBS) --target demo_programs
 	@demo/run
@@ -31,15 +31,15 @@ test: packages ## build and run all tests
 	@cmake --build build -j $(JOBS)
 	@tools/test build
 
-test-sanitizers: packages ## tests under the address, undefined-behaviour and thread sanitizers
+test-sanitizers: packages ## run the tests with the address, undefined-behaviour and thread sanitizers
 	@$(call CONFIGURE,asan) && cmake --build build-asan -j $(JOBS) && tools/test build-asan
 	@$(call CONFIGURE,tsan) && cmake --build build-tsan -j $(JOBS) --target thread_tests
 	@tools/test build-tsan -R "$$(cat build-tsan/thread_tests)"
 
-test-real: build ## tests against a real grpcurl, built once, and in real time
+test-real: build ## run tests with a real grpcurl and in real time (three minutes)
 	@tools/test-real
 
-bench: build ## print the table of figures
+bench: build ## run the benchmarks and print their figures
 	@tests/bench/run
 
 format: ## format the sources
@@ -49,5 +49,5 @@ lint: ## lint the protos, and the names in all sources (slow; needs clang-tidy)
 	@tools/lint
 	@tools/lint-names
 
-clean: ## remove what was built
+clean: ## remove all build folders
 	@rm -rf build build-*

@@ -1,4 +1,4 @@
-# All that the build needs, from Debian 12's own packages (tools/packages.txt names them).
+# Dependencies of the build, all from Debian 12 packages (listed in tools/packages.txt).
 
 set(THREADS_PREFER_PTHREAD_FLAG ON)
 find_package(Threads REQUIRED)

@@ -1,4 +1,4 @@
-# The few verbs that every CMakeLists.txt of the project uses.
+# Functions that every CMakeLists.txt of the project uses.
 
 find_program(CCACHE ccache)
 if(CCACHE)
@@ -7,49 +7,51 @@ if(CCACHE)
 endif()
 
 add_library(millrace_flags INTERFACE)
-# Designated initializers leave members to their defaults on purpose.
-# -pthread everywhere: RE2 and others ask for it, and a precompiled header fits only one setting.
+# Designated initializers omit members on purpose, so that these keep their defaults.
+# -pthread everywhere: RE2 and others require it, and a precompiled header works with one setting only.
 target_compile_options(millrace_flags INTERFACE -Wall -Wextra -Wno-missing-field-initializers -pthread $<$<BOOL:${MILLRACE_WERROR}>:-Werror>
-  # Sources that are compiled together (CMAKE_UNITY_BUILD) look like headers to this one.
+  # Sources that are compiled together (CMAKE_UNITY_BUILD) look like headers to this warning.
   $<$<BOOL:${CMAKE_UNITY_BUILD}>:-Wno-subobject-linkage>
-  # GCC 12 warns of its own inlined std::string copies (GCC bugs 105329, 105651): shown, but no errors.
+  # GCC 12 warns about its own inlined std::string copies (GCC bugs 105329, 105651): warn, but do not fail.
   $<$<BOOL:${MILLRACE_WERROR}>:-Wno-error=stringop-overflow> $<$<BOOL:${MILLRACE_WERROR}>:-Wno-error=stringop-overread>
   $<$<BOOL:${MILLRACE_WERROR}>:-Wno-error=restrict> $<$<BOOL:${MILLRACE_WERROR}>:-Wno-error=array-bounds>)
 target_include_directories(millrace_flags INTERFACE ${PROJECT_SOURCE_DIR})
-# Asio: one thread runs a loop, and nothing of its deprecated names is used.
+# Asio without its deprecated names; one thread runs a loop.
 target_compile_definitions(millrace_flags INTERFACE BOOST_ASIO_NO_DEPRECATED BOOST_ALL_NO_LIB)
 if(MILLRACE_SANITIZE)
-  # What a sanitizer adds to the code makes GCC 12 warn of <regex>'s own variables, and of how coroutines' frames are freed.
+  # With a sanitizer, GCC 12 warns about <regex>'s own variables and about the deallocation of coroutine frames.
   add_compile_options(-fsanitize=${MILLRACE_SANITIZE} -fno-omit-frame-pointer -g1 -Wno-maybe-uninitialized
                       -Wno-mismatched-new-delete)
   add_link_options(-fsanitize=${MILLRACE_SANITIZE})
   add_compile_definitions(MILLRACE_SANITIZED)
   if(MILLRACE_SANITIZE MATCHES thread)
-    add_compile_options(-Wno-tsan)  # GCC warns of Asio's fences, which the sanitizer does not follow
-    # Protobuf's headers lay messages out differently for it than Debian's library, which was built without.
+    add_compile_options(-Wno-tsan)  # GCC warns of Asio's fences, which the sanitizer does not understand
+    # With the thread sanitizer, protobuf's headers lay out messages differently than in Debian's library, which was
+    # built without it.
     add_compile_options(-U__SANITIZE_THREAD__)
   endif()
 endif()
 
-# The tests themselves are not optimised: what they test is.
+# Tests are not optimised, but the code under test is.
 set(MILLRACE_TEST_OPTIONS $<$<CONFIG:Release>:-O0>)
 
-# The allocator of what runs long or much: what one thread allocates another frees, which glibc's arenas do slowly (twice the
-# CPU of an item, tests/bench/engine_bench). A sanitizer brings its own.
+# Allocator of the long-running and busy programs. Memory that one thread allocates is freed by another, which glibc's
+# arenas do slowly (twice the CPU time per item, tests/bench/engine_bench). Sanitizers bring their own allocator.
 add_library(millrace_allocator INTERFACE)
 if(NOT MILLRACE_SANITIZE)
   target_link_libraries(millrace_allocator INTERFACE PkgConfig::JEMALLOC)
   target_sources(millrace_allocator INTERFACE ${PROJECT_SOURCE_DIR}/server/process/allocator.cc)
 endif()
 
-# What nearly every source includes, parsed once: a third of the build's time. Sources include what they use all the same.
-# (Not with sanitizers: their builds are rare.) One set for the parts, one with GoogleTest for the tests.
+# Headers that nearly every source includes, parsed once, which saves a third of the build time. Sources still include
+# the headers that they use. Not with sanitizers, whose builds are rare. One set for the libraries, one with GoogleTest
+# for the tests.
 option(MILLRACE_PCH "Use precompiled headers" ON)
 set(MILLRACE_PCH_HEADERS
   <algorithm> <chrono> <cstdint> <functional> <map> <memory> <optional> <string> <string_view> <utility> <vector>
   <boost/asio/awaitable.hpp> <boost/json/fwd.hpp> <absl/functional/any_invocable.h> <absl/status/statusor.h>
   <fmt/format.h> <google/protobuf/message.h>)
-# All that reuse them link what they come from: a precompiled header fits only where the same macros are set.
+# Users of the precompiled headers link their sources, because a precompiled header requires equal macros.
 add_library(millrace_header_sources INTERFACE)
 function(millrace_precompile_headers)
   if(NOT MILLRACE_PCH)
@@ -69,7 +71,7 @@ function(millrace_precompile_headers)
   endif()
 endfunction()
 
-# millrace_library(NAME SOURCES a.cc … DEPS lib …): a static library with the project's flags.
+# millrace_library(NAME SOURCES a.cc … DEPS lib …): static library with the project's flags.
 function(millrace_library name)
   cmake_parse_arguments(ARG "" "" "SOURCES;DEPS" ${ARGN})
   add_library(${name} STATIC ${ARG_SOURCES})
@@ -80,7 +82,7 @@ function(millrace_library name)
   endif()
 endfunction()
 
-# millrace_test(NAME SOURCES a_test.cc … DEPS lib …): a GoogleTest program that ctest runs as one test.
+# millrace_test(NAME SOURCES a_test.cc … DEPS lib …): GoogleTest program that ctest runs as one test.
 function(millrace_test name)
   cmake_parse_arguments(ARG "" "TIMEOUT" "SOURCES;DEPS" ${ARGN})
   if(NOT ARG_TIMEOUT)
@@ -88,7 +90,7 @@ function(millrace_test name)
   endif()
   add_executable(${name} ${ARG_SOURCES})
   target_link_libraries(${name} PRIVATE millrace_flags ${ARG_DEPS} GTest::gmock GTest::gtest_main)
-  # Each test file has helpers of its own, and is compiled more often than it is run.
+  # Test files repeat the names of their helpers, and are compiled more often than run.
   set_target_properties(${name} PROPERTIES UNITY_BUILD OFF)
   target_compile_options(${name} PRIVATE ${MILLRACE_TEST_OPTIONS})
   if(MILLRACE_PCH)

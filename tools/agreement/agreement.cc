@@ -47,7 +47,7 @@ StatusOr<FamilyOfTitle> ReadFamilies(const std::string& path) {
   FamilyOfTitle families;
   int step = SQLITE_OK;
   while ((step = sqlite3_step(prepared)) == SQLITE_ROW) {
-    // A title in two families would make the measure depend on which of them is read last.
+    // With a title in two families, the measure would depend on the order of rows.
     if (!families.emplace(text(0), text(1)).second) return Wrong(path, "title " + text(0) + " is in two families");
   }
   if (step != SQLITE_DONE) return Wrong(path, sqlite3_errmsg(opened));

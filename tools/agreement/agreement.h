@@ -1,4 +1,4 @@
-// How well a result of news-events agrees with the true families.
+// Agreement of a result of news-events with the true families.
 #pragma once
 
 #include <string>
@@ -10,14 +10,14 @@ namespace millrace {
 
 struct Agreement {
   Scores scores;
-  Scores alone;  // of every title by itself
+  Scores alone;  // baseline: every title by itself
   size_t titles = 0;
-  size_t assigned = 0;  // in a family of the result
+  size_t assigned = 0;  // titles in a family of the result
 };
 
-// `result` is a SQLite file with the table family_titles, `truth` a CSV file with the columns id and family; titles in
-// no family count as families of their own. NOT_FOUND where a file is absent, INVALID_ARGUMENT where it is another
-// thing; what is wrong is said with the file's name.
+// Compares `result`, a SQLite file with the table family_titles, with `truth`, a CSV file with the columns id and
+// family. Titles without a family count as families of their own. Errors name the file: NOT_FOUND if it does not exist,
+// INVALID_ARGUMENT if it has another format.
 StatusOr<Agreement> Agree(const std::string& result, const std::string& truth);
 
 }  // namespace millrace

@@ -1,5 +1,5 @@
-// millrace_agreement RESULT.db TRUTH.csv: says how well the families of news-events (table family_titles) agree with
-// the true ones (columns id, family). Titles in no family count as families of their own.
+// millrace_agreement RESULT.db TRUTH.csv: prints how well the families of news-events (table family_titles) agree with
+// the true ones (columns id, family). Titles without a family count as families of their own.
 #include <fmt/format.h>
 
 #include "tools/agreement/agreement.h"

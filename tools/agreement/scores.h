@@ -1,4 +1,4 @@
-// How well found groups agree with true ones.
+// Agreement of found groups with true ones.
 #pragma once
 
 #include <cstddef>
@@ -7,19 +7,19 @@
 
 namespace millrace {
 
-// The group of each item, as numbers from 0 without gaps; an item in no group has one of its own.
+// Group of each item, numbered from 0 without gaps; an item without a group has one of its own.
 using Labels = std::vector<int>;
 
-// Numbers for the names of groups, in order of first place. An empty name is no group.
+// Numbers groups by their names, in order of first appearance. An empty name means no group.
 Labels LabelsOf(const std::vector<std::string>& names);
 
-// A group of its own for each of so many items.
+// Puts each item into a group of its own.
 Labels EachAlone(size_t items);
 
 struct Scores {
-  // BCubed (Bagga and Baldwin 1998): for each item the share of its found group that is truly with it (precision), and
-  // of its true group that was found with it (recall), itself included; the means over all items, and their harmonic
-  // mean. Unlike counts of pairs, it does not let a few large groups decide.
+  // BCubed (Bagga and Baldwin 1998), averaged over all items: the share of an item's found group that truly belongs
+  // with it (precision), the share of its true group that was found with it (recall), both including the item itself,
+  // and their harmonic mean. Unlike counts of pairs, a few large groups do not dominate it.
   double precision = 0;
   double recall = 0;
   double f1 = 0;
@@ -27,8 +27,8 @@ struct Scores {
   double pairwise_f1 = 0;
   // Share of items in a found group of two or more.
   double assigned = 0;
-  // Groups of three and more: found ones, true ones, and true ones of which a found group has more than half of the
-  // members of both together.
+  // Groups of three and more: found ones; true ones; and true ones for which a found group shares more than half of the
+  // union of their members.
   size_t found = 0;
   size_t truth = 0;
   size_t matched = 0;

@@ -1,9 +1,9 @@
-// What the demo's invented news are about: kinds of events, each told in several ways, and the names that stand in
-// them. Places are real, people, companies and storms are not.
+// Vocabulary of the demo's invented news: kinds of events, several headlines (`tellings`) for each, and the names in them. Places
+// are real; people, companies and storms are not.
 //
-// A telling has slots. `<x>` is the same in all titles of a family: city, country, demonym, region, person, person2,
-// company, company2, thing (of the event's own list), n (a number that grows from day to day), m (one that does not).
-// `{a|b|c}` is chosen anew for every title.
+// A headline has slots. `<x>` is the same in all titles of a family: city, country, demonym, region, person, person2,
+// company, company2, thing (from the event's own list), n (a number that grows from day to day), m (a constant number).
+// `{a|b|c}` is chosen separately for every title.
 #pragma once
 
 #include <string_view>
@@ -12,9 +12,9 @@
 namespace millrace::titles {
 
 struct EventKind {
-  std::string_view name;  // a word that headlines call it by
-  int frequency;          // how often it is drawn, beside the others
-  int n_max;              // `n` is from 2 to this
+  std::string_view name;  // word for the event in headlines
+  int frequency;          // relative frequency
+  int n_max;              // `n` is 2 to this
   std::vector<std::string_view> things;
   std::vector<std::string_view> tellings;
 };
@@ -26,12 +26,12 @@ struct Country {
 };
 
 const std::vector<EventKind>& EventKinds();
-// Tellings of titles that belong to nothing: weather, lists, opinion.
+// Headlines of titles that belong to no family: weather, lists, opinion.
 const std::vector<std::string_view>& Fillers();
 const std::vector<Country>& Countries();
-// Words that mean about the same in a headline: the first of each may be changed for the others.
+// Words with about the same meaning in a headline: the first of each group may be replaced by the others.
 const std::vector<std::vector<std::string_view>>& Synonyms();
-// Names are made of a beginning and an end.
+// Names consist of a beginning and an end.
 const std::vector<std::string_view>& FirstNames();
 const std::vector<std::string_view>& LastNameBeginnings();
 const std::vector<std::string_view>& LastNameEnds();

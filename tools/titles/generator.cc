@@ -18,11 +18,11 @@ namespace {
 
 constexpr int kDays = 30;
 constexpr int kSizeMax = 60;
-constexpr double kSingleShare = 0.16;    // titles in no family of several
-constexpr double kFillerShare = 0.5;     // of those: about nothing that happens
+constexpr double kSingleShare = 0.16;    // titles without a family of several
+constexpr double kFillerShare = 0.5;     // of these: titles about no event
 constexpr double kTownShare = 0.65;      // families in a small town
-constexpr double kOwnWordShare = 0.7;    // of its words a family chooses once for all titles
-constexpr double kNamedShare = 0.92;     // of titles that have a name by which their event is known
+constexpr double kOwnWordShare = 0.7;    // words that a family chooses once for all titles
+constexpr double kNamedShare = 0.92;     // titles that contain a name of their event
 constexpr double kNearMissShare = 0.15;  // families that resemble an earlier one
 
 template <typename T>
@@ -30,14 +30,14 @@ const T& Pick(const std::vector<T>& values, Random& random) {
   return values[random.Below(values.size())];
 }
 
-// The names that an event may be known by.
+// Names by which headlines may identify an event.
 enum class Key { kCity, kSite, kPerson, kCompany };
 
-// What one event is: the values of its slots.
+// An event, as the values of its slots.
 struct Event {
   const EventKind* kind = nullptr;
   const Country* country = nullptr;
-  uint64_t voice = 0;  // what its own words depend on
+  uint64_t voice = 0;  // seed of its word choices
   Key key = Key::kCity;
   Key second_key = Key::kSite;
   std::string city, site, region, person, person2, company, company2, thing;
@@ -110,7 +110,7 @@ class Generator {
     event.city = random_.Chance(kTownShare) ? Joined(TownBeginnings(), TownEnds())
                                             : std::string(Pick(event.country->cities, random_));
     if (model != nullptr && random_.Chance(0.4)) {
-      // The same again, later or earlier in the month.
+      // A similar event in the same city, later or earlier in the month.
       event.city = model->city;
       event.first_day = (model->first_day + 10 + static_cast<int>(random_.Below(9))) % (kDays - 2);
     }
@@ -137,7 +137,7 @@ class Generator {
     return event;
   }
 
-  // The name that most tellings of a kind have.
+  // The name that most headlines of a kind contain.
   static Key KeyOf(const EventKind& kind) {
     const auto count = [&](std::string_view slot) {
       return std::count_if(kind.tellings.begin(), kind.tellings.end(),
@@ -166,8 +166,8 @@ class Generator {
     }
   }
 
-  // A telling that names the event: most headlines do, and those that would not mostly say it first. A family is told
-  // in some of the ways only.
+  // A headline that names the event: most do, and the others mostly get the name as a prefix. A family uses only some
+  // of its kind's headlines.
   std::string TellEvent(const Event& event, int age, int size) {
     const auto& tellings = event.kind->tellings;
     const uint64_t ways = std::min<uint64_t>(tellings.size(), 2 + static_cast<uint64_t>(size) / 5);
@@ -179,7 +179,7 @@ class Generator {
     return text;
   }
 
-  // Puts a name of the event into a headline that does not have it.
+  // Adds a name of the event to a headline that has none.
   void Name(Key key, const Event& event, std::string& text) {
     const auto has = [&](std::string_view name) { return text.find(name) != std::string::npos; };
     switch (key) {
@@ -207,7 +207,7 @@ class Generator {
 
   static std::string LastNameOf(const std::string& person) { return person.substr(person.find(' ') + 1); }
 
-  // The text with some words changed for others that mean the same.
+  // Replaces some words by others with the same meaning.
   std::string WithSynonyms(const std::string& text, const Event& event) {
     std::string changed;
     for (size_t at = 0; at < text.size();) {
@@ -230,7 +230,7 @@ class Generator {
     return word;
   }
 
-  // One of `count`: mostly the one that this family takes at this place.
+  // Chooses one of `count`, mostly the one that this family prefers at this place.
   uint64_t Choose(uint64_t count, std::string_view place, const Event& event) {
     if (!random_.Chance(kOwnWordShare)) return random_.Below(count);
     uint64_t mixed = event.voice;
@@ -256,7 +256,7 @@ class Generator {
     titles_.push_back(std::move(title));
   }
 
-  // One telling with its slots filled.
+  // Fills the slots of a headline.
   std::string Tell(std::string_view telling, const Event& event, int age) {
     std::string text;
     for (size_t at = 0; at < telling.size();) {
@@ -288,7 +288,7 @@ class Generator {
     if (slot == "country") return std::string(event.country->name);
     if (slot == "demonym") return std::string(event.country->demonym);
     if (slot == "region") return event.region;
-    // Later titles often leave the first name out.
+    // Later titles often omit the first name.
     if (slot == "person") return random_.Chance(0.35) ? event.person.substr(event.person.find(' ') + 1) : event.person;
     if (slot == "person2") return event.person2;
     if (slot == "company")
@@ -299,7 +299,7 @@ class Generator {
     return std::to_string(event.m);
   }
 
-  // How publishers dress a headline up.
+  // Decorates a headline as publishers do.
   std::string Decorate(std::string text) {
     text[0] = static_cast<char>(std::toupper(static_cast<unsigned char>(text[0])));
     if (random_.Chance(0.15)) {

@@ -1,6 +1,6 @@
-// The demo's titles: invented news of thirty days with the true families, the same for the same seed. Families are told
-// in several ways over some days; some are near misses of others (the same kind of event in the same country, or the
-// same city some weeks later), and some titles belong to nothing.
+// Generator of the demo's titles: thirty days of invented news with the true families; equal seeds give equal titles. A
+// family has several headlines over some days. Some families resemble others (the same kind of event in the same
+// country, or the same city some weeks later), and some titles belong to no family.
 #pragma once
 
 #include <cstdint>

@@ -1,4 +1,4 @@
-// millrace_generate_titles DIRECTORY [SEED [COUNT]]: writes titles.csv and truth.csv there.
+// millrace_generate_titles DIRECTORY [SEED [COUNT]]: writes titles.csv and truth.csv into the directory.
 #include <fmt/format.h>
 
 #include <charconv>
