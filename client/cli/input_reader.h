@@ -17,14 +17,14 @@ namespace millrace::cli {
 class InputReader {
  public:
   // Opens a regular file, a pipe or a terminal (`/dev/stdin`, `<(…)`). Blocks until a named pipe has a writer. Errors:
-  // NOT_FOUND or FAILED_PRECONDITION (FILE_ERROR) with the path and the system's message.
+  // FILE_ERROR with the path and the system's message.
   static StatusOr<std::unique_ptr<InputReader>> Open(const std::string& path);
   ~InputReader();
   InputReader(const InputReader&) = delete;
 
-  // Returns at most `limit` bytes from `offset` on; empty only at the end. Errors: FAILED_PRECONDITION (FILE_ERROR) if
-  // reading fails, the file has changed since it was opened, or `offset` is not the current position of a pipe;
-  // CANCELLED if `stopped` returns true while it waits for a pipe.
+  // Returns at most `limit` bytes from `offset` on; empty only at the end. Errors: FILE_ERROR if reading fails, the
+  // file has changed since it was opened, or `offset` is not the current position of a pipe; CANCELLED if `stopped`
+  // returns true while it waits for a pipe.
   StatusOr<std::string> Read(int64_t offset, size_t limit, const std::function<bool()>& stopped);
 
  private:

@@ -26,7 +26,7 @@ class Holder {
   // of `config_path` (empty: `millrace.yaml` in the working directory if it exists, else the built-in one: backend
   // `local` as model `local`). Retries both for 3 s, because another process may hold the store without listening yet,
   // or be about to release it. Runs may read and write below the working directory if the configuration names no
-  // `files`. Errors: FAILED_PRECONDITION with the directory's path if it can't be used.
+  // `files`. Errors: DATA_DIR_UNUSABLE with the directory's path.
   static StatusOr<std::unique_ptr<Holder>> Open(const std::string& data_dir, const std::string& config_path);
   // Connects to the process that listens in `data_dir`; returns null if there is none.
   static std::unique_ptr<Holder> Attach(const std::string& data_dir);

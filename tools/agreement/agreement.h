@@ -16,8 +16,8 @@ struct Agreement {
 };
 
 // Compares `result`, a SQLite file with the table family_titles, with `truth`, a CSV file with the columns id and
-// family. Titles without a family count as families of their own. Errors name the file: NOT_FOUND if it does not exist,
-// INVALID_ARGUMENT if it has another format.
+// family. Titles without a family count as families of their own. Errors: FILE_ERROR with the file's name if it does
+// not exist or has another format.
 StatusOr<Agreement> Agree(const std::string& result, const std::string& truth);
 
 }  // namespace millrace
