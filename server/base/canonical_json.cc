@@ -1,5 +1,5 @@
-// The canonical form of JSON (docs/formats.md): written while the text is read, without a tree in between. An object's
-// members are written as they come and put in order when it ends.
+// Writes the canonical form of JSON (docs/formats.md) while it reads the text, without a tree in between. Members of an
+// object are written as they come and sorted when the object ends.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -19,8 +19,9 @@ namespace {
 
 std::string_view View(json::string_view text) { return {text.data(), text.size()}; }
 
-// Whether name `a` comes before `b` by UTF-16 code units, as ECMAScript sorts. UTF-8's order of bytes is that of code
-// points, which differs only where one has a surrogate pair (U+10000 and above) and the other U+E000 to U+FFFF.
+// Compares two names by UTF-16 code units, as ECMAScript sorts; below 0 if `a` comes first. The order of UTF-8's bytes
+// is that of code points. The two orders differ only between characters with a surrogate pair (U+10000 and above) and
+// those from U+E000 to U+FFFF.
 int CompareUtf16(std::string_view a, std::string_view b) {
   const size_t common = std::min(a.size(), b.size());
   size_t i = 0;
@@ -33,7 +34,7 @@ int CompareUtf16(std::string_view a, std::string_view b) {
   return x < y ? -1 : 1;
 }
 
-// Text without its quotes.
+// Appends the JSON string of `text` without its quotes. Escapes as few characters as RFC 8785 allows.
 void AppendEscaped(std::string& out, std::string_view text) {
   static constexpr char kHex[] = "0123456789abcdef";
   size_t done = 0;
@@ -72,7 +73,8 @@ void AppendEscaped(std::string& out, std::string_view text) {
   out.append(text.substr(done));
 }
 
-// A finite number as ECMAScript's Number::toString writes it: the shortest digits that give it back.
+// Appends a finite number as ECMAScript's Number::toString writes it: the shortest digits from which it can be read
+// back.
 void AppendDouble(std::string& out, double number) {
   if (number == 0) {  // -0 too
     out.push_back('0');
@@ -89,7 +91,7 @@ void AppendDouble(std::string& out, double number) {
   const char* begin = text.data() + e + (text[e + 1] == '+' ? 2 : 1);
   std::from_chars(begin, text.data() + text.size(), exponent);
 
-  // In the standard's words: the value is 0.digits × 10^n.
+  // `n` and `k` are the standard's names: the value is 0.digits × 10^n, with k digits.
   const int n = exponent + 1;
   const int k = static_cast<int>(digits.size());
   if (number < 0) out.push_back('-');
@@ -114,7 +116,7 @@ void AppendDouble(std::string& out, double number) {
   }
 }
 
-// What is told while JSON is read, written down in canonical form.
+// Handler of Boost.JSON's parser that writes the canonical form.
 class CanonicalWriter {
  public:
   static constexpr size_t max_object_size = SIZE_MAX;
@@ -190,7 +192,7 @@ class CanonicalWriter {
     return true;
   }
 
-  // The text of a number is in one piece, because the whole text is.
+  // Numbers never come in parts, because the parser gets the whole text at once.
   bool on_number_part(json::string_view, json::error_code&) { return true; }
   bool on_int64(int64_t, json::string_view text, json::error_code&) {
     BeginValue();
@@ -231,7 +233,7 @@ class CanonicalWriter {
   bool on_comment(json::string_view, json::error_code&) { return true; }
 
   std::string Release() { return std::move(out_); }
-  // The name that stands twice, where that is the error.
+  // The duplicate name, if that is the error.
   const std::optional<std::string>& duplicate() const { return duplicate_; }
 
  private:
@@ -244,8 +246,8 @@ class CanonicalWriter {
   };
   // A member of an object that has not ended.
   struct Member {
-    size_t begin = 0;  // in out_, at its name's quote
-    size_t key = 0;    // in keys_
+    size_t begin = 0;  // offset in out_ of the quote before its name
+    size_t key = 0;    // offset in keys_ of its name
     size_t key_size = 0;
   };
 
@@ -267,7 +269,7 @@ class CanonicalWriter {
     return std::string_view(keys_).substr(member.key, member.key_size);
   }
 
-  // Orders the members from `first` on, which end where out_ ends. False where a name stands twice.
+  // Sorts the members from `first` on, the last of which ends at the end of out_. Returns false if two have one name.
   bool SortMembers(size_t first) {
     const size_t count = members_.size() - first;
     if (count < 2) return true;
@@ -380,10 +382,10 @@ StatusOr<std::string> CanonicalJson(std::string_view text, const JsonLimits& lim
   json::error_code error;
   const size_t read = parser.write_some(false, text.data(), text.size(), error);
   if (const auto& duplicate = parser.handler().duplicate()) {
-    return NotJson(read, fmt::format("the object that ends here has the name \"{}\" twice", Excerpt(*duplicate)));
+    return NotJson(read, fmt::format("the object that ends here has a duplicate name \"{}\"", Excerpt(*duplicate)));
   }
   if (error) return NotJson(read, error.message());
-  if (read < text.size()) return NotJson(read, "something follows the value");
+  if (read < text.size()) return NotJson(read, "text follows the value");
   return parser.handler().Release();
 }
 

@@ -1,4 +1,4 @@
-// The canonical form of JSON, which digests are made of (docs/formats.md).
+// The canonical form of JSON, over which digests are computed (docs/formats.md).
 #pragma once
 
 #include <string>
@@ -8,12 +8,14 @@
 
 namespace millrace {
 
-// The canonical form of a JSON text: RFC 8785 (no white space, members sorted by UTF-16 code units, numbers as
+// Returns the canonical form of a JSON text: RFC 8785 (no white space, members sorted by UTF-16 code units, numbers as
 // ECMAScript prints them), except that integers (numbers written without fraction and exponent) keep all their digits,
-// however long; `1.0`, `1` and `1e0` are the same. Refuses what ParseJson refuses. About 1 µs for 200 bytes.
+// however long. `1.0`, `1` and `1e0` have one form. Fails for the texts for which ParseJson fails, with the same
+// errors. Takes about 1 µs for 200 bytes.
 StatusOr<std::string> CanonicalJson(std::string_view text, const JsonLimits& limits = {});
 
-// The same of a value in hand, whose integers of more than 64 bits have become doubles.
+// Returns the canonical form of a parsed value. Differs from that of its text if the text had integers of more than 64
+// bits: they have become doubles.
 std::string CanonicalJson(const json::value& value);
 
 }  // namespace millrace

@@ -1,4 +1,5 @@
-// Time as an argument: nothing else in the project asks what time it is.
+// Clocks. Code that needs the time takes a Clock as an argument; nothing else in the project reads the machine's
+// clocks, so that the simulator can replay a run.
 #pragma once
 
 #include <chrono>
@@ -8,7 +9,8 @@ namespace millrace {
 
 using Duration = std::chrono::nanoseconds;
 
-// A source of time. Points of its steady clock are TimePoints: only their differences mean something.
+// Source of time. TimePoints are points of its steady clock, whose origin is arbitrary: only differences between them
+// have a meaning.
 class Clock {
  public:
   using duration = Duration;
@@ -19,10 +21,11 @@ class Clock {
 
   virtual ~Clock() = default;
 
-  // The steady clock. Any thread.
+  // Returns the steady time. Any thread.
   virtual time_point Now() const = 0;
 
-  // Microseconds since 1970-01-01 UTC. May jump: only shown, stored, and compared with a TTL. Any thread.
+  // Returns microseconds since 1970-01-01 UTC. May jump in both directions, so use it only to show, to store and to
+  // compare with a TTL. Any thread.
   virtual int64_t WallMicros() const = 0;
 };
 
@@ -30,14 +33,14 @@ using TimePoint = Clock::time_point;
 
 inline constexpr TimePoint kNever = TimePoint::max();
 
-// The machine's clocks.
+// The machine's steady clock and wall clock.
 class SystemClock final : public Clock {
  public:
   time_point Now() const override;
   int64_t WallMicros() const override;
 };
 
-// A clock that stands still until it is moved. One thread.
+// Clock whose time changes only by calls of its methods. One thread.
 class SimulatedClock final : public Clock {
  public:
   // `wall_micros` is the wall time at steady time 0.
@@ -46,11 +49,11 @@ class SimulatedClock final : public Clock {
   time_point Now() const override { return now_; }
   int64_t WallMicros() const override;
 
-  // Never moves backwards.
+  // Moves both clocks forward to `time`; does nothing if `time` has passed.
   void AdvanceTo(TimePoint time);
   void Advance(Duration by) { AdvanceTo(now_ + by); }
 
-  // A jump of the wall clock alone, as by NTP or an operator.
+  // Moves the wall clock alone, in either direction, as NTP or an operator does.
   void JumpWall(Duration by);
 
  private:

@@ -13,7 +13,7 @@ int HexValue(char c) {
   return -1;
 }
 
-// Fetched once: OpenSSL 3 looks an algorithm up anew for every digest otherwise.
+// Fetches the algorithm once, because OpenSSL 3 would search for it again for every digest.
 const EVP_MD* Sha256() {
   static const EVP_MD* const algorithm = EVP_MD_fetch(nullptr, "SHA256", nullptr);
   if (algorithm == nullptr) std::abort();

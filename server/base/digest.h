@@ -1,4 +1,4 @@
-// SHA-256 digests: the names of contents. Formats of what is digested are in docs/formats.md.
+// SHA-256 digests, by which contents are named. docs/formats.md describes the bytes that are digested.
 #pragma once
 
 #include <array>
@@ -11,18 +11,20 @@
 
 namespace millrace {
 
-// 32 bytes of SHA-256.
+// A SHA-256 digest: 32 bytes, all zero by default.
 class Digest {
  public:
   Digest() = default;
 
+  // Returns the digest of `bytes`.
   static Digest Of(std::string_view bytes);
-  // From 32 raw bytes, or nothing.
+  // Returns the digest that these 32 raw bytes are; nullopt for any other number of bytes.
   static std::optional<Digest> FromBytes(std::string_view bytes);
   // From 64 hexadecimal digits of lower case, or nothing.
   static std::optional<Digest> FromHex(std::string_view hex);
 
   std::string_view bytes() const { return {reinterpret_cast<const char*>(bytes_.data()), bytes_.size()}; }
+  // Returns 64 hexadecimal digits in lower case.
   std::string Hex() const;
 
   auto operator<=>(const Digest&) const = default;
@@ -37,8 +39,8 @@ class Digest {
   std::array<uint8_t, 32> bytes_{};
 };
 
-// Digests what comes in pieces. Parts are set off from each other: AddPart writes its length first, so that ("a", "bc")
-// and ("ab", "c") differ.
+// Computes the digest of bytes that arrive in pieces. AddPart adds the length of a part before its bytes, so that the
+// parts ("a", "bc") and ("ab", "c") have different digests.
 class Digester {
  public:
   Digester();
@@ -46,14 +48,14 @@ class Digester {
   Digester(Digester&&) noexcept;
   Digester& operator=(Digester&&) noexcept;
 
-  // Raw bytes.
+  // Adds the bytes alone: two calls equal one with both pieces.
   Digester& Add(std::string_view bytes);
-  // The length as 8 bytes, little-endian, then the bytes.
+  // Adds the length as 8 bytes, little-endian, then the bytes.
   Digester& AddPart(std::string_view bytes);
-  // 8 bytes, little-endian.
+  // Adds 8 bytes, little-endian.
   Digester& AddNumber(uint64_t number);
 
-  // The digest; the digester is spent.
+  // Returns the digest. The digester must not be used afterwards.
   Digest Finish();
 
  private:

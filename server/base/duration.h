@@ -1,4 +1,4 @@
-// Between the project's durations and protobuf's, which reach 10,000 years in both directions.
+// Conversion between the project's durations and protobuf's, which reach 10,000 years in both directions.
 #pragma once
 
 #include <google/protobuf/duration.pb.h>
@@ -9,11 +9,10 @@
 
 namespace millrace {
 
-// The longest duration that can be added to every point in time: 146 years.
+// Longest duration that can be added to a point in time without overflow: 146 years.
 inline constexpr Duration kLongestDuration = Duration::max() / 2;
 
-// What is longer than kLongestDuration, in either direction, counts as that: whatever a client sends, nothing wraps
-// around.
+// Returns the duration, limited to kLongestDuration in both directions, so that no value of a client overflows.
 inline Duration ToDuration(const google::protobuf::Duration& duration) {
   constexpr int64_t kSecondsMax = kLongestDuration.count() / 1'000'000'000;
   if (duration.seconds() >= kSecondsMax) return kLongestDuration;
@@ -28,6 +27,7 @@ inline google::protobuf::Duration FromDuration(Duration duration) {
   return result;
 }
 
+// Adds `duration` to `to`.
 inline void AddTo(google::protobuf::Duration& to, Duration duration) { to = FromDuration(ToDuration(to) + duration); }
 
 }  // namespace millrace

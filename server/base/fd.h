@@ -7,7 +7,8 @@
 
 namespace millrace {
 
-// Closes its descriptor when it goes.
+// Owns a file descriptor, or none (-1), and closes it in its destructor. Errors of close are ignored, so data that must
+// reach the disk is synced before.
 class UniqueFd {
  public:
   UniqueFd() = default;
@@ -21,7 +22,9 @@ class UniqueFd {
 
   int get() const { return fd_; }
   explicit operator bool() const { return fd_ >= 0; }
+  // Returns the descriptor and gives up its ownership.
   int Release() { return std::exchange(fd_, -1); }
+  // Closes the descriptor and owns `fd` instead.
   void Reset(int fd = -1) {
     if (fd_ >= 0) ::close(fd_);
     fd_ = fd;

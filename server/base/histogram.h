@@ -1,4 +1,5 @@
-// Counts of durations in buckets of a 32nd of their power of two: quantiles up to 1/32 too large, in fixed memory.
+// Histogram of durations in fixed memory (16 KiB). A bucket is 1/32 of its power of two wide, so quantiles are at most
+// 1/32 too large.
 #pragma once
 
 #include <algorithm>
@@ -10,9 +11,10 @@
 
 namespace millrace {
 
-// One thread.
+// Counts durations and computes their quantiles. One thread.
 class Histogram {
  public:
+  // Counts a duration; a negative one counts as 0.
   void Add(Duration duration) {
     const uint64_t nanos = duration.count() < 0 ? 0 : static_cast<uint64_t>(duration.count());
     ++counts_[BucketOf(nanos)];
@@ -23,7 +25,7 @@ class Histogram {
   uint64_t count() const { return total_; }
   Duration max() const { return max_; }
 
-  // The upper end of the bucket in which the q-quantile lies; 0 where nothing was added.
+  // Returns the upper end of the bucket that holds the q-quantile, for q in [0, 1]; 0 if nothing was added.
   Duration Quantile(double q) const {
     if (total_ == 0) return Duration(0);
     const double target = q * static_cast<double>(total_);

@@ -13,9 +13,9 @@
 namespace millrace {
 namespace {
 
-// Builds a value. It differs from Boost.JSON's own builder in its numbers, which come from the text (Boost.JSON 1.81 is
-// off by a unit in the last place at times, and takes 1e400 for infinity), and in that it counts members, because
-// Boost.JSON lets the last of several equal names win without a word.
+// Handler of Boost.JSON's parser that builds a value. Unlike Boost.JSON's own handler, it converts numbers itself
+// (Boost.JSON 1.81 is sometimes wrong by a unit in the last place, and reads 1e400 as infinity), and counts members,
+// because Boost.JSON silently keeps the last of several members with one name.
 class ValueBuilder {
  public:
   static constexpr size_t max_object_size = json::object::max_size();
@@ -91,7 +91,8 @@ class ValueBuilder {
   size_t members_ = 0;
 };
 
-// Members of all objects in a value. Its depth is bounded, so recursion is.
+// Returns the number of members of all objects in a value. Recursion is bounded, because the depth of a parsed value
+// is.
 size_t CountMembers(const json::value& value) {
   size_t count = 0;
   if (const json::object* object = value.if_object()) {
@@ -109,7 +110,7 @@ std::optional<double> NearestDouble(std::string_view text) {
   double number = 0;
   const std::from_chars_result result = std::from_chars(text.data(), text.data() + text.size(), number);
   if (result.ec == std::errc::result_out_of_range) {
-    // Too large, or too small: only the one is wrong.
+    // The number is too large, which is an error, or too small, which is 0.
     number = std::strtod(std::string(text).c_str(), nullptr);
     if (std::isinf(number)) return std::nullopt;
     return number;
@@ -119,7 +120,7 @@ std::optional<double> NearestDouble(std::string_view text) {
 }
 
 Status NotJson(size_t offset, std::string_view what) {
-  return MakeError(Reason::kNotJson, fmt::format("no JSON at byte {}: {}", offset, what));
+  return MakeError(Reason::kNotJson, fmt::format("invalid JSON at byte {}: {}", offset, what));
 }
 
 Status JsonTooLarge(size_t size, const JsonLimits& limits) {
@@ -141,12 +142,12 @@ StatusOr<json::value> ParseJson(std::string_view text, const JsonLimits& limits)
   json::error_code error;
   const size_t read = parser.write_some(false, text.data(), text.size(), error);
   if (error) return NotJson(read, error.message());
-  if (read < text.size()) return NotJson(read, "something follows the value");
+  if (read < text.size()) return NotJson(read, "text follows the value");
   json::value value = parser.handler().Release();
   if (parser.handler().members() != CountMembers(value)) {
-    // Reading it again tells which name stands there twice.
+    // A second reading finds which name is the duplicate.
     const StatusOr<std::string> canonical = CanonicalJson(text, limits);
-    return canonical.ok() ? NotJson(0, "an object has a name twice") : canonical.status();
+    return canonical.ok() ? NotJson(0, "an object has a duplicate name") : canonical.status();
   }
   return value;
 }

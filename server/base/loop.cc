@@ -20,10 +20,11 @@ namespace millrace {
 
 namespace asio = boost::asio;
 
-// Coroutines that are ready go first, so that what one event began comes to its end before the next is looked at. After
-// so many in a row, timers, posted functions and sockets have as many turns; so many posted functions, then a socket.
+// Ready coroutines run first, so that the work that one event began is finished before the next event is handled. After
+// at most this many in a row, timers, posted functions and sockets get as many turns; after this many posted functions
+// in a row, a socket gets one.
 constexpr int kBurstMax = 16;
-// Turns that took less are not measured more exactly.
+// Turns shorter than this are counted with their wall time instead of their CPU time.
 constexpr Duration kShortTurn = std::chrono::microseconds(100);
 
 struct Loop::TimerTable {
@@ -31,7 +32,7 @@ struct Loop::TimerTable {
   uint64_t count = 0;
 };
 
-// One suspended wait for an event. Owned by the loop's list until it is resumed or abandoned.
+// One suspended wait for an event. The loop's lists own it until it is resumed or abandoned.
 struct Loop::Waiter {
   explicit Waiter(asio::any_completion_handler<void(bool)> resume) : handler(std::move(resume)) {}
 
@@ -47,16 +48,16 @@ struct Loop::Waiter {
   }
 };
 
-// What was posted: by the loop's own thread, and by others, whose reports carry calls on.
+// Functions posted by any thread.
 struct Loop::Inbox {
   struct Posted {
     TimePoint at;
     absl::AnyInvocable<void()> function;
   };
 
-  std::mutex mutex;            // the context is there while it is held
+  std::mutex mutex;            // also keeps the context alive while it is held
   std::vector<Posted> posted;  // guarded by mutex
-  bool asleep = false;         // guarded by mutex: the loop waits for sockets, and must be woken
+  bool asleep = false;         // guarded by mutex; true while the loop waits for sockets and must be woken
   std::atomic<bool> has_posted{false};
   std::deque<Posted> taken;  // the loop's thread only
 };
@@ -81,7 +82,7 @@ struct Loop::Figuring {
     short_turns = Duration(0);
   }
 
-  // A turn that may have begun with waiting has ended.
+  // Counts a turn that has ended and may have begun with a wait.
   void NoteTurn() {
     const Duration spent_before = short_turns;
     const Duration mark = cpu_mark;
@@ -90,8 +91,9 @@ struct Loop::Figuring {
     handler_cpu.Add(std::max(cpu_mark - mark - spent_before, Duration(0)));
   }
 
-  // A turn has ended that began when the last one did. The clock of a thread's CPU time is a system call, that of the
-  // machine's time is not, and a turn takes no more CPU time than time: where that is short, it stands for both.
+  // Counts a turn that has ended and began when the previous one ended. To read the CPU time of a thread is a system
+  // call, to read the machine's clock is not. A turn's CPU time is at most its wall time, so a short wall time is used
+  // for both.
   void NoteShortTurn() {
     const Duration now = Read(CLOCK_MONOTONIC);
     const Duration took = now - wall_mark;
@@ -104,7 +106,7 @@ struct Loop::Figuring {
  private:
   Duration cpu_mark{};
   Duration wall_mark{};
-  Duration short_turns{};  // since the marks: their sum
+  Duration short_turns{};  // sum of the short turns since the marks
 };
 
 Loop::Loop(Clock& clock)
@@ -127,7 +129,8 @@ Loop::~Loop() { Abandon(); }
 
 void Loop::Post(absl::AnyInvocable<void()> function) {
   const TimePoint now = simulated_ ? TimePoint{} : clock_.Now();
-  // Another thread must not hold the context when Abandon lets go of it: coroutines would end on that thread.
+  // The lock keeps Abandon from releasing the context meanwhile: this thread would then release it last and destroy the
+  // coroutines.
   const std::lock_guard lock(inbox_->mutex);
   if (!context_) return;
   inbox_->posted.push_back({now, std::move(function)});
@@ -236,17 +239,18 @@ void Loop::Run() {
       figuring_->NoteTurn();
     }
   }
-  stopped_ = false;  // only here: a Stop that comes before Run counts
+  stopped_ = false;  // reset here and not at the beginning, so that a Stop before Run counts
 }
 
-// What a socket has brought, or the beginning of a coroutine.
+// Runs one handler of the context: an event of a socket, or the beginning of a coroutine.
 bool Loop::RunNextOfContext() {
   if (context_->poll_one() > 0) return true;
-  if (inbox_->taken.empty()) burst_ = 0;  // nobody else wants a turn
+  if (inbox_->taken.empty()) burst_ = 0;  // no other source wants a turn
   return false;
 }
 
-// Nothing is ready: waits until something is, or the next timer.
+// Waits until something is ready or the next timer is due, and runs the handler that ended the wait. Returns false if
+// none ran.
 bool Loop::Wait() {
   if (!ready_.empty() || !inbox_->taken.empty()) return false;
   {
@@ -264,7 +268,7 @@ bool Loop::Wait() {
   return ran > 0;
 }
 
-// The same for a simulated clock: false where nothing is ready.
+// Takes one turn on a simulated clock. Returns false if nothing is ready.
 bool Loop::RunNext() {
   return RunNextReady() || RunDeferred() || RunNextPosted() || RunNextOfContext() || RunNextTimer() || RunNextReady() ||
          RunNextPosted();
@@ -304,8 +308,8 @@ void Loop::Abandon() {
   timers.clear();
   deferred_.clear();
   figuring_->keep_running.reset();
-  // The context's destructor destroys the coroutines that were ready. They must still find it when they let go of
-  // things, so it is taken out of reach only afterwards.
+  // The context's destructor destroys the remaining coroutines, whose destructors may call Post and Spawn. context_ is
+  // null by then, so that both drop what they get.
   std::shared_ptr<asio::io_context> context;
   std::vector<Inbox::Posted> posted;
   {
@@ -330,7 +334,7 @@ LoopFigures Loop::Figures() const {
 }
 
 Event::~Event() {
-  // Whoever still waits here would wait for ever; Abandon destroys them.
+  // Coroutines that still wait here wait until Abandon destroys them.
   for (Loop::Waiter* waiter : waiting_) waiter->event = nullptr;
 }
 
@@ -365,7 +369,8 @@ void Event::NotifyOne() {
 }
 
 void Event::NotifyAll() {
-  // Those who come to wait again while this goes on are not resumed: resuming happens on later turns.
+  // Waits that begin after this call are not notified: this only moves waits, and none of them resumes before a later
+  // turn.
   while (!waiting_.empty()) NotifyOne();
 }
 

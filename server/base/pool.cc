@@ -55,7 +55,7 @@ class ThreadPool final : public Pool {
         jobs_.pop_front();
       }
       job.work();
-      job.work = nullptr;  // what it held is freed here, off the loop
+      job.work = nullptr;  // frees its captures here, off the loop
       loop_.Post(std::move(job.done));
     }
   }

@@ -1,4 +1,4 @@
-// Work that blocks or computes for long, off the loop: pure functions of values.
+// Pool: runs functions that block or compute for long off the loop's thread. They use only values that they own.
 #pragma once
 
 #include <exception>
@@ -14,16 +14,18 @@
 
 namespace millrace {
 
-// Runs functions elsewhere. Called on the loop's thread.
+// Runs functions off the loop's thread. Its methods are for the loop's thread.
 class Pool {
  public:
   virtual ~Pool() = default;
 
-  // Runs `work` off the loop, then `done` on the loop. Begun in the order submitted. `work` must not throw.
+  // Runs `work` on a thread of the pool, then `done` on the loop. Works begin in the order of submission; the queue is
+  // unbounded. `work` must not throw.
   virtual void Submit(absl::AnyInvocable<void()> work, absl::AnyInvocable<void()> done) = 0;
 };
 
-// What an exception becomes where its result can be an error; elsewhere it ends the process.
+// Returns `function()`. An exception becomes an INTERNAL error if the result type can hold a Status; otherwise it
+// leaves this function, which aborts the process on a pool's thread.
 template <typename F>
 std::invoke_result_t<F> Guarded(F& function) {
   if constexpr (std::is_convertible_v<Status, std::invoke_result_t<F>>) {
@@ -37,7 +39,8 @@ std::invoke_result_t<F> Guarded(F& function) {
   }
 }
 
-// Awaits `function()` on the pool. A function that outlives its caller must own what it uses.
+// Runs `function` on the pool and resumes with its result. The function runs to its end even if the caller is
+// destroyed, so it must own everything that it uses.
 template <typename F>
 Task<std::invoke_result_t<F>> Compute(Loop& loop, Pool& pool, F function) {
   using Result = std::invoke_result_t<F>;
@@ -53,10 +56,12 @@ Task<std::invoke_result_t<F>> Compute(Loop& loop, Pool& pool, F function) {
   co_return std::move(**result);
 }
 
-// `threads` threads. `done` is posted to `loop`. Its destructor ends what has begun and drops the rest.
+// Returns a pool of `threads` threads, which posts each `done` to `loop`. Its destructor waits for works that have
+// begun and drops those that have not.
 std::unique_ptr<Pool> MakeThreadPool(Loop& loop, int threads);
 
-// Runs the work at once on the loop's thread, and resumes `cost` later by the loop's clock: for the simulator.
+// Returns a pool for the simulator: it runs `work` at once on the loop's thread, and `done` after `cost` by the loop's
+// clock.
 std::unique_ptr<Pool> MakeInlinePool(Loop& loop, Duration cost = Duration(0));
 
 }  // namespace millrace

@@ -8,7 +8,7 @@
 namespace millrace {
 
 Random::Random(uint64_t seed) {
-  // SplitMix64, as the authors of xoshiro advise for seeding.
+  // SplitMix64, which the authors of xoshiro recommend for seeding.
   for (uint64_t& word : state_) {
     seed += 0x9e3779b97f4a7c15;
     uint64_t z = seed;
@@ -37,7 +37,7 @@ uint64_t Random::Next() {
 
 uint64_t Random::Below(uint64_t bound) {
   if (bound == 0) return 0;
-  // Values above the last whole multiple of `bound` would favour the small remainders.
+  // Rejects values above the last whole multiple of `bound`, which would favour small remainders.
   const uint64_t limit = UINT64_MAX - UINT64_MAX % bound;
   uint64_t value = Next();
   while (value >= limit) value = Next();
@@ -52,7 +52,7 @@ double Random::Normal() {
 }
 
 std::string Random::Name(int length) {
-  static constexpr char kLetters[] = "abcdefghijkmnpqrstuvwxyz23456789";  // 32 of them
+  static constexpr char kLetters[] = "abcdefghijkmnpqrstuvwxyz23456789";  // 32 characters
   std::string name(static_cast<size_t>(length), 'a');
   for (char& letter : name) letter = kLetters[Next() & 31];
   return name;

@@ -1,4 +1,5 @@
-// Chance as an argument: nothing else in the project draws random numbers.
+// Random numbers. Code that needs chance takes a Random as an argument; nothing else in the project draws random
+// numbers, so that a seed replays a run.
 #pragma once
 
 #include <cstdint>
@@ -6,34 +7,34 @@
 
 namespace millrace {
 
-// A seeded source of random numbers (xoshiro256**, Blackman and Vigna 2018). The same seed gives the same numbers on
-// every machine, which std's distributions do not promise. One thread.
+// Seeded source of random numbers (xoshiro256**, Blackman and Vigna 2018). A seed gives the same numbers on every
+// machine, which std's distributions do not promise. Not for secrets: the numbers are predictable. One thread.
 class Random {
  public:
   explicit Random(uint64_t seed);
 
-  // Seeded by the operating system.
+  // Returns a source with a seed from the operating system.
   static Random FromSystem();
 
-  // Uniform over all 64-bit values.
+  // Returns a number uniform over all 64-bit values.
   uint64_t Next();
 
-  // Uniform over [0, bound); 0 for bound 0.
+  // Returns a number uniform over [0, bound); 0 if `bound` is 0.
   uint64_t Below(uint64_t bound);
 
-  // Uniform over [0, 1).
+  // Returns a number uniform over [0, 1).
   double Uniform();
 
-  // True with this probability.
+  // Returns true with this probability.
   bool Chance(double probability) { return Uniform() < probability; }
 
-  // Standard normal (Box and Muller).
+  // Returns a number of the standard normal distribution (Box and Muller).
   double Normal();
 
-  // `length` characters out of a-z and 0-9 without those that are easily confused (l, o, 0, 1): for names.
+  // Returns `length` characters for a name, out of a-z and 2-9 without `l` and `o`, which look like 1 and 0.
   std::string Name(int length);
 
-  // A source of its own for a part, so that one part's draws do not move another's.
+  // Returns an independent source, so that draws from it do not change the numbers that this one returns.
   Random Fork() { return Random(Next()); }
 
  private:

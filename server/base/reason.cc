@@ -15,8 +15,8 @@ struct Row {
   StatusCode code;
 };
 
-// The code tells a client what helps: INVALID_ARGUMENT another request, NOT_FOUND another name, FAILED_PRECONDITION
-// another state of the world, UNAVAILABLE and RESOURCE_EXHAUSTED another try.
+// A client chooses by the code what to do: INVALID_ARGUMENT change the request, NOT_FOUND change the name,
+// FAILED_PRECONDITION change the state of the server or the data, UNAVAILABLE and RESOURCE_EXHAUSTED retry later.
 constexpr Row kRows[] = {
     {Reason::kNone, "", StatusCode::kOk},
     {Reason::kInvalidField, "INVALID_FIELD", StatusCode::kInvalidArgument},

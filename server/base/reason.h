@@ -1,4 +1,4 @@
-// Reasons of errors: what a client branches on. Each reason has a name and one status code, in one table (reason.cc).
+// Reasons of errors, on which clients branch. One table (reason.cc) gives each reason its name and its one status code.
 #pragma once
 
 #include <optional>
@@ -9,7 +9,8 @@
 
 namespace millrace {
 
-// Values equal those of millrace.v1.ErrorReason, which documents them; tests/base/reason_test.cc compares the two.
+// Values equal those of millrace.v1.ErrorReason, whose comments describe them; tests/base/reason_test.cc compares the
+// two.
 enum class Reason {
   kNone = 0,  // of an OK status
   kInvalidField = 1,
@@ -65,16 +66,16 @@ enum class Reason {
   kDataDirUnusable = 51,
 };
 
-// The name without a prefix, such as "DISK_LOW"; empty for kNone.
+// Returns the name without a prefix, such as "DISK_LOW"; empty for kNone.
 std::string_view NameOf(Reason reason);
 
-// The reason of this name; nullopt for a name that this version does not know.
+// Returns the reason of this name; nullopt for a name that this version does not know.
 std::optional<Reason> ReasonNamed(std::string_view name);
 
-// The status code that every error of this reason has.
+// Returns the status code that every error of this reason has.
 absl::StatusCode CodeOf(Reason reason);
 
-// Prints the name, for messages of tests.
+// Prints the name in messages of tests.
 std::ostream& operator<<(std::ostream& out, Reason reason);
 
 }  // namespace millrace

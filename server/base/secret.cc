@@ -53,17 +53,17 @@ StatusOr<Secret> Secret::FromEnvironment(const std::string& name) {
 
 StatusOr<Secret> Secret::FromFile(const std::string& path) {
   const std::string name = Excerpt(std::filesystem::path(path).filename().string());
-  // Not blocking: a pipe that nobody writes to is refused, not waited for.
+  // O_NONBLOCK: a pipe that nobody writes to fails at once instead of blocking open.
   const UniqueFd fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
   struct stat status {};
   if (!fd || ::fstat(fd.get(), &status) != 0) {
     return Refuse(fmt::format("the secret file {} can't be read: {}", name, std::strerror(errno)));
   }
-  if (!S_ISREG(status.st_mode)) return Refuse(fmt::format("the secret file {} is no regular file", name));
+  if (!S_ISREG(status.st_mode)) return Refuse(fmt::format("the secret file {} is not a regular file", name));
   std::string warning;
   if ((status.st_mode & kModeOfOthers) != 0) {
     warning =
-        fmt::format("the secret file {} is open to others than its owner (mode {:04o})", name, status.st_mode & 07777u);
+        fmt::format("others than its owner can access the secret file {} (mode {:04o})", name, status.st_mode & 07777u);
     if (!IsReadOnlyMount(fd.get())) return Refuse(fmt::format("{}: chmod 600 {}", warning, name));
   }
   StatusOr<std::string> value = ReadAll(fd.get());

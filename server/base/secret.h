@@ -1,5 +1,4 @@
-// A secret: read from the environment or a file, never written in place, never printed. It has no operator<<, no
-// comparison and no conversion to text; whoever must send it says so by Reveal.
+// Secrets of providers: read from the environment or a file, never written into a configuration, never printed.
 #pragma once
 
 #include <string>
@@ -10,9 +9,10 @@
 
 namespace millrace {
 
+// One secret, or none. The class has no operator<<, no comparison and no conversion to text, so that it reaches no log
+// by mistake; code that must send it calls Reveal.
 class Secret {
  public:
-  // None.
   Secret() = default;
   explicit Secret(std::string value) : value_(std::move(value)) {}
   Secret(const Secret&) = delete;
@@ -20,20 +20,20 @@ class Secret {
   Secret(Secret&&) = default;
   Secret& operator=(Secret&&) = default;
 
-  // The value of an environment variable. NOT_FOUND (INVALID_DEFINITION) where it is not set or empty.
+  // Reads an environment variable. INVALID_DEFINITION if it is not set or is empty.
   static StatusOr<Secret> FromEnvironment(const std::string& name);
-  // The content of a regular file without a line end at its end, at most 64 KiB. FAILED_PRECONDITION
-  // (INVALID_DEFINITION) where it can't be read, is empty, or where its mode lets others than its owner read or write
-  // it; on a read-only mount, where the mode can't be mended, there is a warning instead. Messages name the file's last
-  // part only.
+  // Reads a regular file of at most 64 KiB, without the line end at its end. INVALID_DEFINITION if it can't be read, is
+  // empty, or its mode lets anybody but its owner read or write it. On a read-only mount, whose modes nobody can
+  // change, such a mode is only a warning. Messages name the last part of the path only. Blocks for a read of the disk.
   static StatusOr<Secret> FromFile(const std::string& path);
 
-  // What the operator should know about where it came from; empty: nothing.
+  // Returns a warning for the operator about the file that the secret was read from; empty if all is well.
   const std::string& warning() const { return warning_; }
   bool empty() const { return value_.empty(); }
-  // The value, for a header that leaves the process.
+  // Returns the value, for a header that leaves the process.
   std::string_view Reveal() const { return value_; }
-  // `text` with every occurrence of the value replaced by `[secret]`: for what others say about our requests.
+  // Returns `text` with every occurrence of the value replaced by `[secret]`: providers may quote our requests in their
+  // errors.
   std::string Redact(std::string text) const;
 
  private:

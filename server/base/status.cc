@@ -33,7 +33,8 @@ Status ErrorFromPeer(absl::StatusCode code, std::string_view reason, std::string
   Status status(code, Excerpt(message, kMessageBytesMax));
   status.SetPayload(kReasonUrl, ToCord(reason));
   if (violations.empty()) return status;
-  // Fields and descriptions are apart by 0x1f, violations by 0x1e: neither survives Excerpt.
+  // 0x1f separates a field from its description, 0x1e separates violations. Excerpt escapes both, so texts have
+  // neither.
   std::string packed;
   for (size_t i = 0; i < violations.size() && i < kViolationsMax; ++i) {
     if (i > 0) packed.push_back('\x1e');
@@ -113,7 +114,7 @@ std::string Excerpt(std::string_view text, size_t limit) {
   for (size_t i = 0; i < text.size();) {
     const size_t length = Utf8Length(text, i);
     std::string piece;
-    // C1 controls too (U+0080 to U+009F, as UTF-8): U+009B begins a terminal's sequences as ESC [ does.
+    // Escapes C1 controls (U+0080 to U+009F) too: U+009B begins a terminal's control sequence, as ESC [ does.
     const bool is_control = (length == 1 && (static_cast<unsigned char>(text[i]) < 0x20 || text[i] == 0x7f)) ||
                             (length == 2 && text[i] == '\xc2' && static_cast<unsigned char>(text[i + 1]) < 0xa0);
     if (length == 0 || is_control) {

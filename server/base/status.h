@@ -1,5 +1,5 @@
-// Errors as values: absl::Status with a reason that clients branch on, the fields that were wrong, and when a retry
-// helps. The API turns them into google.rpc details; nothing is lost on the way.
+// Errors as values: absl::Status with a reason on which clients branch, the fields that were wrong, and the delay after
+// which a retry helps. The API turns all of them into google.rpc details.
 #pragma once
 
 #include <optional>
@@ -19,50 +19,53 @@ using absl::StatusOr;
 
 // One wrong field of a request or definition.
 struct FieldViolation {
-  std::string field;  // path, such as `stages[2].model`; for files with place: `pipeline.yaml:12:5: stages[2].model`
-  std::string description;  // what was expected, what was there, and what helps
+  std::string field;        // path, such as `stages[2].model`; in a file `pipeline.yaml:12:5: stages[2].model`
+  std::string description;  // the value that was expected, the value that was found, and how to correct it
 };
 
-// Returns an error with the reason's code. The message is one sentence: what, where, limit, got; no secrets, no
-// absolute paths, at most 1 KiB (longer ones are cut).
+// Returns an error with the reason's code. The message is one sentence that says what is wrong, where, the limit and
+// the value found. It has no secrets and no absolute paths; beyond 1 KiB it is cut.
 Status MakeError(Reason reason, std::string_view message);
 
-// Returns the error of a request or definition with wrong fields; at most 100 are kept.
+// Returns the error of a request or definition with wrong fields. Keeps the first 100 violations.
 Status MakeFieldError(Reason reason, std::string_view message, const std::vector<FieldViolation>& violations);
 
-// Returns an error that another process made: its code and reason may be unknown here, and are kept as they are.
+// Returns an error that another process made. Keeps its code and reason even if this version does not know them.
 Status ErrorFromPeer(absl::StatusCode code, std::string_view reason, std::string_view message,
                      const std::vector<FieldViolation>& violations);
 
-// The same error, to be tried again after `delay`.
+// Returns the error with the delay after which a retry may help.
 Status WithRetryDelay(Status status, Duration delay);
 
-// Returns the reason: kNone for OK, kInternal for an error without one or with one that this version does not know.
+// Returns the reason: kNone for OK, kInternal for an error without a reason or with one that this version does not
+// know. Errors of libraries with code CANCELLED and DEADLINE_EXCEEDED have kCancelled and kDeadline.
 Reason ReasonOf(const Status& status);
 
-// Returns whether the error was given a reason. Errors of libraries have none.
+// Returns true if the error was made with a reason. Errors of libraries have none.
 bool HasReason(const Status& status);
 
-// Returns the reason's name as it was given, known here or not; "INTERNAL" for an error without one, "" for OK.
+// Returns the name of the reason, even of one that this version does not know. For an error without a reason, returns
+// "CANCELLED", "DEADLINE" or "INTERNAL" by its code; for OK, "".
 std::string ReasonNameOf(const Status& status);
 
-// The message. (Debian's abseil has a string_view of its own, which std's does not convert to or from.)
+// Returns the message, valid as long as `status`. (The string_view of Debian's abseil does not convert to std's.)
 std::string_view MessageOf(const Status& status);
 
-// The wrong fields.
+// Returns the wrong fields; empty if the error has none.
 std::vector<FieldViolation> ViolationsOf(const Status& status);
 
-// The same as fields of a larger message, which has the wrong one at `path`; an error without fields is about all of
-// it.
+// Returns the wrong fields of a message as fields of the larger message that has it at `path`. An error without fields
+// becomes one violation of the field at `path`.
 std::vector<FieldViolation> ViolationsBelow(std::string_view path, const Status& status);
 
-// When a retry helps.
+// Returns the delay after which a retry may help; nullopt if the error has none.
 std::optional<Duration> RetryDelayOf(const Status& status);
 
-// The same error with `context: ` before its message; reason and details are kept.
+// Returns the error with `context: ` before its message. Keeps code, reason and details.
 Status WithContext(const Status& status, std::string_view context);
 
-// At most `limit` bytes of `text` for a message: control characters and broken UTF-8 escaped, cut with `…`.
+// Returns at most `limit` bytes of `text` for a message. Escapes control characters and broken UTF-8; appends `…` if it
+// cuts.
 std::string Excerpt(std::string_view text, size_t limit = 64);
 
 }  // namespace millrace
@@ -73,11 +76,12 @@ std::string Excerpt(std::string_view text, size_t limit = 64);
     if (::absl::Status mr_status = (expression); !mr_status.ok()) return mr_status; \
   } while (false)
 
-// Declares or assigns `target` from a StatusOr, or returns its error.
+// Declares or assigns `target` from the StatusOr `expression`, or returns its error. A plain statement, so not for the
+// body of an `if` without braces.
 #define MR_ASSIGN_OR_RETURN(target, expression) \
   MR_ASSIGN_OR_RETURN_IMPL(MR_CONCAT(mr_value_, __LINE__), target, expression, return )
 
-// The same two in a coroutine.
+// Do the same in a coroutine.
 #define MR_CO_RETURN_IF_ERROR(expression)                                              \
   do {                                                                                 \
     if (::absl::Status mr_status = (expression); !mr_status.ok()) co_return mr_status; \

@@ -1,4 +1,4 @@
-// The request to stop: pause, cancel, a client that has left.
+// Request to stop work: because its run is paused or cancelled, or its client has left.
 #pragma once
 
 #include <cstdint>
@@ -10,23 +10,27 @@
 
 namespace millrace {
 
-// Ends the waits of everybody who registered. Shared by a run and all that works for it. Engine thread only.
+// Flag that is set once and then ends the waits of all who watch it. A run shares it with everything that works for the
+// run. Engine thread only.
 class StopSignal {
  public:
   explicit StopSignal(Loop& loop) : event_(loop) {}
   StopSignal(const StopSignal&) = delete;
 
   bool stopped() const { return stopped_; }
+  // Sets the flag, notifies waiters and calls the watches' functions; does nothing the second time.
   void Stop() {
     if (stopped_) return;
     stopped_ = true;
     event_.NotifyAll();
     for (auto& [number, function] : watches_) function();
   }
+  // Returns the event that Stop notifies. Waiters check stopped() first.
   Event& event() { return event_; }
 
-  // Calls a function when the signal stops, until the watch is destroyed. The signal must outlive it. The function may
-  // resume coroutines, but must neither begin nor end a watch.
+  // Calls a function inside Stop, unless the watch is destroyed first. The function may notify coroutines, but must
+  // neither create nor destroy a watch. It is not called if the signal has stopped before the watch is made, so check
+  // stopped() too. The signal must outlive the watch.
   class Watch {
    public:
     Watch(StopSignal& signal, absl::AnyInvocable<void()> function) : signal_(signal), number_(signal.watches_made_++) {

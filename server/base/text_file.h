@@ -1,4 +1,4 @@
-// A small file as a whole.
+// Reads a small file as a whole.
 #pragma once
 
 #include <cstddef>
@@ -8,8 +8,8 @@
 
 namespace millrace {
 
-// What a file, or a pipe to its end, has. FILE_ERROR with the path and the system's reason: NOT_FOUND where there is
-// none, else FAILED_PRECONDITION; INVALID_ARGUMENT (INVALID_DEFINITION) beyond `mib_max` MiB.
+// Returns the content of a file, or of a pipe up to its end. FILE_ERROR, with the path and the system's message, if it
+// can't be read; INVALID_DEFINITION if it has more than `mib_max` MiB. Blocks.
 StatusOr<std::string> ReadTextFile(const std::string& path, size_t mib_max);
 
 }  // namespace millrace

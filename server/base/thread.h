@@ -1,9 +1,9 @@
-// What the kernel is told of a thread.
+// Names of threads.
 #pragma once
 
 namespace millrace {
 
-// The calling thread's name in `top -H` and debuggers: up to 15 bytes.
+// Sets the name that `top -H` and debuggers show for the calling thread: at most 15 bytes, or it is not set.
 void NameThread(const char* name);
 
 }  // namespace millrace

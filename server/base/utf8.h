@@ -1,4 +1,4 @@
-// UTF-8, as the project takes it: no overlong forms, no surrogates, nothing above U+10FFFF.
+// The UTF-8 that the project accepts: no overlong forms, no surrogates, nothing above U+10FFFF.
 #pragma once
 
 #include <cstddef>
@@ -6,7 +6,8 @@
 
 namespace millrace {
 
-// Bytes of the character that begins at `text[at]`; 0 where there is none.
+// Returns the number of bytes of the character that begins at `text[at]`; 0 if none begins there. REQUIRES: at <
+// text.size().
 inline size_t Utf8Length(std::string_view text, size_t at) {
   const auto byte = [&](size_t i) { return static_cast<unsigned char>(text[i]); };
   const unsigned char first = byte(at);
@@ -24,7 +25,7 @@ inline size_t Utf8Length(std::string_view text, size_t at) {
   return length;
 }
 
-// Where the first byte stands that begins no character; the text's size where there is none.
+// Returns the offset of the first byte that is not part of a character; the size of the text if it is UTF-8.
 inline size_t Utf8End(std::string_view text) {
   size_t i = 0;
   while (i < text.size()) {

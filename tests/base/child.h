@@ -1,4 +1,4 @@
-// A child process that is to be killed at some moment.
+// Waiting for a child process that a test kills.
 #pragma once
 
 #include <poll.h>
@@ -11,9 +11,10 @@
 
 namespace millrace {
 
-// Waits until a child that nobody has waited for yet ends, at most so long. Whether it has.
+// Waits until `child` ends, for at most `limit`. Returns true if it has ended. REQUIRES: nobody has waited for it yet,
+// so that its process id is still its own.
 inline bool EndsWithin(pid_t child, std::chrono::nanoseconds limit) {
-  // Not by the C library's function: glibc 2.36 declares it for C alone.
+  // syscall instead of pidfd_open, which glibc 2.36 declares for C only.
   pollfd end{.fd = static_cast<int>(::syscall(SYS_pidfd_open, child, 0)), .events = POLLIN, .revents = 0};
   const auto seconds = std::chrono::duration_cast<std::chrono::seconds>(limit);
   const timespec timeout{.tv_sec = seconds.count(), .tv_nsec = (limit - seconds).count()};

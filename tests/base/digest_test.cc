@@ -13,7 +13,7 @@ TEST(DigestTest, IsSha256) {
   EXPECT_EQ(digester.Finish(), Digest::Of("abc"));
 }
 
-TEST(DigestTest, PartsAreSetOffFromEachOther) {
+TEST(DigestTest, PartsAreDelimited) {
   Digester one;
   one.AddPart("a").AddPart("bc");
   Digester other;

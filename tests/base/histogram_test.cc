@@ -5,7 +5,7 @@
 namespace millrace {
 namespace {
 
-TEST(HistogramTest, QuantilesAreUpToA32ndTooLarge) {
+TEST(HistogramTest, QuantilesAreAtMostA32ndTooLarge) {
   Histogram one;
   one.Add(Duration(1 << 20));
   one.Add(Duration::max());

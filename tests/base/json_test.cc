@@ -55,7 +55,7 @@ TEST(ParseJsonTest, KeepsTheOrderOfMembersAndLongIntegers) {
 }
 
 TEST(ParseJsonTest, TakesTheNearestDouble) {
-  // 5e-324 and the halfway cases on which quick algorithms are off by one.
+  // 5e-324, and halfway cases in which fast algorithms are wrong by one unit.
   for (const auto& [text, number] : std::map<std::string, double>{{"5e-324", 5e-324},
                                                                   {"9007199254740993.0", 9007199254740992.0},
                                                                   {"1.7976931348623157e308", 1.7976931348623157e308},
@@ -70,27 +70,29 @@ TEST(ParseJsonTest, TakesTheNearestDouble) {
 }
 
 TEST(ParseJsonTest, NamesTheByteAtWhichTheTextIsWrong) {
-  EXPECT_EQ(ErrorOf("[1, 2, x]"), "no JSON at byte 7: syntax error");
-  EXPECT_EQ(ErrorOf("{\"a\": 1"), "no JSON at byte 7: incomplete JSON");
-  EXPECT_EQ(ErrorOf("1 2"), "no JSON at byte 2: something follows the value");
-  EXPECT_EQ(ErrorOf(""), "no JSON at byte 0: incomplete JSON");
-  EXPECT_EQ(ErrorOf("[1e400]"), "no JSON at byte 6: exponent overflow");
-  EXPECT_EQ(ErrorOf("[" + std::string(310, '9') + "]"), "no JSON at byte 311: exponent overflow");
+  EXPECT_EQ(ErrorOf("[1, 2, x]"), "invalid JSON at byte 7: syntax error");
+  EXPECT_EQ(ErrorOf("{\"a\": 1"), "invalid JSON at byte 7: incomplete JSON");
+  EXPECT_EQ(ErrorOf("1 2"), "invalid JSON at byte 2: text follows the value");
+  EXPECT_EQ(ErrorOf(""), "invalid JSON at byte 0: incomplete JSON");
+  EXPECT_EQ(ErrorOf("[1e400]"), "invalid JSON at byte 6: exponent overflow");
+  EXPECT_EQ(ErrorOf("[" + std::string(310, '9') + "]"), "invalid JSON at byte 311: exponent overflow");
 }
 
 TEST(ParseJsonTest, RefusesADuplicateNameHoweverItIsWritten) {
   EXPECT_EQ(ErrorOf(R"({"a":1,"b":2,"a":3})"),
-            "no JSON at byte 18: the object that ends here has the name \"a\" twice");
-  EXPECT_EQ(ErrorOf(R"({"a":1,"\u0061":1})"), "no JSON at byte 17: the object that ends here has the name \"a\" twice");
-  EXPECT_EQ(ErrorOf(R"([{"x":{"":1,"":2}}])"), "no JSON at byte 16: the object that ends here has the name \"\" twice");
+            "invalid JSON at byte 18: the object that ends here has a duplicate name \"a\"");
+  EXPECT_EQ(ErrorOf(R"({"a":1,"\u0061":1})"),
+            "invalid JSON at byte 17: the object that ends here has a duplicate name \"a\"");
+  EXPECT_EQ(ErrorOf(R"([{"x":{"":1,"":2}}])"),
+            "invalid JSON at byte 16: the object that ends here has a duplicate name \"\"");
   EXPECT_EQ(ErrorOf(R"([{"a":1},{"a":{"a":1}}])"), "");
 }
 
-TEST(ParseJsonTest, RefusesWhatIsTooDeepOrTooLarge) {
+TEST(ParseJsonTest, RefusesTextsThatAreTooDeepOrTooLarge) {
   const auto nested = [](int depth) { return std::string(depth, '[') + std::string(depth, ']'); };
   EXPECT_EQ(ErrorOf(nested(192)), "");
-  EXPECT_EQ(ErrorOf(nested(193)), "no JSON at byte 192: too deep");
-  EXPECT_EQ(ErrorOf(nested(100000)), "no JSON at byte 192: too deep");
+  EXPECT_EQ(ErrorOf(nested(193)), "invalid JSON at byte 192: too deep");
+  EXPECT_EQ(ErrorOf(nested(100000)), "invalid JSON at byte 192: too deep");
   EXPECT_EQ(ErrorOf("[1,2]", {.bytes = 5}), "");
   EXPECT_EQ(ErrorOf("[1,2] ", {.bytes = 5}), "JSON of 6 bytes is over the limit of 5");
 }
@@ -104,7 +106,7 @@ TEST(ParseJsonTest, RefusesBrokenUtf8AndLoneSurrogates) {
 }
 
 TEST(CanonicalJsonTest, GivesTheVectorsOfTheFormatsPage) {
-  // Lines of JSON in the block that docs/formats.md opens with ```canonical-json-vectors.
+  // The vectors are lines of JSON in the block of docs/formats.md that begins with ```canonical-json-vectors.
   const std::string page = ReadFile("docs/formats.md");
   const std::string opening = "```canonical-json-vectors\n";
   const size_t begin = page.find(opening);
@@ -154,7 +156,7 @@ TEST(CanonicalJsonTest, PrintsDoublesAsEcmascriptDoes) {
   for (const auto& [bits, text] : samples) EXPECT_EQ(CanonicalJson(json::value(std::bit_cast<double>(bits))), text);
 }
 
-TEST(CanonicalJsonTest, IsTheSameOfATextAndOfItsValue) {
+TEST(CanonicalJsonTest, IsEqualForATextAndItsValue) {
   Random random(7);
   const std::vector<std::string> names = {"a", "b", "é", "\uE000", "😀", "", "A", "long name", "\"", "\n"};
   const auto make = [&](const auto& self, int depth) -> json::value {
@@ -190,8 +192,8 @@ TEST(CanonicalJsonTest, IsTheSameOfATextAndOfItsValue) {
   }
 }
 
-// JSONTestSuite: `y_` must be accepted, `n_` refused; `i_` is ours to choose. Choices, and where our
-// rules are stricter, are listed in json_choices.txt.
+// A parser must accept the files `y_` of JSONTestSuite, must refuse `n_` and may choose for `i_`. json_choices.txt
+// lists our choices, and the files for which our rules are stricter.
 TEST(JsonCorpusTest, EveryFileIsAcceptedOrRefusedAsExpected) {
   const fs::path folder = DataDir() / "bad-inputs" / "json";
   if (!fs::exists(folder)) GTEST_SKIP() << "the corpus of JSON files is not on this machine (MILLRACE_DATA)";
@@ -228,7 +230,7 @@ TEST(JsonCorpusTest, EveryFileIsAcceptedOrRefusedAsExpected) {
   EXPECT_TRUE(expected.empty()) << expected.begin()->first << " is in the list of choices and not in the corpus";
 }
 
-TEST(FindPathTest, FollowsNamesAndPlaces) {
+TEST(FindPathTest, FollowsNamesAndIndices) {
   const json::value value = *ParseJson(R"({"a":{"b":[10,{"c":null}]},"":1})");
   EXPECT_EQ(FindPath(value, "a.b.0")->as_int64(), 10);
   EXPECT_TRUE(FindPath(value, "a.b.1.c")->is_null());

@@ -35,7 +35,7 @@ TEST(LoopTest, JumpsToTheNextSleeperWhenNothingIsReady) {
   EXPECT_EQ(clock.Now(), TimePoint(2s));
 }
 
-TEST(LoopTest, AnEventWakesItsWaitersInTheOrderInWhichTheyCame) {
+TEST(LoopTest, AnEventResumesItsWaitersInTheOrderOfTheirArrival) {
   SimulatedClock clock;
   Loop loop(clock);
   Event event(loop);
@@ -53,7 +53,7 @@ TEST(LoopTest, AnEventWakesItsWaitersInTheOrderInWhichTheyCame) {
   EXPECT_THAT(log, testing::ElementsAre("a late", "b woken", "c woken"));
 }
 
-TEST(LoopTest, CoroutinesThatAreReadyGoBeforeWhatWasPostedAndDeferredFunctionsInBetween) {
+TEST(LoopTest, ReadyCoroutinesRunBeforeDeferredFunctionsAndThoseBeforePostedOnes) {
   SimulatedClock clock;
   Loop loop(clock);
   Event first(loop);
@@ -75,7 +75,7 @@ TEST(LoopTest, CoroutinesThatAreReadyGoBeforeWhatWasPostedAndDeferredFunctionsIn
   EXPECT_THAT(log, testing::ElementsAre("a", "b", "after a", "deferred", "posted"));
 }
 
-TEST(LoopTest, CoroutinesThatAreAlwaysReadyLeaveTurnsToWhatWasPosted) {
+TEST(LoopTest, CoroutinesThatAreAlwaysReadyLeaveTurnsToPostedFunctions) {
   SimulatedClock clock;
   Loop loop(clock);
   int posted = 0;
@@ -96,7 +96,7 @@ TEST(LoopTest, CoroutinesThatAreAlwaysReadyLeaveTurnsToWhatWasPosted) {
   loop.RunReady();
 }
 
-TEST(LoopTest, TheTurnsOfPostedFunctionsAreLeftToCoroutinesToo) {
+TEST(LoopTest, PostedFunctionsLeaveTurnsToCoroutines) {
   SystemClock clock;
   Loop loop(clock);
   int turns = 0;
@@ -122,11 +122,11 @@ TEST(LoopTest, TheTurnsOfPostedFunctionsAreLeftToCoroutinesToo) {
   EXPECT_GT(figures.handler_cpu_p50.count(), 0);
 }
 
-TEST(LoopTest, WhatWasPostedGoesBeforeSocketsAndLeavesThemTurns) {
+TEST(LoopTest, PostedFunctionsRunBeforeSocketsAndLeaveThemTurns) {
   SimulatedClock clock;
   Loop loop(clock);
   std::string log;
-  boost::asio::post(loop.context(), [&] { log += 's'; });  // as a socket's handler comes
+  boost::asio::post(loop.context(), [&] { log += 's'; });  // runs like the handler of a socket
   for (int i = 0; i < 20; ++i) loop.Post([&] { log += 'p'; });
   loop.RunReady();
   EXPECT_EQ(log, std::string(16, 'p') + "s" + std::string(4, 'p'));
@@ -141,7 +141,7 @@ TEST(LoopTest, OtherThreadsWakeALoopThatWaits) {
   std::vector<std::thread> threads;
   for (int i = 0; i < kThreads; ++i) {
     threads.emplace_back([&] {
-      // One at a time, each of which finds the loop waiting or about to wait.
+      // Posts one function at a time, each while the loop waits or is about to wait.
       for (int n = 0; n < kEach; ++n) {
         std::promise<void> done;
         loop.Post([&] {
@@ -157,7 +157,7 @@ TEST(LoopTest, OtherThreadsWakeALoopThatWaits) {
   EXPECT_EQ(ran, kThreads * kEach);
 }
 
-TEST(LoopTest, WhatIsPostedAfterAbandonIsDropped) {
+TEST(LoopTest, AFunctionPostedAfterAbandonIsDropped) {
   SimulatedClock clock;
   Loop loop(clock);
   const auto held = std::make_shared<int>();
@@ -168,7 +168,7 @@ TEST(LoopTest, WhatIsPostedAfterAbandonIsDropped) {
   EXPECT_EQ(held.use_count(), 1);
 }
 
-TEST(LoopTest, AbandonDestroysWhatIsSuspendedWhileItsWorldStillLives) {
+TEST(LoopTest, AbandonDestroysSuspendedCoroutinesWhileTheLoopStillLives) {
   SimulatedClock clock;
   Loop loop(clock);
   Event event(loop);
@@ -178,7 +178,7 @@ TEST(LoopTest, AbandonDestroysWhatIsSuspendedWhileItsWorldStillLives) {
     Event& event;
     ~Guard() {
       ++destroyed;
-      event.NotifyAll();  // a guard may let others go on: they must not run any more
+      event.NotifyAll();  // a destructor may notify other coroutines, which must not run any more
     }
   };
   const auto waiter = [](Event& event, int& destroyed) -> Task<void> {

@@ -10,7 +10,7 @@
 namespace millrace {
 namespace {
 
-// Keeps its promise when it goes.
+// Sets a promise in its destructor.
 struct AtItsEnd {
   std::promise<void>* promise;
   explicit AtItsEnd(std::promise<void>& kept) : promise(&kept) {}
@@ -20,7 +20,7 @@ struct AtItsEnd {
   }
 };
 
-TEST(PoolTest, ItsEndWaitsForWhatHasBegunAndDropsTheRest) {
+TEST(PoolTest, TheDestructorWaitsForWorkThatHasBegunAndDropsTheRest) {
   SystemClock clock;
   Loop loop(clock);
   std::promise<void> begun;
@@ -43,7 +43,7 @@ TEST(PoolTest, ItsEndWaitsForWhatHasBegunAndDropsTheRest) {
   EXPECT_EQ(others, 0);
 }
 
-TEST(PoolTest, AnExceptionBecomesAnErrorWhereTheResultCanBeOne) {
+TEST(PoolTest, AnExceptionBecomesAnErrorIfTheResultCanBeOne) {
   SystemClock clock;
   Loop loop(clock);
   const std::unique_ptr<Pool> pool = MakeThreadPool(loop, 1);

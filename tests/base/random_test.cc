@@ -9,7 +9,7 @@
 namespace millrace {
 namespace {
 
-TEST(RandomTest, TheSameSeedGivesTheSameNumbersOnEveryMachine) {
+TEST(RandomTest, ASeedGivesItsNumbersOnEveryMachine) {
   Random random(1);
   EXPECT_EQ(random.Next(), 12966619160104079557u);
   EXPECT_EQ(random.Next(), 9600361134598540522u);
@@ -41,7 +41,7 @@ TEST(RandomTest, NormalHasMeanZeroAndVarianceOne) {
   EXPECT_NEAR(squares / 100000, 1, 0.03);
 }
 
-TEST(RandomTest, NamesAreOfLettersThatAreNotConfused) {
+TEST(RandomTest, NamesHaveNoCharactersThatLookAlike) {
   Random random(5);
   std::set<std::string> names;
   for (int i = 0; i < 1000; ++i) {

@@ -51,7 +51,7 @@ TEST_F(SecretFileTest, RefusesAFileThatOthersMayRead) {
   }
 }
 
-TEST_F(SecretFileTest, SaysWhatIsWrongWithAFile) {
+TEST_F(SecretFileTest, ReportsTheFaultOfAFile) {
   EXPECT_THAT(ErrorOf(), HasSubstr("the secret file provider.key can't be read"));
   Write("\n");
   EXPECT_THAT(ErrorOf(), HasSubstr("is empty"));
@@ -59,10 +59,10 @@ TEST_F(SecretFileTest, SaysWhatIsWrongWithAFile) {
   EXPECT_THAT(ErrorOf(), HasSubstr("has more than 65536 bytes"));
   std::filesystem::remove(path_);
   ASSERT_EQ(::mkfifo(path_.c_str(), 0600), 0);
-  EXPECT_THAT(ErrorOf(), HasSubstr("is no regular file"));
+  EXPECT_THAT(ErrorOf(), HasSubstr("is not a regular file"));
 }
 
-TEST(SecretTest, IsTakenOutOfTextsOfOthers) {
+TEST(SecretTest, RedactsItsValueFromTexts) {
   EXPECT_EQ(Secret("canary").Redact("a canary, a canary"), "a [secret], a [secret]");
   EXPECT_EQ(Secret().Redact("a canary"), "a canary");
 }

@@ -28,7 +28,7 @@ TEST(StatusTest, AnErrorWithoutAReasonIsInternal) {
   EXPECT_FALSE(RetryDelayOf(absl::UnknownError("x")).has_value());
 }
 
-TEST(StatusTest, AnErrorOfAPeerKeepsAReasonThatIsNotKnownHere) {
+TEST(StatusTest, AnErrorOfAPeerKeepsAnUnknownReason) {
   const Status status = ErrorFromPeer(absl::StatusCode::kAborted, "FROM_THE_FUTURE", "no", {});
   EXPECT_EQ(status.code(), absl::StatusCode::kAborted);
   EXPECT_EQ(ReasonNameOf(status), "FROM_THE_FUTURE");
@@ -43,9 +43,9 @@ TEST(StatusTest, ExcerptsAreShortAndSafeToPrint) {
   EXPECT_EQ(Excerpt("\xff\xc3"), "\\xff\\xc3");
   EXPECT_EQ(Excerpt("\xc2\x9b"
                     "31m \xc2\xa9"),
-            "\\xc2\\x9b31m \xc2\xa9");  // no C1 control, but ©
+            "\\xc2\\x9b31m \xc2\xa9");  // the C1 control is escaped, © is not
   EXPECT_EQ(Excerpt(std::string(100, 'x'), 10), std::string(10, 'x') + "…");
-  EXPECT_EQ(Excerpt("äöü", 4), "äö…");  // never cut inside a character
+  EXPECT_EQ(Excerpt("äöü", 4), "äö…");  // never cuts inside a character
 }
 
 }  // namespace

@@ -8,7 +8,7 @@
 namespace millrace {
 namespace {
 
-TEST(TextFileTest, ReadsAFileAsItIsUpToALimit) {
+TEST(TextFileTest, ReadsAFileUpToALimit) {
   const std::string path = testing::TempDir() + "text_file_test";
   const std::string mib(1u << 20, '\0');
   std::ofstream(path, std::ios::binary) << mib;
