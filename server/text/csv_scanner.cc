@@ -13,7 +13,7 @@ void CsvScanner::Reset() {
 }
 
 CsvScanner::Result CsvScanner::Scan(std::string_view bytes, bool end) {
-  // What is beyond the limit is not looked at, so that the pieces in which bytes come make no difference.
+  // Ignores bytes beyond the limit, so that the result does not depend on the pieces in which the bytes arrive.
   const bool too_large = bytes.size() > limits_.row_bytes;
   if (too_large) bytes = bytes.substr(0, limits_.row_bytes);
   if (at_ > bytes.size()) Reset();
@@ -38,7 +38,7 @@ CsvScanner::Result CsvScanner::Step(std::string_view bytes, bool end) {
         }
         break;
       case State::kPlain: {
-        // A quote within a field that does not begin with one is a character like others (5" pipe).
+        // A quote inside a field that does not begin with one is an ordinary character (5" pipe).
         const char* const data = bytes.data();
         while (at_ < bytes.size() && data[at_] != limits_.delimiter && data[at_] != '\n' && data[at_] != '\r') ++at_;
         if (at_ - field_.begin > limits_.field_bytes) return FieldTooLarge(field_.begin);
@@ -74,7 +74,7 @@ CsvScanner::Result CsvScanner::Step(std::string_view bytes, bool end) {
       case State::kReturnSeen:
         if (at_ == bytes.size()) return EndOfBytes(end);
         if (bytes[at_] != '\n') {
-          return Bad("a carriage return without a line feed stands outside quotes", at_ - 1, at_ - 1);
+          return Bad("a carriage return outside quotes has no line feed after it", at_ - 1, at_ - 1);
         }
         ++at_;
         return EndOfRow();
@@ -87,7 +87,8 @@ void CsvScanner::PutField(size_t end) {
   fields_.push_back(field_);
 }
 
-// Takes the field that ends at `end` and what ended it, which is at `at_`. True: the row ends here too.
+// Adds the field that ends at `end`, and passes over the character at `at_` that ended it. Returns true if the row ends
+// here too.
 bool CsvScanner::EndField(char ended_by, size_t end) {
   PutField(end);
   ++at_;
@@ -114,7 +115,7 @@ CsvScanner::Result CsvScanner::EndOfBytes(bool end) {
     case State::kReturnSeen:
       break;
   }
-  return Bad("a carriage return without a line feed ends the file", at_ - 1, at_ - 1);
+  return Bad("the file ends with a carriage return that has no line feed after it", at_ - 1, at_ - 1);
 }
 
 CsvScanner::Result CsvScanner::EndOfRow() {

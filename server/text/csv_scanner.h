@@ -1,8 +1,8 @@
-// Finds the fields of one CSV row (RFC 4180) in bytes that come piece by piece. It keeps where it was, so that a row of
-// many pieces is looked at once.
+// Finds the fields of one CSV row (RFC 4180) in bytes that arrive in pieces. It remembers its position, so that each
+// byte of a row in many pieces is read once.
 //
-// Why not a library: libcsv (Debian) tells neither byte nor line, drops blanks at the borders of fields, takes a lone
-// CR for a line end, and can't be stopped and resumed between two rows.
+// No library does: libcsv (Debian) reports neither byte nor line of an error, drops blanks at the ends of fields, takes
+// a lone CR for a line end, and can't be stopped and resumed between two rows.
 #pragma once
 
 #include <cstddef>
@@ -12,15 +12,17 @@
 
 namespace millrace {
 
-// Where a field's text is: between its quotes, where it has some.
+// Position of a field's text in the row, without the quotes around it.
 struct CsvField {
-  size_t begin = 0;
-  size_t end = 0;
-  bool doubled = false;  // it has doubled quotes, each of which stands for one
+  size_t begin = 0;      // offset of the first byte
+  size_t end = 0;        // offset after the last byte
+  bool doubled = false;  // the text has doubled quotes, each of which means one
 };
 
+// Scanner of one row after another. One thread.
 class CsvScanner {
  public:
+  // A row that exceeds a limit is bad.
   struct Limits {
     char delimiter = ',';
     size_t field_bytes = 1 << 20;
@@ -28,29 +30,30 @@ class CsvScanner {
     size_t columns = 1'000'000;
   };
   enum class Result {
-    kMore,   // the row goes on after these bytes
-    kRow,    // it is whole
-    kBlank,  // it is an empty line
-    kBad,    // it can't be read: `problem`
+    kMore,   // the row continues after these bytes
+    kRow,    // the row is complete
+    kBlank,  // the row is an empty line
+    kBad,    // the row can't be read; problem() says why
   };
 
   explicit CsvScanner(Limits limits) : limits_(limits) {}
 
-  // `bytes` begin at the row's first byte, each time. `end`: nothing comes after them.
+  // Scans the row of which `bytes` are the beginning: after kMore, call it again with the same bytes and more. Pass
+  // `end` if nothing follows them.
   Result Scan(std::string_view bytes, bool end);
   // Begins a new row.
   void Reset();
 
-  // At most so many fields a row; beyond it is bad.
+  // Limits the number of fields in a row.
   void LimitColumns(size_t columns) { limits_.columns = columns; }
 
-  // Of a whole row.
+  // Results of a complete row (kRow, kBlank).
   const std::vector<CsvField>& fields() const { return fields_; }
-  size_t size() const { return at_; }               // bytes, its line end among them
-  bool has_line_breaks() const { return broken_; }  // a quoted field may go over several lines
+  size_t size() const { return at_; }               // bytes, with the line end
+  bool has_line_breaks() const { return broken_; }  // true if a field is quoted, so that the row may have several lines
 
-  // Of a bad row: what is wrong and at which byte of it. Reading goes on at the line after the one of byte
-  // `resume_from`. A quote that is never closed costs the line that it stands in, not all that it swallows.
+  // Results of a bad row (kBad): the error, and its offset in the row. Reading continues on the line after the one with
+  // byte resume_from(), so that a quote that is never closed spoils one line and not all lines after it.
   const std::string& problem() const { return problem_; }
   size_t problem_at() const { return problem_at_; }
   size_t resume_from() const { return resume_from_; }

@@ -10,7 +10,7 @@
 namespace millrace {
 namespace {
 
-// What a term costs beside its letters: its entry, the hash map's node, two strings.
+// Bytes of a term beside its letters: its entry, the node of the hash map, two strings.
 constexpr size_t kTermBytes = 160;
 
 bool IsTelling(const Token& token) {
@@ -19,7 +19,7 @@ bool IsTelling(const Token& token) {
   return !single || token.number;
 }
 
-// Sums what stands more than once; sublinear, for the fifth mention of a word says little.
+// Merges equal terms from `begin` on. The sum is sublinear, because the fifth mention of a word adds little.
 void Gather(std::vector<Feature>& counts, size_t begin) {
   std::sort(counts.begin() + static_cast<std::ptrdiff_t>(begin), counts.end(),
             [](const Feature& a, const Feature& b) { return a.term < b.term; });
@@ -35,7 +35,7 @@ void Gather(std::vector<Feature>& counts, size_t begin) {
   counts.resize(out);
 }
 
-// Sums features of the same term that come from different parts.
+// Adds the weights that a term has in different parts.
 void Sum(std::vector<Feature>& counts) {
   std::stable_sort(counts.begin(), counts.end(), [](const Feature& a, const Feature& b) { return a.term < b.term; });
   size_t out = 0;
@@ -90,7 +90,7 @@ void Corpus::AddWords(const TextPart& part, std::vector<Feature>& counts) {
   const size_t begin = counts.size();
   std::string last_stem;
   std::string last_writing;
-  bool follows = false;  // the last word was a telling one
+  bool follows = false;  // the previous word counts
   for (const Token& token : Tokenize(part.text, part.max_words)) {
     if (!IsTelling(token)) {
       follows = false;
@@ -148,7 +148,7 @@ size_t Corpus::bytes() const { return counts_.bytes() + terms_.size() * kTermByt
 
 double Corpus::WeightOf(const Term& term) const {
   const auto documents = static_cast<double>(size());
-  // A word that few documents have is never too frequent, however few there are.
+  // A word of at most 3 documents is never too frequent, even in a corpus of few documents.
   const bool frequent = term.documents > 3 && term.documents > options_.max_document_share * documents;
   if (frequent || term.documents == 0) return 0;
   double weight = std::log(1 + documents / term.documents);
@@ -174,7 +174,7 @@ Vectors Corpus::Weigh() const {
       words += terms_[count.term].pair ? 0 : 1;
       features.push_back({count.term, weight});
     }
-    // One word alone says too little to be scaled up in full.
+    // A document of one word is scaled as one of two, because one word says too little.
     const double length = std::sqrt(1 + options_.short_text_words / std::max(words, 2.0));
     const auto scale = static_cast<float>(length / std::sqrt(norm));
     for (Feature& feature : features) feature.weight *= scale;

@@ -1,5 +1,6 @@
-// Documents as sparse vectors of weighted words (TF-IDF): the compact form in which items are compared. A corpus is
-// filled in order and then weighed once, for a word's weight depends on how many documents have it.
+// Documents as sparse vectors of weighted words (TF-IDF), the compact form in which items are compared. A corpus takes
+// all documents and is then weighed once, because the weight of a word depends on the number of documents that have it.
+// Pure functions of their inputs; each object for one thread at a time.
 #pragma once
 
 #include <cstddef>
@@ -11,33 +12,34 @@
 
 namespace millrace {
 
-// A piece of a document.
+// One part of a document, such as its title.
 struct TextPart {
   std::string_view text;
-  double weight = 1;
-  size_t max_words = 0;  // only so many from the beginning; 0: all
-  bool whole = false;    // one feature, not words: an entry of a list
+  double weight = 1;     // factor of its words; 0: the part is ignored
+  size_t max_words = 0;  // number of words that count, from the beginning; 0: all
+  bool whole = false;    // the text is one feature and is not split into words; for an entry of a list
 };
 
 struct FeatureOptions {
-  double max_document_share = 1;  // words in more than this share of the documents are left out
-  double pair_weight = 0;         // of pairs of words that follow each other, over words; 0: no pairs
-  double name_weight = 1;         // of names and numbers over other words
-  double max_rarity = 0;          // largest logarithm in a word's weight; 0: no limit
-  double short_text_words = 0;    // makes up for short texts; see Weigh
+  double max_document_share = 1;  // words in more than this share of the documents, and more than 3, have weight 0
+  double pair_weight = 0;         // factor of two adjacent words over one word; 0: no pairs
+  double name_weight = 1;         // factor of names and numbers over other words
+  double max_rarity = 0;          // largest logarithm in the weight of a word; 0: no limit
+  double short_text_words = 0;    // compensation for short texts, see Weigh; 0: none
 };
 
-// One feature of a document.
+// One feature of a document: a term and its weight there.
 struct Feature {
   uint32_t term = 0;
   float weight = 0;
 };
 
-// Documents' features, one after the other; each document's are in order of term.
+// Features of documents, by document and within a document by term. Compact: 8 bytes for each feature and document.
 class Vectors {
  public:
+  // Returns the number of documents.
   size_t size() const { return ends_.size(); }
-  // From a pair of pointers, as a range.
+  // Features of one document, valid until the next Add.
   struct Range {
     const Feature* first;
     const Feature* last;
@@ -49,10 +51,11 @@ class Vectors {
     const size_t begin = document == 0 ? 0 : ends_[document - 1];
     return {features_.data() + begin, features_.data() + ends_[document]};
   }
+  // Adds the next document. REQUIRES: `features` are sorted by term, each term at most once.
   void Add(const std::vector<Feature>& features);
   size_t bytes() const { return features_.capacity() * sizeof(Feature) + ends_.capacity() * sizeof(size_t); }
   size_t features() const { return features_.size(); }
-  // One more than the largest term.
+  // Returns one more than the largest term; 0 without features.
   size_t terms() const { return terms_; }
 
  private:
@@ -61,41 +64,43 @@ class Vectors {
   size_t terms_ = 0;
 };
 
-// The dot product: of vectors of unit length, their cosine.
+// Returns the dot product, which is the cosine if both vectors have unit length. Linear in the number of features.
 double Dot(Vectors::Range left, Vectors::Range right);
 
-// Documents, and the words that they are made of. Terms are numbered as they come, so that the same documents in the
-// same order give the same numbers.
+// Documents and the words in them. Terms are numbered in the order of their first occurrence, so that equal documents
+// in equal order give equal numbers.
 class Corpus {
  public:
   explicit Corpus(FeatureOptions options) : options_(options) {}
 
-  // Takes the next document.
+  // Adds the next document.
   void Add(const std::vector<TextPart>& parts);
 
+  // Returns the number of documents.
   size_t size() const { return counts_.size(); }
-  // Features of all documents together.
+  // Returns the number of features of all documents together.
   size_t features() const { return counts_.features(); }
-  // Bytes that it holds, about.
+  // Returns the approximate number of bytes in memory.
   size_t bytes() const;
 
-  // The vectors: (1 + ln count) · ln(1 + documents / documents with the term), brought to unit length, and then to
-  // √(1 + short_text_words / n) for a document of n different words. Two samples of n words out of one distribution
-  // have an expected cosine of about 1 / (1 + w/n), with w the number of words that it effectively has: dividing by it
-  // makes similarities of headlines and of articles comparable. A document without any telling word has no features.
+  // Returns the vectors of the documents. A feature has the weight (1 + ln count) · ln(1 + documents / documents with
+  // the term). The vector is scaled to unit length, and then to √(1 + short_text_words / n) for a document of n
+  // different words: two samples of n words out of one distribution have an expected cosine of about 1 / (1 + w/n),
+  // with w the effective number of words of the distribution, and division by it makes similarities of headlines and of
+  // articles comparable. A document of stop words alone has no features.
   Vectors Weigh() const;
 
-  // How a term was written where it first stood, folded; a pair has a space.
+  // Returns the folded spelling of a term's first occurrence; a pair has a space.
   const std::string& Writing(uint32_t term) const { return terms_[term].writing; }
-  // Whether it is a pair of words.
+  // Returns true if the term is a pair of words.
   bool IsPair(uint32_t term) const { return terms_[term].pair; }
 
  private:
   struct Term {
     std::string writing;
-    uint32_t documents = 0;  // that have it
-    uint32_t common = 0;     // times in lower case
-    uint32_t name = 0;       // times with a capital inside a sentence
+    uint32_t documents = 0;  // number of documents with the term
+    uint32_t common = 0;     // occurrences in lower case
+    uint32_t name = 0;       // occurrences with a capital inside a sentence
     bool number = false;
     bool pair = false;
   };
@@ -110,10 +115,11 @@ class Corpus {
   double WeightOf(const Term& term) const;
 
   FeatureOptions options_;
-  std::unordered_map<std::string, uint32_t, Hash, std::equal_to<>> numbers_;  // only looked up, never walked through
+  std::unordered_map<std::string, uint32_t, Hash, std::equal_to<>>
+      numbers_;  // terms by stem; never iterated, as its order is not fixed
   std::vector<Term> terms_;
-  Vectors counts_;         // weighted counts
-  size_t text_bytes_ = 0;  // of stems and writings
+  Vectors counts_;         // weighted counts of terms
+  size_t text_bytes_ = 0;  // bytes of stems and spellings
 };
 
 }  // namespace millrace

@@ -1,12 +1,13 @@
-// JSON out of what a model wrote around it.
+// Finds the JSON in the text that a model wrote around it.
 #pragma once
 
 #include <string_view>
 
 namespace millrace {
 
-// The part of an answer that is most likely the JSON that was asked for: what stands in a fenced block (```json …```),
-// else from the first bracket to the last that closes one; else all, without white space around it. Not parsed.
+// Returns the part of an answer that is most likely the requested JSON: the content of the first fenced block (```json
+// …```); else the part from the first opening bracket to the last closing one; else the whole answer without white
+// space around it. Does not parse the part.
 std::string_view SalvageJson(std::string_view answer);
 
 }  // namespace millrace

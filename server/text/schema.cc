@@ -1,6 +1,6 @@
 #include "server/text/schema.h"
 
-// Otherwise valijson ends the process where a schema is wrong.
+// Makes valijson throw if a schema is wrong; otherwise it aborts the process.
 #define VALIJSON_USE_EXCEPTIONS 1
 
 #include <arpa/inet.h>
@@ -30,15 +30,15 @@ using valijson::adapters::BoostJsonAdapter;
 using valijson::constraints::Constraint;
 using Context = std::vector<std::string>;
 
-// References within references: a schema that refers to itself ends with the value, one that does so in place would
-// not.
+// Greatest depth of references within references. Recursion of a schema into parts of the value ends with the value,
+// recursion in place would not end.
 constexpr int kRefDepthMax = 150;
-// References followed in one check: alternatives that each refer to alternatives multiply.
+// Most references followed in one check: alternatives that refer to alternatives multiply.
 constexpr int kRefStepsMax = 200'000;
 
 struct TooComplex {};
 
-// Of the check that this thread is making.
+// Counters of the check that runs on this thread.
 thread_local int ref_depth = 0;
 thread_local int ref_steps = 0;
 
@@ -98,7 +98,7 @@ bool FitsFormat(const std::string& format, const std::string& text) {
   return true;
 }
 
-// The boilerplate of a constraint of ours. They refer to what the compiled schema owns, and copy freely.
+// Base of our constraints. They point to objects that the compiled schema owns, so copies are cheap and safe.
 template <typename Self>
 class OwnConstraint : public valijson::constraints::PolyConstraint {
  private:
@@ -128,7 +128,7 @@ class FormatFits final : public OwnConstraint<FormatFits> {
   explicit FormatFits(const std::string* format) : format_(format) {}
   bool validate(const Adapter& target, const Context& context, ValidationResults* results) const override {
     if (!target.isString() || FitsFormat(*format_, target.asString())) return true;
-    return Fail(context, results, fmt::format("is no {}", *format_));
+    return Fail(context, results, fmt::format("is not a valid {}", *format_));
   }
 
  private:
@@ -144,7 +144,7 @@ bool FitsPart(const valijson::Schema& part, const Adapter& target, const Context
     valijson::ValidationVisitor<BoostJsonAdapter> visitor(*value, context, true, results, none);
     return visitor.validateSchema(part);
   }
-  // The name of a property.
+  // The target is the name of a property (`propertyNames`), for which valijson has another adapter.
   const json::value name(json::string(target.asString()));
   valijson::ValidationVisitor<BoostJsonAdapter> visitor(BoostJsonAdapter(name), context, true, results, none);
   return visitor.validateSchema(part);
@@ -162,10 +162,10 @@ class PartFits final : public OwnConstraint<PartFits> {
   size_t part_;
 };
 
-// `patternProperties`, and `additionalProperties` beside it.
+// `patternProperties` and the `additionalProperties` beside it.
 struct PropertyRules {
   std::vector<std::pair<const RE2*, size_t>> patterns;
-  std::set<std::string> names;  // of `properties`, which valijson checks
+  std::set<std::string> names;  // names in `properties`, which valijson checks
   std::optional<size_t> additional;
 };
 
@@ -195,13 +195,13 @@ class PropertiesFit final : public OwnConstraint<PropertiesFit> {
   const PropertyRules* rules_;
 };
 
-// Makes a constraint by a function.
+// Calls a function to make a constraint.
 class Builder final : public valijson::ConstraintBuilder {
  public:
   using Function = std::function<Constraint*(const json::value&)>;
   explicit Builder(Function function) : function_(std::move(function)) {}
   Constraint* make(const Adapter& adapter) const override {
-    // valijson hides the value behind its adapter; frozen, it can be had.
+    // valijson hides the value behind its adapter, so this rebuilds it.
     return function_(valueOf(dynamic_cast<const BoostJsonAdapter&>(adapter)));
   }
 
@@ -289,7 +289,7 @@ struct Schema::Compiled {
 StatusOr<Schema> Schema::Parse(std::string_view text) {
   const auto value = ParseJson(text);
   if (!value.ok()) {
-    return MakeError(Reason::kInvalidField, fmt::format("the schema is no JSON: {}", MessageOf(value.status())));
+    return MakeError(Reason::kInvalidField, fmt::format("the schema is not JSON: {}", MessageOf(value.status())));
   }
   MR_ASSIGN_OR_RETURN(const std::vector<json::value> parts, TakeApart(*value));
   auto compiled = std::make_shared<Compiled>();

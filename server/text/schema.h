@@ -1,6 +1,6 @@
-// JSON Schema, draft 7, as answers of models are checked against it. valijson does the checking; what it would do with
-// std::regex (`pattern`, `patternProperties`, `format`) is done by RE2, also inside of `anyOf` and `not`, and whatever
-// could make it recurse without end is refused beforehand.
+// JSON Schema, draft 7, for checks of models' answers. valijson does the checking, but RE2 evaluates `pattern`,
+// `patternProperties` and `format`, also inside of `anyOf` and `not`, because std::regex overflows the stack.
+// References that could recurse without end are refused or stopped.
 #pragma once
 
 #include <boost/json/fwd.hpp>
@@ -12,16 +12,17 @@
 
 namespace millrace {
 
-// A compiled schema. Copies share; any thread may check.
+// A compiled schema. Copies share one compiled form. Any thread.
 //
-// References go to `#` or `#/…` in the same schema (at most 512 bytes): nothing is ever fetched, and `$id` is not
-// looked at. `format` knows date-time, date, time, email, hostname, ipv4, ipv6, uri and uuid; any other says nothing.
+// References name `#` or `#/…` in the same schema, in at most 512 bytes: nothing is ever fetched, and `$id` is ignored.
+// The formats are date-time, date, time, email, hostname, ipv4, ipv6, uri and uuid; other formats accept every value.
 class Schema {
  public:
-  // INVALID_ARGUMENT (INVALID_FIELD) with what is wrong where.
+  // Compiles a schema. INVALID_FIELD, with the fault and its path, if the text is not a schema.
   static StatusOr<Schema> Parse(std::string_view text);
 
-  // FAILED_PRECONDITION (SCHEMA) with the first thing that does not fit, and where.
+  // Checks a value. SCHEMA, with the first fault and its path, if the value does not fit, or the check follows more
+  // than 200,000 references.
   Status Check(const boost::json::value& value) const;
 
  private:

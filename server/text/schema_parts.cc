@@ -15,12 +15,12 @@ constexpr size_t kPartsMax = 500;
 constexpr size_t kRefBytesMax = 512;
 constexpr size_t kPatternBytesMax = 4096;
 
-// Keywords whose value is a schema, a list of schemas, or schemas by name.
+// Keywords whose values are schemas, lists of schemas and schemas by name.
 constexpr std::array kSchema = {
     "additionalItems", "additionalProperties", "contains", "else", "if", "items", "not", "propertyNames", "then"};
 constexpr std::array kSchemaList = {"allOf", "anyOf", "items", "oneOf"};
 constexpr std::array kSchemaMap = {"dependencies", "properties"};
-// Keywords that are copied. All others are annotations, places for definitions, or unknown, and are left out.
+// Keywords that are copied. All others are annotations, containers of definitions or unknown, and are dropped.
 constexpr std::array kPlain = {"const",         "enum",        "exclusiveMaximum", "exclusiveMinimum", "maxItems",
                                "maxLength",     "maximum",     "maxProperties",    "minItems",         "minLength",
                                "minProperties", "minimum",     "multipleOf",       "required",         "type",
@@ -45,7 +45,7 @@ int HexValue(char c) {
   return -1;
 }
 
-// One name of a JSON Pointer in a URI's fragment, without its escapes.
+// Returns one name of a JSON Pointer in a URI's fragment without its escapes.
 std::string Unescaped(std::string_view name) {
   std::string out;
   for (size_t i = 0; i < name.size(); ++i) {
@@ -77,7 +77,7 @@ class Taking {
   }
 
  private:
-  // The number of the part made of the schema at a place.
+  // Returns the number of the part for the schema at `where`; adds the part if it is new.
   size_t PartOf(const std::string& where, const json::value& source) {
     const auto [found, is_new] = numbers_.try_emplace(&source, sources_.size());
     if (is_new) sources_.emplace_back(where, &source);
@@ -89,9 +89,9 @@ class Taking {
     const json::object* object = source.if_object();
     if (object == nullptr) return Wrong(where, "expected an object, true or false");
     json::object copy;
-    if (const json::value* ref = object->if_contains("$ref")) {  // in draft 7 nothing beside it counts
+    if (const json::value* ref = object->if_contains("$ref")) {  // draft 7 ignores all keywords beside it
       MR_ASSIGN_OR_RETURN(const size_t part, Resolve(*ref, where));
-      copy[kRefKeyword] = static_cast<int64_t>(part);  // valijson knows signed numbers
+      copy[kRefKeyword] = static_cast<int64_t>(part);  // valijson reads signed numbers only
       return copy;
     }
     for (const json::key_value_pair& member : *object) {
@@ -106,7 +106,7 @@ class Taking {
       } else if (keyword == "patternProperties") {
         MR_ASSIGN_OR_RETURN(copy[kPropertiesKeyword], CopyPatternProperties(*object, where));
       } else if (keyword == "additionalProperties" && object->contains("patternProperties")) {
-        // It needs the patterns, and is checked with them.
+        // PropertiesFit checks it together with the patterns.
       } else if (Has(kSchemaList, keyword) && value.is_array()) {
         json::array list;
         for (const json::value& entry : value.get_array()) {
@@ -166,7 +166,8 @@ class Taking {
     }
     std::string_view rest(text->data(), text->size());
     const std::string place(rest);
-    if (rest != "#" && !rest.starts_with("#/")) return Wrong(where + "/$ref", "only `#` and `#/…` can be referred to");
+    if (rest != "#" && !rest.starts_with("#/"))
+      return Wrong(where + "/$ref", "expected `#` or `#/…`: other documents are not fetched");
     const json::value* at = &schema_;
     for (rest.remove_prefix(1); !rest.empty();) {
       rest.remove_prefix(1);
@@ -178,7 +179,7 @@ class Taking {
       } else if (at->is_array() && name.find('.') == std::string::npos) {
         next = FindPath(*at, name);
       }
-      if (next == nullptr) return Wrong(where + "/$ref", fmt::format("nothing is at {}", Excerpt(place)));
+      if (next == nullptr) return Wrong(where + "/$ref", fmt::format("{} does not exist", Excerpt(place)));
       at = next;
     }
     return PartOf(place.substr(1), *at);
@@ -197,7 +198,7 @@ class Taking {
   }
 
   const json::value& schema_;
-  std::map<const json::value*, size_t> numbers_;  // by the schema's place in memory; only looked up
+  std::map<const json::value*, size_t> numbers_;  // parts by the schema's address; never iterated
   std::vector<std::pair<std::string, const json::value*>> sources_;
   std::vector<json::value> parts_;
 };

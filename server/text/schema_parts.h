@@ -1,6 +1,6 @@
-// A JSON Schema taken apart for valijson: each schema that is referred to, and each that belongs to a pattern of
-// property names, becomes a part of its own without references; constraints of ours stand where the parts were joined.
-// So valijson sees trees only, follows no reference, and is never given a pattern.
+// Splits a JSON Schema into parts for valijson: each schema that a reference names, and each that belongs to a pattern
+// of property names, becomes a separate part without references. Constraints of ours join the parts. So valijson sees
+// trees only, follows no reference and never gets a pattern.
 #pragma once
 
 #include <boost/json/fwd.hpp>
@@ -12,17 +12,17 @@
 
 namespace millrace {
 
-// Keywords that stand in parts for what was taken out.
-inline constexpr char kRefKeyword[] = "x-millrace-ref";                // a part's number
+// Keywords in parts that replace those of the schema.
+inline constexpr char kRefKeyword[] = "x-millrace-ref";                // number of a part
 inline constexpr char kPatternKeyword[] = "x-millrace-pattern";        // an RE2 pattern
 inline constexpr char kFormatKeyword[] = "x-millrace-format";          // the name of a format
 inline constexpr char kPropertiesKeyword[] = "x-millrace-properties";  // {patterns, parts, names, additional}
 
-// The parts of a schema; the first is the whole. INVALID_ARGUMENT (INVALID_FIELD) where a reference leads out of the
-// schema or to nothing, a pattern is none, or there are more than 500 parts.
+// Returns the parts of a schema; the first is the schema itself. INVALID_FIELD if a reference names another document or
+// a place that does not exist, a pattern is not one of RE2, or the schema has more than 500 parts.
 StatusOr<std::vector<json::value>> TakeApart(const json::value& schema);
 
-// The value with `2.0` as `2`: a whole number to JSON Schema, but not to valijson.
+// Returns the value with `2` for `2.0`, which JSON Schema calls an integer and valijson does not.
 json::value WithWholeNumbers(json::value value);
 
 }  // namespace millrace

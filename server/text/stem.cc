@@ -23,7 +23,7 @@ bool EndsIn(std::string_view word, std::string_view ending, size_t least_before)
   return word.size() >= ending.size() + least_before && word.ends_with(ending);
 }
 
-// s of the plural and of the third person.
+// Drops the s of the plural and of the third person.
 void DropPlural(std::string& word) {
   if (!word.ends_with('s') || word.ends_with("ss") || word.ends_with("us") || word.ends_with("is")) return;
   if (EndsIn(word, "ies", 2)) {
@@ -36,7 +36,7 @@ void DropPlural(std::string& word) {
   }
 }
 
-// What is left of a word when -ed or -ing goes: `stopp` is `stop`, `strik` and `strike` both end as `strik`.
+// Drops the second of two equal consonants, which -ed or -ing has left: `stopp` becomes `stop`.
 void Settle(std::string& word) {
   const size_t size = word.size();
   if (size > 3 && word[size - 1] == word[size - 2] && !IsVowel(word[size - 1]) && word[size - 1] != 'l' &&
@@ -62,7 +62,7 @@ std::string Stem(std::string_view word) {
   if (stem.size() < 4 || !IsPlain(stem)) return stem;
   DropPlural(stem);
   DropTense(stem);
-  // So that `strike`, `strikes` and `striking` meet.
+  // Makes `strike` and `strikes` equal to `striking`, whose stem is `strik`.
   if (stem.size() > 4 && stem.ends_with('e')) stem.pop_back();
   if (stem.size() > 3 && stem.ends_with('y')) stem.back() = 'i';
   return stem;

@@ -1,5 +1,6 @@
-// English words without their endings of number and time, so that `strikes`, `striking` and `struck by strikes` meet.
-// Light on purpose: a stem that joins two different words costs more than one that misses a pair.
+// Stems of English words: the words without their endings of number and tense, so that `strike`, `strikes` and
+// `striking` are equal. Removes few endings on purpose: a stem that joins two different words costs more than one that
+// misses a pair.
 #pragma once
 
 #include <string>
@@ -7,7 +8,8 @@
 
 namespace millrace {
 
-// The stem of a folded word. Words of other scripts, short words and words with digits stay as they are.
+// Returns the stem of a folded word. Returns words of other scripts, words with digits and words of less than 4 letters
+// unchanged.
 std::string Stem(std::string_view word);
 
 }  // namespace millrace

@@ -6,7 +6,7 @@
 namespace millrace {
 namespace {
 
-// Sorted: looked up by bisection.
+// Sorted, for binary search.
 constexpr auto kStopWords = std::to_array<std::string_view>({
     "a",        "about",   "above",    "according", "across",  "after",    "again",   "against", "ago",
     "all",      "almost",  "along",    "already",   "also",    "although", "always",  "am",      "amid",

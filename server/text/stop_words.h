@@ -1,12 +1,12 @@
-// English words that say nothing about what a text is about.
+// English words that say nothing about the subject of a text.
 #pragma once
 
 #include <string_view>
 
 namespace millrace {
 
-// Whether a folded word is one of them. Only function words: that a word is too frequent in one corpus is for its
-// document share to say.
+// Returns true if a folded word is a stop word. The list has function words only: FeatureOptions::max_document_share
+// excludes words that are frequent in one corpus.
 bool IsStopWord(std::string_view word);
 
 }  // namespace millrace

@@ -15,15 +15,16 @@ namespace {
 
 namespace mustache = kainjow::mustache;
 
-// Sections are walked by recursion.
+// Most sections in a template: the library recurses into them.
 constexpr size_t kSectionsMax = 256;
-// A list inside of lists multiplies: the number of times that sections are entered is bounded as well as the output.
+// Most times that sections are entered in one rendering: lists inside of lists multiply, even if they write nothing.
 constexpr size_t kEntriesMax = 1'000'000;
-// The library hands over whole lines. A line of static text in a section's loop may take up to this many bytes of
-// memory.
+// Most bytes that the library may collect before it writes: it writes whole lines, and a section's loop may be inside
+// one line.
 constexpr size_t kLineBytesMax = 256u << 20;
 
-// Before the name of a section, so that a context knows what is asked: whether something is there, or its text.
+// Prefix of a section's name, by which a context distinguishes sections (does a value exist?) from variables (its
+// text).
 constexpr char kSectionMark = '?';
 
 void AppendText(const json::value& value, std::string& out) {
@@ -71,7 +72,7 @@ void AppendText(const json::value& value, std::string& out) {
   }
 }
 
-// A value where a variable stands.
+// Returns the text of a variable.
 std::string TextOf(const json::value& value) {
   if (value.is_null()) return {};
   if (const json::string* text = value.if_string()) return std::string(text->data(), text->size());
@@ -87,10 +88,10 @@ bool IsTrue(const json::value& value) {
   return true;
 }
 
-// Thrown through the library where the output grows too large; it has no other way to stop.
+// Exception that ends a rendering that grows too large; the library has no other way to stop.
 struct TooLarge {};
 
-// What the library writes to.
+// Stream that the library writes to.
 struct Output {
   Output& operator<<(const std::string& piece) {
     if (text.size() + piece.size() > bytes_max) throw TooLarge();
@@ -104,7 +105,7 @@ struct Output {
   size_t entries_in_line = 0;
 };
 
-// Lets the library look into a JSON value without copying it into the library's own kind of data.
+// Gives the library access to a JSON value without a copy of it as the library's data.
 class ItemContext final : public mustache::basic_context<std::string> {
  public:
   ItemContext(const json::value& item, size_t template_bytes, Output& output)
@@ -165,12 +166,13 @@ class ItemContext final : public mustache::basic_context<std::string> {
   size_t entries_ = 0;
   mutable size_t written_ = 0;
   mutable mustache::data variable_;
-  // The library's data for each value that a section was about, and back. Only looked up, never walked.
+  // The library's data for each value of a section, and the values by data. Never iterated.
   mutable std::unordered_map<const json::value*, std::unique_ptr<mustache::data>> data_;
   mutable std::unordered_map<const mustache::data*, const json::value*> sections_;
 };
 
-// Notes what is asked for, and has nothing: only what stands outside of sections, and in inverted ones, is walked.
+// Context without values that collects the names that are read. The library enters only inverted sections of it, so the
+// names are those outside of sections and in inverted ones.
 class FieldsContext final : public mustache::basic_context<std::string> {
  public:
   void push(const mustache::data*) override {}
@@ -193,7 +195,8 @@ struct Template::Parsed {
     mustache.set_custom_escape([](const std::string& piece) { return piece; });
   }
 
-  // Rendering does not change it: what it would note are faults of lambdas and partials, and there are none.
+  // Rendering changes only the error message, and only for faults of lambdas and partials, which do not exist here. So
+  // threads may share it.
   mustache::mustache mustache;
   size_t bytes;
 };
@@ -218,7 +221,7 @@ StatusOr<Template> Template::Parse(std::string_view text) {
       return TemplateError(message);
     }
     return Template(std::move(parsed));
-  } catch (const std::exception&) {  // the library reads past a tag that is cut off
+  } catch (const std::exception&) {  // the library reads past the end of a tag that is cut off
     return TemplateError("the template ends within a tag");
   }
 }

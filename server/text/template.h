@@ -1,6 +1,6 @@
-// Mustache templates over an item: prompts, and fields made of others. The item's text is data: it is never rendered
-// again, nothing is escaped, and neither partials nor lambdas exist, so that no item can do more than stand in its
-// place.
+// Mustache templates over an item, for prompts and for fields made of other fields. The text of an item is data: it is
+// never rendered as a template and never escaped, and neither partials nor lambdas exist, so that an item can change
+// nothing but its own place in the output.
 #pragma once
 
 #include <cstddef>
@@ -15,21 +15,23 @@
 
 namespace millrace {
 
-// A parsed template. A variable's name is a path as FindPath (server/base/json.h) takes it, looked for in the innermost
-// section first. Text stands as it is; numbers and `true` and `false` as JSON writes them; null and what is absent as
-// nothing; lists and objects as JSON. A section is rendered for each element of a list, once for another value that is
-// neither absent, null, false, nor empty text; in it `{{.}}` is that value. Copies share; any thread may render.
+// A parsed template. The name of a variable is a path of FindPath (server/base/json.h), searched in the innermost
+// section first. Text is copied unchanged; numbers, `true`, `false`, lists and objects are written as JSON; null and
+// absent values as nothing. A section is rendered once for each element of a list, and once for any other value that is
+// not absent, null, false or an empty text; inside it `{{.}}` is that value. Copies share one parsed form. Any thread
+// may render.
 class Template {
  public:
-  // INVALID_ARGUMENT (TEMPLATE) where tags are not closed, or where it has partials (`{{>`), changes its delimiters
-  // (`{{=`), or has more than 256 sections.
+  // Parses a template. TEMPLATE if a tag or section is not closed, or the text has a partial (`{{>`), a change of
+  // delimiters (`{{=`) or more than 256 sections.
   static StatusOr<Template> Parse(std::string_view text);
 
-  // The text for an item. FAILED_PRECONDITION (TEMPLATE) where it would have more than `bytes_max` bytes.
+  // Returns the text for an item. TEMPLATE if it would have more than `bytes_max` bytes, or sections would be entered
+  // more than 1,000,000 times.
   StatusOr<std::string> Render(const boost::json::value& item, size_t bytes_max) const;
 
-  // Paths that it reads from the item itself, sorted; `.` where it reads the whole. What stands inside of sections is
-  // left out, because it may be the section's own.
+  // Returns the paths that it reads from the item itself, sorted; `.` if it reads the whole item. Omits names inside of
+  // sections, because they may be fields of the section's value.
   std::vector<std::string> Fields() const;
 
  private:

@@ -46,7 +46,8 @@ Kind KindOf(UChar32 c) {
 
 bool IsApostrophe(UChar32 c) { return c == '\'' || c == kApostrophe; }
 
-// What ends a sentence, or opens one: the word after it has a capital whether it is a name or not.
+// Returns true for a character that ends a sentence or opens one: the word after it may have a capital without being a
+// name.
 bool OpensSentence(UChar32 c) {
   switch (c) {
     case '.':
@@ -67,7 +68,7 @@ bool OpensSentence(UChar32 c) {
 
 bool EndsSentence(UChar32 c) { return c == '.' || c == '!' || c == '?' || c == '\n'; }
 
-// A code point and where it ends.
+// A code point, and the offset after it.
 struct Point {
   UChar32 c = -1;
   size_t end = 0;
@@ -97,10 +98,10 @@ class Scanner {
 
  private:
   struct Written {
-    bool capital = false;  // begins with one
-    bool upper = false;    // nothing but capitals and at least two
-    bool opens = false;    // first of a sentence
-    bool letters = false;  // long enough to tell how its sentence is written
+    bool capital = false;  // begins with a capital
+    bool upper = false;    // has only capitals, and at least two
+    bool opens = false;    // is the first of a sentence
+    bool letters = false;  // is long enough to show how its sentence is written
   };
 
   bool Full() const { return max_tokens_ != 0 && tokens_.size() >= max_tokens_; }
@@ -122,7 +123,8 @@ class Scanner {
     at_ = point.end;
   }
 
-  // Overlapping pairs: without a dictionary the best that can be had, and the usual choice of search engines.
+  // Emits overlapping pairs of characters: the best that is possible without a dictionary, and the usual choice of
+  // search engines.
   void ScanUnspaced() {
     std::vector<size_t> starts;
     size_t end = at_;
@@ -139,7 +141,7 @@ class Scanner {
     opening_ = false;
   }
 
-  // Whether the character between a word's characters `before` and `after` belongs to it.
+  // Returns true if the character between a word's characters `before` and `after` belongs to the word.
   static bool Joins(UChar32 between, Kind before, Kind after, bool single_letters) {
     if (IsApostrophe(between)) return before == Kind::kLetter && after == Kind::kLetter;
     if (between == ',') return before == Kind::kDigit && after == Kind::kDigit;
@@ -176,17 +178,17 @@ class Scanner {
           !Joins(point.c, before, after_kind, single_letters)) {
         break;
       }
-      // The possessive ending says nothing; other apostrophes go ("O'Neill", "don't").
+      // Drops the possessive ending; drops only the apostrophe of other words ("O'Neill", "don't").
       if (IsApostrophe(point.c) && (after.c == 's' || after.c == 'S') && KindOf(Read(after.end).c) == Kind::kOther) {
         at_ = after.end;
         break;
       }
       part = 0;
-      // A decimal point stays: 3.5 is not 35.
+      // Keeps a decimal point, because 3.5 is not 35.
       if (point.c == '.' && after_kind == Kind::kDigit) word.push_back('.');
       at_ = point.end;
     }
-    // The last dot of `U.S.` is not the end of a sentence.
+    // Passes over the last dot of `U.S.`, which does not end a sentence.
     if (single_letters && letters > 1 && letters == capitals && Read(at_).c == '.') at_ = Read(at_).end;
     written.upper = letters > 1 && capitals == letters;
     written.letters = letters > 3;
@@ -206,7 +208,7 @@ class Scanner {
     written_.push_back(written);
   }
 
-  // How a sentence is written as a whole decides what its capitals say: nothing in Headlines Like This One.
+  // Decides for a whole sentence if its capitals are evidence: they are not in Headlines Like This One.
   void EndSentence() {
     size_t common = 0;
     size_t capital = 0;
@@ -231,14 +233,15 @@ class Scanner {
   std::string_view text_;
   size_t max_tokens_;
   size_t at_ = 0;
-  size_t sentence_ = 0;  // its first token
+  size_t sentence_ = 0;  // index of the sentence's first token
   bool opening_ = true;  // the next word is the first of a sentence
-  bool apart_ = true;    // something other than a space stood since the last word
+  bool apart_ = true;    // another character than a space or hyphen has followed the last word
   std::vector<Token> tokens_;
   std::vector<Written> written_;
 };
 
-// Accents of Latin, Greek and Cyrillic letters; the vowel signs of other scripts are letters in all but name.
+// Returns true for accents of Latin, Greek and Cyrillic letters. Vowel signs of other scripts are not accents: they
+// distinguish words.
 bool IsAccent(UChar32 c) { return c >= 0x0300 && c <= 0x036F; }
 
 std::string FoldUnicode(std::string_view word) {

@@ -19,7 +19,7 @@ double Cosine(const Vectors& vectors, size_t a, size_t b) { return Dot(vectors[a
 TEST(FeaturesTest, VectorsOfUnitLengthMakeTheDotProductACosine) {
   const Vectors vectors = CorpusOf({"floods in Jakarta", "Jakarta flooded", "chess"}).Weigh();
   EXPECT_NEAR(Cosine(vectors, 0, 0), 1, 1e-6);
-  EXPECT_NEAR(Cosine(vectors, 0, 1), 1, 1e-6);  // the same stems
+  EXPECT_NEAR(Cosine(vectors, 0, 1), 1, 1e-6);  // equal stems
   EXPECT_EQ(Cosine(vectors, 0, 2), 0);
 }
 
@@ -34,13 +34,13 @@ TEST(FeaturesTest, RareWordsWeighMoreUpToTheLimit) {
   EXPECT_NEAR(share(0), std::log(2.0) / std::hypot(std::log(2.0), std::log(21.0)), 1e-5);
 }
 
-TEST(FeaturesTest, LeavesOutWordsThatAreTooFrequent) {
+TEST(FeaturesTest, DropsWordsThatAreTooFrequent) {
   const Vectors vectors =
       CorpusOf({"alpha one1", "alpha two2", "alpha three3", "alpha four4"}, {.max_document_share = 0.5}).Weigh();
   EXPECT_EQ(Cosine(vectors, 0, 1), 0);
 }
 
-TEST(FeaturesTest, NamesWeighMoreWhereverTheyStand) {
+TEST(FeaturesTest, NamesWeighMoreAtAnyPosition) {
   const std::vector<std::string> texts = {"soldiers arrest Keita in the night", "Keita sleeps", "soldiers sleep"};
   const Vectors plain = CorpusOf(texts).Weigh();
   const Vectors named = CorpusOf(texts, {.name_weight = 3}).Weigh();
@@ -48,7 +48,7 @@ TEST(FeaturesTest, NamesWeighMoreWhereverTheyStand) {
   EXPECT_LT(Cosine(named, 0, 2), Cosine(plain, 0, 2));
 }
 
-TEST(FeaturesTest, PairsOfWordsTellOrder) {
+TEST(FeaturesTest, PairsOfWordsDistinguishTheirOrder) {
   const std::vector<std::string> texts = {"dog bites man", "man bites dog", "dog bites man"};
   const Vectors words = CorpusOf(texts).Weigh();
   EXPECT_NEAR(Cosine(words, 0, 1), 1, 1e-6);
@@ -63,7 +63,7 @@ TEST(FeaturesTest, ShortTextsAreScaledUp) {
   EXPECT_NEAR(Cosine(vectors, 1, 1), 1 + 6 / 4.0, 1e-5);
 }
 
-TEST(FeaturesTest, EntriesOfListsAreTakenWhole) {
+TEST(FeaturesTest, EntriesOfListsAreOneFeature) {
   Corpus corpus(FeatureOptions{});
   corpus.Add({{.text = "White House", .whole = true}});
   corpus.Add({{.text = "white houses", .whole = true}});
@@ -73,7 +73,7 @@ TEST(FeaturesTest, EntriesOfListsAreTakenWhole) {
   EXPECT_EQ(Cosine(vectors, 0, 2), 0);
 }
 
-TEST(FeaturesTest, TakesOnlySoManyWordsFromTheBeginning) {
+TEST(FeaturesTest, CountsOnlyTheFirstWordsUpToTheLimit) {
   Corpus corpus(FeatureOptions{});
   corpus.Add({{.text = "alpha beta gamma", .max_words = 2}});
   corpus.Add({{.text = "gamma"}});

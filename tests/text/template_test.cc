@@ -19,7 +19,7 @@ std::string Rendered(std::string_view text, std::string_view item, size_t bytes_
   return rendered.ok() ? *rendered : ReasonNameOf(rendered.status());
 }
 
-TEST(TemplateTest, PutsFieldsInWithoutEscapingThem) {
+TEST(TemplateTest, InsertsFieldsWithoutEscapingThem) {
   EXPECT_EQ(Rendered("Title: {{title}} & {{{title}}}", R"({"title":"<b>\"A & B\"</b>"})"),
             "Title: <b>\"A & B\"</b> & <b>\"A & B\"</b>");
 }
@@ -28,7 +28,7 @@ TEST(TemplateTest, NeverRendersAnItemsTextAgain) {
   EXPECT_EQ(Rendered("{{a}}", R"({"a":"{{b}}{{#b}}x{{/b}}{{> b}}","b":"secret"})"), "{{b}}{{#b}}x{{/b}}{{> b}}");
 }
 
-TEST(TemplateTest, WritesValuesThatAreNoTextAsJson) {
+TEST(TemplateTest, WritesValuesOtherThanTextAsJson) {
   EXPECT_EQ(Rendered("{{n}} {{f}} {{t}} {{no}} [{{null}}{{absent}}] {{list}} {{o}} {{big}}",
                      R"({"n":7,"f":0.5,"t":true,"no":false,"null":null,"list":["a",1.0],"o":{"k":"v\"\n"},
                          "big":18446744073709551615})"),
@@ -39,7 +39,7 @@ TEST(TemplateTest, FindsPathsInObjectsAndLists) {
   EXPECT_EQ(Rendered("{{a.b}} {{list.1}} {{a.none}}", R"({"a":{"b":"deep"},"list":["x","y"]})"), "deep y ");
 }
 
-TEST(TemplateTest, GoesThroughListsAndLooksOutsideForWhatAnElementLacks) {
+TEST(TemplateTest, IteratesListsAndSearchesOutsideForFieldsThatAnElementLacks) {
   EXPECT_EQ(Rendered("{{#members}}{{name}} of {{team}};{{/members}}",
                      R"({"team":"T","members":[{"name":"a"},{"name":"b","team":"U"}]})"),
             "a of T;b of U;");
@@ -47,7 +47,7 @@ TEST(TemplateTest, GoesThroughListsAndLooksOutsideForWhatAnElementLacks) {
   EXPECT_EQ(Rendered("{{#rows}}({{#.}}{{.}}{{/.}}){{/rows}}", R"({"rows":[[1,2],[3]]})"), "(12)(3)");
 }
 
-TEST(TemplateTest, TakesEmptyFalseAndNullAsNothingThere) {
+TEST(TemplateTest, SkipsSectionsOfEmptyFalseAndNullValues) {
   const std::string_view text = "{{#a}}yes{{/a}}{{^a}}no{{/a}}";
   for (const char* nothing : {R"({"a":""})", R"({"a":false})", R"({"a":null})", R"({"a":[]})", "{}"}) {
     EXPECT_EQ(Rendered(text, nothing), "no") << nothing;
@@ -61,7 +61,7 @@ TEST(TemplateTest, DropsLinesThatHoldOnlySectionTags) {
   EXPECT_EQ(Rendered("A\n{{#list}}\n- {{.}}\n{{/list}}\nB\n", R"({"list":["x","y"]})"), "A\n- x\n- y\nB\n");
 }
 
-TEST(TemplateTest, RefusesWhatReachesOutsideOfItself) {
+TEST(TemplateTest, RefusesPartialsAndNewDelimiters) {
   EXPECT_THAT(Rendered("{{> other}}", "{}"), HasSubstr("TEMPLATE: a template can't include"));
   EXPECT_THAT(Rendered("{{=<% %>=}}", "{}"), HasSubstr("TEMPLATE: a template can't change"));
 }

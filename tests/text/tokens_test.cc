@@ -26,7 +26,7 @@ std::vector<std::string> Names(std::string_view text) {
   return names;
 }
 
-TEST(TokensTest, TakesWordsApartAndFoldsThem) {
+TEST(TokensTest, SplitsTextIntoFoldedWords) {
   EXPECT_THAT(Words("Fed official: weak DATA, \"caused\" by weather"),
               ElementsAre("fed", "official", "weak", "data", "caused", "by", "weather"));
   EXPECT_THAT(Words("São Paulo; SAO PAULO; sa\xCC\x83o paulo"),
@@ -34,7 +34,7 @@ TEST(TokensTest, TakesWordsApartAndFoldsThem) {
   EXPECT_THAT(Words("Straße ΑΘΗΝΑ Ёлка"), ElementsAre("strasse", "αθηνα", "елка"));
 }
 
-TEST(TokensTest, KeepsTogetherWhatIsOneWord) {
+TEST(TokensTest, KeepsWordsWithInnerPunctuationWhole) {
   EXPECT_THAT(Words("McDonald's don't O’Neill's"), ElementsAre("mcdonald", "dont", "oneill"));
   EXPECT_THAT(Words("U.S. and U.K. troops"), ElementsAre("us", "and", "uk", "troops"));
   EXPECT_THAT(Words("1,000 of 3.5 in COVID-19, F-16 and G-20"),
@@ -47,14 +47,14 @@ TEST(TokensTest, GivesPairsOfCharactersForScriptsWithoutSpaces) {
   EXPECT_THAT(Words("猫 runs"), ElementsAre("猫", "runs"));
 }
 
-TEST(TokensTest, TellsNamesByCapitalsInsideSentences) {
+TEST(TokensTest, RecognisesNamesByCapitalsInsideSentences) {
   EXPECT_THAT(Names("Soldiers in Mali arrest president Keita. Thousands cheer in Bamako."),
               ElementsAre("mali", "keita", "bamako"));
   EXPECT_THAT(Names("Soldiers Arrest President in Coup"), IsEmpty());
   EXPECT_THAT(Names("SOLDIERS ARREST PRESIDENT"), IsEmpty());
 }
 
-TEST(TokensTest, TellsAcronymsFromFunctionWords) {
+TEST(TokensTest, DistinguishesAcronymsFromFunctionWords) {
   const std::vector<Token> tokens = Tokenize("WHO says who it was");
   EXPECT_TRUE(tokens[0].acronym);
   EXPECT_FALSE(tokens[2].acronym);
@@ -84,7 +84,7 @@ TEST(TokensTest, SurvivesAnyBytes) {
   Tokenize(bytes);
 }
 
-TEST(StemTest, BringsTheFormsOfAWordTogether) {
+TEST(StemTest, IsEqualForTheFormsOfAWord) {
   for (const auto& [left, right] : std::vector<std::pair<std::string, std::string>>{{"strikes", "striking"},
                                                                                     {"strike", "strikes"},
                                                                                     {"stopped", "stop"},
@@ -101,7 +101,7 @@ TEST(StemTest, BringsTheFormsOfAWordTogether) {
   }
 }
 
-TEST(StemTest, LeavesOtherWordsApart) {
+TEST(StemTest, DiffersForDifferentWords) {
   for (const char* word :
        {"us", "bus", "news2", "virus", "crisis", "congress", "king", "red", "spring", "speed", "мир"}) {
     EXPECT_EQ(Stem(word), word);

@@ -92,7 +92,7 @@ TEST(CsvTest, RefusesRowsWithNulLoneReturnOrOtherThanUtf8) {
   using std::string_view_literals::operator""sv;
   EXPECT_THAT(Read("a,b\n1,x\0y\n2,x\ry\n3,caf\xe9\n4,\xed\xa0\x80\n5,\xc3\xa9\n"sv),
               ElementsAre("! BAD_ROW line 2, byte 7: the row has a NUL byte",
-                          "! BAD_ROW line 3, byte 13: a carriage return without a line feed stands outside quotes",
+                          "! BAD_ROW line 3, byte 13: a carriage return outside quotes has no line feed after it",
                           StartsWith("! BAD_ROW line 4, byte 21: the text is not UTF-8"),
                           StartsWith("! BAD_ROW line 5, byte 25: the text is not UTF-8"),
                           "row-5 {\"a\":\"5\",\"b\":\"\xc3\xa9\"}"));
