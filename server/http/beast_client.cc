@@ -16,9 +16,9 @@ namespace millrace {
 namespace {
 
 constexpr size_t kReadBytes = 16 << 10;
-constexpr size_t kIdleMax = 4096;  // connections that wait for use, of all hosts
+constexpr size_t kIdleMax = 4096;  // idle connections to all hosts together
 
-// One request under way. It lives in its coroutine; whatever ends it from outside does so through it.
+// One request in flight. It lives in the coroutine of Send; time limits and cancellation end the request through it.
 class Attempt {
  public:
   Attempt(Loop& loop, const HttpLimits& limits, HttpCancel* cancel) : loop_(loop), limits_(limits), cancel_(cancel) {
@@ -28,25 +28,26 @@ class Attempt {
   }
   Attempt(const Attempt&) = delete;
 
-  // What End does from now on.
+  // Sets the function by which End interrupts the current wait.
   void OnEnd(absl::AnyInvocable<void()> interrupt) { interrupt_ = std::move(interrupt); }
 
-  // From now on it may take so long, and not beyond the deadline of all. `what` must be a literal.
+  // Ends the request after `duration`, or at the deadline if that is earlier; replaces the previous limit. `what` is
+  // the error for that, and must be a literal.
   void Limit(Duration duration, const char* what) {
     const TimePoint now = loop_.Now();
     const bool all = limits_.deadline - now < duration;
     until_ = all ? limits_.deadline : now + duration;
     waits_for_ = all ? "the total time limit passed" : what;
-    // A timer is set anew only where the limit comes nearer: mostly it moves away with every byte.
+    // Sets a new timer only if the limit moves nearer, because it moves away with nearly every byte.
     if (until_ < fires_at_) SetTimer();
   }
 
   bool ended() const { return ended_ != nullptr; }
   bool was_cancelled() const { return cancel_ != nullptr && cancel_->cancelled(); }
-  // Why it ended; `otherwise` where nothing from outside ended it.
+  // Returns the reason for which End was called; `otherwise` if it was not.
   std::string Why(std::string otherwise) const { return ended_ != nullptr ? ended_ : std::move(otherwise); }
 
-  // It is over: nothing ends it any more. (Not in a destructor, where `cancel` may be gone: see Loop::Abandon.)
+  // Stops the timer and forgets the cancel handle. (A destructor could not: `cancel` may be gone in Loop::Abandon.)
   void Finish() {
     timer_.Cancel();
     interrupt_ = nullptr;
@@ -78,7 +79,7 @@ class Attempt {
   const char* ended_ = nullptr;
 };
 
-// The request's head as it is sent, or nothing where a header would break out of its line.
+// Returns the bytes of the request's head; nullopt if a header has a line break, and could forge other headers.
 std::optional<std::string> HeadOf(const HttpRequest& request, const HttpUrl& url) {
   const auto breaks_out = [](std::string_view text) {
     using std::string_view_literals::operator""sv;
@@ -100,23 +101,23 @@ std::optional<std::string> HeadOf(const HttpRequest& request, const HttpUrl& url
 
 using Tls = std::shared_ptr<asio::ssl::context>;
 
-// What is trusted: the system's certificates and those of `ca_file`.
+// Returns a context that trusts the system's certificates and those of `ca_file`. Takes tens of milliseconds.
 Tls MakeTls(const std::string& ca_file) {
   auto tls = std::make_shared<asio::ssl::context>(asio::ssl::context::tls_client);
   SSL_CTX_set_min_proto_version(tls->native_handle(), TLS1_2_VERSION);
   tls->set_verify_mode(asio::ssl::verify_peer);
-  error_code ignored;  // without any certificate to trust, every handshake fails and says so
+  error_code ignored;  // without trusted certificates every handshake fails with a clear error
   tls->set_default_verify_paths(ignored);
   if (!ca_file.empty()) tls->load_verify_file(ca_file, ignored);
   return tls;
 }
 
-// What is trusted, or will be.
+// The TLS context, or the wait for it.
 struct Trust {
   explicit Trust(Loop& loop) : changed(loop) {}
 
   Event changed;
-  Tls tls;  // null while it is read
+  Tls tls;  // null while the certificates are read
 };
 
 class BeastClient final : public HttpClient {
@@ -129,27 +130,27 @@ class BeastClient final : public HttpClient {
  private:
   using Addresses = std::vector<asio::ip::tcp::endpoint>;
 
-  // Reads the certificates once, where TLS is first used: it takes tens of milliseconds. Null: the attempt ended.
+  // Returns the TLS context, and has the pool make it the first time. Null if the attempt ended first.
   Task<Tls> Trusted(Attempt& attempt);
   Task<StatusOr<Addresses>> Resolve(const HttpUrl& url, Attempt& attempt);
-  // Null, and the reason in `result`, where there is none.
+  // Returns a connection to the first address that accepts one; null, with the error in `result`, if none does.
   Task<std::unique_ptr<Connection>> NewConnection(const HttpUrl& url, Attempt& attempt, const HttpLimits& limits,
                                                   HttpResult& result);
   std::unique_ptr<Connection> IdleConnection(const std::string& key);
   void Keep(const std::string& key, std::unique_ptr<Connection> connection);
   void CloseOld();
-  // True: all of it was handed over, or enough that an answer may have come.
+  // Returns true if the request was sent, or enough of it that the server may have answered.
   Task<bool> WriteRequest(Connection& connection, Attempt& attempt, const HttpLimits& limits, std::string_view head,
                           std::string_view body, HttpResult& result);
-  // True: the connection may carry another request.
+  // Reads the answer into `result`. Returns true if the connection may carry another request.
   Task<bool> ReadAnswer(Connection& connection, Attempt& attempt, const HttpLimits& limits, bool to_head,
                         HttpResult& result);
 
   Loop& loop_;
   Pool& pool_;
   const BeastClientOptions options_;
-  std::shared_ptr<Trust> trust_;                                          // null before TLS is used
-  std::map<std::string, std::vector<std::unique_ptr<Connection>>> idle_;  // by scheme, host and port; newest last
+  std::shared_ptr<Trust> trust_;                                          // null until TLS is used
+  std::map<std::string, std::vector<std::unique_ptr<Connection>>> idle_;  // by scheme, host and port, newest last
   size_t idle_count_ = 0;
   Loop::Timer closing_;
 };
@@ -195,7 +196,7 @@ Task<Tls> BeastClient::Trusted(Attempt& attempt) {
   if (trust_ == nullptr) {
     trust_ = std::make_shared<Trust>(loop_);
     const auto made = std::make_shared<Tls>();
-    // Named, as in Compute.
+    // Named variables, for GCC 12 (see server/base/task.h).
     absl::AnyInvocable<void()> make = [made, ca_file = options_.ca_file] { *made = MakeTls(ca_file); };
     absl::AnyInvocable<void()> done = [made, trust = trust_] {
       trust->tls = std::move(*made);
@@ -216,7 +217,8 @@ Task<StatusOr<BeastClient::Addresses>> BeastClient::Resolve(const HttpUrl& url, 
     const asio::ip::address address = asio::ip::make_address(url.host, error);
     if (!error) co_return Addresses{{address, static_cast<uint16_t>(std::stoi(url.port))}};
   }
-  // The system's resolver can't be interrupted: it is left to end by itself, and what it then finds is dropped.
+  // The system's resolver can't be interrupted. If the attempt ends first, the resolver ends later and its result is
+  // dropped.
   const auto found = std::make_shared<Promise<Found>>(loop_);
   const auto resolver = std::make_shared<asio::ip::tcp::resolver>(loop_.context());
   resolver->async_resolve(url.host, url.port,
@@ -262,18 +264,18 @@ Task<std::unique_ptr<Connection>> BeastClient::NewConnection(const HttpUrl& url,
 Task<bool> BeastClient::WriteRequest(Connection& connection, Attempt& attempt, const HttpLimits& limits,
                                      std::string_view head, std::string_view body, HttpResult& result) {
   while (!head.empty() || !body.empty()) {
-    attempt.Limit(limits.idle, "the request was not taken in time");
+    attempt.Limit(limits.idle, "the server did not read the request in time");
     const Transfer written = co_await connection.Write(head, body);
     result.bytes_sent += written.bytes;
     const size_t of_head = std::min(written.bytes, head.size());
     head.remove_prefix(of_head);
     body.remove_prefix(written.bytes - of_head);
     if (!written.error) continue;
-    // Of TLS it is not known what went out.
+    // After an error of TLS it is unknown which bytes were sent.
     const bool sent = result.bytes_sent > 0 || connection.is_tls();
     result.outcome = sent ? HttpOutcome::kUnknown : HttpOutcome::kNotSent;
     result.error = attempt.Why(fmt::format("the request could not be sent: {}", written.error.message()));
-    // A server that has seen enough may have answered and closed.
+    // The server may have answered and closed before it read everything.
     co_return sent && !attempt.ended();
   }
   result.outcome = HttpOutcome::kUnknown;

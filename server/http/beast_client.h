@@ -1,4 +1,4 @@
-// HttpClient over Boost.Beast and OpenSSL on the loop's own io_context.
+// HttpClient over Boost.Beast and OpenSSL, on the loop's io_context.
 #pragma once
 
 #include <chrono>
@@ -12,15 +12,15 @@
 namespace millrace {
 
 struct BeastClientOptions {
-  // A connection that has not been used for so long is closed.
+  // Time after which an unused connection is closed.
   Duration idle_max = std::chrono::seconds(30);
-  // File of certificates to trust beside the system's; empty: none.
+  // Path of a file of certificates to trust besides the system's; empty: none.
   std::string ca_file;
 };
 
-// Must be destroyed before the loop, and before Loop::Abandon: what is suspended in Send does not use it again. TLS
-// is 1.2 or newer, and certificates and names are always checked; the certificates to trust are read on `pool` as the
-// first https URL asks for them, and once.
+// Returns a client. Destroy it before the loop is abandoned and destroyed; coroutines that are suspended in Send do not
+// use it again. TLS is 1.2 or newer, and certificates and host names are always checked. Reads the trusted certificates
+// on `pool` once, for the first https URL.
 std::unique_ptr<HttpClient> MakeBeastClient(Loop& loop, Pool& pool, const BeastClientOptions& options = {});
 
 }  // namespace millrace

@@ -1,5 +1,6 @@
-// HTTP as the server uses it for backends: one attempt of one request, with every byte accounted for. The Beast
-// implementation is beast_client.h; tests and the simulator bring their own.
+// HTTP client for backends: makes one attempt of one request, and reports how much was sent and received, so that the
+// caller knows if the provider may have seen it. beast_client.h implements it; tests and the simulator have
+// implementations of their own.
 #pragma once
 
 #include <cstdint>
@@ -17,7 +18,7 @@ namespace millrace {
 
 using HttpHeaders = std::vector<std::pair<std::string, std::string>>;
 
-// A request to an absolute http or https URL. No redirect is followed, no proxy is asked.
+// Request to an absolute http or https URL. The client follows no redirects and uses no proxies.
 struct HttpRequest {
   std::string method = "POST";
   std::string url;
@@ -25,49 +26,51 @@ struct HttpRequest {
   std::string body;
 };
 
-// How long each part may take, and how much may come.
+// Limits of time and size of one request.
 struct HttpLimits {
   Duration connect = std::chrono::seconds(5);       // DNS, TCP and TLS
-  Duration first_byte = std::chrono::seconds(120);  // from the request's last byte to the answer's first
-  Duration idle = std::chrono::seconds(30);         // between two bytes of the answer
-  TimePoint deadline = kNever;                      // of all
-  size_t body_bytes_max = 8u << 20;                 // decoded
-  size_t header_bytes_max = 64u << 10;
+  Duration first_byte = std::chrono::seconds(120);  // from the last byte of the request to the first of the answer
+  Duration idle = std::chrono::seconds(30);         // between two pieces of the request or of the answer
+  TimePoint deadline = kNever;                      // end of the whole request
+  size_t body_bytes_max = 8u << 20;                 // bytes of the answer's body without chunk headers
+  size_t header_bytes_max = 64u << 10;              // bytes of the answer's status line and headers
 };
 
-// What became of a request, by the bytes on the wire (RELIABILITY.md's classes).
+// Outcome of a request, by the bytes on the wire. A retry after kNotSent is free; after kUnknown and kPartial the
+// provider may have done, and billed, the work.
 enum class HttpOutcome {
-  kAnswered,   // a whole answer: status line, headers, body to its end
-  kNotSent,    // no byte of the request was handed to the socket: refused, DNS, TLS
-  kUnknown,    // bytes were sent, and no whole status line came back
-  kPartial,    // the answer broke off after its head
-  kTooLarge,   // the answer passed a limit and was cut
-  kCancelled,  // ended by us
+  kAnswered,   // a complete answer: status line, headers and body
+  kNotSent,    // no byte of the request was given to the socket, because DNS, TCP or TLS failed
+  kUnknown,    // bytes were sent, and no complete status line was received
+  kPartial,    // the answer ended early, after its status line
+  kTooLarge,   // the answer exceeded a limit and was cut
+  kCancelled,  // the caller ended the request
 };
 
 struct HttpResult {
   HttpOutcome outcome = HttpOutcome::kNotSent;
-  int status = 0;  // 0 where none came
+  int status = 0;  // status code of the answer; 0 if none was received
   HttpHeaders headers;
-  std::string body;           // what came of it
-  std::string error;          // for people: what went wrong, without secrets
-  size_t bytes_sent = 0;      // of the request, handed to the socket
-  size_t bytes_received = 0;  // of the answer
+  std::string body;           // the part of the body that was received
+  std::string error;          // the failure in words, without secrets; empty for kAnswered
+  size_t bytes_sent = 0;      // bytes of the request that were given to the socket
+  size_t bytes_received = 0;  // bytes of the answer
   bool reused_connection = false;
 };
 
-// The value of a header, by name without regard to case; empty where there is none.
+// Returns the value of the first header of this name, in any case; empty if there is none.
 std::string_view FindHeader(const HttpHeaders& headers, std::string_view name);
 
-// Ends a request from outside: the result is then kCancelled. One thread.
+// Handle by which the caller of a request ends it. One thread.
 class HttpCancel {
  public:
+  // Ends the request, whose outcome is then kCancelled.
   void Cancel() {
     cancelled_ = true;
     if (on_cancel_) on_cancel_();
   }
   bool cancelled() const { return cancelled_; }
-  // The client says what ends the request; null when it is over.
+  // Sets the client's function that ends the request; null when the request is over.
   void OnCancel(absl::AnyInvocable<void()> function) { on_cancel_ = std::move(function); }
 
  private:
@@ -75,13 +78,14 @@ class HttpCancel {
   absl::AnyInvocable<void()> on_cancel_;
 };
 
-// Called on the loop's thread, and resumes there. Connections are kept per scheme, host and port, and checked for a
-// pending close before they are used again. Never sends a request twice.
+// Sends requests. Loop's thread only. Reuses connections by scheme, host and port, after a check that the other side
+// has not closed them. Never sends a request twice, because a provider may bill both.
 class HttpClient {
  public:
   virtual ~HttpClient() = default;
 
-  // `cancel` (may be null) must live until it resumes.
+  // Sends a request and resumes with its outcome; every failure is an outcome. `cancel` may be null, and must live
+  // until Send resumes.
   virtual Task<HttpResult> Send(HttpRequest request, HttpLimits limits, HttpCancel* cancel) = 0;
 };
 

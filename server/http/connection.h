@@ -1,5 +1,4 @@
-// One connection of the HTTP client, plain or TLS, and what ends its waiting: a time limit or a cancel. For
-// beast_client.cc only, so Asio may be included here.
+// One connection of the HTTP client, plain or TLS. For beast_client.cc only, so this header may include Asio.
 #pragma once
 
 #include <boost/asio/ip/tcp.hpp>
@@ -17,32 +16,34 @@ namespace millrace {
 namespace asio = boost::asio;
 using boost::system::error_code;
 
-// What came of one read or write.
+// Result of one read or write.
 struct Transfer {
-  size_t bytes = 0;
+  size_t bytes = 0;  // bytes transferred, also if there is an error
   error_code error;
 };
 
+// A socket with an optional TLS layer. Loop's thread only.
 class Connection {
  public:
   explicit Connection(asio::io_context& context) : socket_(context) {}
   Connection(const Connection&) = delete;
 
   Task<error_code> Connect(asio::ip::tcp::endpoint endpoint);
-  // Agrees on TLS with the host that `url` names.
+  // Makes the TLS handshake; fails if the certificate is not trusted or is not for the host of `url`.
   Task<error_code> Secure(asio::ssl::context& tls, const HttpUrl& url);
-  // Writes some of `head`, then of `body`. Plain: no byte left the process where it says 0. TLS: unknown after an
-  // error.
+  // Writes some bytes of `head` and then of `body`. A plain connection that reports 0 bytes has sent none; after an
+  // error of TLS the number of bytes sent is unknown.
   Task<Transfer> Write(std::string_view head, std::string_view body);
+  // Reads 1 to `size` bytes; error `eof` if the other side has closed the connection in order.
   Task<Transfer> Read(char* bytes, size_t size);
 
-  // Nothing has come, and the other side has not closed it. Does not wait.
+  // Returns true if nothing has arrived and the other side has not closed the connection. Does not wait.
   bool IsQuiet();
   bool is_tls() const { return tls_.has_value(); }
-  // Ends it at once; what waits for it goes on with an error.
+  // Closes the socket at once; suspended calls resume with an error.
   void Close();
 
-  TimePoint used_at{};
+  TimePoint used_at{};  // end of the last request, for the client's idle limit
 
  private:
   asio::ip::tcp::socket socket_;

@@ -17,8 +17,8 @@ bool IsNear(const ip::address& address) {
          (bytes[0] == 192 && bytes[1] == 168);
 }
 
-// Addresses that nobody serves models at: unspecified, multicast, and link-local, where 169.254.169.254 hands out a
-// cloud's credentials.
+// Returns true for addresses that no provider has: unspecified, multicast, and link-local, among which is
+// 169.254.169.254, the service that gives out a cloud's credentials.
 bool IsNobody(const ip::address& address) {
   if (address.is_unspecified() || address.is_multicast()) return true;
   if (address.is_v6()) return address.to_v6().is_link_local();
@@ -42,7 +42,7 @@ Status CheckBackendUrl(std::string_view text) {
   if (!error && IsNobody(address)) return Refuse("the URL names an address that no provider has");
   const bool is_near = url->host == "localhost" || (!error && IsNear(address));
   if (url->tls || is_near) return absl::OkStatus();
-  return Refuse("the URL is http to another than a loopback or private address: use https");
+  return Refuse("the URL uses http, which only loopback and private addresses may; use https");
 }
 
 }  // namespace millrace

@@ -1,4 +1,4 @@
-// Which URLs a backend may be configured with.
+// Check of the URLs with which backends are configured.
 #pragma once
 
 #include <string_view>
@@ -7,10 +7,9 @@
 
 namespace millrace {
 
-// https to anyone but link-local, multicast and unspecified addresses; http only to this machine or a private network,
-// since keys and texts would go out in the clear. No user, query or fragment: paths are put behind it. Names are not
-// looked up.
-// INVALID_ARGUMENT (INVALID_DEFINITION) otherwise.
+// Accepts https to all hosts but link-local, multicast and unspecified addresses, and http to this machine and private
+// networks only, because keys and texts would be readable on the way. The URL must have no user, query or fragment,
+// because paths are appended to it. Does not resolve names. INVALID_DEFINITION for any other URL.
 Status CheckBackendUrl(std::string_view url);
 
 }  // namespace millrace

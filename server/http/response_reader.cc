@@ -15,7 +15,7 @@ namespace {
 
 constexpr int kInterimMax = 16;
 
-// The status of a whole status line that `bytes` begin with; 0 where there is none.
+// Returns the status code of the status line with which `bytes` begin; 0 if they have no complete one.
 int StatusOfLine(std::string_view bytes) {
   constexpr size_t kCodeAt = 9;  // HTTP/1.1 200
   if (!bytes.starts_with("HTTP/1.") || bytes.find("\r\n") == std::string_view::npos) return 0;
@@ -39,7 +39,7 @@ void ResponseReader::NewParser() {
   parser_->skip(to_head_);
   parser_->header_limit(static_cast<uint32_t>(limits_.header_bytes));
   parser_->body_limit(limits_.body_bytes);
-  parser_->get().result(0u);  // until there is a status line
+  parser_->get().result(0u);  // no status until its line is parsed; the default would be 200
 }
 
 ResponseReader::State ResponseReader::Fail(State state, std::string problem) {
@@ -75,12 +75,14 @@ ResponseReader::State ResponseReader::Feed(std::string_view bytes) {
       return State::kWhole;
     }
     if (code == 101 || ++interim_ > kInterimMax) {
-      NewParser();  // there was no final status line
-      return Fail(State::kMalformed, "the answer has more interim parts (1xx) than any needs");
+      NewParser();  // forgets the interim status
+      return Fail(
+          State::kMalformed,
+          fmt::format("the server sent more than {} interim answers (1xx), or switched the protocol", kInterimMax));
     }
     NewParser();
   }
-  if (left.size() > limits_.header_bytes) {  // the head of a chunk without end
+  if (left.size() > limits_.header_bytes) {  // an endless chunk header
     return Fail(State::kTooLarge, fmt::format("a part of the answer is larger than {} bytes", limits_.header_bytes));
   }
   return State::kMore;
@@ -90,14 +92,15 @@ ResponseReader::State ResponseReader::End() {
   beast::error_code error;
   if (parser_->is_header_done()) parser_->put_eof(error);
   if (!error && parser_->is_done()) return State::kWhole;
-  return Fail(State::kBrokenOff, status() == 0 ? "the connection was closed before an answer" : "the answer broke off");
+  return Fail(State::kBrokenOff, status() == 0 ? "the connection was closed before an answer"
+                                               : "the connection was closed before the end of the answer");
 }
 
-// The parser may wait for the whole head before it looks at the status line.
+// Reads the status line itself, because the parser may wait for all headers first.
 int ResponseReader::status() const {
   const int read = static_cast<int>(parser_->get().result_int());
   const int code = read != 0 ? read : StatusOfLine(pending_);
-  return code < 200 ? 0 : code;  // an interim answer is none
+  return code < 200 ? 0 : code;  // the status of an interim answer does not count
 }
 
 bool ResponseReader::keeps_connection() const { return parser_->is_done() && parser_->keep_alive() && !surplus_; }

@@ -1,5 +1,5 @@
-// Reads one HTTP/1 answer out of bytes as they come: a state machine without I/O. What is no HTTP, or passes a limit,
-// ends it; interim answers (1xx) are passed over, but not without end.
+// Reads one HTTP/1 answer from bytes as they arrive: a state machine without I/O. It stops at bytes that are not HTTP
+// and at its limits. It skips up to 16 interim answers (1xx).
 #pragma once
 
 #include <cstddef>
@@ -11,31 +11,39 @@
 
 namespace millrace {
 
+// Reader of one answer. One thread.
 class ResponseReader {
  public:
-  enum class State { kMore, kWhole, kTooLarge, kMalformed, kBrokenOff };
+  enum class State {
+    kMore,       // the answer continues after these bytes
+    kWhole,      // the answer is complete
+    kTooLarge,   // the answer exceeds a limit
+    kMalformed,  // the bytes are not HTTP
+    kBrokenOff,  // the connection was closed before the end of the answer
+  };
 
   struct Limits {
     size_t header_bytes = 64u << 10;
-    size_t body_bytes = 8u << 20;  // decoded
+    size_t body_bytes = 8u << 20;  // without chunk headers
   };
-  // `to_head`: the request was HEAD, whose answer has no body whatever its headers say.
+  // Makes a reader. `to_head` says that the request was HEAD, whose answer never has a body.
   ResponseReader(Limits limits, bool to_head);
   ~ResponseReader();
 
-  // Takes bytes. Not called again after it has said other than kMore.
+  // Reads the next bytes. REQUIRES: every earlier call returned kMore.
   State Feed(std::string_view bytes);
-  // The connection was closed in order: kWhole where that is how the answer ends, else kBrokenOff.
+  // Handles the other side's orderly close: kWhole if the close ends the answer, else kBrokenOff.
   State End();
 
-  // 0 until the whole status line is there.
+  // Returns the status code; 0 until the status line is complete.
   int status() const;
-  // Of a whole answer: the connection may carry another request.
+  // Returns true if the answer is complete and the connection may carry another request.
   bool keeps_connection() const;
-  // What came.
+  // Moves out the headers that have been read.
   HttpHeaders TakeHeaders();
+  // Moves out the part of the body that has been read.
   std::string TakeBody();
-  // What is wrong, where something is.
+  // Returns the reason of a state other than kMore and kWhole, in words.
   const std::string& problem() const { return problem_; }
 
  private:
@@ -46,9 +54,9 @@ class ResponseReader {
   const Limits limits_;
   const bool to_head_;
   std::unique_ptr<Parser> parser_;
-  std::string pending_;  // bytes that the parser could not take yet
-  int interim_ = 0;
-  bool surplus_ = false;
+  std::string pending_;   // bytes that the parser needs again, together with the next ones
+  int interim_ = 0;       // interim answers so far
+  bool surplus_ = false;  // bytes follow the answer, so the connection can't be used again
   std::string problem_;
 };
 

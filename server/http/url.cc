@@ -4,7 +4,7 @@
 
 #include <charconv>
 
-// Debian has Boost.URL's headers only; this makes its functions here.
+// Defines Boost.URL's functions in this file, because Debian has its headers only.
 #include <boost/url/src.hpp>
 
 namespace millrace {
@@ -34,7 +34,7 @@ StatusOr<HttpUrl> ParseHttpUrl(std::string_view text) {
   result.port = url.has_port() && !url.port().empty() ? own(url.port()) : default_port;
   uint16_t port = 0;
   std::from_chars(result.port.data(), result.port.data() + result.port.size(), port);  // stays 0 beyond 65535
-  if (port == 0) return refuse("has no port that there is");
+  if (port == 0) return refuse("has a port that is not between 1 and 65535");
   result.authority = own(url.encoded_host());
   if (result.port != default_port) result.authority += fmt::format(":{}", result.port);
   const std::string path = own(url.encoded_path());

@@ -1,4 +1,4 @@
-// The parts of an absolute http or https URL (RFC 3986) that a request needs.
+// Parts of an absolute http or https URL (RFC 3986) that a request needs.
 #pragma once
 
 #include <string>
@@ -11,13 +11,13 @@ namespace millrace {
 struct HttpUrl {
   bool tls = false;
   std::string host;              // without the brackets of an IPv6 address
-  bool host_is_address = false;  // an IP address, not a name
-  std::string port;              // in digits
-  std::string authority;         // for the Host header: the port only where it is not the scheme's own
+  bool host_is_address = false;  // the host is an IP address and not a name
+  std::string port;              // decimal digits, 1 to 65535
+  std::string authority;         // value of the Host header: has the port only if it is not the scheme's default
   std::string target;            // path and query, never empty
 };
 
-// INVALID_ARGUMENT (INVALID_FIELD): no such URL, or one with a user name.
+// Parses a URL. INVALID_FIELD if it is not such a URL, or has a user name, which would not be sent.
 StatusOr<HttpUrl> ParseHttpUrl(std::string_view text);
 
 }  // namespace millrace

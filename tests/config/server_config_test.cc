@@ -106,9 +106,8 @@ limits: {max_conections: 5}
           "s.yaml:1:17: grpc.address: must be a loopback address such as 127.0.0.1, got \"0.0.0.0\"",
           "s.yaml:4:10: backends[1].name: there is a backend \"a\" already",
           "s.yaml:4:24: backends[1].simulated: profile_file and profile are both given; only one may be",
-          "s.yaml:5:32: backends[2].openai.base_url: the URL is http to another than a loopback or private address: "
-          "use "
-          "https",
+          "s.yaml:5:32: backends[2].openai.base_url: the URL uses http, which only loopback and private addresses may; "
+          "use https",
           "s.yaml:6:39: backends[3].simulated.profile_file: bad.yaml:1:10: latency: expected a duration such as 30s or "
           "1h30m, got \"fast\"",
           "s.yaml:9:77: models[0].targets[1].backend: unknown backend \"ab\"; did you mean \"a\"?",

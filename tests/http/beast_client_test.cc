@@ -25,7 +25,7 @@ using testing::HasSubstr;
 
 constexpr char kOk[] = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi";
 
-// A server that reads one request of each connection and answers with these bytes, then closes.
+// Server that reads one request of each connection, answers with these bytes and closes.
 ToxicServer::Serve Answer(std::string bytes) {
   return [bytes](ToxicConnection& connection, int) {
     if (!connection.ReadRequest().empty()) connection.Write(bytes);
@@ -66,7 +66,7 @@ TEST(BeastClientTest, ReadsBodiesInChunksAndUntilTheConnectionCloses) {
   EXPECT_EQ(result.status, 204);
 }
 
-TEST(BeastClientTest, NothingWasSentWhereThereIsNoConnection) {
+TEST(BeastClientTest, SendsNothingIfItCannotConnect) {
   Sender sender;
   for (const std::string& url :
        {fmt::format("http://127.0.0.1:{}/", ClosedPort()), std::string("http://nowhere.invalid/"),
@@ -83,7 +83,7 @@ TEST(BeastClientTest, NothingWasSentWhereThereIsNoConnection) {
   EXPECT_EQ(sender.Send(request).error, "a header has a line break");
 }
 
-TEST(BeastClientTest, ItIsUnknownWhatBecameOfARequestWithoutAStatusLine) {
+TEST(BeastClientTest, TheOutcomeIsUnknownWithoutAStatusLine) {
   ToxicServer closes([](ToxicConnection& connection, int) { connection.ReadRequest(); });
   ToxicServer resets([](ToxicConnection& connection, int) {
     connection.ReadRequest();
@@ -101,7 +101,7 @@ TEST(BeastClientTest, ItIsUnknownWhatBecameOfARequestWithoutAStatusLine) {
   }
 }
 
-TEST(BeastClientTest, AnAnswerThatBreaksOffIsPartial) {
+TEST(BeastClientTest, AnAnswerThatEndsEarlyIsPartial) {
   ToxicServer cut(Answer("HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhalf"));
   ToxicServer chunk(Answer("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nhalf\r\n"));
   ToxicServer stalls([](ToxicConnection& connection, int) {
@@ -126,12 +126,12 @@ TEST(BeastClientTest, AnAnswerThatBreaksOffIsPartial) {
   const HttpResult stalled = sender.Send(stalls.url(), "{}", limits);
   EXPECT_EQ(stalled.outcome, HttpOutcome::kPartial);
   EXPECT_EQ(stalled.error, "the answer stopped coming");
-  // A reset may throw away what was under way before it, the head too.
+  // A reset may discard bytes that were sent before it, even the head.
   const HttpResult reset = sender.Send(resets.url());
   EXPECT_EQ(reset.outcome, reset.status == 0 ? HttpOutcome::kUnknown : HttpOutcome::kPartial);
 }
 
-TEST(BeastClientTest, KeepsTimeLimits) {
+TEST(BeastClientTest, EndsARequestAtEachTimeLimit) {
   ToxicServer silent([](ToxicConnection& connection, int) {
     connection.ReadRequest();
     connection.WaitForClose();
@@ -187,7 +187,7 @@ TEST(BeastClientTest, CutsAnAnswerAtItsLimit) {
   EXPECT_LE(flood.bytes_received, limits.header_bytes_max + (64 << 10));
 }
 
-TEST(BeastClientTest, PassesOverInterimAnswersButNotWithoutEnd) {
+TEST(BeastClientTest, SkipsALimitedNumberOfInterimAnswers) {
   ToxicServer few(Answer(std::string("HTTP/1.1 103 Early Hints\r\nX: y\r\n\r\nHTTP/1.1 100 Continue\r\n\r\n") + kOk));
   ToxicServer flood([](ToxicConnection& connection, int) {
     connection.ReadRequest();
@@ -210,7 +210,7 @@ TEST(BeastClientTest, FollowsNoRedirect) {
   EXPECT_EQ(target.connections(), 0);
 }
 
-TEST(BeastClientTest, UsesAConnectionAgain) {
+TEST(BeastClientTest, ReusesAConnection) {
   ToxicServer server([](ToxicConnection& connection, int) {
     while (!connection.ReadRequest().empty()) connection.Write(kOk);
   });
@@ -221,7 +221,7 @@ TEST(BeastClientTest, UsesAConnectionAgain) {
   EXPECT_EQ(server.connections(), 1);
 }
 
-TEST(BeastClientTest, TakesANewConnectionWhereTheOldOneIsClosedOrSaysTooMuch) {
+TEST(BeastClientTest, OpensANewConnectionIfTheOldOneIsClosedOrHasSentMore) {
   std::atomic<int> closed = 0;
   ToxicServer closing([&](ToxicConnection& connection, int) {
     connection.ReadRequest();
@@ -240,8 +240,7 @@ TEST(BeastClientTest, TakesANewConnectionWhereTheOldOneIsClosedOrSaysTooMuch) {
   for (const ToxicServer* server : {&closing, &talking, &asking}) {
     for (int i = 0; i < 5; ++i) {
       EXPECT_EQ(sender.Send(server->url()).outcome, HttpOutcome::kAnswered);
-      if (server == &closing)
-        closed.wait(i);  // what is closed later, under the next request, can't be told from a crash
+      if (server == &closing) closed.wait(i);  // a close during the next request would look like a crash
     }
     EXPECT_EQ(server->requests(), 5);
   }
@@ -254,12 +253,12 @@ TEST(BeastClientTest, TakesANewConnectionWhereTheOldOneIsClosedOrSaysTooMuch) {
   for (int i = 0; i < 3; ++i) EXPECT_FALSE(hasty.Send(server.url()).reused_connection);
 }
 
-// The reason for a client of our own: libcurl would send the request again on a new connection.
+// This is why we have our own client: libcurl would send the request again on a new connection.
 TEST(BeastClientTest, NeverSendsTwiceWhenAReusedConnectionDies) {
   ToxicServer server([](ToxicConnection& connection, int) {
     connection.ReadRequest();
     connection.Write(kOk);
-    connection.ReadRequest();  // the second, whole; and not a byte of an answer
+    connection.ReadRequest();  // reads the whole second request and sends no byte of an answer
   });
   Sender sender;
   ASSERT_EQ(sender.Send(server.url()).outcome, HttpOutcome::kAnswered);
@@ -270,7 +269,7 @@ TEST(BeastClientTest, NeverSendsTwiceWhenAReusedConnectionDies) {
   EXPECT_EQ(server.connections(), 1);
 }
 
-TEST(BeastClientTest, IsCancelledFromOutside) {
+TEST(BeastClientTest, EndsARequestThatItsCallerCancels) {
   Sender sender;
   HttpCancel cancel;
   ToxicServer server([&](ToxicConnection& connection, int) {
@@ -285,7 +284,7 @@ TEST(BeastClientTest, IsCancelledFromOutside) {
   EXPECT_EQ(server.requests(), 1);
 }
 
-TEST(BeastClientTest, TakesAnAnswerThatComesBeforeTheWholeRequest) {
+TEST(BeastClientTest, AcceptsAnAnswerBeforeTheEndOfTheRequest) {
   ToxicServer server([](ToxicConnection& connection, int) {
     char byte = 0;
     if (::recv(connection.socket(), &byte, 1, 0) == 1) {

@@ -5,7 +5,7 @@
 namespace millrace {
 namespace {
 
-TEST(GuardTest, TakesHttpOnlyToNearAddresses) {
+TEST(GuardTest, AcceptsHttpOnlyToLoopbackAndPrivateAddresses) {
   for (const std::string_view url :
        {"https://api.openai.com/v1", "http://localhost:1234/v1", "http://127.0.0.1/v1", "http://10.1.2.3:80",
         "http://172.31.0.1", "http://192.168.1.1", "http://[::1]:8000", "http://[fd00::1]"}) {
@@ -18,7 +18,7 @@ TEST(GuardTest, TakesHttpOnlyToNearAddresses) {
   }
 }
 
-TEST(GuardTest, TakesOnlyPlainUrls) {
+TEST(GuardTest, RefusesUrlsWithUserQueryOrFragment) {
   for (const std::string_view url :
        {"", "api.example.com", "https://user@example.com/", "https://example.com/?a=b", "https://example.com/#f",
         "https://127.0.0.1#@evil/", "https://a\\@b/", "https://example.com:0/", "https://example.com:99999/",

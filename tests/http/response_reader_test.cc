@@ -18,7 +18,7 @@ struct Seen {
   bool operator==(const Seen&) const = default;
 };
 
-// Feeds it in pieces of `piece` bytes, then ends.
+// Feeds the bytes to a reader in pieces of `piece` bytes, then ends the connection.
 Seen Read(std::string_view bytes, size_t piece, ResponseReader::Limits limits = {}) {
   ResponseReader reader(limits, false);
   Seen seen;
@@ -31,7 +31,7 @@ Seen Read(std::string_view bytes, size_t piece, ResponseReader::Limits limits = 
   return seen;
 }
 
-TEST(ResponseReaderTest, SaysTheSameOfAnyPieces) {
+TEST(ResponseReaderTest, DoesNotDependOnThePiecesOfTheAnswer) {
   for (const std::string_view bytes : {
            "HTTP/1.1 200 OK\r\nContent-Length: 4\r\nX: y\r\n\r\nbody",
            "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 500 No\r\nTransfer-Encoding: "
@@ -45,7 +45,7 @@ TEST(ResponseReaderTest, SaysTheSameOfAnyPieces) {
   }
 }
 
-TEST(ResponseReaderTest, KnowsAStatusOnlyWhenItsLineIsWhole) {
+TEST(ResponseReaderTest, HasAStatusOnlyAfterACompleteStatusLine) {
   EXPECT_EQ(Read("HTTP/1.1 200 O", 1).status, 0);
   EXPECT_EQ(Read("HTTP/1.1 200 OK\r\nX", 1).status, 200);
   EXPECT_EQ(Read("HTTP/1.1 100 Continue\r\n\r\n", 1).status, 0);
@@ -64,7 +64,7 @@ TEST(ResponseReaderTest, RefusesAnswersThatTwoReadersWouldReadInTwoWays) {
   }
 }
 
-TEST(ResponseReaderTest, NeverReadsBeyondItsLimitsWhateverComes) {
+TEST(ResponseReaderTest, NeverExceedsItsLimitsForAnyInput) {
   Random random(7);
   constexpr std::string_view kPieces[] = {
       "HTTP/1.1 ",           "200 OK", "\r\n", "\r\n\r\n", "Content-Length: ", "9", "chunked",

@@ -1,4 +1,4 @@
-// Sends requests from a loop of its own, one after another.
+// Sends requests one after another, on its own loop.
 #pragma once
 
 #include <memory>
@@ -31,7 +31,7 @@ class Sender {
   }
   Loop& loop() { return loop_; }
   HttpClient& client() { return *client_; }
-  // How often the client had something done off the loop.
+  // Number of works that the client submitted to the pool.
   int works() const { return pool_.submitted; }
 
  private:

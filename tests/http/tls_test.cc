@@ -15,7 +15,7 @@ namespace {
 
 using testing::HasSubstr;
 
-// A key and a certificate for a name, signed by itself, in a file that a client may trust.
+// A key, and a self-signed certificate for a host name in a file that a client may trust.
 class Identity {
  public:
   explicit Identity(const std::string& name) {
@@ -45,7 +45,7 @@ class Identity {
   }
   const std::string& path() const { return path_; }
 
-  // Serves one request over TLS. `version_max`: the newest that it speaks.
+  // Serves one request over TLS. `version_max` is the newest version that the server offers.
   ToxicServer::Serve Serve(int version_max, std::string& server_name) const {
     return [this, version_max, &server_name](ToxicConnection& connection, int) {
       SSL_CTX* const context = SSL_CTX_new(TLS_server_method());
@@ -78,7 +78,7 @@ std::string Url(const ToxicServer& server, std::string_view host) {
   return fmt::format("https://{}:{}/", host, server.port());
 }
 
-TEST(TlsTest, SpeaksToAServerThatItKnowsByItsName) {
+TEST(TlsTest, ConnectsToATrustedServerOfTheRightName) {
   const Identity identity("localhost");
   std::string name;
   ToxicServer server(identity.Serve(TLS1_3_VERSION, name));
@@ -109,7 +109,7 @@ TEST(TlsTest, ReadsCertificatesOnceAndOnlyForTls) {
   EXPECT_EQ(sender.works(), 1);
 }
 
-TEST(TlsTest, SendsNothingToAServerThatItCannotTrust) {
+TEST(TlsTest, SendsNothingToAnUntrustedServer) {
   const Identity localhost("localhost");
   const Identity other("other.example");
   std::string name;

@@ -73,7 +73,8 @@ void ToxicConnection::Close() {
 }
 
 void ToxicConnection::Reset() {
-  // With lingering for no time, closing resets. The server's destructor finds a socket of /dev/null in its place.
+  // SO_LINGER of 0 makes close send a reset. Another descriptor takes the socket's number, so that the server's
+  // destructor does not shut down a foreign socket.
   const linger now{.l_onoff = 1, .l_linger = 0};
   ::setsockopt(socket_, SOL_SOCKET, SO_LINGER, &now, sizeof now);
   const int nothing = ::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);

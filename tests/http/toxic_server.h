@@ -1,4 +1,4 @@
-// A loopback server of raw sockets that does with each connection what a test says: the worst a provider can do.
+// Loopback server of raw sockets that treats each connection as a test says, to imitate the worst providers.
 #pragma once
 
 #include <atomic>
@@ -11,19 +11,19 @@
 
 namespace millrace {
 
-// One accepted connection, for the thread that serves it. Calls return false once the other side is gone.
+// One accepted connection, for the thread that serves it. Calls return false after the other side has closed it.
 class ToxicConnection {
  public:
   ToxicConnection(int socket, std::atomic<int>& requests) : socket_(socket), requests_(requests) {}
   ~ToxicConnection();
   ToxicConnection(const ToxicConnection&) = delete;
 
-  // A whole request: its head and a body of Content-Length. Empty: there is none.
+  // Reads a whole request: head and a body of Content-Length bytes. Returns an empty text at the end of the connection.
   std::string ReadRequest();
   bool Write(std::string_view bytes);
-  // Waits until the other side closes.
+  // Waits until the other side closes the connection.
   void WaitForClose();
-  // Closes it in order, or by a reset.
+  // Closes the connection in order, or by a reset.
   void Close();
   void Reset();
   int socket() const { return socket_; }
@@ -35,14 +35,14 @@ class ToxicConnection {
 
 class ToxicServer {
  public:
-  // `serve` is called on a thread of its own for each connection; `number` counts them from 0.
+  // Calls `serve` on a new thread for each connection; `number` counts them from 0.
   using Serve = std::function<void(ToxicConnection& connection, int number)>;
   explicit ToxicServer(Serve serve);
   ~ToxicServer();
 
   int port() const { return port_; }
   std::string url(std::string_view path = "/") const;
-  // Whole requests read, and connections accepted, of all.
+  // Numbers of complete requests and of connections, of the whole server.
   int requests() const { return requests_; }
   int connections() const { return connections_; }
 
@@ -56,11 +56,11 @@ class ToxicServer {
   std::atomic<int> connections_{0};
   std::mutex mutex_;
   std::vector<std::thread> threads_;  // guarded by mutex_
-  std::vector<int> sockets_;          // guarded by mutex_; to wake those that wait at the end
+  std::vector<int> sockets_;          // guarded by mutex_; the destructor shuts them down to wake threads that wait
   std::thread acceptor_;
 };
 
-// A port of the loopback interface at which nobody listens.
+// Returns a port of the loopback interface on which nobody listens.
 int ClosedPort();
 
 }  // namespace millrace
