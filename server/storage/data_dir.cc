@@ -20,7 +20,7 @@ Status Unavailable(std::string_view doing) {
   return MakeError(Reason::kStoreUnavailable, fmt::format("{}: {}", doing, std::strerror(errno)));
 }
 
-// Makes a directory and its parents. Nobody else may read what is stored: prompts and answers.
+// Makes a directory and its parents, readable by their owner only: the store has prompts and answers.
 Status MakeDirectory(const std::string& path) {
   for (size_t slash = path.find('/', 1);; slash = path.find('/', slash + 1)) {
     const std::string part = path.substr(0, slash);
@@ -41,7 +41,7 @@ std::string ReadSmall(int file) {
   return text;
 }
 
-// The n-th line of a text, or "".
+// Returns the n-th line of a text, counted from 0; "" if it has fewer.
 std::string Line(const std::string& text, int n) {
   std::istringstream lines(text);
   std::string line;
@@ -59,7 +59,7 @@ Status SyncDirectory(const std::string& path) {
   return synced ? absl::OkStatus() : Unavailable("the store's directory can't be synced");
 }
 
-// Replaces a file as a whole: it is there before or after, never in part.
+// Replaces a file atomically: a crash leaves the old content or the new one.
 Status ReplaceFile(const std::string& directory, const std::string& name, const std::string& text) {
   const std::string temporary = directory + "/" + name + ".new";
   const int file = open(temporary.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
@@ -72,7 +72,7 @@ Status ReplaceFile(const std::string& directory, const std::string& name, const 
   return SyncDirectory(directory);
 }
 
-// The format that the file says; 0: no such file. Anything but a number is one that this release does not know.
+// Returns the number in the file `format`; 0 if the file does not exist. STORE_CORRUPT if it is not a positive number.
 StatusOr<int> ReadFormat(const std::string& path) {
   std::ifstream file(path);
   if (!file) return 0;
@@ -99,7 +99,7 @@ std::string DataDir::File(std::string_view name) const { return fmt::format("{}/
 
 StatusOr<std::unique_ptr<DataDir>> DataDir::Hold(const std::string& path, std::string boot_id) {
   MR_RETURN_IF_ERROR(MakeDirectory(path));
-  // Before anything is written: a newer release's store stays as it is.
+  // Checked before anything is written, so that the store of a newer release stays unchanged.
   MR_ASSIGN_OR_RETURN(const int format, ReadFormat(path + "/format"));
   if (format > kStoreFormat) {
     return MakeError(
@@ -109,7 +109,8 @@ StatusOr<std::unique_ptr<DataDir>> DataDir::Hold(const std::string& path, std::s
   }
   const int holder = open((path + "/holder").c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600);
   if (holder < 0) return Unavailable("the store's file `holder` can't be opened");
-  // A lock of the open file, not of the process: it also tells apart two stores of one process, and ends with it.
+  // flock locks the open file and not the process, so that it also separates two stores of one process. It ends with
+  // the process.
   if (flock(holder, LOCK_EX | LOCK_NB) != 0) {
     const int error = errno;
     const std::string pid = Line(ReadSmall(holder), 0);
@@ -123,7 +124,8 @@ StatusOr<std::unique_ptr<DataDir>> DataDir::Hold(const std::string& path, std::s
   directory->has_format_ = format > 0;
   const std::string last_boot = Line(ReadSmall(holder), 1);
   directory->same_boot_ = !last_boot.empty() && last_boot == directory->boot_id_;
-  // Not yet this boot: should this process be killed while it recovers, the next one has the same tail to judge.
+  // Writes the last boot id and not this one: if this process is killed while it recovers, the next one must judge the
+  // end of the log by the same boot.
   MR_RETURN_IF_ERROR(directory->WriteHolder(last_boot));
   return directory;
 }
@@ -139,7 +141,7 @@ Status DataDir::WriteHolder(const std::string& boot_id) {
 
 StatusOr<bool> DataDir::HasStore() const {
   if (access(File("CURRENT").c_str(), F_OK) == 0) return true;
-  // `format` is written when a new store is complete, so that one whose making was interrupted is made again.
+  // `format` is written after a new store is complete, so a store whose creation was interrupted is created again.
   bool begun = has_format_;
   DIR* listing = opendir(path_.c_str());
   if (listing == nullptr) return Unavailable("the store's directory can't be listed");
@@ -149,7 +151,7 @@ StatusOr<bool> DataDir::HasStore() const {
   closedir(listing);
   if (!begun) return false;
   return MakeError(Reason::kStoreCorrupt,
-                   "the store's file `CURRENT` is gone while others are there: restore the directory from a backup");
+                   "the store's file `CURRENT` is missing while others exist: restore the directory from a backup");
 }
 
 Status DataDir::MarkOpened() {

@@ -1,6 +1,6 @@
-// The directory of a store on disk: made private, held by one process at a time, and marked with the format of what is
-// in it. Files of ours beside RocksDB's: `holder` (process id and boot id of who holds it, or held it last) and
-// `format` (the version of the store's format). docs/formats.md describes both.
+// Directory of a store on disk: private, held by one process at a time, and marked with the format of its content.
+// Besides RocksDB's files it has two of ours, which docs/formats.md describes: `holder` (process id and boot id of the
+// present or last holder) and `format` (version of the store's format).
 #pragma once
 
 #include <memory>
@@ -10,27 +10,29 @@
 
 namespace millrace {
 
-// The format that this release writes; it reads this and all older ones.
+// Format that this release writes. It reads this format and all older ones.
 inline constexpr int kStoreFormat = 1;
 
-// A held directory. Let go of by its destructor, or by the system when the process dies.
+// A held directory. The destructor releases it, or the system if the process dies.
 class DataDir {
  public:
-  // Makes the directory where it is absent (mode 0700) and holds it. FAILED_PRECONDITION where another process (or
-  // another store of this one) holds it (STORE_HELD), or a newer release wrote it (STORE_CORRUPT): it is then
-  // untouched. `boot_id`: of the running system; empty: not known.
+  // Makes the directory if it is absent (mode 0700) and holds it. `boot_id` is that of the running system; empty if it
+  // is unknown. STORE_HELD if another process, or another store of this one, holds it; STORE_VERSION if a newer release
+  // wrote it: both leave it unchanged. STORE_CORRUPT if the file `format` is damaged; STORE_UNAVAILABLE if the
+  // directory can't be made, read or written.
   static StatusOr<std::unique_ptr<DataDir>> Hold(const std::string& path, std::string boot_id);
   ~DataDir();
   DataDir(const DataDir&) = delete;
 
-  // The system was not started anew since the store was last opened, so that whatever a process wrote is still there,
-  // synced or not.
+  // Returns true if the system has not restarted since the store was last opened, so that all writes of its processes
+  // still exist, synced or not.
   bool SameBoot() const { return same_boot_; }
-  // Whether there is a store. DATA_LOSS where there is a part of one: making a new one over it would hide the loss.
+  // Returns true if the directory has a store. STORE_CORRUPT if it has only a part of one: a new store over it would
+  // hide the loss.
   StatusOr<bool> HasStore() const;
-  // The file `format` was there.
+  // Returns true if the file `format` existed when the directory was held.
   bool has_format() const { return has_format_; }
-  // Notes that the store was opened, thus recovered: its format, and the system's boot.
+  // Records, after the store was opened and thus recovered, its format and the system's boot id.
   Status MarkOpened();
 
  private:
@@ -47,7 +49,7 @@ class DataDir {
   bool has_format_ = false;
 };
 
-// The running system's boot id; empty where it has none.
+// Returns the boot id of the running system; empty if it has none.
 std::string SystemBootId();
 
 }  // namespace millrace

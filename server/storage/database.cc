@@ -18,10 +18,10 @@
 namespace millrace {
 namespace {
 
-// Up to so many entries of a range are counted; the size of a longer one is estimated.
+// Largest number of entries in a range that are counted; the size of a longer range is estimated.
 constexpr int64_t kCountedEntriesMax = 1000;
 
-// Keeps the first error of background work. RocksDB shall not recover from it by itself.
+// Keeps the first error of background work, and forbids RocksDB to recover from it by itself.
 class ErrorListener final : public rocksdb::EventListener {
  public:
   void OnBackgroundError(rocksdb::BackgroundErrorReason, rocksdb::Status* error) override {
@@ -41,7 +41,7 @@ class ErrorListener final : public rocksdb::EventListener {
   rocksdb::Status error_;  // guarded by mutex_
 };
 
-// `text` without the directory, which is nobody's business.
+// Returns `text` without the path of the directory, which messages must not reveal.
 std::string WithoutPath(std::string text, const std::string& path) {
   for (const std::string& part : {path + "/", path}) {
     for (size_t at = text.find(part); at != std::string::npos; at = text.find(part, at)) text.erase(at, part.size());
@@ -71,17 +71,17 @@ class Database::Handle {
   }
   void SetCreate(bool create) { settings_.create_if_missing = create; }
 
-  // Under the exclusive lock, or before anyone else knows the handle.
+  // Opens the database. REQUIRES: the exclusive lock, or that no other thread knows the handle yet.
   Status OpenLocked() {
     rocksdb::Options options = settings_;
     GapFilter gaps;
-    options.wal_filter = &gaps;  // only used by Open
+    options.wal_filter = &gaps;  // used during Open only
     const auto log = std::make_shared<DamageLog>();
     options.info_log = log;
     listener_ = std::make_shared<ErrorListener>();
     options.listeners.push_back(listener_);
     options.sst_file_manager.reset(rocksdb::NewSstFileManager(options.env, options.info_log));
-    // A compaction begins only where the disk holds its output and what the memtables may need besides.
+    // A compaction begins only if the disk has room for its output and for all memtables.
     options.sst_file_manager->SetCompactionBufferSize(options.write_buffer_size * options.max_write_buffer_number);
     rocksdb::DB* db = nullptr;
     const rocksdb::Status status = rocksdb::DB::Open(options, options_.path, &db);
@@ -92,11 +92,11 @@ class Database::Handle {
 
   void CloseLocked() {
     if (!db_) return;
-    (void)db_->Close();  // an error has been told already, by what led to the closing
+    (void)db_->Close();  // an error was reported before, by the operation that led to the close
     db_.reset();
   }
 
-  // What to tell of an error; the disk's fullness is told apart.
+  // Returns our error for one of RocksDB: STORE_CORRUPT, DISK_LOW or STORE_UNAVAILABLE.
   Status Error(const rocksdb::Status& status, std::string_view doing) {
     if (status.IsCorruption()) {
       ++corrupt_;
@@ -117,15 +117,15 @@ class Database::Handle {
   }
 
   const Options options_;
-  std::unique_ptr<rocksdb::Env> env_;  // null: the machine's
+  std::unique_ptr<rocksdb::Env> env_;  // null for the machine's
   rocksdb::Options settings_;
   std::atomic<uint64_t> corrupt_{0};
-  uint64_t stored_sequence_ = 0;  // the last change that Write reported as stored
+  uint64_t stored_sequence_ = 0;  // number of the last change that Write reported as stored
 
-  // Shared by readers for the length of one read; exclusive while it is closed and opened.
+  // Readers share it for one read; Reopen and Close hold it exclusively.
   std::shared_mutex lease_;
   std::shared_ptr<ErrorListener> listener_;
-  std::unique_ptr<rocksdb::DB> db_;  // null: closed. Guarded by lease_; the writing thread reads it freely
+  std::unique_ptr<rocksdb::DB> db_;  // null if closed. Guarded by lease_; the writing thread reads it without
 };
 
 Database::Database(Options options) : handle_(std::make_unique<Handle>(std::move(options))) {}
@@ -138,7 +138,7 @@ StatusOr<std::unique_ptr<Database>> Database::Open(Options options) {
   MR_RETURN_IF_ERROR(handle.OpenLocked());
   handle.stored_sequence_ = handle.db_->GetLatestSequenceNumber();
   handle.SetCreate(false);
-  handle.SetTail(LogTail::kUnsynced);  // for reopenings: after an error the end of the log may be anything
+  handle.SetTail(LogTail::kUnsynced);  // for Reopen: after an error the end of the log may have any damage
   return database;
 }
 
@@ -155,7 +155,7 @@ Status Database::Reopen() {
 
 void Database::Close() {
   if (!handle_->db_) return;
-  if (BackgroundStatus().ok()) (void)handle_->db_->Flush(rocksdb::FlushOptions());  // else the log keeps it
+  if (BackgroundStatus().ok()) (void)handle_->db_->Flush(rocksdb::FlushOptions());  // if it fails, the log has the data
   const std::unique_lock lock(handle_->lease_);
   handle_->CloseLocked();
 }
@@ -234,7 +234,7 @@ std::optional<std::vector<std::optional<std::string>>> Database::MultiGetFromMem
     const std::vector<std::string>& keys) {
   const std::shared_lock lock(handle_->lease_, std::try_to_lock);
   if (!lock.owns_lock() || !handle_->db_) return std::nullopt;
-  // One by one: RocksDB's own MultiGet reads data blocks from the disk whatever the tier.
+  // Gets keys one by one, because RocksDB's MultiGet reads data blocks from the disk in spite of the tier.
   rocksdb::ReadOptions how = RocksReads();
   how.read_tier = rocksdb::kBlockCacheTier;
   std::vector<std::optional<std::string>> answers(keys.size());
@@ -278,7 +278,7 @@ StatusOr<ScanPage> Database::Scan(const std::string& begin, const std::string& e
 }
 
 StatusOr<Store::Size> Database::EstimateSize(const std::string& begin, const std::string& end) {
-  // A short range is counted: estimates are in steps of blocks.
+  // Counts a short range, because estimates have the granularity of blocks.
   MR_ASSIGN_OR_RETURN(const ScanPage page,
                       Scan(begin, end, kCountedEntriesMax, size_t{1} << 20, Store::Direction::kForwards));
   Store::Size counted{.entries = static_cast<int64_t>(page.entries.size())};

@@ -1,6 +1,6 @@
-// The RocksDB database of a store: its settings, and its few operations on bytes. It can be closed and opened anew
-// under its readers' feet, which is how every write error ends: RocksDB's own Resume is not used (after ENOSPC it stays
-// busy, and after a failed WAL write it fails), and a failed fsync is never tried again.
+// RocksDB database of a store, with its few operations on bytes. It can be closed and reopened while readers use it,
+// which is the answer to every write error: RocksDB's own Resume stays busy after ENOSPC and fails after a failed WAL
+// write, and a failed fsync must never be retried.
 #pragma once
 
 #include <cstdint>
@@ -18,47 +18,59 @@ class FileSystem;
 
 namespace millrace {
 
+// An open database. Reads may be called by any thread, writes by one.
 class Database {
  public:
-  // What may be wrong with the end of the log. A torn last record is always accepted: nobody was told of it.
+  // Damage that is accepted at the end of the log. A torn last record always is, because nobody got an acknowledgement
+  // for it.
   enum class LogTail {
-    kWhole,     // nothing else: whatever was written is still there
-    kUnsynced,  // anything: what was not synced may be damaged, or gone, or have holes. The part before counts.
+    kWhole,     // no other damage: all that was written must still exist
+    kUnsynced,  // any: records that were not synced may be damaged or missing; records before the first gap are used
   };
   struct Options {
     std::string path;
     std::shared_ptr<rocksdb::FileSystem> file_system;  // null: the machine's
-    bool create = false;                               // where there is none
+    bool create = false;                               // create the database; it must not exist
     LogTail tail = LogTail::kUnsynced;
   };
+  // Opens a database and replays its log. STORE_CORRUPT if the log, manifest or a table is damaged or missing; DISK_LOW
+  // if the disk is full; STORE_UNAVAILABLE for any other error. Blocks.
   static StatusOr<std::unique_ptr<Database>> Open(Options options);
   ~Database();
   Database(const Database&) = delete;
 
-  // Reads: any thread. UNAVAILABLE where it is closed or could not read, DATA_LOSS where what was read is damaged.
+  // Reads. STORE_UNAVAILABLE if the database is closed or the read failed, STORE_CORRUPT if the data are damaged.
+
+  // Returns the values of keys, in their order; nullopt for a key that does not exist.
   std::vector<StatusOr<std::optional<std::string>>> MultiGet(const std::vector<std::string>& keys);
-  // The same, where all that it takes is in memory and nobody is reopening the database; else nothing. Never waits.
+  // Does the same if all that it needs is in memory and nobody is reopening the database; else returns nullopt. Never
+  // waits.
   std::optional<std::vector<std::optional<std::string>>> MultiGetFromMemory(const std::vector<std::string>& keys);
+  // See Store::Scan and Store::EstimateSize.
   StatusOr<ScanPage> Scan(const std::string& begin, const std::string& end, size_t entries_max, size_t bytes_max,
                           Store::Direction direction);
   StatusOr<Store::Size> EstimateSize(const std::string& begin, const std::string& end);
-  // Reads that met damage.
+  // Returns the number of reads that found damage.
   uint64_t corrupt() const;
 
-  // One thread from here on, syncs too: Debian's RocksDB stops the process where a log is synced for the first time
-  // after a write to it failed, and another thread could not tell that one did. RESOURCE_EXHAUSTED: the disk is full;
-  // UNAVAILABLE: any other error. After either, Reopen.
+  // Writes, for one thread, which also syncs: Debian's RocksDB aborts the process if a log is synced for the first time
+  // after a write to it failed, and another thread could not know of the failure. DISK_LOW if the disk is full;
+  // STORE_UNAVAILABLE for any other error. Call Reopen after either.
+
   enum class Sync { kNo, kYes };
+  // Writes the batches as one atomic change, in their order.
   Status Write(const std::vector<WriteBatch>& batches, Sync sync);
+  // Syncs all that was written.
   Status SyncLog();
-  // The error of background work (flush, compaction) since the last opening, if any; such as Write returns.
+  // Returns the first error of background work (flush, compaction) since the last opening; OK if there was none.
   Status BackgroundStatus() const;
 
-  // Closes and opens anew. DATA_LOSS where something that Write or SyncLog had reported as stored is gone: the database
-  // is then closed for good.
+  // Closes and opens the database. STORE_CORRUPT if data are missing that Write or SyncLog had reported as stored; the
+  // database then stays closed.
   Status Reopen();
 
-  // Writes everything out, so that the log is empty at the next opening, and closes. Reads fail from now on.
+  // Writes all memtables to tables, so that the log is empty at the next opening, and closes the database. Later reads
+  // fail.
   void Close();
 
  private:

@@ -1,4 +1,4 @@
-// Watches the free space of the store's disk: below the reserve no new paid work begins, long before the disk is full.
+// Watches the free space of the store's disk. Below the reserve no new paid work begins, long before the disk is full.
 #pragma once
 
 #include <atomic>
@@ -7,12 +7,12 @@
 
 namespace millrace {
 
-// Free space as an argument.
+// Source of measurements of free space; tests have their own.
 class DiskSpace {
  public:
   virtual ~DiskSpace() = default;
 
-  // Bytes that an ordinary user may still write on the disk of `path`; -1: not known. Any thread.
+  // Returns the bytes that an ordinary user may still write on the disk of `path`; -1 if they are unknown. Any thread.
   virtual int64_t FreeBytes(const std::string& path) = 0;
 };
 
@@ -22,21 +22,22 @@ class SystemDiskSpace final : public DiskSpace {
   int64_t FreeBytes(const std::string& path) override;
 };
 
-// Measure is called by one thread; the others by any.
+// Last measurement of a disk's free space, compared with the reserve. One thread calls Measure, any thread the others.
 class DiskGuard {
  public:
   DiskGuard(DiskSpace& space, std::string path, int64_t reserve)
       : space_(space), path_(std::move(path)), reserve_(reserve) {}
 
+  // Measures the free space. Blocks for a system call.
   void Measure();
 
-  // Less than the reserve is free. It ends a sixteenth above the reserve, so that a disk at the brink does not flap.
+  // Returns true if less than the reserve is free. Returns false again only at 1/16 above the reserve, so that a disk
+  // near the limit does not flap.
   bool low() const { return low_; }
-  // Bytes; -1: not known.
+  // Returns the free bytes; -1 if they are unknown.
   int64_t free_bytes() const { return free_; }
   int64_t reserve() const { return reserve_; }
-  // Enough is free to reopen a store that ran full: what its memtables and logs may need, but never more than the
-  // reserve.
+  // Returns true if enough is free to reopen a store that ran full: 8 MiB, or the reserve if that is less.
   bool HasRoomToReopen() const;
 
  private:

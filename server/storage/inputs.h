@@ -9,10 +9,11 @@
 
 namespace millrace {
 
+// Returns the key of an input's state.
 std::string InputStateKey(std::string_view run, std::string_view stage);
-// The part that begins at `offset` (items or bytes).
+// Returns the key of the part of an input that begins at `offset` (a number of items or bytes).
 std::string InputKey(std::string_view run, std::string_view stage, int64_t offset);
-// Parts that begin at or after `first` and before `before`.
+// Returns the keys of the parts that begin in [first, before).
 KeyRange InputKeys(std::string_view run, std::string_view stage, int64_t first, int64_t before = INT64_MAX);
 
 }  // namespace millrace

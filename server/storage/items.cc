@@ -32,7 +32,7 @@ void ItemKeys::DeleteAll(WriteBatch& batch) const {
 }
 
 int64_t LastNumberOf(std::string_view key) {
-  // KeyBuilder::Number flips the sign so that negative numbers sort first.
+  // Undoes KeyBuilder::Number, which flips the sign bit so that negative numbers sort first.
   if (key.size() < 8) return 0;
   return FromBigEndian(key.substr(key.size() - 8)) ^ INT64_MIN;
 }

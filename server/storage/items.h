@@ -1,5 +1,5 @@
-// Keys of the items of one stage of one run: rows by ordinal, and two indexes on them, by id and by the order of
-// commits. And of items that are parked, in the order in which they wake.
+// Keys of the items of one stage of one run: rows by ordinal, with two indexes by id and by order of commit. Also keys
+// of parked items, in the order of their wake times.
 #pragma once
 
 #include <cstdint>
@@ -12,7 +12,7 @@
 
 namespace millrace {
 
-// The keys of one stage of one run. A value.
+// Keys of one stage of one run. A value.
 class ItemKeys {
  public:
   ItemKeys(std::string_view run, std::string_view stage);
@@ -21,9 +21,9 @@ class ItemKeys {
   std::string Id(std::string_view id) const { return KeyBuilder(id_).Text(id); }
   std::string Commit(int64_t number) const { return KeyBuilder(commit_).Number(number); }
 
-  // Rows with an ordinal of at least `first`.
+  // Returns the keys of rows with an ordinal of at least `first`.
   KeyRange Items(int64_t first = INT64_MIN) const;
-  // Commits with a number of at least `first`.
+  // Returns the keys of commits with a number of at least `first`.
   KeyRange Commits(int64_t first = 0) const;
   // Deletes every row and index entry.
   void DeleteAll(WriteBatch& batch) const;
@@ -34,23 +34,25 @@ class ItemKeys {
   KeyBuilder commit_;
 };
 
-// The ordinal, or the number of a commit, that a key of `Items` or `Commits` ends with.
+// Returns the ordinal at the end of a key of `Items`, or the number at the end of one of `Commits`.
 int64_t LastNumberOf(std::string_view key);
 
-// An ordinal as a value of the two indexes: 8 bytes, big-endian, framed.
+// Returns an ordinal as a value of the two indexes under `key`: 8 bytes, big-endian, framed.
 std::string EncodeOrdinal(std::string_view key, int64_t ordinal);
+// Returns the ordinal in such a value; nullopt if it is damaged.
 std::optional<int64_t> DecodeOrdinal(std::string_view key, std::string_view value);
 
-// A parked item.
+// An item that waits for a point in time.
 struct ParkedItem {
-  int64_t wake_micros = 0;
+  int64_t wake_micros = 0;  // microseconds since 1970-01-01 UTC
   std::string run;
   std::string stage;
   int64_t ordinal = 0;
 };
 std::string ParkedKey(const ParkedItem& item);
-// Those that wake before this time.
+// Returns the keys of items that wake before this time.
 KeyRange ParkedKeys(int64_t before_micros = INT64_MAX);
+// Returns the item of a key; nullopt if the bytes are not such a key.
 std::optional<ParkedItem> ReadParkedKey(std::string_view key);
 
 }  // namespace millrace

@@ -10,7 +10,7 @@ Status Unavailable(std::string_view what) { return MakeError(Reason::kStoreUnava
 
 using Data = std::map<std::string, std::string>;
 
-// The entries with begin <= key < end. An empty end is none.
+// Returns the entries with begin <= key < end, or all from `begin` on if `end` is empty.
 std::pair<Data::const_iterator, Data::const_iterator> Range(const Data& data, const std::string& begin,
                                                             const std::string& end) {
   const auto first = data.lower_bound(begin);
@@ -124,7 +124,7 @@ bool MemoryDisk::FlipBit(const std::string& key, uint64_t bit) {
   return true;
 }
 
-// A batch and who waits for it.
+// A batch, and the promise that its Commit awaits.
 struct MemoryStore::Ticket {
   Ticket(Loop& loop, WriteBatch changes, CommitMode how) : batch(std::move(changes)), mode(how), done(loop) {}
 
@@ -143,7 +143,7 @@ MemoryStore::MemoryStore(Loop& loop, MemoryDisk& disk, MemoryStoreOptions option
       if (room_again) Reopen();
     });
   };
-  // What an earlier store left unsynced is synced in time.
+  // Batches that an earlier store left unsynced are synced as the mode asks.
   StartSyncTimer();
 }
 
@@ -168,7 +168,8 @@ Task<Status> MemoryStore::Commit(WriteBatch batch, CommitMode mode) {
   co_return ticket->done.value();
 }
 
-// What piles up while a group is written and synced is the next group, as in the server.
+// Writes groups until the queue is empty. Batches that arrive while a group is written and synced are the next group,
+// as in RocksStore.
 Task<void> MemoryStore::WriteQueue() {
   while (!queue_.empty()) {
     Group group;
@@ -186,7 +187,7 @@ Task<void> MemoryStore::WriteQueue() {
       if (options_.mutant == MemoryMutant::kAckBeforeSync) Finish(group, absl::OkStatus());
       co_await loop_.Sleep(options_.sync_cost);
       if (SyncFails()) {
-        // Nobody was told yet: a prefix of the group may be on the disk.
+        // A prefix of the group may stay on the disk, because no batch of it was acknowledged.
         const size_t written = group.size();
         FailWith(std::move(group), written);
         break;
@@ -235,8 +236,7 @@ void MemoryStore::Finish(const Group& group, const Status& status) {
   for (const auto& ticket : group) ticket->done.Set(status);
 }
 
-// Fails a group, whose batches are the last `written` of the disk, and everything that piled up behind it; then
-// reopens.
+// Fails a group, whose batches are the last `written` of the disk, and all batches queued after it; then reopens.
 void MemoryStore::FailWith(Group group, size_t written) {
   const uint64_t lost = std::min<uint64_t>(disk_.random_.Below(written + 1), disk_.unsynced());
   for (uint64_t i = 0; i < lost; ++i) disk_.UndoLast();
@@ -246,13 +246,13 @@ void MemoryStore::FailWith(Group group, size_t written) {
   SetState(StoreState::kReopening);
   Finish(group, status);
   Finish(queue, status);
-  if (!full_at_) Reopen();  // else once there is room
+  if (!full_at_) Reopen();  // a full disk is reopened when it has room
 }
 
 void MemoryStore::Reopen() {
   reopen_timer_ = loop_.CallAt(loop_.Now() + options_.reopen_delay, [this] {
     full_at_.reset();
-    // Opening flushes what the log had.
+    // A reopening syncs the content of the log.
     disk_.MarkSynced(disk_.written());
     SetState(StateByRoom());
   });

@@ -1,7 +1,7 @@
-// A store in memory for tests and the simulator. What a machine would keep over a crash, MemoryDisk, outlives the
-// store: a crash is Loop::Abandon, then dropping the store, and a restart is a new MemoryStore over the same disk. A
-// killed process loses nothing that was written; a power loss (LoseUnsynced) loses a suffix of what was not synced.
-// Time passes by the loop's clock, so that a simulated one gives the same order of events for the same seed.
+// Store in memory for tests and the simulator. MemoryDisk is the part that survives a crash: a crash is Loop::Abandon
+// and the destruction of the store, a restart is a new MemoryStore over the same disk. A killed process loses nothing
+// that was written; a power loss (LoseUnsynced) loses a suffix of the batches that were not synced. Time passes by the
+// loop's clock, so that a simulated clock gives the same order of events for the same seed.
 #pragma once
 
 #include <cstdint>
@@ -21,40 +21,41 @@
 
 namespace millrace {
 
-// The data, and which part of it a power loss would spare. One thread.
+// The data, and the changes that a power loss may undo. One thread.
 class MemoryDisk {
  public:
-  // The seed decides what a failed commit leaves behind.
+  // Makes an empty disk. `seed` decides how much of a failed commit stays on the disk.
   explicit MemoryDisk(uint64_t seed = 1) : random_(seed) {}
   MemoryDisk(const MemoryDisk&) = delete;
 
   const std::map<std::string, std::string>& data() const { return data_; }
-  // Batches written since the start, and those of them that a power loss would lose.
+  // Return the numbers of batches written since the start, and of those that a power loss may lose.
   uint64_t written() const { return written_; }
   uint64_t unsynced() const { return undos_.size(); }
 
-  // A power loss: keeps a random prefix, in commit order, of the batches that were not synced. The store that used the
-  // disk must be gone.
+  // Simulates a power loss: keeps a random prefix, in commit order, of the batches that were not synced. REQUIRES: the
+  // store that used the disk is destroyed.
   void LoseUnsynced(Random& random);
 
-  // Room for so many more bytes of batches; nothing: endless. The store notices on a later turn.
+  // Sets the room for further batches, in bytes; nullopt: unlimited. The store notices on a later turn.
   void SetRoom(std::optional<int64_t> bytes);
   std::optional<int64_t> room() const { return room_; }
 
-  // Damage: flips one bit of the value of `key`; false where there is none or it is empty.
+  // Flips one bit of the value of `key`, to simulate damage. Returns false if the key does not exist or its value is
+  // empty.
   bool FlipBit(const std::string& key, uint64_t bit);
 
-  // Faults to come, counted down as they strike.
+  // Faults to inject; each one that happens lowers its number.
   struct Faults {
-    int commits = 0;  // groups whose write fails
-    int syncs = 0;    // syncs that fail
-    int reads = 0;    // reads that fail
+    int commits = 0;  // next groups whose write fails
+    int syncs = 0;    // next syncs that fail
+    int reads = 0;    // next reads that fail
   };
   Faults faults;
 
  private:
   friend class MemoryStore;
-  // What a batch replaced, in the order of its changes.
+  // Previous values of a batch's keys, in the order of its changes.
   using Undo = std::vector<std::pair<std::string, std::optional<std::string>>>;
 
   bool HasRoomFor(size_t bytes) const { return !room_ || *room_ >= static_cast<int64_t>(bytes); }
@@ -63,36 +64,37 @@ class MemoryDisk {
   void UndoLast();
 
   std::map<std::string, std::string> data_;
-  std::deque<Undo> undos_;  // of the batches that are not synced, oldest first
+  std::deque<Undo> undos_;  // one for each batch that is not synced, oldest first
   uint64_t written_ = 0;
   std::optional<int64_t> room_;
-  std::function<void()> on_room_;  // the store's
+  std::function<void()> on_room_;  // tells the store that the room has changed
   Random random_;
 };
 
-// A bug on purpose, for testing the tests: each must be found by whoever checks the store's promises.
+// Bugs on purpose, for tests of the tests: each check of the store's promises must find them.
 enum class MemoryMutant {
   kNone,
   kAckBeforeStore,  // resumes before the batch is written
   kAckBeforeSync,   // resumes before the batch is synced
   kSkipCommit,      // acknowledges every n-th batch and drops it
-  kReorder,         // writes what piled up in reverse order
+  kReorder,         // writes the batches of a group in reverse order
 };
 
 struct MemoryStoreOptions {
   Durability durability = {};
-  // Virtual costs.
-  Duration write_cost = std::chrono::microseconds(20);  // of a group
+  // Costs in simulated time.
+  Duration write_cost = std::chrono::microseconds(20);  // of one group
   Duration sync_cost = std::chrono::milliseconds(2);
   Duration read_cost = std::chrono::microseconds(20);
   Duration reopen_delay = std::chrono::milliseconds(200);
-  // Below so much room the state is kDiskLow.
+  // Bytes of room below which the state is kDiskLow.
   int64_t disk_reserve = 0;
   MemoryMutant mutant = MemoryMutant::kNone;
   uint64_t mutant_every = 10;  // the n of kSkipCommit
 };
 
-// It must be idle (no call suspended, nothing left to write) when it is destroyed, or the loop abandoned before.
+// Store over a MemoryDisk. REQUIRES: when it is destroyed, no call is suspended and nothing is left to write, or the
+// loop has been abandoned.
 class MemoryStore final : public Store {
  public:
   MemoryStore(Loop& loop, MemoryDisk& disk, MemoryStoreOptions options = {});
@@ -131,8 +133,8 @@ class MemoryStore final : public Store {
   Event changed_;
   Group queue_;
   bool writing_ = false;
-  bool sync_due_ = false;           // of kInterval
-  std::optional<int64_t> full_at_;  // the room at which a write failed; nothing: it did not
+  bool sync_due_ = false;           // for kInterval: a sync is scheduled
+  std::optional<int64_t> full_at_;  // room at which a write failed; nullopt if none did
   Loop::Timer sync_timer_;
   Loop::Timer reopen_timer_;
   Loop::Timer room_timer_;

@@ -1,4 +1,4 @@
-// Keys of remembered results.
+// Keys of memos, the results that later work reuses.
 #pragma once
 
 #include <cstdint>
@@ -10,13 +10,13 @@
 
 namespace millrace {
 
-// A result that later runs may reuse.
+// Returns the key of a result that later runs may reuse.
 std::string MemoKey(const Digest& key);
 KeyRange MemoKeys();
-// The rest of a barrier's list, numbered from 0.
+// Returns the key of a further part of a barrier's result, numbered from 0.
 std::string MemoPartKey(const Digest& key, int64_t number);
 KeyRange MemoPartKeys();
-// A result kept for one run alone.
+// Returns the key of a result that only `run` may reuse.
 std::string RunMemoKey(std::string_view run, const Digest& key);
 
 }  // namespace millrace

@@ -13,7 +13,8 @@ namespace millrace {
 rocksdb::WalFilter::WalProcessingOption GapFilter::LogRecordFound(unsigned long long, const std::string&,
                                                                   const rocksdb::WriteBatch& batch,
                                                                   rocksdb::WriteBatch*, bool*) {
-  // A batch's bytes begin with the sequence number of its first change, 8 bytes little-endian; each change has one.
+  // The bytes of a batch begin with the sequence number of its first change: 8 bytes, little-endian. Each change has a
+  // number.
   const std::string& bytes = batch.Data();
   if (bytes.size() < 8) return WalProcessingOption::kCorruptedRecord;
   uint64_t sequence = 0;
@@ -27,11 +28,11 @@ void DamageLog::Logv(const char* format, va_list arguments) {
   char line[1024];
   const int length = std::vsnprintf(line, sizeof(line), format, arguments);
   std::string text(line, length > 0 ? std::min<size_t>(static_cast<size_t>(length), sizeof(line) - 1) : 0);
-  const size_t place = text.find(".cc:");  // `[WARN] [db/x.cc:12] ` says where in RocksDB
+  const size_t place = text.find(".cc:");  // drops `[WARN] [db/x.cc:12] `, the place in RocksDB's source
   if (const size_t begin = text.find("] ", place); place != std::string::npos && begin != std::string::npos) {
     text.erase(0, begin + 2);
   }
-  text.erase(std::min(text.find('\n'), text.size()));  // dumps of the manifest follow some errors
+  text.erase(std::min(text.find('\n'), text.size()));  // drops dumps of the manifest, which follow some errors
   spdlog::warn("store: RocksDB: {}", text);
   if (text.find("orrupt") == std::string::npos) return;
   const std::lock_guard lock(mutex_);

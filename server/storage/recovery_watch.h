@@ -1,6 +1,6 @@
-// Watches a database while it recovers: refuses a log with a gap, which RocksDB would replay (a log whose end was lost
-// before a later one that was not), and keeps what RocksDB's own log says of damage, which names the file that its
-// errors do not. Included by database.cc alone.
+// Watches a database while it recovers. Refuses logs with a gap between them, which RocksDB would replay (the end of an
+// earlier log was lost and a later log was not). Keeps the message of RocksDB's log about damage, because that names
+// the file and RocksDB's errors do not. For database.cc only.
 #pragma once
 
 #include <rocksdb/env.h>
@@ -14,7 +14,7 @@
 
 namespace millrace {
 
-// Reports a record as corrupt that does not follow the one before it.
+// Reports a record as corrupt if its sequence number does not follow that of the record before it.
 class GapFilter final : public rocksdb::WalFilter {
  public:
   WalProcessingOption LogRecordFound(unsigned long long log_number, const std::string& log_file_name,
@@ -23,19 +23,19 @@ class GapFilter final : public rocksdb::WalFilter {
   const char* Name() const override { return "millrace.GapFilter"; }
 
  private:
-  std::optional<uint64_t> next_;  // the sequence number that follows
+  std::optional<uint64_t> next_;  // sequence number of the next record
 };
 
-// RocksDB's warnings and errors go to the server's own log. Not to a file beside the data: on a full disk RocksDB's
-// file logger stops the process, at the second line that it can't write (Debian builds it with assertions). Keeps the
-// first line that tells of corruption. Any thread.
+// Writes RocksDB's warnings and errors to the server's log, and keeps the first line about corruption. RocksDB's own
+// logger, which writes to a file beside the data, aborts the process on a full disk at the second line that it can't
+// write (Debian builds it with assertions). Any thread.
 class DamageLog final : public rocksdb::Logger {
  public:
   DamageLog() : Logger(rocksdb::InfoLogLevel::WARN_LEVEL) {}
 
   using rocksdb::Logger::Logv;
   void Logv(const char* format, va_list arguments) override;
-  // Empty: none.
+  // Returns the first line about corruption; empty if there was none.
   std::string Damage() const;
 
  private:

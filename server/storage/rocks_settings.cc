@@ -29,7 +29,7 @@ rocksdb::BlockBasedTableOptions TableSettings() {
   table.cache_index_and_filter_blocks = true;
   table.cache_index_and_filter_blocks_with_high_priority = true;
   table.pin_l0_filter_and_index_blocks_in_cache = true;
-  // What a table's making and its reader take counts against it too.
+  // Memory for building and reading tables counts against the cache too.
   for (const auto role :
        {rocksdb::CacheEntryRole::kFilterConstruction, rocksdb::CacheEntryRole::kBlockBasedTableReader}) {
     table.cache_usage_options.options_overrides[role].charged = rocksdb::CacheEntryRoleOptions::Decision::kEnabled;
@@ -45,38 +45,39 @@ rocksdb::BlockBasedTableOptions TableSettings() {
 rocksdb::Options RocksSettings() {
   rocksdb::Options options;
 
-  // Truth. kPointInTimeRecovery is what a power loss needs; where there was none, database.cc is stricter.
+  // Correctness. A power loss needs kPointInTimeRecovery; database.cc is stricter if there was none.
   options.wal_recovery_mode = rocksdb::WALRecoveryMode::kPointInTimeRecovery;
   options.best_efforts_recovery = false;
   options.paranoid_checks = true;
-  options.recycle_log_file_num = 0;  // an old record in a recycled log could pass for a new one
-  options.manual_wal_flush = false;  // a commit reaches the system before it counts: a killed process loses nothing
-  options.avoid_flush_during_recovery = false;  // what was replayed is synced before anything new is written
-  options.max_bgerror_resume_count = 0;         // errors end in a reopening of ours
-  options.use_fsync = false;                    // fdatasync: the sizes of logs are synced with it
+  options.recycle_log_file_num = 0;  // an old record in a recycled log could be taken for a new one
+  options.manual_wal_flush = false;  // the system has a commit before it is acknowledged: a kill loses nothing
+  options.avoid_flush_during_recovery = false;  // replayed records are synced before anything new is written
+  options.max_bgerror_resume_count = 0;         // we reopen the database after an error instead
+  options.use_fsync = false;                    // fdatasync is enough: it syncs the sizes of logs too
 
-  // Size. Three memtables of 8 MiB (one filled, two written out), and logs that a restart replays in well under a
-  // second.
+  // Size. Three memtables of 8 MiB (one in use, two being written to tables), and logs that a restart replays in well
+  // under a second.
   options.write_buffer_size = 8 * kMiB;
   options.max_write_buffer_number = 3;
   options.max_total_wal_size = 48 * kMiB;
-  options.target_file_size_base = 16 * kMiB;  // a table's filter and index are in memory while it is written
+  options.target_file_size_base = 16 * kMiB;  // filter and index of a table are in memory while it is written
   options.target_file_size_multiplier = 2;
-  options.bytes_per_sync = 1 * kMiB;  // writes of compactions come evenly and do not delay the log's syncs
+  options.bytes_per_sync = 1 * kMiB;  // spreads the writes of compactions, so that they do not delay syncs of the log
   options.max_background_jobs = 2;
   options.level_compaction_dynamic_level_bytes = true;
 
-  // Speed: most reads ask for what is not there (is it remembered?). No hints for inserting: one map of them serves
-  // rows and range deletions, whose lists they then tie together (facebook/rocksdb issue 5118).
+  // Speed. Most reads are for keys that do not exist (is there a memo?), which filters answer. Insert hints stay off:
+  // RocksDB keeps them in one map for rows and range deletions, and then mixes up the lists of both (facebook/rocksdb
+  // issue 5118).
   options.memtable_prefix_bloom_size_ratio = 0.1;
   options.memtable_whole_key_filtering = true;
 
-  // Values over 1 KiB come compressed; blocks of small ones and of keys are worth it.
+  // Values over 1 KiB are compressed before they get here, but blocks of small values and of keys are not.
   options.compression = FirstSupported({rocksdb::kLZ4Compression, rocksdb::kSnappyCompression});
   options.bottommost_compression = FirstSupported({rocksdb::kZSTD, rocksdb::kLZ4Compression});
   options.table_factory.reset(rocksdb::NewBlockBasedTableFactory(TableSettings()));
 
-  // Quiet: no periodic threads.
+  // No periodic work.
   options.stats_dump_period_sec = 0;
   options.stats_persist_period_sec = 0;
   options.skip_stats_update_on_db_open = true;

@@ -1,17 +1,19 @@
-// The settings of RocksDB, each with its reason. Included by database.cc and tests alone.
+// Settings of RocksDB, each with its reason. For database.cc and tests only.
 #pragma once
 
 #include <rocksdb/options.h>
 
 namespace millrace {
 
-// Without what belongs to one database: environment, listeners, whether to create it.
+// Returns the settings that all databases share. The environment, listeners and create_if_missing are set for each
+// database.
 rocksdb::Options RocksSettings();
 
-// The read options of every read.
+// Returns the options of every read.
 rocksdb::ReadOptions RocksReads();
 
-// Bytes that guard each key of a batch against the machine's memory, from its making to the memtable.
+// Bytes of checksum by which each key of a batch is protected against faults of the machine's memory on its way to the
+// memtable.
 inline constexpr size_t kProtectionBytesPerKey = 8;
 
 }  // namespace millrace

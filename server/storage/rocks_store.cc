@@ -14,10 +14,12 @@
 namespace millrace {
 namespace {
 
-// Reads that run at the same time. Those behind them pile up and share one lookup: a few threads serve thousands.
+// Most lookups on the pool at a time. Reads that wait behind them share the next lookup, so that few threads serve
+// thousands of reads.
 constexpr size_t kReadsRunningMax = 2;
 constexpr size_t kReadKeysMax = 512;
-// So few keys are looked up on the loop's thread where that takes no I/O, in about the time that waking another takes.
+// Most keys that one read looks up on the loop's thread, if that needs no I/O. That takes about as long as waking
+// another thread.
 constexpr size_t kInlineKeysMax = 8;
 
 class RocksStore final : public Store {
@@ -35,7 +37,8 @@ class RocksStore final : public Store {
         self_(std::make_shared<RocksStore*>(this)) {
     guard_.Measure();
     state_ = guard_.low() ? StoreState::kDiskLow : StoreState::kOk;
-    // A report may come when the store is gone: only the loop's thread can tell, so it holds on to nothing.
+    // A report may arrive after the store is destroyed. Only the loop's thread can check that, so the report holds a
+    // weak pointer.
     const std::weak_ptr<RocksStore*> self = self_;
     auto report = [&loop, self](Writer::Report report) {
       loop.Post([self, report = std::move(report)] {
@@ -48,7 +51,7 @@ class RocksStore final : public Store {
   ~RocksStore() override {
     Submit();
     writer_.reset();
-    database_->Close();  // reads that the pool has yet to run get UNAVAILABLE
+    database_->Close();  // reads that the pool has not run yet fail with STORE_UNAVAILABLE
   }
 
   Task<Status> Commit(WriteBatch batch, CommitMode mode) override {
@@ -58,7 +61,7 @@ class RocksStore final : public Store {
     }
     const auto done = std::make_shared<Promise<Status>>(loop_);
     committing_.push_back(done);
-    // What is ready now commits too: the writer is woken once for all of it.
+    // Coroutines that are ready now may commit too: the writer is woken once for all of them.
     if (submitting_.empty()) {
       loop_.Defer([self = std::weak_ptr<RocksStore*>(self_)] {
         if (const auto store = self.lock()) (*store)->Submit();
@@ -133,7 +136,7 @@ class RocksStore final : public Store {
     std::vector<Value> values;
     Promise<bool> done;
   };
-  // What a pool thread gets of several such calls: no part of the loop's.
+  // Keys and values of several such calls, for a thread of the pool: it shares no object of the loop's.
   struct Lookup {
     std::vector<std::string> keys;
     std::vector<Value> values;
@@ -157,7 +160,7 @@ class RocksStore final : public Store {
     auto read = std::make_shared<Read>(loop_, std::move(keys));
     reads_.push_back(read);
     if (!starts_reads_ && reads_running_.size() < kReadsRunningMax) {
-      // On a later turn: whoever else is ready, or just beginning, reads with it.
+      // Starts on a later turn, so that all coroutines that are ready or just beginning share the lookup.
       starts_reads_ = true;
       loop_.Spawn(StartReadsOf(self_));
     }
@@ -205,7 +208,7 @@ class RocksStore final : public Store {
   const RocksOptions options_;
   Loop& loop_;
   Pool& pool_;
-  const std::unique_ptr<DataDir> directory_;  // let go of after the database is closed
+  const std::unique_ptr<DataDir> directory_;  // released after the database is closed
   const std::shared_ptr<Database> database_;  // shared with reads on the pool
   SystemDiskSpace system_disk_;
   DiskGuard guard_;
@@ -213,21 +216,22 @@ class RocksStore final : public Store {
   StoreState state_ = StoreState::kOk;
   uint64_t epoch_ = 0;
   Event changed_;
-  std::vector<Writer::Entry> submitting_;                    // what the writer gets next
+  std::vector<Writer::Entry> submitting_;                    // batches that the writer gets next
   std::deque<std::shared_ptr<Promise<Status>>> committing_;  // in the order of submission
-  std::deque<std::shared_ptr<Read>> reads_;                  // not yet begun
+  std::deque<std::shared_ptr<Read>> reads_;                  // reads that have not begun
   std::map<uint64_t, std::vector<std::shared_ptr<Read>>> reads_running_;
   uint64_t lookups_ = 0;
   bool starts_reads_ = false;
-  std::shared_ptr<RocksStore*> self_;  // what posted functions ask whether the store is still there
+  std::shared_ptr<RocksStore*> self_;  // posted functions have weak pointers to it, to check if the store still exists
   std::unique_ptr<Writer> writer_;
 };
 
-// The format is in the store too, so that a copy of RocksDB's files alone tells it.
+// Checks the format that the store itself has, for copies of RocksDB's files without our file `format`; writes it into
+// a new store.
 Status CheckFormat(Database& database, const DataDir& directory) {
   const std::string key = KeyBuilder(Table::kMeta).Text("format");
   const StatusOr<std::optional<std::string>> value = std::move(database.MultiGet({key}).front());
-  // A damaged block is no reason to refuse the rest.
+  // Damage of this block alone does not make the rest unreadable.
   if (ReasonOf(value.status()) == Reason::kStoreCorrupt && directory.has_format()) return absl::OkStatus();
   MR_RETURN_IF_ERROR(value.status());
   if (!value->has_value()) {

@@ -1,6 +1,5 @@
-// The store in RocksDB: one database in one directory, one writer thread that groups commits, reads on the pool.
-// Opening replays what a killed process left in the log; closing writes everything out, so that the next start is
-// quick.
+// Store in RocksDB: one database in one directory, one writer thread that groups commits, reads on the pool. Opening
+// replays the log of a killed process; closing writes all memtables to tables, so that the next start is fast.
 #pragma once
 
 #include <cstdint>
@@ -20,23 +19,24 @@ class FileSystem;
 namespace millrace {
 
 struct RocksOptions {
-  // Directory; made with mode 0700 where absent.
+  // Path of the directory, which is made with mode 0700 if it is absent.
   std::string path = {};
   Durability durability = {};
-  // Bytes to keep free; below, the state is kDiskLow.
+  // Bytes of free disk below which the state is kDiskLow.
   int64_t disk_reserve = int64_t{256} << 20;
 
-  // For tests. Null or empty: the machine's.
+  // Replacements for tests; null or empty for the machine's own.
   std::shared_ptr<rocksdb::FileSystem> file_system = nullptr;
   DiskSpace* disk_space = nullptr;
   std::string boot_id = {};
 };
 
-// Opens the store. Blocks (milliseconds; up to a second after a kill). It must be destroyed before the pool and the
-// loop, with no call suspended, or after the loop was abandoned. FAILED_PRECONDITION: STORE_HELD (another process holds
-// it; says which), STORE_CORRUPT (a newer release wrote it; it is untouched). DATA_LOSS STORE_CORRUPT: the log,
-// manifest or a file that they name is damaged or gone (says which). UNAVAILABLE STORE_UNAVAILABLE: the directory can't
-// be made, read or written.
+// Opens the store. Blocks for milliseconds, and for up to a second after a kill. Destroy it before the pool and the
+// loop, when no call is suspended or the loop has been abandoned. Errors:
+// - STORE_HELD: another process, which the message names, holds the directory.
+// - STORE_VERSION: a newer release wrote the store, which stays unchanged.
+// - STORE_CORRUPT: the log, the manifest or a file in it, which the message names, is damaged or missing.
+// - STORE_UNAVAILABLE: the directory can't be made, read or written; DISK_LOW: its disk is full.
 StatusOr<std::unique_ptr<Store>> OpenRocksStore(RocksOptions options, Loop& loop, Pool& pool);
 
 }  // namespace millrace

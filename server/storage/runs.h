@@ -1,5 +1,5 @@
-// Keys of runs and of what belongs to a run as a whole: its record, its place in the order of runs, its stages, its
-// events, the request that made it; and of pipelines.
+// Keys of pipelines, of runs and of a run's parts: its record, its position in the order of runs, its stages, its
+// events and the request that created it. Functions that read a key return nullopt if the bytes are not such a key.
 #pragma once
 
 #include <cstdint>
@@ -12,7 +12,7 @@
 
 namespace millrace {
 
-// [begin, end) of keys.
+// Range [begin, end) of keys.
 using KeyRange = std::pair<std::string, std::string>;
 
 std::string PipelineKey(std::string_view name);
@@ -20,7 +20,7 @@ KeyRange PipelineKeys();
 
 std::string RunKey(std::string_view run);
 
-// Runs in the order of their creation, newest last.
+// Index of runs in the order of their creation, newest last.
 std::string RunOrderKey(int64_t create_micros, std::string_view run);
 KeyRange RunOrderKeys();
 struct RunOrder {
@@ -29,7 +29,7 @@ struct RunOrder {
 };
 std::optional<RunOrder> ReadRunOrderKey(std::string_view key);
 
-// Runs that have not come to rest: what a restart goes on with.
+// Index of runs that have not ended, which a restart continues.
 std::string ActiveRunKey(std::string_view run);
 KeyRange ActiveRunKeys();
 std::optional<std::string> ReadActiveRunKey(std::string_view key);
@@ -38,13 +38,13 @@ std::string RequestKey(std::string_view request_id);
 std::string StageKey(std::string_view run, std::string_view stage);
 
 std::string EventKey(std::string_view run, int64_t number);
-// Events with a number of at least `first`.
+// Returns the keys of events with a number of at least `first`.
 KeyRange EventKeys(std::string_view run, int64_t first = 0);
 
-// Attempts of a run.
+// Returns the keys of a run's attempts.
 KeyRange AttemptKeys(std::string_view run);
 
-// Deletes all that is kept for a run, but for its request and its place in the order.
+// Deletes everything that the store has for a run, except its request and its position in the order.
 void DeleteRunKeys(WriteBatch& batch, std::string_view run);
 
 }  // namespace millrace

@@ -1,6 +1,6 @@
-// The store: one ordered map of bytes to bytes with atomic, grouped, durable commits. Everything above it sees only
-// this; RocksDB (rocks_store.h) and the simulator's memory (memory_store.h) are behind it. No handle, iterator or
-// snapshot is ever held: the store may be closed and reopened at any moment (disk full, failed fsync).
+// Interface of the store: an ordered map of bytes to bytes with atomic, grouped, durable commits. RocksDB
+// (rocks_store.h) and the simulator's memory (memory_store.h) implement it. It gives out no handles, iterators or
+// snapshots, because the store may be closed and reopened at any moment (full disk, failed fsync).
 #pragma once
 
 #include <cstdint>
@@ -17,8 +17,8 @@
 
 namespace millrace {
 
-// Changes that are committed all or none. Later ones to the same key win. Copies share what they hold until one of them
-// is changed, which none is after a copy went to the store: one that is kept for another try costs nothing.
+// Changes that are committed atomically. The last change of a key wins. Copies share their content until one of them is
+// changed, so a copy that is kept for a retry costs nothing. One thread for each copy.
 class WriteBatch {
  public:
   void Put(std::string key, std::string value) {
@@ -50,14 +50,14 @@ class WriteBatch {
     own.kept.insert(own.kept.end(), std::make_move_iterator(more.kept.begin()),
                     std::make_move_iterator(more.kept.end()));
   }
-  // Keeps something until the batch and all copies of it are gone, which is when it is committed or given up. Its
-  // destructor may run on any thread.
+  // Owns an object until the batch and all its copies are destroyed, which is after the commit or after the last retry
+  // is given up. The object's destructor may run on any thread.
   void Keep(std::shared_ptr<const void> kept) { Own().kept.push_back(std::move(kept)); }
 
   enum class Kind { kPut, kDelete, kDeleteRange };
   struct Change {
     std::string key;
-    std::string value;  // of a range: its end
+    std::string value;  // for kDeleteRange the end of the range
     Kind kind;
   };
   const std::vector<Change>& changes() const {
@@ -65,6 +65,7 @@ class WriteBatch {
     return body_ ? body_->changes : kNone;
   }
   bool empty() const { return changes().empty(); }
+  // Returns the bytes of keys and values, without deleted ranges.
   size_t bytes() const { return body_ ? body_->bytes : 0; }
 
  private:
@@ -83,7 +84,7 @@ class WriteBatch {
     return *body_;
   }
 
-  std::shared_ptr<Body> body_;  // null: empty
+  std::shared_ptr<Body> body_;  // null if empty
 };
 
 // One entry of a scan.
@@ -92,60 +93,65 @@ struct StoreEntry {
   std::string value;
 };
 
-// A part of a range in key order.
+// Part of a range, in the order of the scan.
 struct ScanPage {
   std::vector<StoreEntry> entries;
-  // Where the next page begins; empty: the range is at its end.
+  // Cursor of the next page: its `begin` (backwards: its `end`). Empty at the end of the range.
   std::string next;
 };
 
-// What an order of commits is good for. See DESIGN: durability.
+// When Commit resumes.
 enum class CommitMode {
-  kDurable,   // resumes once it is as durable as the server's setting asks
-  kReadable,  // resumes once it is readable; durable with whatever is synced next
+  kDurable,   // when the batch is as durable as the server's setting asks
+  kReadable,  // when the batch is readable; the next sync makes it durable
 };
 
-// How a store is.
-enum class StoreState { kOk, kDiskLow, kReopening };
+// State of a store.
+enum class StoreState {
+  kOk,
+  kDiskLow,    // less than the reserve is free: no new paid work should begin
+  kReopening,  // reads and commits fail until the store is open again
+};
 
-// Figures of a store since its start.
+// Measurements of a store since its start.
 struct StoreFigures {
-  uint64_t commits = 0;          // groups written
-  uint64_t batches = 0;          // batches in them
-  uint64_t syncs = 0;            // fdatasyncs
-  Duration sync_p50{};           // median time of one
-  uint64_t corrupt = 0;          // values that failed their check and were dropped
-  int64_t disk_free_bytes = -1;  // -1: not known
-  int64_t disk_reserve_bytes = 0;
+  uint64_t commits = 0;            // groups written
+  uint64_t batches = 0;            // batches in these groups
+  uint64_t syncs = 0;              // fdatasyncs
+  Duration sync_p50{};             // median duration of an fdatasync
+  uint64_t corrupt = 0;            // reads that found damage
+  int64_t disk_free_bytes = -1;    // free space of the disk; -1: unknown
+  int64_t disk_reserve_bytes = 0;  // setting below which the state is kDiskLow
 };
 
-// Called on the loop's thread, and resumes there.
+// The store. Loop's thread only; its coroutines resume there.
 class Store {
  public:
   virtual ~Store() = default;
 
-  // Commits a batch. Batches are committed in the order of the calls, and are readable in that order; all that piled up
-  // shares one write and one sync. UNAVAILABLE (STORE_UNAVAILABLE) where the store could not take it: then all of it is
-  // stored or nothing, nobody knows which (a sync that failed may yet have written), and after
-  // WaitForChange(kReopening) the caller commits the same batch again. Below the disk's reserve it still takes batches
-  // (what was paid for must be kept) as long as there is any room.
+  // Commits a batch. Batches are committed, and become readable, in the order of the calls; batches that wait together
+  // share one write and one sync. STORE_UNAVAILABLE if the write or sync failed: it is then unknown if the batch is
+  // stored (a failed sync may have written), and the caller waits for WaitForChange(kReopening) and commits the same
+  // batch again. Accepts batches below the disk's reserve as long as the disk has any room, because paid answers must
+  // be kept.
   virtual Task<Status> Commit(WriteBatch batch, CommitMode mode = CommitMode::kDurable) = 0;
 
-  // The value of a key; nullopt where there is none. This and the other reads: UNAVAILABLE while the store is being
-  // reopened, DATA_LOSS (STORE_CORRUPT) where the disk returns other bytes than were written.
+  // Returns the value of a key; nullopt if it does not exist. This and the other reads fail with STORE_UNAVAILABLE
+  // while the store is being reopened, and with STORE_CORRUPT if the disk returns other bytes than were written.
   virtual Task<StatusOr<std::optional<std::string>>> Get(std::string key) = 0;
 
-  // The values of keys, in their order, read together.
+  // Returns the values of keys, in their order. One call is cheaper than one Get for each key.
   virtual Task<StatusOr<std::vector<std::optional<std::string>>>> MultiGet(std::vector<std::string> keys) = 0;
 
-  // Entries with begin <= key < end (an empty end: all that follow) in key order (backwards: from the end), until
-  // `entries_max` or `bytes_max` of values is reached; at least one where there is any. `begin` (backwards: `end`) of
-  // the next page is `next`.
+  // Returns the entries with begin <= key < end (an empty end: no limit) in key order (backwards: in reverse), until
+  // `entries_max` entries or `bytes_max` bytes of values are reached, but at least one if the range has any. Pass
+  // `next` of the page as `begin` (backwards: as `end`) to continue.
   enum class Direction { kForwards, kBackwards };
   virtual Task<StatusOr<ScanPage>> Scan(std::string begin, std::string end, size_t entries_max = 1000,
                                         size_t bytes_max = 1 << 20, Direction direction = Direction::kForwards) = 0;
 
-  // An estimate of the entries and bytes with begin <= key < end.
+  // Returns an estimate of the number of entries with begin <= key < end, and of their bytes. Exact for short ranges:
+  // up to 1,000 entries of 1 MiB together.
   struct Size {
     int64_t entries = 0;
     int64_t bytes = 0;
@@ -153,12 +159,12 @@ class Store {
   virtual Task<StatusOr<Size>> EstimateSize(std::string begin, std::string end) = 0;
 
   virtual StoreState state() const = 0;
-  // Resumes when `state` has changed from `from`.
+  // Resumes when the state is not `from`; at once if it is another now.
   virtual Task<void> WaitForChange(StoreState from) = 0;
   virtual StoreFigures Figures() const = 0;
 };
 
-// The first key after all that begin with `prefix`.
+// Returns the first key after all keys that begin with `prefix`.
 std::string PrefixEnd(std::string prefix);
 
 }  // namespace millrace

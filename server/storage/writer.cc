@@ -15,9 +15,9 @@ namespace {
 using std::chrono_literals::operator""ms;
 using std::chrono_literals::operator""s;
 
-// Large enough to share a sync among all that piles up, small enough beside a memtable of 8 MiB.
+// Most bytes in a group: enough to share a sync among all waiting batches, small beside a memtable of 8 MiB.
 constexpr size_t kGroupBytesMax = size_t{4} << 20;
-// The disk is looked at so often, and whenever so much was written.
+// Time and bytes written after which the disk's free space is measured again.
 constexpr Duration kWatchEvery = 1s;
 constexpr size_t kWatchBytes = size_t{4} << 20;
 constexpr Duration kBackoffMin = 50ms;
@@ -70,7 +70,7 @@ bool Writer::stopping() const {
   return stopping_ && queue_.empty();
 }
 
-// The batches that piled up, oldest first, or none at `until` or when the writer shall end.
+// Waits for batches and returns those of one epoch, oldest first. Returns none at `until`, or when the writer stops.
 std::vector<Writer::Entry> Writer::Take(TimePoint until) {
   std::unique_lock lock(mutex_);
   const Duration wait = std::clamp<Duration>(until - clock_.Now(), Duration(0), kWatchEvery);
@@ -151,7 +151,7 @@ void Writer::Watch() {
   unwatched_bytes_ = 0;
   if (guard_.low() != was_low) {
     if (guard_.low()) {
-      spdlog::warn("store: {} bytes are free on its disk, less than the reserve of {}: no new work begins",
+      spdlog::warn("store: {} bytes are free on its disk, less than the reserve of {}; no new work begins",
                    guard_.free_bytes(), guard_.reserve());
     } else {
       spdlog::info("store: its disk has room again");
@@ -166,7 +166,8 @@ void Writer::Watch() {
   }
 }
 
-// Notes trouble; where the database takes no writes, everything that was not reported is reported as failed.
+// Records trouble and schedules a reopening. If the database accepts no writes, reports the `finished` batches as
+// failed, and begins an epoch in which batches of earlier ones fail.
 void Writer::Fall(Trouble trouble, const Status& error, size_t finished) {
   spdlog::error("store: {}", MessageOf(error));
   trouble_ = trouble;
@@ -174,7 +175,7 @@ void Writer::Fall(Trouble trouble, const Status& error, size_t finished) {
   recover_at_ = clock_.Now() + backoff_;
   backoff_ = std::min(2 * backoff_, kBackoffMax);
   if (trouble != Trouble::kBroken) return;
-  sync_at_ = kNever;  // never again what failed once: the reopening syncs what it replays
+  sync_at_ = kNever;  // a failed sync must not be retried; the reopening syncs the records that it replays
   ++epoch_;
   reported_ = State();
   report_({.finished = finished, .status = Unavailable(), .state = reported_, .epoch = epoch_});
@@ -184,7 +185,7 @@ void Writer::Recover() {
   recover_at_ = kNever;
   guard_.Measure();
   if (full_ && !guard_.HasRoomToReopen()) {
-    // It stays open for reads meanwhile.
+    // The database stays open for reads meanwhile.
     recover_at_ = clock_.Now() + kWatchEvery;
     return;
   }

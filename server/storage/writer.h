@@ -1,6 +1,6 @@
-// The one thread that writes to the database: takes all batches that piled up, writes them as one, syncs as the
-// durability asks, and reports once for the whole group. After an error it lets the database be opened anew, as often
-// as it takes; whatever was not yet reported as stored is reported as failed. It also watches the disk's free space.
+// The only thread that writes to the database. It takes all waiting batches, writes them as one, syncs as the
+// durability asks, and reports once for the whole group. After an error it reports the batches that it has not reported
+// as stored as failed, and reopens the database until that succeeds. It also watches the disk's free space.
 #pragma once
 
 #include <condition_variable>
@@ -21,40 +21,41 @@
 
 namespace millrace {
 
+// Owner of the writer thread.
 class Writer {
  public:
-  // What became of the oldest `finished` batches, and how the store is now.
+  // Outcome of the oldest batches that have not been reported, and the state of the store.
   struct Report {
-    size_t finished = 0;
-    Status status;
+    size_t finished = 0;  // number of these batches
+    Status status;        // their common outcome
     StoreState state = StoreState::kOk;
-    uint64_t epoch = 0;
+    uint64_t epoch = 0;  // number of failures so far
   };
-  // `report` is called on the writer's thread.
+  // Starts the thread, which calls `report`. All references must outlive the writer.
   Writer(Database& database, DiskGuard& guard, Durability durability, const Clock& clock,
          std::function<void(Report)> report);
-  // Writes what was submitted, and ends.
+  // Writes the batches that were submitted and joins the thread.
   ~Writer();
   Writer(const Writer&) = delete;
 
-  // `epoch`: of the last report that the caller has seen. Batches that were submitted in ignorance of a failure fail
-  // too: none is stored behind one that was not.
   struct Entry {
     WriteBatch batch;
     CommitMode mode;
+    // Epoch of the last report that the caller has seen. A batch that was submitted before the caller knew of a failure
+    // fails too, so that none is stored after one that is not.
     uint64_t epoch;
   };
-  // Any thread, but one at a time.
+  // Appends batches to the queue. Any thread, but one at a time.
   void Submit(std::vector<Entry> entries);
 
-  // Commits, batches and syncs. Any thread.
+  // Returns the numbers of commits, batches and syncs; other figures are 0. Any thread.
   StoreFigures Figures() const;
 
  private:
   enum class Trouble {
     kNone,
-    kPoorly,  // the database works but wants to be reopened: background work stopped
-    kBroken,  // it takes no writes
+    kPoorly,  // the database works but must be reopened, because its background work stopped
+    kBroken,  // the database accepts no writes
   };
 
   void Run();
@@ -76,12 +77,12 @@ class Writer {
   // The writer's thread only.
   uint64_t epoch_ = 0;
   Trouble trouble_ = Trouble::kNone;
-  bool full_ = false;  // the trouble is a full disk: no use to reopen before there is room
+  bool full_ = false;  // the trouble is a full disk, so that a reopening before it has room would fail
   Duration backoff_{};
   TimePoint recover_at_ = kNever;
-  TimePoint sync_at_ = kNever;  // kInterval: when what was written must be synced
+  TimePoint sync_at_ = kNever;  // for kInterval: time of the next sync
   TimePoint watch_at_{};
-  size_t unwatched_bytes_ = 0;  // written since the disk was looked at
+  size_t unwatched_bytes_ = 0;  // bytes written since the last measurement of the disk
   StoreState reported_ = StoreState::kOk;
 
   mutable std::mutex mutex_;
@@ -90,7 +91,7 @@ class Writer {
   bool stopping_ = false;    // guarded by mutex_
   StoreFigures figures_;     // guarded by mutex_
   Histogram syncs_;          // guarded by mutex_
-  std::thread thread_;       // last: it uses the others
+  std::thread thread_;       // last member, because it uses the others
 };
 
 }  // namespace millrace

@@ -14,7 +14,7 @@ namespace {
 using testing::ElementsAre;
 using testing::Optional;
 
-// Counts the reads of tables.
+// File system that counts the reads of tables.
 class CountingFileSystem final : public rocksdb::FileSystemWrapper {
  public:
   CountingFileSystem() : FileSystemWrapper(rocksdb::FileSystem::Default()) {}
@@ -75,7 +75,7 @@ TEST(DatabaseTest, AReadFromMemoryReadsNoFile) {
   EXPECT_EQ((*database)->MultiGetFromMemory({"key-7"}), std::nullopt);
   EXPECT_EQ(files->reads, opened);
 
-  // What was read from the disk is in memory then; what a filter excludes needs no block.
+  // A block that was read from the disk stays in memory; a key that a filter excludes needs no block.
   EXPECT_TRUE((*database)->MultiGet({"key-7"}).front().ok());
   const int once = files->reads;
   EXPECT_GT(once, opened);

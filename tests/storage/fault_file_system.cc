@@ -18,7 +18,7 @@ class FaultFile final : public rocksdb::FSWritableFileOwnerWrapper {
 
   IOStatus Append(const Slice& data, const IOOptions& options, IODebugContext* debug) override {
     if (IOStatus fault = system_.Begin(true); !fault.ok()) {
-      // A part is written before the error, as a disk does.
+      // Writes a part before the error, as a disk does.
       const Slice part(data.data(), data.size() / 2);
       if (FSWritableFileOwnerWrapper::Append(part, options, debug).ok()) system_.Appended(name_, part.size());
       return fault;
@@ -154,7 +154,7 @@ IOStatus FaultFileSystem::RenameFile(const std::string& from, const std::string&
   const auto moved = files_.find(from);
   if (moved == files_.end()) return status;
   File file = moved->second;
-  // Over an older one that is on the disk: one of both is there.
+  // The file replaces one that is on the disk, so that a power loss leaves one of the two.
   file.entry_synced = files_.contains(to) && files_[to].entry_synced;
   files_.erase(moved);
   files_[to] = file;

@@ -1,5 +1,5 @@
-// A file system for RocksDB that fails when told to, and knows what a power loss would leave behind: of every file what
-// was synced, and a random part of what was not. Any thread.
+// File system for RocksDB that injects faults and simulates power losses: of each file the synced bytes remain, and a
+// random part of the others. Any thread.
 #pragma once
 
 #include <rocksdb/file_system.h>
@@ -21,20 +21,20 @@ class FaultFileSystem final : public rocksdb::FileSystemWrapper {
   FaultFileSystem() : FileSystemWrapper(rocksdb::FileSystem::Default()) {}
   const char* Name() const override { return "millrace.FaultFileSystem"; }
 
-  // The n-th operation from now that changes something (1: the next) fails, and those behind it work again. `kNever`:
-  // none.
+  // Makes the n-th operation from now that changes something (1: the next) fail; later ones work again. `kNever`: none.
   static constexpr uint64_t kNever = ~uint64_t{0};
   void FailAt(uint64_t n, Fault fault);
-  // From the n-th operation on everything fails: the power went.
+  // Makes the n-th operation and all later ones fail, as after a power loss.
   void DieAt(uint64_t n);
-  // A full disk: every operation that needs room fails, until it is emptied.
+  // Makes every operation that needs room fail while `full`.
   void SetFull(bool full);
-  // Operations since the last FailAt or DieAt; whether the fault struck.
+  // Returns the number of operations since the last FailAt or DieAt.
   uint64_t operations() const;
+  // Returns true if the fault of the last FailAt or DieAt has happened.
   bool struck() const;
 
-  // What a power loss does to the files; nobody may use them any more. Of the bytes that were not synced a random part
-  // is left, and half the time one of them is wrong.
+  // Changes the files as a power loss may: a random part of the bytes that were not synced remains, and in half of the
+  // cases one of them is wrong. REQUIRES: nobody uses the files any more.
   void LosePower(Random& random);
 
   rocksdb::IOStatus NewWritableFile(const std::string& name, const rocksdb::FileOptions& options,
@@ -54,10 +54,10 @@ class FaultFileSystem final : public rocksdb::FileSystemWrapper {
   struct File {
     uint64_t written = 0;
     uint64_t synced = 0;
-    bool entry_synced = false;  // its directory was synced since it was made
+    bool entry_synced = false;  // the directory was synced after the file was made
   };
 
-  // Counts an operation; the error that it shall end with.
+  // Counts an operation and returns the error that it must have.
   rocksdb::IOStatus Begin(bool needs_room);
   void Appended(const std::string& name, uint64_t bytes);
   void Synced(const std::string& name);

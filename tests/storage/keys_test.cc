@@ -18,7 +18,7 @@ TEST(KeysTest, BeginWithTenantAndTable) {
   EXPECT_EQ(KeyBuilder(Table::kRun, 7).str(), "\7r");
 }
 
-TEST(KeysTest, AReaderTakesApartWhatABuilderPutTogether) {
+TEST(KeysTest, AReaderReturnsThePartsThatABuilderAppended) {
   const Digest digest = Digest::Of("x");
   const std::string text("a\0\xff\1b", 5);
   const std::string key = KeyBuilder(Table::kItem).Text(text).Number(-5).Key(digest).Text("").Number(7);
@@ -31,7 +31,7 @@ TEST(KeysTest, AReaderTakesApartWhatABuilderPutTogether) {
   EXPECT_EQ(reader.Number(), std::nullopt);
 }
 
-TEST(KeysTest, AReaderRefusesEveryCutOffKey) {
+TEST(KeysTest, AReaderRefusesEveryTruncatedKey) {
   const std::string key = KeyBuilder(Table::kItem).Text(std::string("a\0b", 3)).Number(1).Key(Digest::Of("x"));
   for (size_t length = 0; length < key.size(); ++length) {
     KeyReader reader(std::string_view(key).substr(0, length));
@@ -47,7 +47,7 @@ TEST(KeysTest, AReaderRefusesAnUnknownEscape) {
 
 TEST(KeysTest, SortAsTheirPartsDo) {
   Random random(1);
-  // Bytes that the encoding treats in its own way are frequent.
+  // Texts of bytes that the encoding escapes, and their neighbours.
   const auto text = [&random] {
     std::string text;
     for (uint64_t i = random.Below(4); i > 0; --i) text.push_back("\0\1\2\xfe\xff"[random.Below(5)]);
@@ -89,7 +89,7 @@ TEST(KeysTest, NoTextIsAPrefixOfAnothers) {
   }
 }
 
-TEST(PrefixEndTest, IsTheFirstKeyBehindAllThatBeginWithThePrefix) {
+TEST(PrefixEndTest, IsTheFirstKeyAfterAllThatBeginWithThePrefix) {
   EXPECT_EQ(PrefixEnd("ab"), "ac");
   EXPECT_EQ(PrefixEnd("a\xff\xff"), "b");
   EXPECT_EQ(PrefixEnd("a\x7f"), "a\x80");

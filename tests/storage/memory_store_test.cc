@@ -35,7 +35,7 @@ Task<void> Put(Store& store, int number, CommitMode mode, Acked& acked, std::vec
   }
 }
 
-// One life of a process: a loop and a store over a disk that outlives both.
+// Simulated process: a loop and a store over a disk that outlives both.
 struct Life {
   explicit Life(MemoryDisk& disk, MemoryStoreOptions options = {}) : store(loop, disk, options) {}
   ~Life() { loop.Abandon(); }
@@ -101,7 +101,7 @@ TEST(MemoryStoreTest, APowerLossUnderSyncLosesNothingThatWasAcknowledged) {
     disk.LoseUnsynced(random);
     ASSERT_EQ(Lost(disk, acked), 0);
   }
-  EXPECT_GT(unsynced, 100);  // else nothing was tried
+  EXPECT_GT(unsynced, 100);  // otherwise the test tried nothing
 }
 
 TEST(MemoryStoreTest, APowerLossUnderIntervalLosesASuffixOfTheLastInterval) {
@@ -144,7 +144,7 @@ TEST(MemoryStoreTest, APowerLossUnderProcessMayLoseEverything) {
   EXPECT_LT(least, 10);
 }
 
-TEST(MemoryStoreTest, APowerLossBringsBackWhatDeletionsRemoved) {
+TEST(MemoryStoreTest, APowerLossRestoresDeletedValues) {
   MemoryDisk disk;
   {
     Life life(disk);
@@ -180,7 +180,7 @@ TEST(MemoryStoreTest, ALazyBatchForcesNoSync) {
   EXPECT_EQ(disk.unsynced(), 0u);
 }
 
-TEST(MemoryStoreTest, WriteAndSyncTakeTheirTime) {
+TEST(MemoryStoreTest, WritesAndSyncsTakeSimulatedTime) {
   MemoryDisk disk;
   Life life(disk, {.write_cost = 1ms, .sync_cost = 10ms});
   life.Spawn(1);
@@ -202,7 +202,7 @@ TEST(MemoryStoreTest, AfterAFailedSyncTheStoreReopensAndTheUnacknowledgedMayBeRe
     life.Spawn(2);
     life.Spawn(3);
     life.RunFor(1ms);
-    life.Spawn(4);  // behind the group that fails
+    life.Spawn(4);  // queued after the group that fails
     life.RunFor(10ms);
     EXPECT_EQ(life.acked, Acked({1}));
     EXPECT_EQ(life.errors, std::vector<Reason>(3, Reason::kStoreUnavailable));
@@ -243,7 +243,7 @@ Task<void> Await(Store& store, StoreState from, std::vector<StoreState>& seen) {
   seen.push_back(store.state());
 }
 
-TEST(MemoryStoreTest, AFullDiskIsNoticedAndForgottenByItself) {
+TEST(MemoryStoreTest, AFullDiskIsDetectedAndTheStoreRecoversByItself) {
   MemoryDisk disk;
   Life life(disk, {.disk_reserve = 100});
   std::vector<StoreState> seen;
@@ -255,7 +255,7 @@ TEST(MemoryStoreTest, AFullDiskIsNoticedAndForgottenByItself) {
   EXPECT_EQ(life.acked, Acked({1, 2}));
   EXPECT_THAT(seen, testing::ElementsAre(StoreState::kDiskLow));
   EXPECT_EQ(life.store.Figures().disk_free_bytes, 98);
-  // Below the reserve it still takes what it can.
+  // Below the reserve the store still accepts batches that fit.
   disk.SetRoom(2);
   life.Spawn(3);
   life.RunFor(1s);
@@ -272,7 +272,7 @@ TEST(MemoryStoreTest, AFullDiskIsNoticedAndForgottenByItself) {
   EXPECT_EQ(Lost(disk, {1, 2, 3, 4}), 0);
 }
 
-TEST(MemoryStoreTest, FailsTheReadsAndCommitsThatItWasToldTo) {
+TEST(MemoryStoreTest, FailsTheGivenNumberOfReadsAndCommits) {
   MemoryDisk disk;
   Life life(disk);
   life.Spawn(1);
@@ -288,7 +288,7 @@ TEST(MemoryStoreTest, FailsTheReadsAndCommitsThatItWasToldTo) {
   EXPECT_FALSE(Has(disk, 2));
 }
 
-TEST(MemoryStoreTest, ADamagedValueIsSeenByTheCodec) {
+TEST(MemoryStoreTest, TheCodecDetectsADamagedValue) {
   MemoryDisk disk;
   Life life(disk);
   WriteBatch batch;
@@ -299,7 +299,7 @@ TEST(MemoryStoreTest, ADamagedValueIsSeenByTheCodec) {
   EXPECT_EQ(DecodeValue("key", *value).status().code(), absl::StatusCode::kDataLoss);
 }
 
-TEST(MemoryStoreTest, TheSameSeedGivesTheSameStory) {
+TEST(MemoryStoreTest, EqualSeedsGiveEqualHistories) {
   const auto story = [] {
     MemoryDisk disk(7);
     Random random(7);
@@ -322,7 +322,7 @@ TEST(MemoryStoreTest, TheSameSeedGivesTheSameStory) {
   EXPECT_EQ(story(), story());
 }
 
-// Each bug on purpose breaks the promise that its name says.
+// Each mutant breaks the promise that its test names.
 TEST(MemoryMutantTest, AckBeforeStoreLosesAcknowledgedBatchesInAKill) {
   MemoryDisk disk;
   Acked acked;

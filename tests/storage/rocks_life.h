@@ -1,5 +1,5 @@
-// One life of a process with a store on disk: its loop, its pool, the store; and writers of numbers that note what was
-// acknowledged.
+// Simulated process with a store on disk: its loop, pool and store, with writers of numbers that record which numbers
+// were acknowledged.
 #pragma once
 
 #include <gtest/gtest.h>
@@ -24,7 +24,7 @@ class RocksLife {
     if (opened.ok()) store_ = *std::move(opened);
   }
 
-  // OK, or why the store could not be opened.
+  // Returns OK, or the error of opening the store.
   const Status& status() const { return status_; }
   Loop& loop() { return loop_; }
   Store& store() { return *store_; }
@@ -36,8 +36,8 @@ class RocksLife {
   }
   StatusOr<std::optional<std::string>> Get(std::string key) { return RunTask(loop_, store_->Get(std::move(key))); }
 
-  // Commits the numbers [first, first + count), `in_flight` at a time, `bytes` each. A writer repeats what failed, up
-  // to `tries` times. Returns those that were acknowledged.
+  // Commits the numbers [first, first + count) in batches of `bytes` bytes, `in_flight` at a time. Tries each number up
+  // to `tries` times. Returns the numbers that were acknowledged.
   std::set<int> Write(int first, int count, int in_flight, size_t bytes = 100, int tries = 50) {
     Writing writing{
         .loop = loop_, .store = *store_, .next = first, .end = first + count, .bytes = bytes, .tries = tries};
@@ -47,7 +47,7 @@ class RocksLife {
     return writing.acked;
   }
 
-  // The numbers that the store has.
+  // Returns the numbers that the store has.
   std::set<int> Found() {
     std::set<int> found;
     for (std::string begin = kPrefix; !begin.empty();) {
@@ -63,7 +63,7 @@ class RocksLife {
     return found;
   }
 
-  // How many of `numbers` the store does not have.
+  // Returns how many of `numbers` the store lacks.
   int Missing(const std::set<int>& numbers) {
     const std::set<int> found = Found();
     return static_cast<int>(std::count_if(numbers.begin(), numbers.end(), [&](int n) { return !found.contains(n); }));

@@ -1,4 +1,4 @@
-// What only a store on disk has: settings, a directory, other processes, damage, restarts.
+// Tests of the parts that only a store on disk has: settings, a directory, other processes, damage, restarts.
 #include "server/storage/rocks_store.h"
 
 #include <gmock/gmock.h>
@@ -44,7 +44,7 @@ void WriteFile(const fs::path& path, const std::string& bytes) {
   std::ofstream(path, std::ios::binary | std::ios::trunc) << bytes;
 }
 
-// The files of a directory that `is` selects.
+// Returns the files of a directory for which `is` returns true.
 template <typename F>
 std::vector<fs::path> Files(const std::string& directory, F is) {
   std::vector<fs::path> files;
@@ -66,7 +66,7 @@ void FlipByte(const fs::path& path, size_t at) {
   WriteFile(path, bytes);
 }
 
-// A process that writes to a store, and what it said of it.
+// Process that writes to a store (store_writer), with its output.
 class WriterProcess {
  public:
   WriterProcess(const std::string& path, const std::string& mode) {
@@ -88,7 +88,7 @@ class WriterProcess {
   }
 
   pid_t pid() const { return pid_; }
-  // The next line; empty at the end.
+  // Returns the next line of its output; empty at the end.
   std::string Line() {
     char line[1024];
     if (fgets(line, sizeof(line), output_) == nullptr) return "";
@@ -106,7 +106,7 @@ class WriterProcess {
   FILE* output_;
 };
 
-// The rows of a stage as a scan finds them.
+// Returns the rows of a stage as a scan finds them.
 std::vector<std::string> RowsOf(RocksLife& life, const ItemKeys& keys) {
   auto [begin, end] = keys.Items();
   const StatusOr<ScanPage> page = RunTask(life.loop(), life.store().Scan(begin, end, 1000, 1 << 20));
@@ -118,7 +118,7 @@ std::vector<std::string> RowsOf(RocksLife& life, const ItemKeys& keys) {
   return rows;
 }
 
-TEST(RocksStoreTest, RowsThatAreTakenBackAndWrittenAgainAreThereOnce) {
+TEST(RocksStoreTest, RowsThatAreDeletedAndWrittenAgainExistOnce) {
   const TemporaryDirectory directory;
   const ItemKeys keys("r-1", "told");
   std::vector<std::string> expected;
@@ -178,7 +178,7 @@ TEST(RocksStoreTest, AKilledProcessLosesNothingAcknowledged) {
   }
 }
 
-TEST(RocksStoreTest, TheSecondProcessIsToldWhoHoldsTheStore) {
+TEST(RocksStoreTest, ASecondProcessIsRefusedWithTheIdOfTheFirst) {
   TemporaryDirectory directory;
   {
     WriterProcess writer(directory.path(), "process");
@@ -190,7 +190,7 @@ TEST(RocksStoreTest, TheSecondProcessIsToldWhoHoldsTheStore) {
     WriterProcess third(directory.path(), "process");
     EXPECT_THAT(third.Line(), HasSubstr("held by process " + std::to_string(writer.pid())));
   }
-  // The holder was killed: nothing needs to be removed by hand.
+  // The holder was killed, and nothing needs to be removed by hand.
   EXPECT_TRUE(RocksLife(At(directory.path())).status().ok());
 }
 
@@ -211,14 +211,14 @@ TEST(RocksStoreTest, MakesAPrivateDirectory) {
   }
 }
 
-TEST(RocksStoreTest, ADirectoryThatIsNoneIsRefused) {
+TEST(RocksStoreTest, APathOfAFileIsRefused) {
   TemporaryDirectory directory;
   WriteFile(directory.path() + "/file", "x");
   const RocksLife life(At(directory.path() + "/file"));
   EXPECT_EQ(ReasonOf(life.status()), Reason::kStoreUnavailable) << life.status();
 }
 
-// Names, sizes and bytes of all files but our own mark of who tried last.
+// Returns names, sizes and bytes of all files but `holder`, which every attempt to open the store changes.
 std::string Snapshot(const std::string& directory) {
   std::string snapshot;
   for (const fs::path& file : Files(directory, [](const fs::path&) { return true; })) {
@@ -227,7 +227,7 @@ std::string Snapshot(const std::string& directory) {
   return snapshot;
 }
 
-TEST(RocksStoreTest, ANewerReleasesStoreIsRefusedUntouched) {
+TEST(RocksStoreTest, TheStoreOfANewerReleaseIsRefusedUnchanged) {
   TemporaryDirectory directory;
   { RocksLife life(At(directory.path())); }
   WriteFile(directory.path() + "/format", "2\n");
@@ -238,7 +238,7 @@ TEST(RocksStoreTest, ANewerReleasesStoreIsRefusedUntouched) {
   EXPECT_EQ(Snapshot(directory.path()), before);
 }
 
-TEST(RocksStoreTest, TheStoreItselfTellsItsFormatToo) {
+TEST(RocksStoreTest, TheStoreHasItsFormatInsideToo) {
   TemporaryDirectory directory;
   const std::string key = KeyBuilder(Table::kMeta).Text("format");
   {
@@ -265,8 +265,9 @@ TEST(RocksStoreTest, OpensTheStoreOfTheFirstRelease) {
   EXPECT_EQ(life.Get(deleted).value(), std::nullopt);
 }
 
-// Writes the fixture of the release that this is: MILLRACE_WRITE_FIXTURE=tests/storage/fixtures/v2.
-TEST(RocksStoreTest, WritesAFixtureWhereAsked) {
+// Writes the fixture of the present release into the directory that MILLRACE_WRITE_FIXTURE names, such as `v2` beside
+// `v1` in tests/storage/fixtures.
+TEST(RocksStoreTest, WritesAFixtureIfAsked) {
   const char* path = std::getenv("MILLRACE_WRITE_FIXTURE");
   if (path == nullptr) GTEST_SKIP() << "MILLRACE_WRITE_FIXTURE does not name a directory.";
   {
@@ -287,7 +288,7 @@ TEST(RocksStoreTest, WritesAFixtureWhereAsked) {
   WriteFile(std::string(path) + "/holder", "");
 }
 
-TEST(RocksStoreTest, ADamagedBlockIsReportedAndNothingElseSuffers) {
+TEST(RocksStoreTest, ADamagedBlockIsReportedAndOtherReadsWork) {
   TemporaryDirectory directory;
   {
     RocksLife life(At(directory.path()));
@@ -327,14 +328,14 @@ TEST(RocksStoreTest, ADamagedBlockIsReportedAndNothingElseSuffers) {
   EXPECT_TRUE(life.Put("after", "x").ok());
 }
 
-// The directory of a killed process, whose log was not written out.
+// Makes the directory of a killed process, whose log has data that no table has.
 void WriteAndKill(const std::string& path) {
   WriterProcess writer(path, "process");
   while (writer.Line() != "2000") {
   }
 }
 
-TEST(RocksStoreTest, ADamagedLogIsRefusedByNameAndNotStartedWithout) {
+TEST(RocksStoreTest, ADamagedLogIsNamedAndTheStoreDoesNotOpen) {
   TemporaryDirectory directory;
   WriteAndKill(directory.path());
   const std::vector<fs::path> logs = FilesEndingIn(directory.path(), ".log");
@@ -343,7 +344,7 @@ TEST(RocksStoreTest, ADamagedLogIsRefusedByNameAndNotStartedWithout) {
   Random random(1);
   for (int i = 0; i < 20; ++i) {
     std::string damaged = bytes;
-    // Its last record may be torn by the kill: that is no damage.
+    // Damages the first 9/10 only: the kill may have torn the last record, which does not count as damage.
     damaged[random.Below(bytes.size() * 9 / 10)] ^= 0x40;
     WriteFile(log, damaged);
     const RocksLife life(At(directory.path()));
@@ -363,7 +364,7 @@ TEST(RocksStoreTest, ATornLogIsAccepted) {
   const fs::path log = FilesEndingIn(directory.path(), ".log").back();
   Random random(1);
   const std::string bytes = ReadFile(log);
-  // Each opening takes the log in, so every cut is tried on a copy.
+  // Opening a store replays and deletes its log, so each cut is made in a copy.
   for (int i = 0; i < 20; ++i) {
     TemporaryDirectory copy;
     fs::copy(directory.path(), copy.path(), fs::copy_options::recursive);
@@ -376,7 +377,7 @@ TEST(RocksStoreTest, ATornLogIsAccepted) {
   }
 }
 
-TEST(RocksStoreTest, AfterAPowerLossADamagedEndOfTheLogIsLeftOut) {
+TEST(RocksStoreTest, AfterAPowerLossADamagedEndOfTheLogIsIgnored) {
   TemporaryDirectory directory;
   WriteAndKill(directory.path());
   FlipByte(FilesEndingIn(directory.path(), ".log").back(), 50'000);
@@ -413,7 +414,7 @@ TEST(RocksStoreTest, ADamagedOrMissingManifestIsRefused) {
   EXPECT_TRUE(RocksLife(At(directory.path())).status().ok());
 }
 
-TEST(RocksStoreTest, NeverStartsEmptyWhereFilesAreGone) {
+TEST(RocksStoreTest, NeverStartsEmptyIfFilesAreMissing) {
   TemporaryDirectory directory;
   {
     RocksLife life(At(directory.path()));
@@ -437,7 +438,7 @@ TEST(RocksStoreTest, NeverStartsEmptyWhereFilesAreGone) {
   EXPECT_EQ(life.Found().size(), 100u);
 }
 
-TEST(RocksStoreTest, AStoreWhoseMakingWasInterruptedIsMadeAgain) {
+TEST(RocksStoreTest, AStoreWhoseCreationWasInterruptedIsCreatedAgain) {
   TemporaryDirectory directory;
   WriteFile(directory.path() + "/MANIFEST-000001", "half");
   WriteFile(directory.path() + "/000001.dbtmp", "MANI");
@@ -446,7 +447,7 @@ TEST(RocksStoreTest, AStoreWhoseMakingWasInterruptedIsMadeAgain) {
   EXPECT_TRUE(life.Put("a", "1").ok());
 }
 
-// The settings that RELIABILITY relies on, as RocksDB wrote down that it uses them.
+// Checks the settings on which durability depends, as RocksDB's own file of options has them.
 TEST(RocksStoreTest, RunsWithTheSettingsThatItsPromisesNeed) {
   TemporaryDirectory directory;
   RocksOptions options = At(directory.path());
@@ -481,7 +482,7 @@ TEST(RocksStoreTest, RunsWithTheSettingsThatItsPromisesNeed) {
     EXPECT_FALSE(family.disable_auto_compactions);
   }
   {
-    // No power was lost since: then the log must be whole.
+    // The power was not lost since the last opening, so the log must be complete.
     RocksLife life(options);
     EXPECT_EQ(used().first.wal_recovery_mode, rocksdb::WALRecoveryMode::kTolerateCorruptedTailRecords);
   }

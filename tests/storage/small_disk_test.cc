@@ -1,4 +1,4 @@
-// A disk that is really full: a file system in memory of 40 MiB, mounted in a namespace of its own.
+// Tests with a disk that is really full: a file system of 40 MiB in memory, mounted in a separate namespace.
 #include <fcntl.h>
 #include <gtest/gtest.h>
 #include <sys/wait.h>
@@ -24,7 +24,7 @@ Task<bool> Leave(Store& store, StoreState state) {
   co_return true;
 }
 
-// Another program's file, grown until no more than `free_bytes` are left on the disk.
+// Grows a file, as another program may, until at most `free_bytes` are left on the disk.
 void Grow(const std::string& ballast, int64_t free_bytes) {
   const UniqueFd fd(open(ballast.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600));
   ASSERT_TRUE(fd);
@@ -32,7 +32,7 @@ void Grow(const std::string& ballast, int64_t free_bytes) {
   SystemDiskSpace disk;
   for (int64_t free = 0; (free = disk.FreeBytes(ballast)) > free_bytes;) {
     const auto size = static_cast<size_t>(std::min<int64_t>(free - free_bytes, 1 << 20));
-    if (write(fd.get(), block.data(), size) <= 0) break;  // the store took the last of it
+    if (write(fd.get(), block.data(), size) <= 0) break;  // the store has used the rest
   }
 }
 
@@ -53,7 +53,7 @@ void FillAndEmpty(const std::string& disk, Durability::Mode mode) {
     RunTask(life.loop(), Leave(life.store(), StoreState::kOk));
     EXPECT_EQ(life.store().state(), StoreState::kDiskLow);
 
-    // The store's own writing may free some of it: what is full of one letter is compressed.
+    // Compactions of the store may free space again, because values of one letter compress well.
     while (life.store().state() != StoreState::kReopening) {
       Grow(ballast, 0);
       acked.merge(life.Write(next, 20, 10, 10'000, 1));
@@ -61,7 +61,7 @@ void FillAndEmpty(const std::string& disk, Durability::Mode mode) {
       ASSERT_LT(next, 10'000);
     }
     EXPECT_GT(acked.size(), 500u);
-    EXPECT_EQ(life.Missing(acked), 0);  // it is still read from
+    EXPECT_EQ(life.Missing(acked), 0);  // reads still work
 
     std::filesystem::remove(ballast);
     const TimePoint emptied = SystemClock().Now();
@@ -78,7 +78,7 @@ void FillAndEmpty(const std::string& disk, Durability::Mode mode) {
 
 TEST(SmallDiskTest, AFullDiskLosesNothingAcknowledgedAndTheStoreComesBackByItself) {
   if (const char* disk = std::getenv("MILLRACE_SMALL_DISK"); disk != nullptr) {
-    // Each mode leaves RocksDB's log in another condition when it fails.
+    // RocksDB's log is in a different state in each mode when a write fails.
     for (const auto mode : {Durability::Mode::kSync, Durability::Mode::kInterval, Durability::Mode::kProcess}) {
       FillAndEmpty(disk, mode);
       std::filesystem::remove_all(std::string(disk) + "/store");
@@ -100,7 +100,7 @@ TEST(SmallDiskTest, AFullDiskLosesNothingAcknowledgedAndTheStoreComesBackByItsel
   ASSERT_EQ(waitpid(child, &status, 0), child);
   ASSERT_TRUE(WIFEXITED(status));
   const bool in_the_namespace = WEXITSTATUS(status) == 0 || WEXITSTATUS(status) == 1;
-  // 1 is also what `unshare` itself ends with where it may not.
+  // Code 1 is also that of `unshare` itself if it is not permitted.
   if (!in_the_namespace || (WEXITSTATUS(status) == 1 && std::system("unshare -Urm true 2>/dev/null") != 0)) {
     GTEST_SKIP() << "This system does not let an ordinary user mount a small disk (unshare -Urm, mount -t tmpfs).";
   }

@@ -1,4 +1,4 @@
-// What every store promises, tried on each of them.
+// Tests of Store's contract, run against each implementation.
 #include <fmt/format.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -19,7 +19,7 @@ namespace {
 using testing::ElementsAre;
 using testing::Optional;
 
-// A store with the loop that it lives on.
+// A store and its loop.
 class StoreUnderTest {
  public:
   virtual ~StoreUnderTest() = default;
@@ -66,7 +66,7 @@ class StoreContractTest : public testing::TestWithParam<MakeStore> {
     return Commit(std::move(batch));
   }
   std::optional<std::string> Get(std::string key) { return RunTask(loop(), store().Get(std::move(key))).value(); }
-  // The keys of a scan, page by page: `a b | c`.
+  // Returns the keys of a scan, page by page: `a b | c`.
   std::string Scan(std::string begin, std::string end, size_t entries_max, size_t bytes_max,
                    Store::Direction direction) {
     std::string keys;
@@ -163,7 +163,7 @@ Task<void> CommitOne(Store& store, int number, std::vector<int>& order, Loop& lo
   if (order.size() == all) loop.Stop();
 }
 
-TEST_P(StoreContractTest, CommitsInTheOrderOfTheCallsAndGroupsWhatPilesUp) {
+TEST_P(StoreContractTest, CommitsInTheOrderOfTheCallsAndGroupsWaitingBatches) {
   std::vector<int> order;
   std::vector<int> expected;
   for (int i = 0; i < 100; ++i) {

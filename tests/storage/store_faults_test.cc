@@ -1,4 +1,4 @@
-// A disk that fails, fills up, or loses its power: what was acknowledged is there afterwards.
+// Tests with a disk that fails, fills up or loses its power: acknowledged batches exist afterwards.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -23,7 +23,7 @@ class FakeDiskSpace final : public DiskSpace {
   std::atomic<int64_t> free{int64_t{1} << 30};
 };
 
-// Fails one operation of each kind and place in turn: opening, log, memtables written out, manifest, closing.
+// Fails each operation of a store's life in turn: opening, writes of log, tables and manifest, closing.
 void FailEveryOperation(FaultFileSystem::Fault fault, const Durability& durability) {
   uint64_t faults = 0;
   for (uint64_t n = 1;; ++n) {
@@ -39,7 +39,7 @@ void FailEveryOperation(FaultFileSystem::Fault fault, const Durability& durabili
       if (!life->status().ok()) {
         EXPECT_THAT(ReasonOf(life->status()), testing::AnyOf(Reason::kStoreUnavailable, Reason::kDiskLow))
             << n << " " << life->status();
-        life = nullptr;  // lets go of the directory
+        life = nullptr;  // releases the directory
         life = std::make_unique<RocksLife>(faulty);
       }
       ASSERT_TRUE(life->status().ok()) << n << " " << life->status();
@@ -72,12 +72,12 @@ TEST(StoreFaultsTest, AFullDiskLosesNothingAcknowledgedUnderProcess) {
   FailEveryOperation(FaultFileSystem::Fault::kNoSpace, kProcess);
 }
 
-TEST(StoreFaultsTest, AFailedSyncIsNotTriedAgainButEndsInAReopening) {
+TEST(StoreFaultsTest, AFailedSyncIsNotRetriedButLeadsToAReopening) {
   TemporaryDirectory directory;
   auto system = std::make_shared<FaultFileSystem>();
   RocksLife life({.path = directory.path(), .disk_reserve = 0, .file_system = system});
   ASSERT_TRUE(life.Put("a", "1").ok());
-  system->FailAt(2, FaultFileSystem::Fault::kInputOutput);  // 1: the append, 2: the sync
+  system->FailAt(2, FaultFileSystem::Fault::kInputOutput);  // 1 is the append, 2 the sync
   const Status status = life.Put("b", "2");
   EXPECT_EQ(status.code(), absl::StatusCode::kUnavailable);
   EXPECT_EQ(ReasonOf(status), Reason::kStoreUnavailable);
@@ -93,7 +93,7 @@ TEST(StoreFaultsTest, AFailedSyncIsNotTriedAgainButEndsInAReopening) {
   EXPECT_TRUE(life.Put("b", "2").ok());
 }
 
-// Cuts the power at a random operation and starts the system anew; what is found.
+// Result of a power loss at a random operation and a restart.
 struct PowerLoss {
   std::set<int> acked;
   std::set<int> found;
@@ -110,7 +110,7 @@ PowerLoss CutThePower(const Durability& durability, Random& random, bool one_by_
     RocksLife life(faulty);
     EXPECT_TRUE(life.status().ok()) << life.status();
     loss.acked = life.Write(0, 20, 4);
-    // Some of it is in tables, not in the log.
+    // In some runs a part of the data is in tables and not in the log.
     system->DieAt(1 + random.Below(one_by_one ? 200 : 60));
     loss.acked.merge(life.Write(20, 300, one_by_one ? 1 : 8, 300, 1));
   }
@@ -132,7 +132,7 @@ TEST(StoreFaultsTest, APowerLossUnderSyncLosesNothingAcknowledged) {
     for (const int number : loss.acked) ASSERT_TRUE(loss.found.contains(number)) << number;
     unacknowledged += static_cast<int>(300 - loss.acked.size());
   }
-  EXPECT_GT(unacknowledged, 100);  // else the power went too late
+  EXPECT_GT(unacknowledged, 100);  // otherwise the power losses came too late
 }
 
 TEST(StoreFaultsTest, APowerLossUnderIntervalOrProcessLosesOnlyTheLast) {
@@ -141,13 +141,13 @@ TEST(StoreFaultsTest, APowerLossUnderIntervalOrProcessLosesOnlyTheLast) {
   for (int i = 0; i < 40; ++i) {
     const PowerLoss loss = CutThePower(i % 2 == 0 ? kInterval : kProcess, random, true);
     const int count = static_cast<int>(loss.found.size());
-    ASSERT_EQ(count == 0 ? -1 : *loss.found.rbegin(), count - 1);  // a prefix
+    ASSERT_EQ(count == 0 ? -1 : *loss.found.rbegin(), count - 1);  // the numbers found are a prefix
     for (const int number : loss.acked) lost += loss.found.contains(number) ? 0 : 1;
   }
-  EXPECT_GT(lost, 0);  // else nothing was tried
+  EXPECT_GT(lost, 0);  // otherwise the test tried nothing
 }
 
-TEST(StoreFaultsTest, BelowTheReserveItSaysSoAndStillTakesBatches) {
+TEST(StoreFaultsTest, BelowTheReserveTheStateIsDiskLowAndBatchesAreAccepted) {
   TemporaryDirectory directory;
   FakeDiskSpace space;
   RocksLife life({.path = directory.path(), .disk_reserve = 1 << 20, .disk_space = &space});
@@ -166,7 +166,7 @@ TEST(StoreFaultsTest, BelowTheReserveItSaysSoAndStillTakesBatches) {
   EXPECT_EQ(RunTask(life.loop(), wait(life.store(), StoreState::kDiskLow)), StoreState::kOk);
 }
 
-TEST(StoreFaultsTest, AFullDiskIsWaitedForAndReadFromMeanwhile) {
+TEST(StoreFaultsTest, ReadsWorkWhileTheStoreWaitsForRoomOnAFullDisk) {
   TemporaryDirectory directory;
   FakeDiskSpace space;
   auto system = std::make_shared<FaultFileSystem>();

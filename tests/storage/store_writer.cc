@@ -1,4 +1,5 @@
-// A process that holds a store and writes numbers to it until it is killed: for tests of what a kill leaves behind.
+// Program that holds a store and writes numbers to it until it is killed, for tests of the state after a kill.
+//
 // Usage: store_writer DIRECTORY sync|interval|process. Prints `open` and then each number that was acknowledged.
 #include <unistd.h>
 
@@ -12,7 +13,7 @@ namespace millrace {
 namespace {
 
 void Print(const std::string& line) {
-  // One write: a line is there whole or not at all.
+  // One write call, so that a line is printed completely or not at all.
   if (write(STDOUT_FILENO, line.data(), line.size()) < 0) _exit(1);
 }
 

@@ -1,5 +1,5 @@
-// A directory for one test, removed with all that is in it. In memory where the system has a place for that: no test's
-// verdict depends on a real disk.
+// Directory for one test, which is removed with its content. It is in memory if the system has a place for that, so
+// that no test depends on a real disk.
 #pragma once
 
 #include <unistd.h>

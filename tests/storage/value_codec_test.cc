@@ -27,7 +27,7 @@ TEST(ValueCodecTest, DecodesWhatItEncoded) {
   }
 }
 
-TEST(ValueCodecTest, CompressesWhereThatSavesATenth) {
+TEST(ValueCodecTest, CompressesIfThatSavesATenth) {
   Random random(1);
   EXPECT_EQ(EncodeValue("key", std::string(1024, 'x')).size(), 1031u);
   EXPECT_LT(EncodeValue("key", std::string(1025, 'x')).size(), 100u);
@@ -50,7 +50,7 @@ TEST(ValueCodecTest, RefusesEveryFlippedBit) {
   }
 }
 
-TEST(ValueCodecTest, RefusesEveryCutOffAndEveryLongerFrame) {
+TEST(ValueCodecTest, RefusesEveryTruncatedAndEveryLongerFrame) {
   std::string frame = EncodeValue("key", std::string(2000, 'x'));
   for (size_t length = 0; length < frame.size(); ++length) {
     ASSERT_EQ(DecodeValue("key", std::string_view(frame).substr(0, length)).status().code(),
@@ -74,7 +74,7 @@ TEST(ValueCodecTest, RefusesAValueUnderAnotherKey) {
   EXPECT_EQ(DecodeValue("", frame).status().code(), absl::StatusCode::kDataLoss);
 }
 
-// A frame with a right checksum, as another release could have written it.
+// Returns a frame with a valid checksum, as another release could have written it.
 std::string FrameOf(char version, char codec, char key_id, std::string_view payload) {
   std::string frame = {version, codec, key_id};
   std::string covered("\3\0\0\0key", 7);
@@ -86,7 +86,7 @@ std::string FrameOf(char version, char codec, char key_id, std::string_view payl
   return frame + std::string(payload);
 }
 
-TEST(ValueCodecTest, TellsANewerReleaseFromDamage) {
+TEST(ValueCodecTest, DistinguishesANewerReleaseFromDamage) {
   EXPECT_EQ(*DecodeValue("key", FrameOf(1, 0, 0, "payload")), "payload");
   for (const std::string& frame :
        {FrameOf(2, 0, 0, "payload"), FrameOf(1, 2, 0, "payload"), FrameOf(1, 0, 1, "payload")}) {
@@ -96,9 +96,9 @@ TEST(ValueCodecTest, TellsANewerReleaseFromDamage) {
   }
 }
 
-TEST(ValueCodecTest, RefusesACompressedValueThatIsNone) {
+TEST(ValueCodecTest, RefusesACompressedValueThatIsNotZstd) {
   EXPECT_EQ(DecodeValue("key", FrameOf(1, 1, 0, "payload")).status().code(), absl::StatusCode::kDataLoss);
-  // The head of a zstd frame that claims 2^62 bytes.
+  // Header of a zstd frame that claims 2^62 bytes.
   const std::string bomb("\x28\xb5\x2f\xfd\xe0\0\0\0\0\0\0\0\x40", 13);
   EXPECT_EQ(DecodeValue("key", FrameOf(1, 1, 0, bomb)).status().code(), absl::StatusCode::kDataLoss);
 }
