@@ -8,14 +8,14 @@
 namespace millrace {
 namespace {
 
-// A group with members near this one's. Groups that were joined since are still named by their old numbers; they are
-// brought up to date when this group grows.
+// Link to a group with members near those of this group. It may have the old number of a group that has been joined to
+// another; Refresh updates it when this group grows.
 struct Link {
   uint32_t group;
-  uint32_t pairs;     // pairs of members seen to be neighbours
-  double similarity;  // of the groups, when they were last compared; before, of the members
+  uint32_t pairs;     // number of pairs of members that are neighbours
+  double similarity;  // of the groups when they were last compared; before that, of two members
 
-  // For a heap whose top is the most similar group, the earliest among equals.
+  // Orders a heap so that its top is the most similar group, and the earliest of equals.
   bool operator<(const Link& other) const {
     return similarity != other.similarity ? similarity < other.similarity : group > other.group;
   }
@@ -23,25 +23,25 @@ struct Link {
 
 struct Group {
   Members members;
-  std::vector<Feature> sum;  // of the members' vectors
-  double length = 0;         // of `sum`, squared
-  double squares = 0;        // the members' squared lengths, summed
+  std::vector<Feature> sum;  // sum of the members' vectors
+  double length = 0;         // squared length of `sum`
+  double squares = 0;        // sum of the members' squared lengths
   TimeSpan span;
   std::vector<Link> links;
-  uint32_t candidates = 0;  // so many links, the first, are a heap of those that may still be joined
-  uint32_t grown = 0;       // the number of the join that it last grew by
+  uint32_t candidates = 0;  // number of links, from the first, that are a heap of groups that may still be joined
+  uint32_t grown = 0;       // number of the join by which it last grew
   bool alive = true;
 };
 
-// The best candidate of a group, unless one of the two has changed since.
+// Best candidate of a group. It is outdated if one of the two groups has changed since.
 struct Candidate {
   double similarity;
   uint32_t left;
   uint32_t right;
-  uint32_t owner;  // one of the two
-  uint32_t grown;  // the owner's
+  uint32_t owner;  // the group, out of left and right, that has the pair among its candidates
+  uint32_t grown;  // `grown` of the owner at that time
 
-  // For a queue whose top is the most similar pair, the earliest among equals.
+  // Orders a queue so that its top is the most similar pair, and the earliest of equals.
   bool operator<(const Candidate& other) const {
     if (similarity != other.similarity) return similarity < other.similarity;
     if (left != other.left) return left > other.left;
@@ -130,7 +130,7 @@ class Agglomeration {
       Measure(group);
       groups_.push_back(std::move(group));
     }
-    // Lists of links never become longer together than they are here: no room is made for them to grow.
+    // Reserves exactly the links that are added here, because all lists together never become longer.
     std::vector<uint32_t> links(groups_.size());
     for (uint32_t document = 0; document < input_.neighbors.size(); ++document) {
       for (const Neighbor& neighbor : input_.neighbors[document]) {
@@ -139,7 +139,7 @@ class Agglomeration {
       }
     }
     for (uint32_t number = 0; number < groups_.size(); ++number) groups_[number].links.reserve(links[number]);
-    // A pair is a link of both, also where only one of them has the other among its nearest.
+    // A pair is a link of both groups, even if only one document has the other among its nearest.
     for (uint32_t document = 0; document < input_.neighbors.size(); ++document) {
       for (const Neighbor& neighbor : input_.neighbors[document]) {
         if (document > neighbor.document && Lists(neighbor.document, document)) continue;
@@ -152,7 +152,7 @@ class Agglomeration {
     }
   }
 
-  // Whether `other` is among the nearest of `document`.
+  // Returns true if `other` is among the nearest of `document`.
   bool Lists(uint32_t document, uint32_t other) const {
     for (const Neighbor& neighbor : input_.neighbors[document]) {
       if (neighbor.document == other) return true;
@@ -172,7 +172,7 @@ class Agglomeration {
     return number;
   }
 
-  // Brings the links of a group up to date, one for each other group.
+  // Updates the links of a group: current numbers, and one link for each other group.
   void Refresh(uint32_t number) {
     std::vector<Link>& links = groups_[number].links;
     uint32_t out = 0;
@@ -194,15 +194,15 @@ class Agglomeration {
     for (const Link& link : links) places_[link.group] = kNowhere;
   }
 
-  // Whether a pair is among the candidates of `number`: those of the group that grew last, of the earlier one where
-  // neither has grown. So a pair is compared once, and whoever grows need not tell the others.
+  // Returns true if a pair belongs to the candidates of `number`: it belongs to the group that grew last, or to the
+  // earlier one if neither has grown. So a pair is compared once, and a group that grows changes no other group.
   bool Owns(uint32_t number, uint32_t other) const {
     if (!groups_[other].alive) return false;
     const uint32_t grown = groups_[number].grown;
     return grown != groups_[other].grown ? grown > groups_[other].grown : number < other;
   }
 
-  // Finds the candidates of a group whose links are up to date.
+  // Finds the candidates of a group. REQUIRES: its links are updated.
   void Compare(uint32_t number) {
     Group& group = groups_[number];
     const bool sums = options_.linkage == Linkage::kAverage;
@@ -226,7 +226,8 @@ class Agglomeration {
     Offer(number);
   }
 
-  // Queues the best candidate of a group. Only this one: the queue would grow with the square of the groups.
+  // Queues the best candidate of a group only, because a queue of all candidates would grow with the square of the
+  // groups.
   void Offer(uint32_t number) {
     Group& group = groups_[number];
     while (group.candidates > 0) {
@@ -241,7 +242,7 @@ class Agglomeration {
     }
   }
 
-  // `weights_` holds the sum of `group`.
+  // Returns the similarity for average linkage. REQUIRES: weights_ has the sum of `group`.
   double MeanSimilarity(const Group& group, const Group& other) const {
     double dot = 0;
     for (const Feature& feature : other.sum) dot += static_cast<double>(weights_[feature.term]) * feature.weight;
@@ -252,19 +253,20 @@ class Agglomeration {
     return mean / std::pow(WithinOf(group) * WithinOf(other), options_.cohesion / 2);
   }
 
-  // The mean over all pairs within a group, each member with itself included, over that of each with itself: so the
-  // longer vectors of short texts, which make them comparable to long ones, stay longer.
+  // Returns the mean product of all pairs within a group, including each member with itself, divided by the mean
+  // product of each member with itself. The division keeps the greater length of short texts' vectors, which makes them
+  // comparable to long ones.
   static double WithinOf(const Group& group) {
     return group.length / (static_cast<double>(group.members.size()) * group.squares);
   }
 
   double ExtremeSimilarity(const Group& group, const Group& other, const Link& link) const {
-    // A pair that is not among the neighbours is below every threshold, and stays one of the pairs of what grows.
+    // A pair of members that are not neighbours is below every threshold, and remains a pair of the joined groups.
     const size_t pairs = group.members.size() * other.members.size();
     return options_.linkage == Linkage::kComplete && link.pairs < pairs ? 0 : link.similarity;
   }
 
-  // The right group's members go to the left one, which has the earlier first member.
+  // Moves the members of the right group to the left one, which has the earlier first member.
   void Join(uint32_t left, uint32_t right) {
     Group& group = groups_[left];
     Group& other = groups_[right];
@@ -299,9 +301,9 @@ class Agglomeration {
   const AgglomerationOptions& options_;
   const double threshold_;
   std::vector<Group> groups_;
-  std::vector<uint32_t> parents_;  // of groups that were joined: the group that has them now
-  std::vector<uint32_t> places_;   // by group: of its link in the list at work; nowhere between
-  std::vector<float> weights_;     // by term: the sum of the group at work; zero between
+  std::vector<uint32_t> parents_;  // by group: the group to which it was joined, or itself
+  std::vector<uint32_t> places_;   // by group: position of its link during Refresh; else kNowhere
+  std::vector<float> weights_;     // by term: sum of the group during Compare; else 0
   std::priority_queue<Candidate> queue_;
   AgglomerationWork work_;
 };

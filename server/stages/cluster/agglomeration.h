@@ -1,5 +1,5 @@
-// Groups that grow by joining the two most similar ones, again and again, down to a threshold. Only groups with members
-// that are neighbours are ever compared, and the mean similarity of all pairs of two groups comes from the sums of
+// Agglomerative clustering: joins the two most similar groups repeatedly, down to a threshold. Compares only groups
+// that have members which are neighbours. Computes the mean similarity of all pairs of two groups from the sums of
 // their vectors, so that no pair is visited twice.
 #pragma once
 
@@ -13,24 +13,25 @@
 
 namespace millrace {
 
-// How the similarity of two groups comes from that of their members.
+// Rule by which the similarity of two groups is computed from the similarities of their members: their mean, largest or
+// smallest.
 enum class Linkage { kAverage, kSingle, kComplete };
 
 struct AgglomerationOptions {
   Linkage linkage = Linkage::kAverage;
-  double cohesion = 0;  // for average linkage: 0 the mean of all pairs, 1 the cosine of the sums
+  double cohesion = 0;  // for average linkage: 0 is the mean of all pairs, 1 the cosine of the sums, others lie between
   TimeRules time;
-  const std::atomic<bool>* stop = nullptr;  // once it is set, all ends soon, and the result means nothing; may be null
+  const std::atomic<bool>* stop = nullptr;  // ends the work soon after it is set, with a useless result; may be null
 };
 
-// What an agglomeration took: figures for tests.
+// Cost of an agglomeration, for tests.
 struct AgglomerationWork {
-  size_t comparisons = 0;  // of two groups
+  size_t comparisons = 0;  // comparisons of two groups
   size_t joins = 0;
-  size_t queued_max = 0;  // most entries that the queue had at once
+  size_t queued_max = 0;  // greatest length of the queue
 };
 
-// What is grouped; each has an entry for each document.
+// Documents to be grouped; each member has one entry for each document.
 struct GroupingInput {
   const Vectors& vectors;
   const std::vector<TimeSpan>& times;
@@ -40,9 +41,9 @@ struct GroupingInput {
 // Documents of a group, in ascending order.
 using Members = std::vector<uint32_t>;
 
-// Joins `groups` (every document is in exactly one) while two are at least `threshold` similar. The result is in order
-// of the groups' first members. A pure function: ties are decided by the documents' order. Its queue has at most two
-// entries for each group that there was. `work`, where it is not null, is set to what it took.
+// Joins `groups` while the similarity of two is at least `threshold`. Returns the groups in the order of their first
+// members. REQUIRES: each document is in exactly one group. A pure function: the order of documents decides ties. The
+// queue has at most two entries for each of the given groups. Sets `work`, if it is not null, to the cost.
 std::vector<Members> Agglomerate(const GroupingInput& input, const AgglomerationOptions& options, double threshold,
                                  std::vector<Members> groups, AgglomerationWork* work = nullptr);
 

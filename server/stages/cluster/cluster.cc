@@ -15,7 +15,7 @@ class ClusterStage final : public BarrierStage {
  public:
   explicit ClusterStage(const v1::Cluster& cluster) : cluster_(cluster) {}
 
-  // The clustering is owned by the work on the pool as well: a crash destroys this frame, not what runs there.
+  // Work on the pool shares the ownership of the clustering, because a crash destroys this frame and not that work.
   Task<Status> Run(StageContext& context, ItemReader& reader, ItemWriter& writer) const override {
     const auto clustering = std::make_shared<Clustering>(cluster_);
     while (true) {
@@ -65,13 +65,12 @@ StatusOr<StageWork> Make(const StageDefinition& definition) {
   for (int i = 1; i < cluster.passes_size(); ++i) {
     if (cluster.passes(i).threshold() <= cluster.passes(i - 1).threshold()) continue;
     wrong.push_back({"cluster.passes[" + std::to_string(i) + "].threshold",
-                     "expected at most that of the pass before it: passes go from strict to relaxed"});
+                     "expected at most that of the previous pass: passes go from strict to relaxed"});
   }
   if (cluster.time_field().empty() && (cluster.has_time_window() || cluster.has_half_life())) {
-    wrong.push_back({"cluster.time_field", "expected a field, since time counts"});
+    wrong.push_back({"cluster.time_field", "expected a field, because time_window or half_life is set"});
   }
-  if (!wrong.empty())
-    return MakeFieldError(Reason::kInvalidDefinition, "a clustering can't be done as it is defined", wrong);
+  if (!wrong.empty()) return MakeFieldError(Reason::kInvalidDefinition, "the cluster stage is not valid", wrong);
   StageWork work;
   work.barrier = std::make_unique<ClusterStage>(cluster);
   return work;

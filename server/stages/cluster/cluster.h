@@ -1,4 +1,4 @@
-// The stage kind `cluster`: groups items by the words they share.
+// Stage kind `cluster`: groups items by the words that they share.
 #pragma once
 
 #include <cstdint>
@@ -7,11 +7,10 @@
 
 namespace millrace {
 
-// The kind.
 StageKind ClusterKind();
 
-// Bytes that clustering takes for so many items with so many bytes of compared text together, about: what a plan shows
-// and `max_memory` is held against before the work begins.
+// Returns the approximate bytes of memory for clustering `items` items that have `text_bytes` bytes of compared text
+// together. A plan shows them and checks them against `max_memory` before the work begins.
 int64_t ClusterBytes(const v1::Cluster& cluster, int64_t items, int64_t text_bytes);
 
 }  // namespace millrace

@@ -23,9 +23,9 @@ constexpr int32_t kDefaultNeighbors = 100;
 constexpr int32_t kDefaultMinSize = 2;
 constexpr int64_t kDefaultMemory = int64_t{1} << 30;
 constexpr size_t kMaxTerms = 10;
-// What an item costs beside its texts: strings, a time, a number.
+// Bytes of an item besides its texts: strings, a time, a number.
 constexpr size_t kMemberBytes = 200;
-// Of English text: bytes for each telling word.
+// Bytes of English text for each word that counts.
 constexpr int64_t kTextBytesPerFeature = 9;
 
 size_t NeighborsOf(const v1::Cluster& cluster) {
@@ -95,7 +95,7 @@ double SquareOf(Vectors::Range vector) {
   return square;
 }
 
-// Four digits are what a reader can use, and keep the last bits of a sum out of the result.
+// Rounds to four digits: enough for a reader, and so few that the last bits of a sum do not change the result.
 double Rounded(double value) { return std::round(value * 10000) / 10000; }
 
 }  // namespace
@@ -150,7 +150,7 @@ Status Clustering::Add(const std::vector<InputItem>& items) {
 
 size_t Clustering::bytes() const {
   const size_t features = corpus_.features();
-  // Its own counts, and the vectors made of them.
+  // The counts in the corpus, and the vectors that are made of them.
   const size_t corpus = corpus_.bytes() + features * sizeof(Feature);
   return corpus + member_bytes_ + GroupingBytes(members_.size(), features, NeighborsOf(cluster_));
 }
@@ -191,7 +191,7 @@ Clustering::Portrait Clustering::Draw(const Members& members) const {
   for (size_t place = 0; place < members.size(); ++place) {
     const double cosine = length > 0 ? Dot(vectors_[members[place]], sum) * scales[place] / length : 0;
     total += cosine;
-    // Rounded, so that the last bits of a sum don't decide between copies of one title.
+    // Compares rounded values, so that the last bits of a sum do not decide between copies of one title.
     if (Rounded(cosine) > Rounded(nearest) && !members_[members[place]].title.empty()) {
       nearest = cosine;
       portrait.medoid = place;
@@ -233,7 +233,7 @@ StageItem Clustering::GroupItem(const Members& members) const {
   for (const uint32_t member : members) {
     const Member& one = members_[member];
     item.input_ids.push_back(one.id);
-    // What a fallback made one of will be made again, and the group with it.
+    // A group with a degraded member is degraded, because a redrive recomputes both.
     if (one.degraded) item.state = v1::ITEM_STATE_DEGRADED;
     ids.push_back(json::string(one.id));
     kept.push_back(one.kept);

@@ -1,4 +1,4 @@
-// One clustering from its items to its groups, as plain values: what the barrier stage computes on the pool.
+// Clustering of all items of a stage, as plain values, which the barrier stage computes on the pool.
 #pragma once
 
 #include <atomic>
@@ -16,41 +16,40 @@
 
 namespace millrace {
 
-// Used as: Add all items, page by page; Group; Result of each place. One thread at a time.
+// One clustering. Use: Add of all items, page by page; Group; Result of each position. One thread at a time.
 class Clustering {
  public:
   explicit Clustering(const v1::Cluster& cluster);
 
-  // Takes the next items. RESOURCE_EXHAUSTED (MEMORY_LIMIT) as soon as what it would take to group them is more than
-  // `max_memory`.
+  // Adds the next items. MEMORY_LIMIT as soon as their grouping would need more than `max_memory`.
   Status Add(const std::vector<InputItem>& items);
 
-  // Makes the groups. CANCELLED soon after `stop` is set.
+  // Computes the groups. CANCELLED soon after `stop` is set.
   Status Group(const std::atomic<bool>& stop);
 
-  // How many results there are: groups and items without one.
+  // Returns the number of results: groups, and items without a group.
   size_t size() const { return groups_.size(); }
-  // The result at a place, in order of the groups' first members.
+  // Returns the result at a position, in the order of the groups' first members.
   StageItem Result(size_t place) const;
 
-  // Bytes that it holds and will take for grouping, about.
+  // Returns the approximate bytes that it holds and will need for grouping.
   size_t bytes() const;
 
  private:
-  // What is kept of an item beside its features.
+  // Parts of an item that are kept besides its features.
   struct Member {
     std::string id;
     std::string title;
-    std::string time;  // as it was written, JSON
-    std::string kept;  // see GroupFields
+    std::string time;  // JSON of the item's time field
+    std::string kept;  // result of GroupFields::Take
     bool degraded = false;
   };
 
-  // A group seen from its members.
+  // Properties of a group that are computed from its members.
   struct Portrait {
-    std::vector<Feature> sum;  // of the members' unit vectors, by term
-    size_t medoid = 0;         // place in the group
-    double coherence = 1;
+    std::vector<Feature> sum;  // sum of the members' unit vectors, by term
+    size_t medoid = 0;         // position in the group of the member nearest to the sum that has a title
+    double coherence = 1;      // mean cosine of the members with the sum
   };
 
   Portrait Draw(const Members& members) const;
@@ -62,7 +61,7 @@ class Clustering {
   Corpus corpus_;
   std::vector<Member> members_;
   std::vector<TimeSpan> times_;
-  std::map<std::string, uint32_t> partition_numbers_;  // by the value of `within`
+  std::map<std::string, uint32_t> partition_numbers_;  // by canonical JSON of the field `within`
   std::vector<uint32_t> partitions_;
   size_t member_bytes_ = 0;
   size_t features_ = 0;

@@ -6,18 +6,18 @@
 namespace millrace {
 namespace {
 
-// Groups may be similar enough although no two members are, because their sums are (cohesion), or because more than two
-// groups come together: neighbours are looked for somewhat below the threshold.
+// Factor of the threshold below which documents are not neighbours. It is below 1, because two groups may be similar
+// enough although no two members are: their sums may be (cohesion), or more than two groups may be joined.
 constexpr double kBelowThreshold = 0.5;
 
-// A neighbour, and its links in both directions.
+// Bytes of a neighbour, and of its links in both directions.
 constexpr size_t kNeighborBytes = 8 + 2 * 16;
-// A posting, an entry of a group's sum, and room for sums that grow.
+// Bytes of a posting, of an entry of a group's sum, and of room for sums that grow.
 constexpr size_t kFeatureBytes = 8 + 8 + 8;
-// A group, its lists, and its part of the queue.
+// Bytes of a group, its lists, and its part of the queue.
 constexpr size_t kDocumentBytes = 384;
 
-// Groups that the pass made too small are dissolved; a group from an earlier pass stays.
+// Dissolves groups that this pass has made and that are too small. Groups of earlier passes stay.
 std::vector<Members> Dissolve(std::vector<Members> groups, size_t min_size, const std::vector<bool>& settled) {
   std::vector<Members> kept;
   for (Members& members : groups) {
@@ -42,7 +42,7 @@ std::vector<Members> GroupPartition(const Vectors& vectors, const std::vector<Ti
   const std::vector<std::vector<Neighbor>> neighbors = FindNeighbors(vectors, times, options.agglomeration.time, near);
   std::vector<Members> groups;
   for (uint32_t document = 0; document < vectors.size(); ++document) groups.push_back({document});
-  std::vector<bool> settled(vectors.size());  // in a group of an earlier pass
+  std::vector<bool> settled(vectors.size());  // true for documents in a group of an earlier pass
   for (const GroupingPass& pass : options.passes) {
     if (near.stop != nullptr && near.stop->load(std::memory_order_relaxed)) break;
     const GroupingInput input = {vectors, times, neighbors};
@@ -55,8 +55,8 @@ std::vector<Members> GroupPartition(const Vectors& vectors, const std::vector<Ti
   return groups;
 }
 
-// The vectors of some documents, their terms numbered anew: what is as long as there are terms must not be made for the
-// whole corpus once for each of many small partitions.
+// Returns the vectors of some documents with new, dense numbers of terms. Otherwise arrays by term would have the
+// length of the whole corpus for each of many small partitions.
 Vectors Part(const Vectors& vectors, const std::vector<uint32_t>& documents) {
   std::vector<uint32_t> terms;
   for (const uint32_t document : documents) {

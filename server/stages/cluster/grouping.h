@@ -1,4 +1,4 @@
-// The grouping of a whole corpus: apart by the value of `within`, pass by pass from strict to relaxed.
+// Grouping of a whole corpus: each partition (value of `within`) separately, in passes from strict to relaxed.
 #pragma once
 
 #include <cstdint>
@@ -9,8 +9,8 @@
 namespace millrace {
 
 struct GroupingPass {
-  double threshold = 0;
-  size_t min_size = 2;  // groups that it makes and that stay smaller are dissolved
+  double threshold = 0;  // least similarity at which groups are joined
+  size_t min_size = 2;   // smaller groups that this pass has made are dissolved
 };
 
 struct GroupingOptions {
@@ -19,12 +19,12 @@ struct GroupingOptions {
   size_t max_neighbors = 100;
 };
 
-// The groups of all documents, those of one document included, in order of their first documents. `partitions` has a
-// number for each document, from 0: only documents with the same number come together. A pure function.
+// Returns the groups of all documents, also those of one document, in the order of their first documents. `partitions`
+// has a number, from 0, for each document; only documents of one partition are grouped together. A pure function.
 std::vector<Members> GroupDocuments(const Vectors& vectors, const std::vector<TimeSpan>& times,
                                     const std::vector<uint32_t>& partitions, const GroupingOptions& options);
 
-// Bytes that GroupDocuments takes at most for so many documents, beside their vectors.
+// Returns the most bytes that GroupDocuments needs besides the vectors.
 size_t GroupingBytes(size_t documents, size_t features, size_t max_neighbors);
 
 }  // namespace millrace

@@ -31,7 +31,7 @@ class Parts {
   const std::vector<TextPart>& parts() const { return parts_; }
 
  private:
-  std::deque<std::string> numbers_;  // their text stays where it is
+  std::deque<std::string> numbers_;  // a deque, because parts_ point to its elements
   std::vector<TextPart> parts_;
 };
 

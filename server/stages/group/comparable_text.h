@@ -1,4 +1,4 @@
-// The text of an item that is compared: its weighted fields, as parts of a document.
+// Text of an item for comparisons: its weighted fields as parts of a document.
 #pragma once
 
 #include <google/protobuf/repeated_field.h>
@@ -9,7 +9,7 @@
 
 namespace millrace {
 
-// Adds an item to the corpus: text word by word, entries of a list whole, numbers as they are written.
+// Adds an item to the corpus: text as words, each entry of a list as one feature, numbers as their JSON.
 void AddToCorpus(const google::protobuf::RepeatedPtrField<v1::WeightedField>& fields, const boost::json::value& item,
                  Corpus& corpus);
 

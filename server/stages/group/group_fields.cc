@@ -16,7 +16,7 @@ const std::string& NameOf(const v1::GroupField& field) { return field.as().empty
 
 size_t MaxOf(const v1::GroupField& field) { return static_cast<size_t>(field.max() > 0 ? field.max() : kDefaultMax); }
 
-// Different values with how often they stand, in order of first place.
+// Counts of different values, in the order of their first occurrence.
 class Tally {
  public:
   void Add(const json::value& value) {
@@ -25,7 +25,7 @@ class Tally {
     ++counts_[at->second].count;
   }
 
-  // The most frequent first.
+  // Returns the values, the most frequent first.
   std::vector<const json::value*> Ranked() {
     std::stable_sort(counts_.begin(), counts_.end(), [](const Count& a, const Count& b) { return a.count > b.count; });
     std::vector<const json::value*> values;
@@ -44,7 +44,7 @@ class Tally {
 
 bool IsNumber(const json::value& value) { return value.is_number(); }
 
-// Numbers before all else, by value; text by its bytes.
+// Orders numbers before other values and by value, text by its bytes, other values by their canonical JSON.
 bool Less(const json::value& a, const json::value& b) {
   if (IsNumber(a) != IsNumber(b)) return IsNumber(a);
   if (IsNumber(a)) return a.to_number<double>() < b.to_number<double>();
@@ -61,7 +61,7 @@ json::array Cut(const std::vector<const json::value*>& values, size_t max) {
   return cut;
 }
 
-// `values` are those of the members that have the field; at least one.
+// Returns the value of a group's field. `values` are those of the members that have the field; at least one.
 json::value Pick(const v1::GroupField& field, const std::vector<const json::value*>& values) {
   switch (field.pick()) {
     case v1::GroupField::PICK_FIRST:

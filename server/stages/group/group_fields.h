@@ -12,21 +12,21 @@
 
 namespace millrace {
 
-// What a `keep` list says, over the members' values.
+// The fields of a `keep` list.
 class GroupFields {
  public:
   explicit GroupFields(const google::protobuf::RepeatedPtrField<v1::GroupField>& fields)
       : fields_(fields.begin(), fields.end()) {}
 
-  // The values of one member, as the text of a JSON array with one entry for each field: all of it that has to be kept
-  // until the group is made.
+  // Returns the values of one member as the text of a JSON array with one entry for each field. Nothing else of the
+  // member is needed to make the group.
   std::string Take(const boost::json::value& member) const;
 
-  // Sets the fields of `group` from what Take gave for its members, in their order. A field that no member has is not
-  // set.
+  // Sets the fields of `group` from the results of Take for its members, in their order. Omits fields that no member
+  // has.
   void Put(const std::vector<std::string_view>& members, boost::json::object& group) const;
 
-  // The names that Put sets.
+  // Returns the names of the fields that Put sets.
   std::vector<std::string> names() const;
 
  private:

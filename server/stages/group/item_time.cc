@@ -10,10 +10,10 @@ namespace millrace {
 namespace {
 
 constexpr int64_t kMicrosPerSecond = 1'000'000;
-// Beyond it a number of milliseconds is no date (the year 9999 and as far before 1970).
+// Greatest distance from 1970, in milliseconds, of a number that counts as a date (the end of the year 9999).
 constexpr int64_t kMaxMillis = 253'402'300'800'000;
 
-// Reads a text from its front.
+// Reads a text from its beginning.
 class Reader {
  public:
   explicit Reader(std::string_view text) : text_(text) {}
@@ -25,7 +25,7 @@ class Reader {
     return true;
   }
   bool TakeEither(char a, char b) { return Take(a) || Take(b); }
-  // Exactly `digits` digits.
+  // Reads a number of exactly `digits` digits.
   std::optional<int> Number(size_t digits) {
     if (text_.size() < digits) return std::nullopt;
     int number = 0;
@@ -36,7 +36,7 @@ class Reader {
     text_.remove_prefix(digits);
     return number;
   }
-  // Digits of a fraction of a second, as microseconds; those beyond the sixth are cut.
+  // Reads the digits of a fraction of a second, as microseconds; ignores digits after the sixth.
   std::optional<int64_t> Fraction() {
     int64_t micros = 0;
     size_t digits = 0;
@@ -65,7 +65,7 @@ std::optional<int64_t> Days(Reader& reader) {
   return std::chrono::sys_days(date).time_since_epoch().count();
 }
 
-// Seconds east of UTC.
+// Reads an offset, as seconds east of UTC.
 std::optional<int64_t> Offset(Reader& reader) {
   if (reader.TakeEither('Z', 'z')) return 0;
   const bool east = reader.Take('+');

@@ -10,7 +10,7 @@
 namespace millrace {
 namespace {
 
-// A document in the list of a term.
+// Entry of a document in the list of a term.
 struct Posting {
   uint32_t document;
   float weight;
@@ -25,7 +25,8 @@ class Search {
     heaviest_.resize(vectors.terms());
     sums_.resize(vectors.size());
     query_.resize(vectors.terms());
-    // By time, so that those near a document are one stretch of each list; those without a time come first.
+    // Sorts by time, so that documents near a given time are one range of each list. Documents without a time come
+    // first.
     std::vector<uint32_t> order(vectors.size());
     std::iota(order.begin(), order.end(), 0u);
     std::stable_sort(order.begin(), order.end(), [this](uint32_t a, uint32_t b) { return Start(a) < Start(b); });
@@ -42,7 +43,7 @@ class Search {
     reach_ = rules.Reach(longest, options.least_similarity);
   }
 
-  // Its neighbours, itself among them, one more than are wanted.
+  // Returns the neighbours of a document, itself among them, so one more than max_neighbors.
   std::vector<Neighbor> Find(uint32_t document) {
     const Vectors::Range vector = vectors_[document];
     SplitByBound(vector);
@@ -90,7 +91,7 @@ class Search {
     sum(near, std::upper_bound(near, postings.end(), start + reach_, after));
   }
 
-  // The frequent words of a document need not be searched for where they alone can't make a pair similar enough.
+  // Splits a document's words. The most frequent ones, which alone can't make a pair similar enough, need no search.
   void SplitByBound(Vectors::Range vector) {
     searched_.assign(vector.begin(), vector.end());
     std::sort(searched_.begin(), searched_.end(), [this](const Feature& a, const Feature& b) {
@@ -127,18 +128,19 @@ class Search {
   const std::vector<TimeSpan>& times_;
   const TimeRules& rules_;
   const NeighborOptions& options_;
-  int64_t reach_ = INT64_MAX;  // documents further apart in time are never similar enough
+  int64_t reach_ = INT64_MAX;  // largest distance in time at which documents may be similar enough
   std::vector<std::vector<Posting>> postings_;
-  std::vector<float> heaviest_;  // by term: its largest weight in any document
-  std::vector<float> sums_;      // by document; zero between searches
-  std::vector<float> query_;     // by term: weights of `rest_`; zero between searches
+  std::vector<float> heaviest_;  // by term: largest weight in any document
+  std::vector<float> sums_;      // by document: similarity so far; 0 between searches
+  std::vector<float> query_;     // by term: weights of `rest_`; 0 between searches
   std::vector<uint32_t> found_;
   std::vector<Feature> searched_;
   std::vector<Feature> rest_;
   double rest_bound_ = 0;
 };
 
-// Of each document the first that has the same vector and the same time: the same title comes by the thousand.
+// Returns for each document the first one with an equal vector and an equal time. Inputs may have thousands of copies
+// of one title, which are searched once.
 std::vector<uint32_t> FindOriginals(const Vectors& vectors, const std::vector<TimeSpan>& times) {
   const auto same = [&](uint32_t a, uint32_t b) {
     const auto equal = [](const Feature& x, const Feature& y) { return x.term == y.term && x.weight == y.weight; };
@@ -156,7 +158,7 @@ std::vector<uint32_t> FindOriginals(const Vectors& vectors, const std::vector<Ti
   return originals;
 }
 
-// What is left of a list without the document itself, at most `max`.
+// Returns a list without the document itself, cut at `max`.
 std::vector<Neighbor> Others(const std::vector<Neighbor>& nearest, uint32_t document, size_t max) {
   std::vector<Neighbor> others;
   others.reserve(std::min(nearest.size(), max));
@@ -174,7 +176,7 @@ std::vector<std::vector<Neighbor>> FindNeighbors(const Vectors& vectors, const s
   const std::vector<uint32_t> originals = FindOriginals(vectors, times);
   std::vector<size_t> copies(vectors.size());
   for (const uint32_t original : originals) ++copies[original];
-  // What was found for an original, while copies of it are still to come.
+  // Neighbours of originals that have further copies.
   absl::flat_hash_map<uint32_t, std::vector<Neighbor>> found;
   std::vector<std::vector<Neighbor>> neighbors(vectors.size());
   for (uint32_t document = 0; document < vectors.size(); ++document) {

@@ -1,5 +1,5 @@
-// The nearest documents of each, found through an inverted index: only documents that share a telling word are ever
-// compared.
+// Search for the nearest documents of each document with an inverted index, which compares only documents that share a
+// rare enough word.
 #pragma once
 
 #include <atomic>
@@ -11,22 +11,23 @@
 
 namespace millrace {
 
-// A document that is near another.
+// A document near another, and their similarity in [0, 1].
 struct Neighbor {
   uint32_t document = 0;
   float similarity = 0;
 };
 
 struct NeighborOptions {
-  double least_similarity = 0.1;            // pairs below it are left out
-  size_t max_neighbors = 200;               // of one document; the most similar, the earlier where equal
-  const std::atomic<bool>* stop = nullptr;  // once it is set, the search ends soon with what it has; may be null
+  double least_similarity = 0.1;            // pairs below it are omitted
+  size_t max_neighbors = 200;               // limit for one document; keeps the most similar, the earlier of equals
+  const std::atomic<bool>* stop = nullptr;  // ends the search soon after it is set, with a partial result; may be null
 };
 
-// The neighbours of each document, most similar first. Their similarity is what is left of it by the rules of time
-// (`times` has a point of time or nothing for each document); above 1 (of short texts that are scaled up) it is 1.
-// Exact: what is not looked at is too far in time, or below the least similarity (the bound of Bayardo, Ma and Srikant,
-// "Scaling up all pairs similarity search", 2007). A pure function.
+// Returns the neighbours of each document, most similar first. The similarity is the dot product, at most 1 (vectors of
+// short texts are longer than 1), multiplied by the factor of the rules of time; `times` has a point in time, or an
+// unknown span, for each document. The result is exact: documents that are not compared are too far away in time or
+// below the least similarity (the bound of Bayardo, Ma and Srikant, "Scaling up all pairs similarity search", 2007). A
+// pure function.
 std::vector<std::vector<Neighbor>> FindNeighbors(const Vectors& vectors, const std::vector<TimeSpan>& times,
                                                  const TimeRules& rules, const NeighborOptions& options);
 

@@ -15,7 +15,7 @@ int64_t TimeSpan::Gap(const TimeSpan& a, const TimeSpan& b) {
 }
 
 int64_t TimeRules::Reach(double similarity, double least) const {
-  // Longer than all dates are apart: no limit, and nothing that could overflow.
+  // A longer window exceeds the distance of all dates and could overflow, so it counts as unlimited.
   constexpr int64_t kFar = INT64_MAX / 4;
   int64_t reach = window_micros > 0 && window_micros < kFar ? window_micros : INT64_MAX;
   if (half_life_micros > 0 && least > 0) {

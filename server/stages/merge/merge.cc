@@ -13,8 +13,8 @@ class MergeStage final : public BarrierStage {
  public:
   MergeStage(const v1::Merge& merge, PairRules rules) : merge_(merge), rules_(std::move(rules)) {}
 
-  // The input is read three times, so that of items that stay alone no more than features is ever held. The merging is
-  // owned by the work on the pool as well: a crash destroys this frame, not what runs there.
+  // Reads the input three times, so that only the features of items that are not joined are ever in memory. Work on the
+  // pool shares the ownership of the merging, because a crash destroys this frame and not that work.
   Task<Status> Run(StageContext& context, ItemReader& reader, ItemWriter& writer) const override {
     const auto merging = std::make_shared<Merging>(merge_, rules_);
     const StopFlag stop(context.call.stop);
@@ -59,8 +59,7 @@ StatusOr<StageWork> Make(const StageDefinition& definition) {
   std::vector<FieldViolation> wrong;
   if (merge.fields().empty()) wrong.push_back({"merge.fields", "expected at least one field to compare"});
   if (merge.rules().empty()) wrong.push_back({"merge.rules", "expected at least one rule"});
-  if (!wrong.empty())
-    return MakeFieldError(Reason::kInvalidDefinition, "a merge can't be done as it is defined", wrong);
+  if (!wrong.empty()) return MakeFieldError(Reason::kInvalidDefinition, "the merge stage is not valid", wrong);
   MR_ASSIGN_OR_RETURN(PairRules rules, PairRules::Compile(merge));
   StageWork work;
   work.barrier = std::make_unique<MergeStage>(merge, std::move(rules));

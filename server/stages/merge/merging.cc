@@ -18,13 +18,13 @@ namespace {
 constexpr double kDefaultSimilarity = 0.3;
 constexpr int32_t kDefaultCandidates = 20;
 constexpr int64_t kDefaultMemory = int64_t{1} << 30;
-// What a side costs beside its texts, with its candidates and decisions.
+// Bytes of a side besides its texts, with its candidates and decisions.
 constexpr size_t kSideBytes = 600;
-// Parsed JSON takes several times its text.
+// Bytes of parsed JSON for each byte of its text.
 constexpr size_t kParsed = 4;
 constexpr size_t kMaxNotes = 20;
 
-// Its members, in order; an item without a list of them is its own.
+// Returns the members of an item, in order. An item without a list of members is its only member.
 std::vector<std::string> MembersOf(const json::value& item, const std::string& id) {
   std::vector<std::string> members;
   const json::value* list = FindPath(item, "members");
@@ -79,7 +79,8 @@ std::vector<Merging::Pair> Merging::Candidates(const std::atomic<bool>& stop) co
       pairs.push_back({neighbor.similarity, std::min(place, neighbor.document), std::max(place, neighbor.document)});
     }
   }
-  // The most similar first; a pair that both sides list stands twice, perhaps with another last bit.
+  // Removes duplicates first, because both sides may list a pair, perhaps with similarities that differ in the last
+  // bit. Then sorts by similarity.
   std::sort(pairs.begin(), pairs.end(), [](const Pair& a, const Pair& b) {
     return std::tuple(a.left, a.right, -a.similarity) < std::tuple(b.left, b.right, -b.similarity);
   });
@@ -122,7 +123,7 @@ Status Merging::Decide(const std::atomic<bool>& stop) {
   for (Decision& decision : decisions) {
     const uint32_t left = Root(decision.left);
     const uint32_t right = Root(decision.right);
-    // What stayed apart is told by both, unless others brought them together after all.
+    // Both sides note a pair that was kept apart, unless other pairs have joined them after all.
     if (!decision.joined && left == right) continue;
     if (left != right) decisions_[right].push_back(decision);
     decisions_[left].push_back(std::move(decision));
@@ -238,7 +239,7 @@ std::vector<StageItem> Merging::Results(const std::vector<InputItem>& items) {
   std::vector<StageItem> results;
   for (const InputItem& item : items) {
     const uint32_t place = given_++;
-    if (Root(place) != place) continue;  // in its first part's place
+    if (Root(place) != place) continue;  // is part of a joined item, which is at the position of its first part
     if (!parts_[place].empty()) {
       results.push_back(Joined(place));
       continue;

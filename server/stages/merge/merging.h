@@ -1,5 +1,5 @@
-// One merge from its items to what becomes of them, as plain values: what the barrier stage computes on the pool. Only
-// features and what rules read is held of every item; whole items only of those that are joined.
+// Merge of all items of a stage, as plain values, which the barrier stage computes on the pool. Keeps the features and
+// the fields that rules read of each item, and whole items only if they are joined.
 #pragma once
 
 #include <atomic>
@@ -17,19 +17,20 @@
 
 namespace millrace {
 
-// Used as: Add all items, Decide, Collect all items again, Results of all items once more. One thread at a time.
+// One merge. Use: Add of all items; Decide; Collect of all items again; Results of all items again. One thread at a
+// time.
 class Merging {
  public:
   Merging(const v1::Merge& merge, PairRules rules);
 
-  // Takes the next items. RESOURCE_EXHAUSTED (MEMORY_LIMIT) where they are too many.
+  // Adds the next items. MEMORY_LIMIT if all of them need more than `max_memory`.
   Status Add(const std::vector<InputItem>& items);
   // Decides about all pairs that are similar enough. CANCELLED soon after `stop` is set.
   Status Decide(const std::atomic<bool>& stop);
-  // Takes the parts of joined items out of the next items. RESOURCE_EXHAUSTED (MEMORY_LIMIT) where they are too large.
+  // Keeps those of the next items that are parts of joined items. MEMORY_LIMIT if they need more than `max_memory`.
   Status Collect(const std::vector<InputItem>& items);
-  // What becomes of these items, in their order: those that stay alone as they are, a joined item in the place of its
-  // first part.
+  // Returns the results of the next items, in order: items that were not joined are unchanged, a joined item is at the
+  // position of its first part.
   std::vector<StageItem> Results(const std::vector<InputItem>& items);
 
  private:
@@ -39,13 +40,13 @@ class Merging {
     bool degraded = false;
     PairSide facts;
   };
-  // Two items that were joined, or that a rule or limit kept apart.
+  // Decision about two items that were joined, or that a rule or limit kept apart.
   struct Decision {
     uint32_t left;
     uint32_t right;
     PairDecision pair;
     bool joined = false;
-    uint32_t away = 0;  // of a join: the first part of what was joined to an earlier item
+    uint32_t away = 0;  // for a join: first part of the group that was joined to an earlier one
   };
   struct Pair {
     double similarity;
@@ -58,9 +59,9 @@ class Merging {
   uint32_t Root(uint32_t place) const;
   std::string NoteOf(const Decision& decision) const;
   void PutNotes(uint32_t place, StageItem& item) const;
-  // What decided that parts are joined: `merged`.
+  // Returns the value of `merged`: the decisions by which the parts were joined.
   boost::json::array MergedList(uint32_t root, const std::vector<boost::json::value>& values) const;
-  // The earliest and latest time of the parts.
+  // Sets the earliest and latest time of the parts.
   void PutTimes(uint32_t root, const std::vector<boost::json::value>& values, boost::json::object& joined) const;
   StageItem Joined(uint32_t root) const;
 
@@ -69,11 +70,12 @@ class Merging {
   GroupFields keep_;
   Corpus corpus_;
   std::vector<Side> sides_;
-  std::vector<uint32_t> parents_;                 // of a joined item: an earlier part
-  std::vector<std::vector<uint32_t>> parts_;      // by root: all parts, in order; empty for items alone
+  std::vector<uint32_t> parents_;                 // by item: an earlier part of its joined item, or itself
+  std::vector<std::vector<uint32_t>> parts_;      // by root: all parts, in order; empty if the item was not joined
   std::vector<std::vector<Decision>> decisions_;  // by root
   std::map<uint32_t, std::string> whole_;         // JSON of the parts of joined items
-  // Items of several stages may share an id: they are told apart by their place among all.
+  // Positions of the next item of Collect and Results. Items are identified by position, because items of several
+  // stages may have one id.
   uint32_t collected_ = 0;
   uint32_t given_ = 0;
   size_t bytes_ = 0;

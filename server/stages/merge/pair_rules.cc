@@ -14,7 +14,7 @@ namespace {
 
 constexpr double kMicrosPerDay = 86'400'000'000.0;
 
-// Every field that a condition compares.
+// Appends every field that a condition compares.
 void CollectFields(const v1::Condition& condition, std::vector<std::string>& fields) {
   switch (condition.test_case()) {
     case v1::Condition::kAll:
@@ -34,7 +34,7 @@ void CollectFields(const v1::Condition& condition, std::vector<std::string>& fie
   }
 }
 
-// What follows `prefix` in `text`; nothing where it does not begin so.
+// Returns the rest of `text` after `prefix`; nullopt if it does not begin with `prefix`, or nothing follows.
 std::optional<std::string> After(const std::string& text, std::string_view prefix) {
   if (!text.starts_with(prefix) || text.size() == prefix.size()) return std::nullopt;
   return text.substr(prefix.size());
@@ -42,7 +42,7 @@ std::optional<std::string> After(const std::string& text, std::string_view prefi
 
 std::string FirstName(const std::string& path) { return path.substr(0, path.find('.')); }
 
-// For two lists the number of different values in both; else whether both are there and equal.
+// Returns the number of different values that two lists share; for other values, true if both exist and are equal.
 json::value Shared(const json::value* left, const json::value* right) {
   const json::array* left_list = left == nullptr ? nullptr : left->if_array();
   const json::array* right_list = right == nullptr ? nullptr : right->if_array();
@@ -113,7 +113,7 @@ StatusOr<PairRules> PairRules::Compile(const v1::Merge& merge) {
     }
     rules.rules_.push_back(std::move(made));
   }
-  if (!wrong.empty()) return MakeFieldError(Reason::kInvalidDefinition, "a rule of a merge is wrong", wrong);
+  if (!wrong.empty()) return MakeFieldError(Reason::kInvalidDefinition, "a rule of the merge is not valid", wrong);
   return rules;
 }
 

@@ -1,4 +1,4 @@
-// The rules that decide about a pair of items, and what they see of it.
+// Rules that decide about a pair of items, and the facts that they read of it.
 #pragma once
 
 #include <cstdint>
@@ -15,30 +15,30 @@
 
 namespace millrace {
 
-// One of a pair, as far as rules look at it.
+// Facts about one item of a pair that rules read.
 struct PairSide {
-  boost::json::object fields;  // those that some rule reads
+  boost::json::object fields;  // fields that some rule reads
   std::optional<int64_t> first_micros;
   std::optional<int64_t> last_micros;
 };
 
-// What was decided, and on which figures.
+// Decision about a pair, and the figures on which it is based.
 struct PairDecision {
-  std::string rule;  // empty: none decided, the pair stays apart
+  std::string rule;  // name of the rule that decided; empty if none did, so that the pair stays apart
   bool join = false;
   double similarity = 0;
   std::optional<double> days_apart;
 };
 
-// Immutable; any thread.
+// Compiled rules of a merge. Immutable; any thread.
 class PairRules {
  public:
-  // INVALID_ARGUMENT (INVALID_DEFINITION) with every wrong place.
+  // Compiles the rules of a merge. INVALID_DEFINITION with all violations.
   static StatusOr<PairRules> Compile(const v1::Merge& merge);
 
-  // What the rules read of an item.
+  // Returns the facts that the rules read of an item.
   PairSide Side(const boost::json::value& item) const;
-  // Tries the rules in order.
+  // Returns the decision of the first rule that holds.
   PairDecision Decide(const PairSide& left, const PairSide& right, double similarity) const;
 
  private:
@@ -49,8 +49,8 @@ class PairRules {
   };
 
   std::vector<Rule> rules_;
-  std::set<std::string> read_;    // names of fields that rules read of a side
-  std::set<std::string> shared_;  // paths of fields that they compare
+  std::set<std::string> read_;    // names of the fields that rules read of a side
+  std::set<std::string> shared_;  // paths of the fields that rules compare between sides
 };
 
 }  // namespace millrace

@@ -44,7 +44,7 @@ Status AsideFile::Open() {
       errno = EISDIR;
       return Error("replace it");
     }
-    // The new file is as readable as the old one was.
+    // Gives the new file the mode of the old one, so that its readers keep their access.
     if (::fchmod(file_, old.st_mode & 07777) != 0) return Error("set its mode");
   }
   return absl::OkStatus();
@@ -72,7 +72,7 @@ Status AsideFile::Commit() {
   if (::rename(aside_.c_str(), path_.c_str()) != 0) return Error("replace it");
   ::close(file_);
   file_ = -1;
-  // Without this the rename may be lost with the machine.
+  // Syncs the directory; otherwise a power loss may undo the rename.
   const int directory = ::open(directory_.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
   if (directory < 0) return Error("open its directory");
   const int synced = ::fsync(directory);

@@ -1,5 +1,5 @@
-// A file that is written aside and takes its name only when it is whole and on the disk: readers see the old content or
-// the new, never a part.
+// File that is written under a temporary name and renamed when it is complete and on the disk, so that readers see the
+// old content or the new, never a part.
 #pragma once
 
 #include <memory>
@@ -10,21 +10,25 @@
 
 namespace millrace::store {
 
-// Who writes: a stage of a run. Two of them never write into one file, whatever path both were given.
+// Returns the owner of a temporary file: a stage of a run. Two owners never write into one file, even if their paths
+// are equal.
 std::string AsideOwner(std::string_view run, std::string_view stage);
 
-// Blocks: for the pool. One thread at a time. Destroyed before Commit, it removes what it wrote.
+// A file in the making. The destructor removes it if Commit has not succeeded. Blocks, so it is for the pool; one
+// thread at a time.
 class AsideFile {
  public:
-  // `path` is where it will be, `shown` how it is called in errors. It is written as `.NAME.tmp-OWNER` in the same
-  // directory; what an earlier try of the same owner left there is overwritten.
+  // `path` is the final path, `shown` its name in errors. The temporary name is `.NAME.tmp-OWNER` in the same
+  // directory; a file that an earlier attempt of the same owner left there is overwritten. All errors are FILE_ERROR.
   AsideFile(std::string path, std::string shown, std::string_view owner);
   ~AsideFile();
   AsideFile(const AsideFile&) = delete;
 
+  // Creates the temporary file, with the mode of the file that it will replace.
   Status Open();
+  // Appends bytes. Buffers up to 256 KiB, so that a later call or Commit may report the error.
   Status Write(std::string_view bytes);
-  // Syncs it, renames it, and syncs the directory.
+  // Syncs the file, renames it and syncs the directory.
   Status Commit();
 
  private:

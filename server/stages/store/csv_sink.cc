@@ -10,8 +10,8 @@
 namespace millrace::store {
 namespace {
 
-// Appends a cell, in quotes where it needs them. Of a file's only column an empty cell is `""`: an empty line would be
-// skipped by readers.
+// Appends a cell, in quotes if it needs them. An empty cell of the only column is `""`, because readers skip empty
+// lines.
 void AppendCell(std::string_view text, bool only, std::string& line) {
   if (text.find_first_of(",\"\r\n") == std::string_view::npos && !(only && text.empty())) {
     line += text;
@@ -25,7 +25,7 @@ void AppendCell(std::string_view text, bool only, std::string& line) {
   line.push_back('"');
 }
 
-// OWASP, "CSV Injection": what a cell that a spreadsheet runs begins with.
+// Returns true if a spreadsheet may run the cell as a formula, by its first character (OWASP, "CSV Injection").
 bool IsFormula(std::string_view text) {
   using std::string_view_literals::operator""sv;
   return !text.empty() && "=+-@\t\r\n"sv.find(text[0]) != std::string_view::npos;

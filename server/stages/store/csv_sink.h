@@ -1,4 +1,4 @@
-// Items as a CSV file (RFC 4180) with a header, by ordinal.
+// Sink that writes items to a CSV file (RFC 4180) with a header, in the order of their ordinals.
 #pragma once
 
 #include <memory>
@@ -9,9 +9,9 @@
 
 namespace millrace::store {
 
-// `path` is the file to write, checked; errors name it as the definition does. Text that a spreadsheet would run as a
-// formula gets an apostrophe before it, unless the definition says otherwise; numbers are left alone. An absent field
-// and null are an empty cell, lists and objects are JSON text.
+// Returns the sink. `path` is the checked path of the file; errors name the file as the definition does. An apostrophe
+// is put before text that a spreadsheet would run as a formula, unless `keep_formulas` is set; numbers are unchanged.
+// Absent fields and null are empty cells; lists and objects are JSON text.
 std::unique_ptr<SinkStage> MakeCsvSink(const v1::CsvSink& sink, std::string path);
 
 }  // namespace millrace::store

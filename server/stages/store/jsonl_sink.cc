@@ -11,7 +11,7 @@ namespace {
 Status WriteLines(AsideFile& file, const std::vector<InputItem>& items) {
   for (const InputItem& item : items) {
     std::string line = *item.json;
-    // In JSON a line break stands only between tokens, where a blank is as good.
+    // JSON has line breaks only between tokens, so a blank can replace each.
     std::replace(line.begin(), line.end(), '\n', ' ');
     std::replace(line.begin(), line.end(), '\r', ' ');
     line.push_back('\n');

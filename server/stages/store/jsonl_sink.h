@@ -1,4 +1,4 @@
-// Items as a file with one JSON object a line, by ordinal.
+// Sink that writes items to a file with one JSON object in each line, in the order of their ordinals.
 #pragma once
 
 #include <memory>
@@ -9,7 +9,7 @@
 
 namespace millrace::store {
 
-// `path` is the file to write, checked; errors name it as the definition does.
+// Returns the sink. `path` is the checked path of the file; errors name the file as the definition does.
 std::unique_ptr<SinkStage> MakeJsonlSink(const v1::JsonlSink& sink, std::string path);
 
 }  // namespace millrace::store

@@ -1,4 +1,4 @@
-// All items of a reader, page by page, each worked on by the pool.
+// Processing of all items of a reader on the pool, page by page.
 #pragma once
 
 #include <memory>
@@ -10,8 +10,8 @@
 
 namespace millrace::store {
 
-// Calls `work(*writer, page)`, which returns Status and runs on the pool, for every page. The writer is shared with
-// the pool: it must outlive a page whose waiter is gone. Ends with CANCELLED when the run is stopped.
+// Calls `work(*writer, page)` on the pool for each page, until the end or the first error. Shares the writer with the
+// pool, where a page continues even if this coroutine is destroyed. CANCELLED if the run is stopped.
 template <typename Writer, typename Work>
 Task<Status> ForEachPage(StageContext& context, ItemReader& reader, std::shared_ptr<Writer> writer, Work work) {
   while (true) {
@@ -27,7 +27,7 @@ Task<Status> ForEachPage(StageContext& context, ItemReader& reader, std::shared_
   }
 }
 
-// Calls `work(*writer)` on the pool.
+// Calls `work(*writer)` on the pool and resumes with its result.
 template <typename Writer, typename Work>
 auto OnPool(StageContext& context, std::shared_ptr<Writer> writer, Work work) {
   auto call = [writer, work] { return work(*writer); };

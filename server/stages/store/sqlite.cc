@@ -21,12 +21,12 @@ constexpr char kCreateRuns[] =
     "run TEXT NOT NULL, generation TEXT NOT NULL, time TEXT NOT NULL, rows INTEGER NOT NULL, content TEXT NOT NULL, "
     "UNIQUE (pipeline, stage, generation))";
 
-// Which generation is written, when.
+// A generation to be written.
 struct Generation {
   RowOwner owner;
   std::string run;
   std::string generation;
-  int64_t wall_micros = 0;
+  int64_t wall_micros = 0;  // time of the write
 };
 
 std::string TimeText(int64_t wall_micros) {
@@ -35,7 +35,8 @@ std::string TimeText(int64_t wall_micros) {
                      wall_micros % 1'000'000);
 }
 
-// One write of one generation, step by step. For the pool, one thread at a time.
+// Writes one generation: Open, Survey of all items if needed, Begin, Write of all items, Commit. Blocks, so it is for
+// the pool; one thread at a time.
 class GenerationWriter {
  public:
   GenerationWriter(const v1::SqliteSink& sink, std::string path, Generation generation)
@@ -45,16 +46,18 @@ class GenerationWriter {
     }
   }
 
-  // Afterwards: is there anything to do, and must all rows be surveyed first?
+  // Opens the database; is_there and needs_survey are valid afterwards.
   Status Open();
+  // Returns true if the database has the generation, so that nothing is to be done.
   bool is_there() const { return is_there_; }
+  // Returns true if all rows must be surveyed before Begin.
   bool needs_survey() const { return needs_survey_; }
 
   Status Survey(const std::vector<InputItem>& items);
-  // Begins the transaction.
+  // Begins the transaction. Checks is_there again, as another process may have written the generation.
   Status Begin();
   Status Write(const std::vector<InputItem>& items);
-  // Ends it. Before this, whatever happens leaves the database as it was.
+  // Commits the transaction. A failure before this leaves the database unchanged.
   Status Commit();
 
  private:
@@ -65,7 +68,7 @@ class GenerationWriter {
   const std::string shown_;
   const Generation generation_;
   std::vector<std::unique_ptr<TableWriter>> tables_;
-  std::vector<TableWriter*> written_tables_;  // in which rows may differ
+  std::vector<TableWriter*> written_tables_;  // tables in which rows may differ
   std::unique_ptr<SqliteDatabase> database_;
   bool is_there_ = false;
   bool needs_survey_ = false;
@@ -104,7 +107,7 @@ StatusOr<std::string> GenerationWriter::LastContent() {
   return row ? last.Text(0) : std::string();
 }
 
-// Calls `take(table, row)` for every row of every table that the items become.
+// Calls `take(table, row)` for each row of each table that the items become.
 template <typename Tables, typename Take>
 Status ForEachRow(const Tables& tables, const std::vector<InputItem>& items, Take take) {
   for (const InputItem& item : items) {
@@ -121,7 +124,7 @@ Status GenerationWriter::Survey(const std::vector<InputItem>& items) {
 }
 
 Status GenerationWriter::Begin() {
-  // IMMEDIATE: whoever else writes is waited for here, not in the middle.
+  // IMMEDIATE waits for other writers here and not in the middle of the transaction.
   MR_RETURN_IF_ERROR(database_->Run("BEGIN IMMEDIATE"));
   MR_RETURN_IF_ERROR(database_->Run(kCreateRuns));
   MR_RETURN_IF_ERROR(LookForGeneration());
@@ -136,7 +139,7 @@ Status GenerationWriter::Begin() {
   if (any_appends) content_ = digester.Finish().Hex();
   MR_ASSIGN_OR_RETURN(const std::string last, LastContent());
   for (const auto& table : tables_) {
-    // What the last generation appended is not appended again.
+    // Does not append rows again that the last generation appended.
     if (table->appends() && table->exists() && last == content_) continue;
     MR_RETURN_IF_ERROR(table->Begin(*database_, generation_.owner));
     written_tables_.push_back(table.get());
@@ -206,20 +209,20 @@ Status CheckSqliteSink(const v1::SqliteSink& sink) {
     const auto wrong = [&](std::string_view field, std::string description) {
       violations.push_back({fmt::format("store.sqlite.tables[{}].{}", i, field), std::move(description)});
     };
-    // SQLite does not tell names apart by case.
+    // SQLite ignores the case of names.
     const std::string name = LowerCase(table.table());
-    if (!names.insert(name).second) wrong("table", "another entry has this table: each table stands here once");
+    if (!names.insert(name).second) wrong("table", "duplicate table: an earlier entry has it");
     if (name.starts_with("sqlite_") || name.starts_with("millrace_")) {
-      wrong("table", "names that begin with `sqlite_` or `millrace_` are taken");
+      wrong("table", "names that begin with `sqlite_` or `millrace_` are reserved");
     }
     if (table.key().empty() && ModeOf(table) != v1::SqliteTable::MODE_APPEND) {
-      wrong("key", "modes `upsert` and `replace` need a key, to know a row again");
+      wrong("key", "modes `upsert` and `replace` need a key, to find a row again");
     }
     std::set<std::string> keys;
     for (const std::string& column : table.key()) {
-      if (!keys.insert(LowerCase(column)).second) wrong("key", fmt::format("{} stands there twice", column));
+      if (!keys.insert(LowerCase(column)).second) wrong("key", fmt::format("duplicate column {}", column));
       if (!table.columns().empty() && !table.columns().contains(column)) {
-        wrong("columns", fmt::format("the key column {} is not among them", column));
+        wrong("columns", fmt::format("the key column {} is missing", column));
       }
     }
     for (const auto& [column, source] : std::map(table.columns().begin(), table.columns().end())) {

@@ -1,9 +1,9 @@
-// All items of a stage as rows of a SQLite database, in one transaction with the row of `millrace_runs` that says which
-// generation they are. A repeat of a generation that is there writes nothing, so that a restart may always repeat.
+// Sink that writes all items of a stage as rows of a SQLite database, in one transaction with a row of `millrace_runs`
+// that names their generation. A repeated write of a generation does nothing, so that a restart may always repeat it.
 //
-// `millrace_runs(number, pipeline, stage, run, generation, time, rows, content)`: `rows` is how many rows the
-// generation has in all tables, `content` a digest of what it appends. Where a generation differs from the last one in
-// no row, this is all that is written. `millrace_rows_TABLE` keeps the keys that a stage wrote in mode `replace`.
+// `millrace_runs(number, pipeline, stage, run, generation, time, rows, content)`: `rows` is the number of the
+// generation's rows in all tables, `content` a digest of the rows that it appends. If a generation has the same rows as
+// the last one, only this row is written. `millrace_rows_TABLE` has the keys that a stage wrote in mode `replace`.
 #pragma once
 
 #include <memory>
@@ -14,10 +14,10 @@
 
 namespace millrace::store {
 
-// What a reader of the message can't tell: INVALID_DEFINITION with every place.
+// Checks the rules that the options of the message's fields can't express. INVALID_DEFINITION with all violations.
 Status CheckSqliteSink(const v1::SqliteSink& sink);
 
-// `path` is the file to write, checked; errors name it as the definition does.
+// Returns the sink. `path` is the checked path of the database; errors name it as the definition does.
 std::unique_ptr<SinkStage> MakeSqliteSink(const v1::SqliteSink& sink, std::string path);
 
 }  // namespace millrace::store

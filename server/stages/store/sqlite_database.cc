@@ -6,7 +6,7 @@
 namespace millrace::store {
 namespace {
 
-constexpr int kBusyMillis = 10'000;
+constexpr int kBusyMillis = 10'000;  // longest wait for another process that holds the database
 
 }  // namespace
 
@@ -77,12 +77,12 @@ StatusOr<std::unique_ptr<SqliteDatabase>> SqliteDatabase::Open(const std::string
   if (result != SQLITE_OK) return database->Error();
   sqlite3_extended_result_codes(handle, 1);
   sqlite3_busy_timeout(handle, kBusyMillis);
-  // The first statement that looks at the file: it may be no database. The mode is a wish, which a file system
-  // without shared memory, or a reader in the old mode, may refuse.
+  // This statement is the first that reads the file, so it fails if the file is not a database. WAL mode is optional: a
+  // file system without shared memory, or a reader in the old mode, may prevent it.
   const Status mode = database->Run("PRAGMA journal_mode = WAL");
   const int code = sqlite3_errcode(handle) & 0xff;
   if (!mode.ok() && code != SQLITE_BUSY) return mode;
-  // A commit that was acknowledged is never sent again, so it must be on the disk.
+  // FULL, because an acknowledged commit is never repeated and so must be on the disk.
   MR_RETURN_IF_ERROR(database->Run("PRAGMA synchronous = FULL"));
   MR_RETURN_IF_ERROR(database->Run("PRAGMA cache_size = -16384"));
   MR_RETURN_IF_ERROR(database->Run("PRAGMA temp_store = FILE"));
@@ -116,10 +116,10 @@ Status SqliteDatabase::Error() const {
     case SQLITE_CORRUPT:
       return error(Reason::kFileError, "the database is damaged");
     case SQLITE_CANTOPEN:
-      return error(Reason::kFileError, "the file can't be opened; does its directory exist, and may it be written?");
+      return error(Reason::kFileError, "the file can't be opened; check that its directory exists and is writable");
     case SQLITE_READONLY:
     case SQLITE_PERM:
-      return error(Reason::kFileError, "the file may not be written");
+      return error(Reason::kFileError, "the file is not writable");
     case SQLITE_FULL:
       return error(Reason::kFileError, "the disk is full");
     case SQLITE_IOERR:

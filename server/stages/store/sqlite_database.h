@@ -1,4 +1,5 @@
-// SQLite's C interface with owners, statuses and bound values. All of it blocks: for the pool, one thread at a time.
+// SQLite's C interface with owners, statuses and bound values. All calls block, so they are for the pool; one thread at
+// a time.
 #pragma once
 
 #include <cstdint>
@@ -15,29 +16,31 @@ struct sqlite3_stmt;
 
 namespace millrace::store {
 
-// A value as SQLite keeps it; monostate is NULL.
+// A value of SQLite; monostate is NULL.
 using SqlValue = std::variant<std::monostate, int64_t, double, std::string>;
 
-// A name, quoted for SQL.
+// Returns a name quoted for SQL.
 std::string Quoted(std::string_view name);
-// Names, quoted, with commas between; each with `prefix` before it.
+// Returns quoted names separated by commas, each with `prefix` before it.
 std::string QuotedList(const std::vector<std::string>& names, std::string_view prefix = "");
 
 class SqliteDatabase;
 
-// A prepared statement.
+// A prepared statement. The database must outlive it.
 class SqliteStatement {
  public:
   SqliteStatement() = default;
 
-  // Binds values to its parameters, in order, from the first.
+  // Binds values to the parameters, in order, from the first.
   void Bind(const std::vector<SqlValue>& values);
-  void BindAt(int index, const SqlValue& value);  // from 1
-  // Runs to its end, and is ready for other values. Rows are dropped.
+  // Binds a value to a parameter; `index` counts from 1.
+  void BindAt(int index, const SqlValue& value);
+  // Runs the statement to its end, drops its rows and resets it.
   Status Run();
-  // The next row; false at the end. Reset before it is run again.
+  // Moves to the next row; returns false at the end. Call Reset before the statement is run again.
   StatusOr<bool> Step();
   void Reset();
+  // Returns a column of the current row as text, counted from 0; "" for NULL.
   std::string Text(int column) const;
 
  private:
@@ -49,19 +52,22 @@ class SqliteStatement {
   std::unique_ptr<sqlite3_stmt, Finalize> statement_;
 };
 
+// An open database.
 class SqliteDatabase {
  public:
-  // Opened, made where absent, in WAL mode with full synchronisation. `shown` is how errors call it. FILE_ERROR.
+  // Opens the database, or creates it if it is absent, in WAL mode with full synchronisation. `shown` is its name in
+  // errors. FILE_ERROR if it can't be opened or is not a database.
   static StatusOr<std::unique_ptr<SqliteDatabase>> Open(const std::string& path, std::string shown);
 
+  // Runs one statement.
   Status Run(const std::string& sql);
   StatusOr<SqliteStatement> Prepare(const std::string& sql);
-  // Rows that statements changed since it was opened.
+  // Returns the number of rows that statements have changed since Open.
   int64_t changes() const;
 
-  // What just went wrong, as SINK or, where the file itself is in the way, as FILE_ERROR.
+  // Returns the last error: FILE_ERROR if the file is the cause, else SINK.
   Status Error() const;
-  // It was a constraint: a key that is there already, a null where none may be.
+  // Returns true if the last error was a violated constraint: a duplicate key, or a null that is not allowed.
   bool IsConstraint() const;
 
  private:

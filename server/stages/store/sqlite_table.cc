@@ -12,7 +12,7 @@ namespace {
 
 constexpr size_t kColumnsMax = 2000;  // SQLITE_MAX_COLUMN
 
-// A column whose values are of several types gets none, so that SQLite leaves each as it is: it would make 7 of "007".
+// Mark of a column with values of several types. It gets no type, so that SQLite does not convert them ("007" to 7).
 const std::string kSeveralTypes = "*";
 
 std::string TypeName(const SqlValue& value) {
@@ -74,7 +74,7 @@ Status TableWriter::Survey(const RowParts& row) {
   }
   if (appends()) digester_.AddNumber(static_cast<uint64_t>(surveyed_));
   if (fields_.size() <= kColumnsMax) return absl::OkStatus();
-  return Problem(fmt::format("the items have more than {} fields; name those to write by `columns`", kColumnsMax));
+  return Problem(fmt::format("the items have more than {} fields; select fields with `columns`", kColumnsMax));
 }
 
 std::string TableWriter::Content() { return std::exchange(digester_, Digester()).Finish().Hex(); }
@@ -84,7 +84,7 @@ Status TableWriter::Begin(SqliteDatabase& database, const RowOwner& owner) {
   owner_ = owner;
   MR_RETURN_IF_ERROR(Look(database));
   SettleColumns();
-  if (columns_.empty()) return absl::OkStatus();  // no row has told what the table should be
+  if (columns_.empty()) return absl::OkStatus();  // no row has shown the table's columns
   if (!exists()) {
     MR_RETURN_IF_ERROR(Create());
     MR_RETURN_IF_ERROR(Look(database));
@@ -93,7 +93,7 @@ Status TableWriter::Begin(SqliteDatabase& database, const RowOwner& owner) {
     if (existing_.contains(column)) continue;
     std::string there;
     for (const auto& [other, type] : existing_) there += fmt::format("{}{}", there.empty() ? "" : ", ", Excerpt(other));
-    return Problem(fmt::format("it has no column {}, only {}; add the column, or name those to write by `columns`",
+    return Problem(fmt::format("it has no column {}, only {}; add the column, or select fields with `columns`",
                                Excerpt(column), there));
   }
   MR_RETURN_IF_ERROR(PrepareInsert());
@@ -126,7 +126,7 @@ Status TableWriter::Create() {
     list +=
         fmt::format("{}{} {}{}", list.empty() ? "" : ", ", Quoted(column), TypeOf(column), in_key ? " NOT NULL" : "");
   }
-  // Without a rowid a single key of type INTEGER takes other values too.
+  // WITHOUT ROWID, so that a single key column of type INTEGER also accepts other values.
   const std::string key = key_.empty() ? ")" : fmt::format(", PRIMARY KEY ({})) WITHOUT ROWID", QuotedList(key_));
   return database_->Run(fmt::format("CREATE TABLE {} ({}{}", Quoted(name()), list, key));
 }
@@ -150,14 +150,14 @@ Status TableWriter::PrepareInsert() {
   }
   StatusOr<SqliteStatement> insert = database_->Prepare(sql);
   if (!insert.ok()) {
-    return Problem(fmt::format("it can't take the rows: {}{}", MessageOf(insert.status()),
+    return Problem(fmt::format("it does not accept the rows: {}{}", MessageOf(insert.status()),
                                key_.empty() ? "" : fmt::format(" (expected a unique key of {})", QuotedList(key_))));
   }
   insert_ = *std::move(insert);
   return absl::OkStatus();
 }
 
-// The keys of this generation, in a table of their own: a key made twice shows, and what is not among them may go.
+// Creates a temporary table of this generation's keys, which finds duplicate keys and rows of earlier generations.
 Status TableWriter::PrepareSeen() {
   MR_RETURN_IF_ERROR(database_->Run(
       fmt::format("CREATE TABLE {} ({}PRIMARY KEY ({})) WITHOUT ROWID", SeenName(), KeyColumns(), QuotedList(key_))));
@@ -190,14 +190,14 @@ Status TableWriter::Write(const RowParts& row) {
     seen_->Bind(key);
     if (const Status status = seen_->Run(); !status.ok()) {
       if (!database_->IsConstraint()) return status;
-      return Problem(fmt::format("the key {} is made twice, at last by item {}", KeyShown(key), row.item.id));
+      return Problem(fmt::format("duplicate key {} in item {}", KeyShown(key), row.item.id));
     }
   }
   insert_.Bind(values);
   const Status status = insert_.Run();
   ++written_;
   if (status.ok() || !database_->IsConstraint()) return status;
-  return Problem(fmt::format("it refuses a row of item {}{}: {}", row.item.id,
+  return Problem(fmt::format("it rejects a row of item {}{}: {}", row.item.id,
                              key.empty() ? "" : fmt::format(" ({})", KeyShown(key)), MessageOf(status)));
 }
 
@@ -209,8 +209,8 @@ std::string TableWriter::SameKey(const std::string& a, const std::string& b) con
   return same;
 }
 
-// What a stage wrote is kept by key, since rows of others must stay: those that were there before, those that others
-// wrote too.
+// Records by key which rows a stage wrote, because other rows must stay: those that existed before, and those that
+// other stages wrote too.
 Status TableWriter::Finish() {
   if (ModeOf(table_) != v1::SqliteTable::MODE_REPLACE || columns_.empty()) return absl::OkStatus();
   const std::string keys = QuotedList(key_);

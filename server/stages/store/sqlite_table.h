@@ -1,5 +1,5 @@
-// One table of a SQLite sink while a generation is written: which columns it has, which of its rows differ, and which
-// rows of earlier generations go.
+// Writer of one table of a SQLite sink: decides its columns, writes the rows that differ and deletes those of earlier
+// generations.
 #pragma once
 
 #include <cstdint>
@@ -14,43 +14,45 @@
 
 namespace millrace::store {
 
-// What the mode of a table is, where it is not said.
+// Returns the mode of a table. The default is `upsert` if the table has a key, else `append`.
 v1::SqliteTable::Mode ModeOf(const v1::SqliteTable& table);
 
-// Whose rows they are.
+// Owner of rows.
 struct RowOwner {
   std::string pipeline;
   std::string stage;
 };
 
-// First told of all rows (Survey), where that is needed, then of all rows again to write them. For the pool.
+// Writer of one generation's rows. Use: Look; Survey of each row if needs_survey(); in the transaction Begin, Write of
+// each row, Finish. Blocks, so it is for the pool; one thread at a time. Errors are SINK, or
+// those of SqliteDatabase.
 class TableWriter {
  public:
-  // `number` tells it from the sink's other tables.
+  // `number` is unique among the sink's tables.
   TableWriter(const v1::SqliteTable& table, size_t number);
 
   const std::string& name() const { return table_.table(); }
   const TableRows& rows() const { return rows_; }
   bool appends() const { return ModeOf(table_) == v1::SqliteTable::MODE_APPEND; }
 
-  // Looks at what is there. Then `exists` holds.
+  // Reads the columns that the table has. exists() and needs_survey() are valid afterwards.
   Status Look(SqliteDatabase& database);
   bool exists() const { return !existing_.empty(); }
-  // All rows must be seen before the first can be written: to know columns, their types, or whether any row differs.
+  // Returns true if all rows must be seen before the first is written: to learn the columns or their types, or if any
+  // row differs.
   bool needs_survey() const { return rows_.implied() || !exists() || appends(); }
 
-  // Takes note of a row.
+  // Records the columns and types of a row, and its content if the table appends.
   Status Survey(const RowParts& row);
-  // What all surveyed rows come to.
+  // Returns the digest of all surveyed rows, and begins a new one.
   std::string Content();
   int64_t surveyed() const { return surveyed_; }
 
-  // In the transaction: makes the table where it is absent, and all else that writing needs. SINK: it can't take the
-  // rows.
+  // Creates the table if it is absent, and prepares the statements. Fails if the table can't accept the rows.
   Status Begin(SqliteDatabase& database, const RowOwner& owner);
-  // Writes a row, where it differs from what is there.
+  // Writes a row if it differs from the one in the table.
   Status Write(const RowParts& row);
-  // After the last row: what earlier generations wrote and this one did not goes, where the mode says so.
+  // Deletes, in mode `replace`, the rows that earlier generations of the owner wrote and this one did not.
   Status Finish();
   int64_t written() const { return written_; }
 
@@ -64,22 +66,22 @@ class TableWriter {
   std::string TypeOf(const std::string& column) const;
   std::string OwnedName() const { return Quoted("millrace_rows_" + name()); }
   std::string SeenName() const { return "temp." + Quoted("seen_" + std::to_string(number_)); }
-  std::string KeyColumns() const;  // their definitions
+  std::string KeyColumns() const;  // definitions of the key's columns
   std::string SameKey(const std::string& a, const std::string& b) const;
 
   const v1::SqliteTable table_;
   const size_t number_;
   const TableRows rows_;
   const std::vector<std::string> key_;
-  std::map<std::string, std::string> existing_;  // columns of the table that is there, and their types
+  std::map<std::string, std::string> existing_;  // columns of the existing table, and their types
 
-  // Of the survey.
-  std::vector<std::string> fields_;                        // in order of first appearance
-  std::map<std::string, std::string, std::less<>> types_;  // of their values; "": none yet
+  // Results of the survey.
+  std::vector<std::string> fields_;                        // columns in order of first appearance
+  std::map<std::string, std::string, std::less<>> types_;  // types of the columns; "" while all values are null
   Digester digester_;
   int64_t surveyed_ = 0;
 
-  // While writing.
+  // State between Begin and Finish.
   SqliteDatabase* database_ = nullptr;
   RowOwner owner_;
   std::vector<std::string> columns_;

@@ -1,4 +1,4 @@
-// The stage kind `store`: all items of its input to a SQLite database, a JSONL or a CSV file, whole or not at all.
+// Stage kind `store`: writes all items of its input atomically to a SQLite database, a JSONL file or a CSV file.
 #pragma once
 
 #include "server/stages/stage.h"

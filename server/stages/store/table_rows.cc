@@ -19,7 +19,7 @@ const json::value* Member(const json::value& value, std::string_view name) {
   return object == nullptr ? nullptr : object->if_contains(View(name));
 }
 
-// The rest of `text` after `prefix`, where it begins so.
+// Returns the rest of `text` after `prefix`; nullopt if it does not begin with `prefix`.
 std::optional<std::string_view> After(std::string_view text, std::string_view prefix) {
   if (!text.starts_with(prefix)) return std::nullopt;
   return text.substr(prefix.size());
@@ -33,7 +33,7 @@ SqlValue SqlValueOf(const json::value* value) {
   if (value->is_int64()) return value->get_int64();
   if (value->is_double()) return value->get_double();
   if (value->is_string()) return std::string(value->get_string().data(), value->get_string().size());
-  return CanonicalJson(*value);  // also integers beyond SQLite's
+  return CanonicalJson(*value);  // lists, objects, and integers that SQLite does not have
 }
 
 TableRows::TableRows(const v1::SqliteTable& table) : table_(table) {
@@ -53,7 +53,7 @@ Status TableRows::ForEach(const InputItem& item, const json::value& fields,
   if (list == nullptr || list->is_null()) return absl::OkStatus();
   if (!list->is_array()) {
     return MakeError(Reason::kSink,
-                     fmt::format("table {}: {} of item {} is no list", table_.table(), table_.each(), item.id));
+                     fmt::format("table {}: {} of item {} is not a list", table_.table(), table_.each(), item.id));
   }
   int64_t index = 0;
   for (const json::value& entry : list->get_array()) {

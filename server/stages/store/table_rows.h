@@ -1,4 +1,4 @@
-// Which rows and columns of a table an item becomes, by v1::SqliteTable.
+// Rows and columns that an item becomes in a table, by v1::SqliteTable.
 #pragma once
 
 #include <cstdint>
@@ -18,36 +18,39 @@
 
 namespace millrace::store {
 
-// What one row is made of.
+// Source of one row.
 struct RowParts {
   const InputItem& item;
-  const boost::json::value& fields;  // of the item
-  const boost::json::value* entry;   // of the list `each`; null without one
-  int64_t index;                     // its place
+  const boost::json::value& fields;  // fields of the item
+  const boost::json::value* entry;   // entry of the list `each`; null if the table has no `each`
+  int64_t index;                     // position of the entry, from 0
 };
 
-// A JSON value as SQLite keeps it: booleans are 0 and 1, lists and objects JSON text.
+// Returns a JSON value as a value of SQLite: booleans are 0 and 1; lists, objects and integers above 2^63 - 1 are
+// JSON text. NULL for a null pointer.
 SqlValue SqlValueOf(const boost::json::value* value);
 
+// Mapping of items to rows of one table. Immutable; any thread.
 class TableRows {
  public:
   explicit TableRows(const v1::SqliteTable& table);
 
-  // True: the columns are the fields that the rows have, so that all rows must be seen before they are known.
+  // Returns true if the definition names no columns: they are then all fields of the rows, and known only after all
+  // rows have been seen.
   bool implied() const { return table_.columns().empty(); }
 
-  // The columns that the definition names, key first, then by name.
+  // Returns the columns that the definition names: the key's first, then by name.
   const std::vector<std::string>& columns() const { return columns_; }
 
-  // Calls `row` for each row of an item. SINK: `each` is there and no list.
+  // Calls `row` for each row of an item, until the first error. SINK if the field `each` exists and is not a list.
   Status ForEach(const InputItem& item, const boost::json::value& fields,
                  const std::function<Status(const RowParts&)>& row) const;
 
-  // Calls `field` for each column that a row has and its value, where columns are implied.
+  // Calls `field` with the name and value of each column of a row. REQUIRES: implied().
   void ForEachField(const RowParts& row,
                     const std::function<void(std::string_view, const boost::json::value*)>& field) const;
 
-  // The value of a column. The item's own id stands for a field `id` that it does not have.
+  // Returns the value of a column. The id of the item is the value of a field `id` that the item does not have.
   SqlValue At(const RowParts& row, const std::string& column) const;
 
  private:

@@ -186,7 +186,7 @@ TEST(SqliteTest, RefusesRowsWithoutOneKeyEach) {
               "SINK table t: item i1 has no value for the key column k");
   EXPECT_THAT(Problem(WriteItems(store, {R"({"a":1})"})), HasSubstr("item i0 has no value for the key column k"));
   EXPECT_THAT(Problem(WriteItems(store, {R"({"k":"x"})", R"({"k":"y"})", R"({"k":"x"})"})),
-              R"(SINK table t: the key k = "x" is made twice, at last by item i2)");
+              R"(SINK table t: duplicate key k = "x" in item i2)");
   EXPECT_THAT(Query(dir / "out.db", "SELECT count(*) FROM sqlite_schema"), ElementsAre("0"));
 }
 
@@ -205,7 +205,7 @@ TEST(SqliteTest, SaysWhatIsWrongWithTheDatabase) {
   EXPECT_THAT(Problem(WriteItems(Sqlite(dir / "out.db", {{.table = "v"}}), {R"({"id":1})"})),
               HasSubstr("SINK table v"));
   EXPECT_THAT(Problem(WriteItems(Sqlite(dir / "out.db", {{.each = "m"}}), {R"({"m":1})"})),
-              HasSubstr("m of item i0 is no list"));
+              HasSubstr("m of item i0 is not a list"));
 }
 
 TEST(SqliteTest, AKilledWriterLeavesAWholeGenerationOrNone) {

@@ -24,10 +24,10 @@ TEST(StoreTest, RefusesDefinitionsThatCannotWork) {
   v1::Store twice;
   Table(twice, "a");
   Table(twice, "A");
-  EXPECT_THAT(Refusal(twice), HasSubstr("store.sqlite.tables[1].table: another entry"));
+  EXPECT_THAT(Refusal(twice), HasSubstr("store.sqlite.tables[1].table: duplicate table"));
   v1::Store taken;
   Table(taken, "millrace_runs");
-  EXPECT_THAT(Refusal(taken), HasSubstr("are taken"));
+  EXPECT_THAT(Refusal(taken), HasSubstr("are reserved"));
   v1::Store keyless;
   Table(keyless, "a")->set_mode(v1::SqliteTable::MODE_REPLACE);
   EXPECT_THAT(Refusal(keyless), HasSubstr("need a key"));
@@ -35,7 +35,7 @@ TEST(StoreTest, RefusesDefinitionsThatCannotWork) {
   v1::SqliteTable* table = Table(lost, "a");
   table->add_key("id");
   (*table->mutable_columns())["title"] = "item.title";
-  EXPECT_THAT(Refusal(lost), HasSubstr("the key column id is not among them"));
+  EXPECT_THAT(Refusal(lost), HasSubstr("the key column id is missing"));
 }
 
 }  // namespace
