@@ -1,5 +1,6 @@
-// How much longer calls took than they had to, by the provider's own ledger (openai_server.cc): the time from the first
-// request received to the last answer sent, over the summed time that requests were held divided by the slots.
+// Computes by how much calls took longer than necessary, from the provider's ledger (openai_server.cc): the time from
+// the first request received to the last answer sent, divided by the bound, which is the sum of the times for which
+// requests were held divided by the number of slots.
 #include <fmt/format.h>
 
 #include <CLI/CLI.hpp>

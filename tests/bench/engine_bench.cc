@@ -1,6 +1,6 @@
-// What an item costs the engine's thread, by step: CPU time of that thread (CLOCK_THREAD_CPUTIME_ID, as the loop adds
-// it up over all its turns) for runs over the same items in the real loop, thread pool and RocksDB store, with a
-// provider that answers at once. Each run adds one step to the one before it; the step's cost is the difference.
+// Measures the cost of an item for the engine's thread, by step: CPU time of that thread (CLOCK_THREAD_CPUTIME_ID,
+// summed by the loop over its turns) for runs over equal items with the real loop, thread pool and RocksDB store, and a
+// provider that answers at once. Each run adds one step to the previous one; the difference is the step's cost.
 #include <fmt/format.h>
 #include <unistd.h>
 
@@ -32,12 +32,12 @@ using std::chrono_literals::operator""ms;
 
 constexpr int kAnswerBytes = 200;
 
-// What answers the calls of a run.
+// Part that answers the calls of a run.
 enum class Answering {
-  kNobody,       // the pipeline makes no call
-  kHandler,      // in place of the call layer: an answer at once, nothing to settle
-  kFreeBackend,  // the call layer over a backend that is free of charge: no record of attempts
-  kSimulated,    // the call layer over `simulated` without latency: all three moments of an attempt
+  kNobody,       // none: the pipeline makes no call
+  kHandler,      // a handler instead of the call layer: answers at once and has nothing to commit
+  kFreeBackend,  // the call layer over a backend that is free of charge, so that attempts are not recorded
+  kSimulated,    // the call layer over `simulated` without latency, with all three commits of an attempt
 };
 
 class AtOnce final : public CallHandler {
@@ -95,7 +95,7 @@ v1::Pipeline MakePipeline(Answering answering) {
   return pipeline;
 }
 
-// A server without its API, over a directory of its own.
+// A server without its API, with a new data directory.
 class Bench {
  public:
   Bench(const fs::path& directory, Answering answering)
@@ -138,7 +138,7 @@ class Bench {
     loop_.Abandon();
   }
 
-  // CPU time of the engine's thread for one run.
+  // Returns the CPU time of the engine's thread for one run.
   Duration Run(int items) {
     std::promise<StatusOr<v1::Run>> promise;
     std::future<StatusOr<v1::Run>> future = promise.get_future();
@@ -216,7 +216,7 @@ class Bench {
   std::thread thread_;
 };
 
-// A new directory with the items in it, removed at the end.
+// A new directory with a file of the items, removed by the destructor.
 class Directory {
  public:
   explicit Directory(int items) {

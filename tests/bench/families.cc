@@ -22,7 +22,7 @@ const v1::Stage* StageOf(const v1::Pipeline& pipeline, v1::Stage::KindCase kind)
   return nullptr;
 }
 
-// Items that a stage made, as the next one takes them.
+// Returns the items that a stage made as inputs of the next stage; omits failed and skipped ones.
 std::vector<InputItem> InputsOf(const std::vector<StageItem>& made) {
   std::vector<InputItem> items;
   for (const StageItem& one : made) {

@@ -1,4 +1,4 @@
-// The families that a pipeline finds in items, through its own stages as in the server: prepare, cluster, merge.
+// Families that a pipeline finds in items, by its stages prepare, cluster and merge as in the server.
 #pragma once
 
 #include <vector>
@@ -10,13 +10,13 @@
 
 namespace millrace {
 
-// What the pipeline's prepare stage makes of the items; as they are where it has none. Failed ones are left out.
+// Returns the results of the pipeline's prepare stage without failed ones; the items unchanged if it has no such stage.
 StatusOr<std::vector<InputItem>> Prepared(const v1::Pipeline& pipeline, const std::vector<InputItem>& items);
 
-// The families of prepared items. INVALID_ARGUMENT where the pipeline has no cluster stage.
+// Returns the families of prepared items. INVALID_ARGUMENT if the pipeline has no cluster stage.
 StatusOr<std::vector<InputItem>> FamiliesOf(const v1::Pipeline& pipeline, std::vector<InputItem> prepared);
 
-// Each item's family by the lists `members`; an item in none stands alone.
+// Returns the number of each item's family, by the lists `members`. An item in none of them has its own family.
 StatusOr<Labels> FamilyLabels(const std::vector<InputItem>& families, const std::vector<InputItem>& items);
 
 }  // namespace millrace

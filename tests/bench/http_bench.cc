@@ -1,5 +1,6 @@
-// What a call costs the HTTP client: calls a second and CPU time of its thread a call, at so many callers at once, over
-// loopback to a server that answers at once (a child process: millrace_openai_server).
+// Measures the cost of a call for the HTTP client: calls per second and CPU time of its thread per call, for several
+// numbers of concurrent callers, over loopback to a server that answers at once (a child process,
+// millrace_openai_server).
 #include <fmt/format.h>
 #include <signal.h>
 #include <sys/wait.h>
@@ -47,7 +48,7 @@ Task<void> Call(Loop& loop, Work& work) {
   if (--work.callers == 0) loop.Stop();
 }
 
-// The server as a child; its port.
+// Starts the server as a child process and returns its port; 0 if that fails.
 int StartServer(const std::filesystem::path& program, pid_t& child) {
   int pipe[2];
   if (::pipe(pipe) != 0) return 0;

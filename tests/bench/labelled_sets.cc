@@ -12,7 +12,7 @@
 namespace millrace {
 namespace {
 
-// The rows of a file, through the stage that the server reads it with.
+// Reads the rows of a file with the stage kind `fetch`, as the server does.
 StatusOr<std::vector<InputItem>> Read(const v1::Fetch& fetch, const std::string& path) {
   MR_ASSIGN_OR_RETURN(const std::string bytes, ReadWholeFile(path));
   v1::Stage stage;
@@ -74,7 +74,7 @@ StatusOr<LabelledSet> Families(const v1::Fetch& titles) {
   return set;
 }
 
-// Without the pandemic, about which near-equal wording tells of different places.
+// Returns the set without the pandemic, about which titles of different places have nearly equal words.
 LabelledSet NotPandemic(const LabelledSet& all) {
   LabelledSet set{.name = "news-families, kind != pandemic"};
   for (size_t i = 0; i < all.items.size(); ++i) {
@@ -101,7 +101,7 @@ StatusOr<LabelledSet> DemoTitles(const v1::Fetch& titles) {
 StatusOr<LabelledSet> NewsUci(const v1::Fetch& titles) {
   LabelledSet set{.name = "news-uci"};
   MR_ASSIGN_OR_RETURN(set.items, Read(Csv(titles, "ID"), DataDirectory() + "/news-uci/uci-news.csv"));
-  // The file is sorted by story, which input is not.
+  // Shuffles the rows, because the file is sorted by story and real input is not.
   Random random(1);
   for (size_t at = set.items.size(); at > 1; --at) std::swap(set.items[at - 1], set.items[random.Below(at)]);
   for (size_t i = 0; i < set.items.size(); ++i) set.items[i].ordinal = static_cast<int64_t>(i);

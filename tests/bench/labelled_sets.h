@@ -1,5 +1,4 @@
-// The labelled sets that quality is measured on: the demo's own titles, and those read from outside the project
-// (MILLRACE_DATA).
+// Labelled sets for measurements of quality: the demo's titles, and sets from outside the project (MILLRACE_DATA).
 #pragma once
 
 #include <map>
@@ -12,24 +11,24 @@
 
 namespace millrace {
 
-// Items, with the true group of each under the name of the labelling.
+// Items, with the true group of each item by name of a labelling.
 struct LabelledSet {
   std::string name;
   std::vector<InputItem> items;
   std::map<std::string, std::vector<std::string>> labels;
 };
 
-// demo/titles.csv with demo/truth.csv, below the working directory, labelled `family`. `titles` is the pipeline's fetch
-// stage, which says how columns are named.
+// Returns demo/titles.csv with the labelling `family` of demo/truth.csv, below the working directory. `titles` is the
+// pipeline's fetch stage, which names the columns.
 StatusOr<LabelledSet> DemoTitles(const v1::Fetch& titles);
 
-// The headlines of news-uci. NOT_FOUND where they are absent.
+// Returns the headlines of news-uci. NOT_FOUND if they are absent.
 StatusOr<LabelledSet> NewsUci(const v1::Fetch& titles);
 
-// The sets that are there. What is absent is named in `missing`.
+// Returns the sets that exist, and puts the names of the others into `missing`.
 std::vector<LabelledSet> LabelledSets(const v1::Fetch& titles, std::vector<std::string>& missing);
 
-// The text of an item's field; empty where it has none.
+// Returns the text of an item's field; empty if it has none.
 std::string FieldOf(const InputItem& item, std::string_view field);
 
 }  // namespace millrace

@@ -1,4 +1,4 @@
-// The product's news-events pipeline as tests and benchmarks use it: read from its files, its parameters bound.
+// The news-events pipeline for tests and benchmarks, read from its files and with its parameters bound.
 #pragma once
 
 #include <string>
@@ -8,18 +8,19 @@
 
 namespace millrace {
 
-// The whole content of a file; NOT_FOUND.
+// Returns the content of a file; NOT_FOUND if it can't be read.
 StatusOr<std::string> ReadWholeFile(const std::string& path);
 
 inline constexpr char kNewsEventsFile[] = "configs/pipelines/news-events.yaml";  // below the working directory
 
-// The pipeline of a file, news-events or one with its parameters, with its definition files; `input` stands for itself.
+// Returns the pipeline of a file with its definition files. The file is news-events or has its parameters; `input` is
+// bound to `titles.csv`.
 StatusOr<v1::Pipeline> LoadNewsEvents(const std::string& path = kNewsEventsFile);
 
-// The stage of this name; the pipeline must have it.
+// Returns the stage of this name. REQUIRES: the pipeline has it.
 const v1::Stage& StageNamed(const v1::Pipeline& pipeline, const std::string& name);
 
-// Where the labelled sets are: MILLRACE_DATA, or ../shared/data.
+// Returns the directory of the labelled sets: MILLRACE_DATA, or ../shared/data.
 std::string DataDirectory();
 
 }  // namespace millrace

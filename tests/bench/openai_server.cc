@@ -1,10 +1,12 @@
-// A loopback server that speaks OpenAI's chat completions, for benchmarks and kill tests: it holds each call for a
-// given time, thousands at once, on one thread, and writes a ledger of what it saw.
+// Loopback server of OpenAI's chat completions, for benchmarks and kill tests. It holds each call for a given time,
+// thousands of calls at once on one thread, and writes a ledger of the calls.
 //
-// The ledger is text. Before a request is held, `request NUMBER NANOSECONDS SHA256` is written (number from 1, time of
-// its last byte by CLOCK_MONOTONIC, digest of its body); when its answer is written, `answer NUMBER NANOSECONDS
-// STATUS`; where it cuts the connection instead, `cut NUMBER NANOSECONDS`; where the client has gone before, `gone
-// NUMBER NANOSECONDS`.
+// The ledger is text. NUMBER counts requests from 1, NANOSECONDS is a time of CLOCK_MONOTONIC. Lines:
+// - `request NUMBER NANOSECONDS SHA256`: written before a request is held, with the time of its last byte and the
+// digest of its body.
+// - `answer NUMBER NANOSECONDS STATUS`: the answer was sent.
+// - `cut NUMBER NANOSECONDS`: the server closed the connection instead of an answer.
+// - `gone NUMBER NANOSECONDS`: the client had closed the connection before the answer.
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <netinet/in.h>
@@ -49,7 +51,7 @@ int64_t Now() {
   return time.tv_sec * 1'000'000'000LL + time.tv_nsec;
 }
 
-// Whether `head` has a header line `name: ` (in any case); where its value begins, else null.
+// Returns the beginning of the value of the header `name`, in any case; null if `head` has no such header.
 const char* HeaderValue(const std::string& head, const char* name) {
   const char* const found = ::strcasestr(head.c_str(), fmt::format("\r\n{}:", name).c_str());
   if (found == nullptr) return nullptr;
@@ -67,7 +69,7 @@ std::string Hex(const unsigned char* digest) {
 class Server {
  public:
   explicit Server(const Options& options);
-  // Until SIGTERM or SIGINT.
+  // Serves until SIGTERM or SIGINT.
   void Run();
   int port() const { return port_; }
 
@@ -76,9 +78,9 @@ class Server {
     std::string in;
     std::string out;
     bool waits_to_send = false;
-    int64_t held = 0;  // number of the request that it waits for; 0: none
+    int64_t held = 0;  // number of the request whose answer it waits for; 0: none
   };
-  // A request that is held. All are held equally long, so the first to come is the first to go.
+  // A request that is held. All are held for one duration, so they are answered in the order of their arrival.
   struct Held {
     int64_t number;
     int64_t until;
@@ -178,7 +180,7 @@ void Server::Run() {
         Read(fd);
       }
     }
-    WriteLedger();  // what came in this turn, before any of it can be answered
+    WriteLedger();  // the requests of this turn, before any of them can be answered
     AnswerDue(Now());
     WriteLedger();
     SetTimer();
@@ -207,12 +209,12 @@ void Server::Read(int socket) {
   if (!TakeRequest(socket, client->second)) Drop(socket);
 }
 
-// Takes the request that is whole, where one is. False: the client speaks no HTTP that this server knows.
+// Takes a request if it is complete. Returns false if the client sends something that this server does not understand.
 bool Server::TakeRequest(int socket, Client& client) {
   constexpr size_t kHeadMax = 64 << 10;
   const size_t end = client.in.find("\r\n\r\n");
   if (end == std::string::npos) return client.in.size() < kHeadMax;
-  if (client.held != 0) return false;  // it did not wait for its answer
+  if (client.held != 0) return false;  // the client did not wait for its answer
   const std::string head = client.in.substr(0, end + 2);
   size_t length = 0;
   if (const char* value = HeaderValue(head, "Content-Length")) length = std::strtoul(value, nullptr, 10);
@@ -267,7 +269,7 @@ std::string Server::AnswerBytes(const Held& held, int& status, bool& cut) {
     body = R"({"error":{"message":"made to wait","type":"requests","param":null,"code":"rate_limit_exceeded"}})";
   } else {
     cut = drawn < options_.fail_share;
-    std::string text;  // the same question has the same answer
+    std::string text;  // equal questions have equal answers
     while (text.size() < static_cast<size_t>(options_.answer_bytes)) text += held.digest + " ";
     text.resize(static_cast<size_t>(options_.answer_bytes));
     body = fmt::format(

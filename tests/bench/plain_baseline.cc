@@ -8,7 +8,7 @@
 namespace millrace {
 namespace {
 
-// Runs of letters and digits of ASCII, in lower case; bytes beyond it count as letters.
+// Returns the words: sequences of ASCII letters, in lower case, and digits. Bytes that are not ASCII count as letters.
 std::vector<std::string> WordsOf(const std::string& text) {
   std::vector<std::string> words(1);
   for (const char c : text) {
@@ -23,7 +23,7 @@ std::vector<std::string> WordsOf(const std::string& text) {
   return words;
 }
 
-// Similarities of all pairs, one float each.
+// Similarities of all pairs, as one float each.
 class Triangle {
  public:
   explicit Triangle(size_t n) : cells_(n * (n - 1) / 2) {}
@@ -69,8 +69,8 @@ Triangle Cosines(const std::vector<std::string>& texts) {
 
 }  // namespace
 
-// By chains of nearest neighbours: average linkage is reducible, so joining two that are nearest to each other gives
-// the same tree as joining the nearest of all.
+// Follows chains of nearest neighbours. Average linkage is reducible, so joins of two groups that are nearest to each
+// other give the tree that joins of the nearest groups of all would give.
 std::vector<Joining> PlainTree(const std::vector<std::string>& texts) {
   const size_t n = texts.size();
   std::vector<Joining> tree;

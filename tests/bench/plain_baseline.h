@@ -1,5 +1,5 @@
-// What the lexical clustering is held against: all words, their count times the logarithm of their rareness, the
-// cosine, and average linkage over all pairs, in the plainest way. Nothing of the product is in it.
+// Baseline for the lexical clustering: all words, weighted by their count times the logarithm of their rarity, cosine,
+// and average linkage over all pairs, in the simplest way. Uses no code of the product.
 #pragma once
 
 #include <string>
@@ -9,17 +9,18 @@
 
 namespace millrace {
 
-// One joining of two groups.
+// One join of two groups.
 struct Joining {
   double similarity;
   size_t left;
   size_t right;  // an item of each
 };
 
-// The whole tree over the texts, most similar joining first. Takes 4 bytes for each pair.
+// Returns the complete tree over the texts, the join of greatest similarity first. Needs 4 bytes for each pair of
+// texts.
 std::vector<Joining> PlainTree(const std::vector<std::string>& texts);
 
-// The groups at a threshold.
+// Returns the number of each text's group at a threshold.
 Labels CutAt(const std::vector<Joining>& tree, size_t items, double threshold);
 
 }  // namespace millrace

@@ -1,4 +1,4 @@
-// Prints what the rules and gazetteers of news-events cost for a title, over the headlines of news-uci.
+// Prints the cost of the rules and gazetteers of news-events for a title, over the headlines of news-uci.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -15,14 +15,15 @@ namespace {
 constexpr int kRounds = 7;
 constexpr double kMicrosMax = 20;
 
-// Of this thread, so that what else the machine does stays out.
+// Returns the CPU time of this thread, on which other programs have little influence.
 double CpuMicros() {
   timespec time{};
   clock_gettime(CLOCK_THREAD_CPUTIME_ID, &time);
   return 1e6 * static_cast<double>(time.tv_sec) + static_cast<double>(time.tv_nsec) / 1e3;
 }
 
-// CPU time per title of the whole stage, from an item's JSON to that of the next; the best round.
+// Returns the CPU time of the whole stage per title, from the JSON of an item to the JSON of its result, in the best
+// round.
 StatusOr<double> MicrosPerTitle(const v1::Pipeline& pipeline, const std::vector<InputItem>& titles) {
   const NoFiles files;
   MR_ASSIGN_OR_RETURN(const StageWork work, PrepareKind().make({pipeline, StageNamed(pipeline, "theater"), files}));

@@ -1,7 +1,9 @@
-// How well news-events groups titles, on the labelled sets: `quality_bench [PIPELINE.yaml]`. Items go through the
-// stages of the pipeline's file as in the server, one set of parameters for all sets; beside it stand every title alone
-// and a plain baseline at the threshold that is best for each set and labelling. What is below its bound is MISSED, and
-// the program then ends with 1.
+// Measures how well news-events groups titles on the labelled sets.
+//
+// Usage: quality_bench [PIPELINE.yaml]. Items pass through the stages of the pipeline's file as in the server, with one
+// set of parameters for all sets. For comparison, prints also the figures of every title alone and of a plain baseline
+// at the best threshold for each set and labelling. Figures below their bound are marked MISSED, and the exit code is
+// then 1.
 
 #include <fmt/format.h>
 
@@ -18,11 +20,11 @@
 namespace millrace {
 namespace {
 
-// Shares of rows: at least so many right, and named.
+// Least shares of rows that are right, and that have a theater.
 constexpr double kRightMin = 0.95;
 constexpr double kNamedMin = 0.75;
 
-// Are the pipeline's families there bound to be as good as the baseline's?
+// Returns true if the pipeline's families must be as good as the baseline's on this set.
 bool IsJudged(const LabelledSet& set) { return set.name == "news-uci" || set.name == "news-events-ecbplus"; }
 
 void PrintRow(const std::string& name, const Scores& scores, const std::string& note) {
@@ -31,7 +33,7 @@ void PrintRow(const std::string& name, const Scores& scores, const std::string& 
              scores.matched, note);
 }
 
-// The F1 of the best.
+// Prints the best baseline and returns its F1.
 double PrintBaseline(const std::vector<Joining>& tree, size_t items, const Labels& truth) {
   Scores best;
   double best_threshold = 0;
@@ -73,7 +75,7 @@ Status PrintSet(const v1::Pipeline& pipeline, const LabelledSet& set, int& misse
 
 Status PrintTheaters(const v1::Pipeline& pipeline, int& missed) {
   const StatusOr<TheaterFigures> figures = MeasureTheaters(pipeline, DataDirectory());
-  if (absl::IsNotFound(figures.status())) return absl::OkStatus();  // said before: the set is absent
+  if (absl::IsNotFound(figures.status())) return absl::OkStatus();  // the set is absent, which was printed before
   MR_RETURN_IF_ERROR(figures.status());
   const bool is_missed = figures->right_share() < kRightMin || figures->named_share() < kNamedMin;
   if (is_missed) ++missed;

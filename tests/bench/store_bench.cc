@@ -1,5 +1,6 @@
-// Measures the store on disk: commits and reads a second, alone and many at once, beside the disk's own fdatasync; how
-// long opening takes after a clean close and after a kill; memory at a million items.
+// Measures the store on disk: commits and reads per second, one and many at a time, beside the disk's own fdatasync;
+// the time of opening after a clean close and after a kill; memory at a million items.
+//
 // Usage: store_bench [DIRECTORY]   (on the disk to be measured; default: the system's temporary directory)
 #include <fcntl.h>
 #include <fmt/format.h>
@@ -31,7 +32,7 @@ constexpr int kItems = 1'000'000;
 
 double Seconds(Duration duration) { return std::chrono::duration<double>(duration).count(); }
 
-// CPU time of all threads so far: what a busy machine does not change.
+// Returns the CPU time of all threads so far, on which other programs have little influence.
 double CpuSeconds() {
   rusage usage{};
   getrusage(RUSAGE_SELF, &usage);
@@ -45,7 +46,7 @@ std::string ValueOf(Random& random, size_t bytes) {
   return value;
 }
 
-// The median of the disk's fdatasync behind an append of 1 KiB.
+// Returns the median duration of the disk's fdatasync after an append of 1 KiB.
 Duration MeasureSync(const std::string& directory) {
   const std::string path = directory + "/sync";
   const int file = open(path.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
@@ -63,7 +64,7 @@ Duration MeasureSync(const std::string& directory) {
   return took[took.size() / 2];
 }
 
-// A store with the loop and pool that it needs.
+// A store with its loop and pool.
 struct Opened {
   Opened(const std::string& path, Durability durability) {
     const TimePoint begun = clock.Now();
@@ -90,9 +91,9 @@ struct Opened {
 struct Work {
   Opened& opened;
   TimePoint end = {};
-  int limit = 0;  // 0: until `end`
+  int limit = 0;  // number of operations; 0: until `end`
   size_t bytes = 1024;
-  int batch = 1;  // values in one
+  int batch = 1;  // values in one batch
   int begun = 0;
   int done = 0;
   int running = 0;
@@ -127,7 +128,7 @@ Task<void> Read(Work& work, int keys) {
 
 struct Rate {
   double per_second;
-  double cpu_micros;  // of one, all threads
+  double cpu_micros;  // CPU time of one operation, all threads
 };
 
 template <typename F>
@@ -178,7 +179,7 @@ void MeasureReads(const std::string& directory) {
   {
     Opened opened(directory + "/store", process);
     Fill(opened, kKeys, 300);
-    // A killed process leaves this behind.
+    // A copy of the open store is the state that a killed process leaves.
     fs::copy(directory + "/store", directory + "/killed");
   }
   {

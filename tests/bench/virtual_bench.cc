@@ -1,6 +1,6 @@
-// How much longer calls take than they have to, in virtual time: the engine, the call layer and a provider that answers
-// each call after the same time, on a simulated clock. What real threads, disks and sockets cost is left out, so what
-// is above the bound is the schedule's own: slots that stood empty while something waited.
+// Measures by how much calls take longer than necessary, in simulated time: the engine, the call layer and a provider
+// that answers each call after a constant time. Real threads, disks and sockets cost nothing here, so time above the
+// bound is the fault of the schedule: slots were empty while calls waited.
 #include <fmt/format.h>
 
 #include <CLI/CLI.hpp>
@@ -72,7 +72,8 @@ class World {
                 Random(3), ServersOptions()) {}
   ~World() { loop_.Abandon(); }
 
-  // Wall over bound, from the first request received to the last answer sent; 0 where the run did not succeed.
+  // Returns the time from the first request received to the last answer sent, divided by the bound; 0 if the run did
+  // not succeed.
   double Ratio() {
     loop_.Spawn(Run());
     loop_.RunUntil([this] { return over_; });
