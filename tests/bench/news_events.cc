@@ -11,7 +11,7 @@ namespace millrace {
 
 StatusOr<std::string> ReadWholeFile(const std::string& path) {
   std::ifstream file(path, std::ios::binary);
-  if (!file) return MakeError(Reason::kFileError, "no file " + path);
+  if (!file) return absl::NotFoundError("no file " + path);
   return std::string(std::istreambuf_iterator<char>(file), {});
 }
 
