@@ -7,12 +7,6 @@
 namespace millrace {
 namespace {
 
-int HexValue(char c) {
-  if (c >= '0' && c <= '9') return c - '0';
-  if (c >= 'a' && c <= 'f') return c - 'a' + 10;
-  return -1;
-}
-
 // Fetches the algorithm once, because OpenSSL 3 would search for it again for every digest.
 const EVP_MD* Sha256() {
   static const EVP_MD* const algorithm = EVP_MD_fetch(nullptr, "SHA256", nullptr);
@@ -40,18 +34,6 @@ std::optional<Digest> Digest::FromBytes(std::string_view bytes) {
   Digest digest;
   if (bytes.size() != digest.bytes_.size()) return std::nullopt;
   std::copy(bytes.begin(), bytes.end(), digest.bytes_.begin());
-  return digest;
-}
-
-std::optional<Digest> Digest::FromHex(std::string_view hex) {
-  Digest digest;
-  if (hex.size() != 2 * digest.bytes_.size()) return std::nullopt;
-  for (size_t i = 0; i < digest.bytes_.size(); ++i) {
-    const int high = HexValue(hex[2 * i]);
-    const int low = HexValue(hex[2 * i + 1]);
-    if (high < 0 || low < 0) return std::nullopt;
-    digest.bytes_[i] = static_cast<uint8_t>(high << 4 | low);
-  }
   return digest;
 }
 

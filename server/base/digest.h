@@ -20,8 +20,6 @@ class Digest {
   static Digest Of(std::string_view bytes);
   // Returns the digest that these 32 raw bytes are; nullopt for any other number of bytes.
   static std::optional<Digest> FromBytes(std::string_view bytes);
-  // From 64 hexadecimal digits of lower case, or nothing.
-  static std::optional<Digest> FromHex(std::string_view hex);
 
   std::string_view bytes() const { return {reinterpret_cast<const char*>(bytes_.data()), bytes_.size()}; }
   // Returns 64 hexadecimal digits in lower case.

@@ -21,12 +21,9 @@ TEST(DigestTest, PartsAreDelimited) {
   EXPECT_NE(one.Finish(), other.Finish());
 }
 
-TEST(DigestTest, HexadecimalGoesBothWaysAndRefusesOtherText) {
+TEST(DigestTest, IsMadeFromThirtyTwoBytesOnly) {
   const Digest digest = Digest::Of("x");
-  EXPECT_EQ(Digest::FromHex(digest.Hex()), digest);
   EXPECT_EQ(Digest::FromBytes(digest.bytes()), digest);
-  EXPECT_FALSE(Digest::FromHex("ba78").has_value());
-  EXPECT_FALSE(Digest::FromHex(std::string(64, 'g')).has_value());
   EXPECT_FALSE(Digest::FromBytes("short").has_value());
 }
 
