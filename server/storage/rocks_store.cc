@@ -75,9 +75,8 @@ class RocksStore final : public Store {
   Task<StatusOr<std::optional<std::string>>> Get(std::string key) override {
     std::vector<std::string> keys;
     keys.push_back(std::move(key));
-    StatusOr<std::vector<std::optional<std::string>>> values = co_await MultiGet(std::move(keys));
-    if (!values.ok()) co_return values.status();
-    co_return std::move(values->front());
+    MR_CO_ASSIGN_OR_RETURN(std::vector<std::optional<std::string>> values, co_await MultiGet(std::move(keys)));
+    co_return std::move(values.front());
   }
 
   Task<StatusOr<std::vector<std::optional<std::string>>>> MultiGet(std::vector<std::string> keys) override {

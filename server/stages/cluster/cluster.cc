@@ -19,23 +19,19 @@ class ClusterStage final : public BarrierStage {
   Task<Status> Run(StageContext& context, ItemReader& reader, ItemWriter& writer) const override {
     const auto clustering = std::make_shared<Clustering>(cluster_);
     while (true) {
-      StatusOr<std::vector<InputItem>> items = co_await reader.Next();
-      if (!items.ok()) co_return items.status();
-      if (items->empty()) break;
-      auto add = [clustering, page = *std::move(items)] { return clustering->Add(page); };
-      Status added = co_await Compute(context.loop, context.pool, std::move(add));
-      if (!added.ok()) co_return added;
+      MR_CO_ASSIGN_OR_RETURN(std::vector<InputItem> items, co_await reader.Next());
+      if (items.empty()) break;
+      auto add = [clustering, page = std::move(items)] { return clustering->Add(page); };
+      MR_CO_RETURN_IF_ERROR(co_await Compute(context.loop, context.pool, std::move(add)));
     }
     const StopFlag stop(context.call.stop);
     auto group = [clustering, flag = stop.Share()] { return clustering->Group(*flag); };
-    Status grouped = co_await Compute(context.loop, context.pool, std::move(group));
-    if (!grouped.ok()) co_return grouped;
+    MR_CO_RETURN_IF_ERROR(co_await Compute(context.loop, context.pool, std::move(group)));
     for (size_t begin = 0; begin < clustering->size(); begin += kResultsPerPage) {
       auto page = [clustering, begin]() -> StatusOr<std::vector<StageItem>> { return Results(*clustering, begin); };
-      StatusOr<std::vector<StageItem>> results = co_await Compute(context.loop, context.pool, std::move(page));
-      if (!results.ok()) co_return results.status();
-      Status put = co_await writer.Put(*std::move(results));
-      if (!put.ok()) co_return put;
+      MR_CO_ASSIGN_OR_RETURN(std::vector<StageItem> results,
+                             co_await Compute(context.loop, context.pool, std::move(page)));
+      MR_CO_RETURN_IF_ERROR(co_await writer.Put(std::move(results)));
     }
     co_return absl::OkStatus();
   }

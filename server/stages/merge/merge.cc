@@ -21,31 +21,25 @@ class MergeStage final : public BarrierStage {
     using Step = Status (Merging::*)(const std::vector<InputItem>&);
     for (const Step step : {&Merging::Add, &Merging::Collect}) {
       while (true) {
-        StatusOr<std::vector<InputItem>> items = co_await reader.Next();
-        if (!items.ok()) co_return items.status();
-        if (items->empty()) break;
-        auto take = [merging, step, page = *std::move(items)] { return (merging.get()->*step)(page); };
-        Status taken = co_await Compute(context.loop, context.pool, std::move(take));
-        if (!taken.ok()) co_return taken;
+        MR_CO_ASSIGN_OR_RETURN(std::vector<InputItem> items, co_await reader.Next());
+        if (items.empty()) break;
+        auto take = [merging, step, page = std::move(items)] { return (merging.get()->*step)(page); };
+        MR_CO_RETURN_IF_ERROR(co_await Compute(context.loop, context.pool, std::move(take)));
       }
       reader.Rewind();
       if (step != &Merging::Add) continue;
       auto decide = [merging, flag = stop.Share()] { return merging->Decide(*flag); };
-      Status decided = co_await Compute(context.loop, context.pool, std::move(decide));
-      if (!decided.ok()) co_return decided;
+      MR_CO_RETURN_IF_ERROR(co_await Compute(context.loop, context.pool, std::move(decide)));
     }
     while (true) {
-      StatusOr<std::vector<InputItem>> items = co_await reader.Next();
-      if (!items.ok()) co_return items.status();
-      if (items->empty()) co_return absl::OkStatus();
-      auto end = [merging, page = *std::move(items)]() -> StatusOr<std::vector<StageItem>> {
+      MR_CO_ASSIGN_OR_RETURN(std::vector<InputItem> items, co_await reader.Next());
+      if (items.empty()) co_return absl::OkStatus();
+      auto end = [merging, page = std::move(items)]() -> StatusOr<std::vector<StageItem>> {
         return merging->Results(page);
       };
-      StatusOr<std::vector<StageItem>> results = co_await Compute(context.loop, context.pool, std::move(end));
-      if (!results.ok()) co_return results.status();
-      if (results->empty()) continue;
-      Status put = co_await writer.Put(*std::move(results));
-      if (!put.ok()) co_return put;
+      MR_CO_ASSIGN_OR_RETURN(std::vector<StageItem> results,
+                             co_await Compute(context.loop, context.pool, std::move(end)));
+      if (!results.empty()) MR_CO_RETURN_IF_ERROR(co_await writer.Put(std::move(results)));
     }
   }
 

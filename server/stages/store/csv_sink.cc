@@ -81,11 +81,10 @@ class CsvSink final : public SinkStage {
 
   Task<Status> Write(StageContext& context, ItemReader& reader) const override {
     const auto file = std::make_shared<CsvFile>(sink_, path_, AsideOwner(context.run, context.stage));
-    Status status = co_await OnPool(context, file, [](CsvFile& opened) { return opened.Open(); });
+    MR_CO_RETURN_IF_ERROR(co_await OnPool(context, file, [](CsvFile& opened) { return opened.Open(); }));
     const auto write = [](CsvFile& open, const std::vector<InputItem>& items) { return open.WriteItems(items); };
-    if (status.ok()) status = co_await ForEachPage(context, reader, file, write);
-    if (status.ok()) status = co_await OnPool(context, file, [](CsvFile& whole) { return whole.Commit(); });
-    co_return status;
+    MR_CO_RETURN_IF_ERROR(co_await ForEachPage(context, reader, file, write));
+    co_return co_await OnPool(context, file, [](CsvFile& whole) { return whole.Commit(); });
   }
 
  private:

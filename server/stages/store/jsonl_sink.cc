@@ -26,10 +26,9 @@ class JsonlSink final : public SinkStage {
 
   Task<Status> Write(StageContext& context, ItemReader& reader) const override {
     const auto file = std::make_shared<AsideFile>(path_, shown_, AsideOwner(context.run, context.stage));
-    Status status = co_await OnPool(context, file, [](AsideFile& opened) { return opened.Open(); });
-    if (status.ok()) status = co_await ForEachPage(context, reader, file, WriteLines);
-    if (status.ok()) status = co_await OnPool(context, file, [](AsideFile& whole) { return whole.Commit(); });
-    co_return status;
+    MR_CO_RETURN_IF_ERROR(co_await OnPool(context, file, [](AsideFile& opened) { return opened.Open(); }));
+    MR_CO_RETURN_IF_ERROR(co_await ForEachPage(context, reader, file, WriteLines));
+    co_return co_await OnPool(context, file, [](AsideFile& whole) { return whole.Commit(); });
   }
 
  private:

@@ -18,12 +18,10 @@ Task<Status> ForEachPage(StageContext& context, ItemReader& reader, std::shared_
     if (context.call.stop && context.call.stop->stopped()) {
       co_return MakeError(Reason::kCancelled, "the run was stopped while the stage was writing");
     }
-    StatusOr<std::vector<InputItem>> page = co_await reader.Next();
-    if (!page.ok()) co_return page.status();
-    if (page->empty()) co_return absl::OkStatus();
-    auto write = [writer, work, items = *std::move(page)] { return work(*writer, items); };
-    const Status status = co_await Compute(context.loop, context.pool, std::move(write));
-    if (!status.ok()) co_return status;
+    MR_CO_ASSIGN_OR_RETURN(std::vector<InputItem> page, co_await reader.Next());
+    if (page.empty()) co_return absl::OkStatus();
+    auto write = [writer, work, items = std::move(page)] { return work(*writer, items); };
+    MR_CO_RETURN_IF_ERROR(co_await Compute(context.loop, context.pool, std::move(write)));
   }
 }
 
