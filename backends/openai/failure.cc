@@ -8,12 +8,11 @@
 #include <charconv>
 #include <chrono>
 
+#include "server/base/duration.h"
 #include "server/base/json.h"
 
 namespace millrace::backend::openai {
 namespace {
-
-constexpr auto kRetryAfterMax = std::chrono::hours(24);
 
 struct Meaning {
   std::string_view name;  // code or type in the error
@@ -136,7 +135,8 @@ std::optional<Duration> RetryAfter(const HttpAnswered& answered) {
     if (then && now) seconds = *then - *now;
   }
   if (!seconds || !(*seconds >= 0)) return std::nullopt;
-  const double most = std::chrono::duration<double>(kRetryAfterMax).count();
+  // This limit only prevents an overflow: the call layer limits the wait (kRetryAfterMax in server/llm/retry.h).
+  const double most = std::chrono::duration<double>(kLongestDuration).count();
   return std::chrono::duration_cast<Duration>(std::chrono::duration<double>(std::min(*seconds, most)));
 }
 

@@ -202,7 +202,7 @@ TEST(OpenaiTest, ReadsTheRetryDelay) {
   EXPECT_EQ(after({{"retry-after", "Sat, 21 Nov 2026 11:00:30 GMT"}}), std::nullopt);
   EXPECT_EQ(after({{"retry-after", "-1"}}), std::nullopt);
   EXPECT_EQ(after({{"retry-after", "nan"}}), std::nullopt);
-  EXPECT_EQ(after({{"retry-after", "1e300"}}), std::chrono::hours(24));
+  EXPECT_GT(after({{"retry-after", "1e300"}}), std::chrono::hours(24 * 365 * 100));
 }
 
 TEST(OpenaiTest, ObeysTheProvidersRetryHint) {
