@@ -12,6 +12,7 @@
 #include "backends/sdk/schema.h"
 #include "server/base/canonical_json.h"
 #include "server/base/json.h"
+#include "server/base/utf8.h"
 
 namespace millrace::backend {
 namespace {
@@ -140,18 +141,11 @@ class Filling {
       if (TypeOf(schema) != "array") return FromText(match, schema);
       list.push_back(json::value(View(match)));
       at = static_cast<size_t>(found[0].data() + found[0].size() - text_.data());
-      if (found[0].empty()) at = NextCharacter(at);
+      if (found[0].empty()) at = NextCharacter(text_, at);
       if (at > text_.size() || static_cast<int64_t>(list.size()) >= CountOf(schema, "maxItems", 1000)) break;
     }
     if (list.empty()) return std::nullopt;
     return list;
-  }
-
-  // Returns the byte after the character at `at`.
-  size_t NextCharacter(size_t at) const {
-    for (++at; at < text_.size() && (static_cast<unsigned char>(text_[at]) & 0xc0) == 0x80; ++at) {
-    }
-    return at;
   }
 
   json::value ByType(const json::object& schema, int depth) {

@@ -5,6 +5,7 @@
 #include <map>
 
 #include "backends/sdk/schema.h"
+#include "server/base/utf8.h"
 
 namespace millrace::backend {
 namespace {
@@ -26,13 +27,6 @@ constexpr size_t kLettersMin = 3;
 
 bool IsAsciiWord(char c) { return (c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z'); }
 
-// Returns the bytes of the character at `at`.
-size_t CharacterBytes(std::string_view text, size_t at) {
-  size_t end = at + 1;
-  while (end < text.size() && (static_cast<unsigned char>(text[end]) & 0xc0) == 0x80) ++end;
-  return end - at;
-}
-
 // Returns true if the character is part of words: ASCII letters and digits, and all characters beyond ASCII except
 // common punctuation in news (Latin-1 signs, general punctuation with its quotes and dashes, Chinese and Japanese
 // punctuation).
@@ -44,20 +38,18 @@ bool IsWordCharacter(std::string_view character) {
 }
 
 bool WordBegins(std::string_view text, size_t at) {
-  return at < text.size() && IsWordCharacter(text.substr(at, CharacterBytes(text, at)));
+  return at < text.size() && IsWordCharacter(text.substr(at, NextCharacter(text, at) - at));
 }
 
 // Returns true if the character that ends before `at` is part of a word.
 bool WordEnds(std::string_view text, size_t at) {
   if (at == 0) return false;
-  size_t begin = at - 1;
-  while (begin > 0 && (static_cast<unsigned char>(text[begin]) & 0xc0) == 0x80) --begin;
+  const size_t begin = PreviousCharacter(text, at);
   return IsWordCharacter(text.substr(begin, at - begin));
 }
 
 size_t CharactersOf(std::string_view text) {
-  return static_cast<size_t>(
-      std::count_if(text.begin(), text.end(), [](char c) { return (static_cast<unsigned char>(c) & 0xc0) != 0x80; }));
+  return static_cast<size_t>(std::count_if(text.begin(), text.end(), BeginsCharacter));
 }
 
 bool IsSpace(char c) { return c == ' ' || c == '\t' || c == '\n' || c == '\r'; }
@@ -135,11 +127,11 @@ std::vector<std::string> TopTerms(std::string_view text, size_t terms_max) {
   std::map<std::string, Term> terms;
   for (size_t i = 0; i < text.size();) {
     if (!WordBegins(text, i)) {
-      i += CharacterBytes(text, i);
+      i = NextCharacter(text, i);
       continue;
     }
     const size_t begin = i;
-    while (WordBegins(text, i)) i += CharacterBytes(text, i);
+    while (WordBegins(text, i)) i = NextCharacter(text, i);
     const std::string_view word = text.substr(begin, i - begin);
     if (CharactersOf(word) < kLettersMin) continue;
     std::string lowered = Lowered(word);

@@ -3,6 +3,7 @@
 #include <boost/json.hpp>
 
 #include "server/base/json.h"
+#include "server/base/utf8.h"
 
 namespace millrace::backend {
 namespace {
@@ -87,8 +88,7 @@ std::string CutAt(std::string_view text, int64_t characters) {
   size_t space = 0;
   for (int64_t count = 0; end < text.size() && count < characters; ++count) {
     if (text[end] == ' ') space = end;
-    ++end;
-    while (end < text.size() && (static_cast<unsigned char>(text[end]) & 0xc0) == 0x80) ++end;
+    end = NextCharacter(text, end);
   }
   if (end < text.size() && text[end] != ' ' && space > end / 2) end = space;
   return std::string(text.substr(0, end));

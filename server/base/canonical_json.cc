@@ -338,9 +338,7 @@ void AppendValue(std::string& out, const json::value& value) {
       AppendDouble(out, value.get_double());
       return;
     case json::kind::string:
-      out.push_back('"');
-      AppendEscaped(out, View(value.get_string()));
-      out.push_back('"');
+      AppendJsonString(View(value.get_string()), out);
       return;
     case json::kind::array: {
       out.push_back('[');
@@ -361,9 +359,8 @@ void AppendValue(std::string& out, const json::value& value) {
       bool first = true;
       for (const json::key_value_pair* member : members) {
         if (!std::exchange(first, false)) out.push_back(',');
-        out.push_back('"');
-        AppendEscaped(out, View(member->key()));
-        out += "\":";
+        AppendJsonString(View(member->key()), out);
+        out.push_back(':');
         AppendValue(out, member->value());
       }
       out.push_back('}');
@@ -393,6 +390,12 @@ std::string CanonicalJson(const json::value& value) {
   std::string out;
   AppendValue(out, value);
   return out;
+}
+
+void AppendJsonString(std::string_view text, std::string& out) {
+  out.push_back('"');
+  AppendEscaped(out, text);
+  out.push_back('"');
 }
 
 }  // namespace millrace

@@ -18,4 +18,7 @@ StatusOr<std::string> CanonicalJson(std::string_view text, const JsonLimits& lim
 // bits: they have become doubles.
 std::string CanonicalJson(const json::value& value);
 
+// Appends `text` as a JSON string with its quotes, in canonical form. REQUIRES: `text` is UTF-8.
+void AppendJsonString(std::string_view text, std::string& out);
+
 }  // namespace millrace

@@ -2,6 +2,8 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
+#include <cstring>
 #include <string_view>
 
 namespace millrace {
@@ -27,15 +29,55 @@ inline size_t Utf8Length(std::string_view text, size_t at) {
 
 // Returns the offset of the first byte that is not part of a character; the size of the text if it is UTF-8.
 inline size_t Utf8End(std::string_view text) {
-  size_t i = 0;
-  while (i < text.size()) {
-    const size_t length = Utf8Length(text, i);
+  size_t at = 0;
+  while (at < text.size()) {
+    // Most text is ASCII, of which eight bytes are checked at a time.
+    uint64_t eight = 0;
+    if (at + sizeof eight <= text.size()) {
+      std::memcpy(&eight, text.data() + at, sizeof eight);
+      if ((eight & 0x8080808080808080u) == 0) {
+        at += sizeof eight;
+        continue;
+      }
+    }
+    const size_t length = Utf8Length(text, at);
     if (length == 0) break;
-    i += length;
+    at += length;
   }
-  return i;
+  return at;
 }
 
 inline bool IsUtf8(std::string_view text) { return Utf8End(text) == text.size(); }
+
+// The functions below find the borders of characters by their first bytes alone. They accept any text: bytes that
+// continue no character belong to the character before them.
+
+// Returns true if a character begins with this byte.
+inline bool BeginsCharacter(char byte) { return (static_cast<unsigned char>(byte) & 0xc0) != 0x80; }
+
+// Returns the offset after the character at `at`; beyond the text if `at` is its end, so that a search that skips empty
+// matches ends.
+inline size_t NextCharacter(std::string_view text, size_t at) {
+  do {
+    ++at;
+  } while (at < text.size() && !BeginsCharacter(text[at]));
+  return at;
+}
+
+// Returns the offset of the character that ends before `at`. REQUIRES: 0 < at <= text.size().
+inline size_t PreviousCharacter(std::string_view text, size_t at) {
+  do {
+    --at;
+  } while (at > 0 && !BeginsCharacter(text[at]));
+  return at;
+}
+
+// Returns the longest beginning of `text` that has at most `bytes_max` bytes and does not end inside a character.
+inline std::string_view Utf8Prefix(std::string_view text, size_t bytes_max) {
+  if (text.size() <= bytes_max) return text;
+  size_t end = bytes_max;
+  while (end > 0 && !BeginsCharacter(text[end])) --end;
+  return text.substr(0, end);
+}
 
 }  // namespace millrace

@@ -7,7 +7,9 @@
 #include <optional>
 #include <set>
 
+#include "server/base/canonical_json.h"
 #include "server/base/json.h"
+#include "server/base/utf8.h"
 #include "server/stages/fetch/row_item.h"
 #include "server/text/csv_scanner.h"
 #include "server/text/encoding.h"
@@ -131,7 +133,7 @@ StatusOr<RowReader::Rows> CsvReader::Feed(std::string_view bytes, bool end) {
 
 Status CsvReader::TakeHeader(std::string_view row) {
   if (row.find('\0') != std::string_view::npos) return BadHeader("it has a NUL byte");
-  if (InvalidUtf8At(row) != std::string_view::npos) return BadHeader(kNotUtf8);
+  if (!IsUtf8(row)) return BadHeader(kNotUtf8);
   std::vector<std::string> names;
   for (const CsvField& field : scanner_.fields()) names.push_back(TextOf(field, row));
   return UseHeader(std::move(names));
@@ -190,7 +192,7 @@ FetchedRow CsvReader::MakeRow(std::string_view row, size_t row_at) const {
     return bad(0, fmt::format("the row has {} of the header's {} fields", fields.size(), header_.size()));
   }
   if (const size_t nul = row.find('\0'); nul != std::string_view::npos) return bad(nul, "the row has a NUL byte");
-  if (const size_t byte = InvalidUtf8At(row); byte != std::string_view::npos) return bad(byte, kNotUtf8);
+  if (const size_t byte = Utf8End(row); byte < row.size()) return bad(byte, kNotUtf8);
   std::string id;
   if (id_column_) {
     id = TextOf(fields[*id_column_], row);

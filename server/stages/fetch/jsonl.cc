@@ -5,6 +5,7 @@
 #include <boost/json.hpp>
 
 #include "server/base/json.h"
+#include "server/base/utf8.h"
 #include "server/text/encoding.h"
 
 namespace millrace::fetch {
@@ -129,7 +130,7 @@ FetchedRow ItemOfJson(std::string_view text, std::string_view id, std::string_vi
     return BadRow(reason, fmt::format("{}{}", place, problem));
   };
   if (text.find('\0') != std::string_view::npos) return bad(v1::ERROR_REASON_BAD_ROW, "the text has a NUL byte");
-  if (InvalidUtf8At(text) != std::string_view::npos) return bad(v1::ERROR_REASON_BAD_ROW, kNotUtf8);
+  if (!IsUtf8(text)) return bad(v1::ERROR_REASON_BAD_ROW, kNotUtf8);
   const StatusOr<json::value> value = ParseJson(text, {.depth = kOutsideDepthMax, .bytes = bytes_max});
   if (!value.ok()) return bad(v1::ERROR_REASON_BAD_ROW, MessageOf(value.status()));
   const json::object* object = value->if_object();

@@ -4,11 +4,11 @@
 
 #include <algorithm>
 #include <boost/json.hpp>
-#include <cstdint>
-#include <cstring>
 #include <numeric>
 
+#include "server/base/canonical_json.h"
 #include "server/base/json.h"
+#include "server/base/utf8.h"
 
 namespace millrace::fetch {
 namespace {
@@ -16,25 +16,6 @@ namespace {
 constexpr size_t kIdBytesMax = 256;
 
 json::string_view View(std::string_view text) { return {text.data(), text.size()}; }
-
-// Bytes of the character that begins at `at`, which is not ASCII; 0 where there is none (Unicode 15, table 3-7).
-size_t LongCharacter(std::string_view text, size_t at) {
-  const auto byte = [&](size_t i) { return i < text.size() ? static_cast<unsigned char>(text[i]) : 0u; };
-  const auto follows = [&](size_t i) { return (byte(i) & 0xc0) == 0x80; };
-  const unsigned first = byte(at);
-  const unsigned second = byte(at + 1);
-  if (first >= 0xc2 && first <= 0xdf) return follows(at + 1) ? 2 : 0;
-  if (first >= 0xe0 && first <= 0xef) {
-    const bool overlong = first == 0xe0 && second < 0xa0;
-    const bool surrogate = first == 0xed && second > 0x9f;
-    return !overlong && !surrogate && follows(at + 1) && follows(at + 2) ? 3 : 0;
-  }
-  if (first >= 0xf0 && first <= 0xf4) {
-    const bool outside = (first == 0xf0 && second < 0x90) || (first == 0xf4 && second > 0x8f);
-    return !outside && follows(at + 1) && follows(at + 2) && follows(at + 3) ? 4 : 0;
-  }
-  return 0;
-}
 
 // Edits (insert, remove, replace) that make one name of the other.
 size_t EditDistance(std::string_view a, std::string_view b) {
@@ -59,61 +40,12 @@ std::string LowerCase(std::string_view text) {
 
 }  // namespace
 
-size_t InvalidUtf8At(std::string_view text) {
-  size_t at = 0;
-  while (at < text.size()) {
-    uint64_t eight = 0;
-    while (at + sizeof eight <= text.size()) {  // most text is ASCII
-      std::memcpy(&eight, text.data() + at, sizeof eight);
-      if (eight & 0x8080808080808080u) break;
-      at += sizeof eight;
-    }
-    if (at >= text.size()) break;
-    const size_t length = static_cast<unsigned char>(text[at]) < 0x80 ? 1 : LongCharacter(text, at);
-    if (length == 0) return at;
-    at += length;
-  }
-  return std::string_view::npos;
-}
-
-void AppendJsonString(std::string_view text, std::string& out) {
-  const auto is_plain = [](char c) { return static_cast<unsigned char>(c) >= 0x20 && c != '"' && c != '\\'; };
-  out.push_back('"');
-  for (size_t at = 0; at < text.size();) {
-    size_t plain = at;
-    while (plain < text.size() && is_plain(text[plain])) ++plain;
-    out.append(text, at, plain - at);
-    at = plain;
-    if (at == text.size()) break;
-    switch (const char c = text[at++]) {
-      case '"':
-        out += "\\\"";
-        break;
-      case '\\':
-        out += "\\\\";
-        break;
-      case '\n':
-        out += "\\n";
-        break;
-      case '\r':
-        out += "\\r";
-        break;
-      case '\t':
-        out += "\\t";
-        break;
-      default:
-        out += fmt::format("\\u{:04x}", static_cast<unsigned char>(c));
-    }
-  }
-  out.push_back('"');
-}
-
 std::optional<std::string> IdProblem(std::string_view id) {
   if (id.empty()) return "the id is empty";
   if (id.size() > kIdBytesMax) {
     return fmt::format("the id has {} bytes, at most {} are allowed: {}", id.size(), kIdBytesMax, Excerpt(id));
   }
-  if (InvalidUtf8At(id) != std::string_view::npos) return fmt::format("the id is not UTF-8: {}", Excerpt(id));
+  if (!IsUtf8(id)) return fmt::format("the id is not UTF-8: {}", Excerpt(id));
   for (size_t i = 0; i < id.size(); ++i) {
     const unsigned char c = static_cast<unsigned char>(id[i]);
     const bool second_set = c == 0xc2 && static_cast<unsigned char>(id[i + 1]) < 0xa0;  // U+0080 to U+009F

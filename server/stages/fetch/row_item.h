@@ -1,4 +1,4 @@
-// The text of items as it comes from outside: is it UTF-8, may it be an id, how does it stand in JSON.
+// Ids and JSON of items that come from outside.
 #pragma once
 
 #include <cstddef>
@@ -16,12 +16,6 @@ namespace millrace::fetch {
 
 // Names that fields take instead, by their name in the source.
 using Renames = google::protobuf::Map<std::string, std::string>;
-
-// Where the first byte is that can't be of UTF-8 (overlong forms and surrogates are none); npos: all is well.
-size_t InvalidUtf8At(std::string_view text);
-
-// Appends `text`, which is UTF-8, as a JSON string with its quotes.
-void AppendJsonString(std::string_view text, std::string& out);
 
 // What is wrong with an item's id: it must be UTF-8 of 1 to 256 bytes without control characters. Nothing: it may be
 // one.
