@@ -1,10 +1,12 @@
 #include "server/base/pool.h"
+#include "server/base/run_if_long.h"
 
 #include <gtest/gtest.h>
 
 #include <atomic>
 #include <future>
 #include <stdexcept>
+#include <thread>
 #include <utility>
 
 namespace millrace {
@@ -60,6 +62,27 @@ TEST(PoolTest, AnExceptionBecomesAnErrorIfTheResultCanBeOne) {
   loop.Run();
   EXPECT_EQ(status, Status(absl::StatusCode::kInternal, "no such place"));
   EXPECT_EQ(number.status(), Status(absl::StatusCode::kInternal, "nor this"));
+}
+
+TEST(PoolTest, RunsShortWorkOnTheLoopAndLongWorkElsewhere) {
+  SystemClock clock;
+  Loop loop(clock);
+  const std::unique_ptr<Pool> pool = MakeThreadPool(loop, 1);
+  std::thread::id loops;
+  std::thread::id of_short;
+  std::thread::id of_long;
+  const auto run = [](Loop& loop, Pool& pool, std::thread::id& loops, std::thread::id& of_short,
+                      std::thread::id& of_long) -> Task<void> {
+    loops = std::this_thread::get_id();
+    auto ask = [] { return std::this_thread::get_id(); };
+    of_short = co_await RunIfLong(loop, pool, kInlineBytesMax, ask);
+    of_long = co_await RunIfLong(loop, pool, kInlineBytesMax + 1, ask);
+    loop.Stop();
+  };
+  loop.Spawn(run(loop, *pool, loops, of_short, of_long));
+  loop.Run();
+  EXPECT_EQ(of_short, loops);
+  EXPECT_NE(of_long, loops);
 }
 
 }  // namespace
