@@ -2,8 +2,6 @@
 #pragma once
 
 #include <cstdint>
-#include <functional>
-#include <optional>
 #include <string>
 
 #include "millrace/storage/v1/records.pb.h"
@@ -11,14 +9,14 @@
 #include "server/base/pool.h"
 #include "server/base/random.h"
 #include "server/llm/cache.h"
-#include "server/llm/coalesce.h"
+#include "server/llm/call_in_flight.h"
 #include "server/llm/host.h"
 #include "server/llm/queue.h"
 #include "server/storage/store.h"
 
 namespace millrace {
 
-// Ids of attempts: they sort by the start of the process and the order in it.
+// Ids of attempts. They sort by the start of the process, then in the order in which they were made.
 class AttemptNames {
  public:
   AttemptNames(const Clock& clock, Random& random);
@@ -30,18 +28,18 @@ class AttemptNames {
   uint64_t count_ = 0;
 };
 
-// Follows one attempt: commits its moments (a) and (b), and gives its slot back when it has ended. One use.
+// Follows one attempt: commits its moments (a) and (b), and returns its slot when it has ended. One use.
 class AttemptRecorder final : public AttemptMoments {
  public:
-  struct Parts {
+  struct Deps {
     Loop& loop;
     Pool& pool;
     Store& store;
     Queue& queue;
     AttemptNames& names;
   };
-  // `target` is bound: the recorder holds its slot.
-  AttemptRecorder(Parts parts, CallInFlight& call, const Digest& call_key, Target& target);
+  // REQUIRES: a slot of `target` is taken; the recorder returns it.
+  AttemptRecorder(Deps deps, CallInFlight& call, const Digest& call_key, Target& target);
 
   Task<bool> Started() override;
   void Ended() override;
@@ -49,17 +47,19 @@ class AttemptRecorder final : public AttemptMoments {
 
   // Empty: the attempt has no record.
   const std::string& id() const { return record_.attempt().id(); }
-  // Nobody waited any more before anything was sent.
+  // Returns whether nobody waited any more before anything was sent.
   bool was_given_up() const { return given_up_; }
 
-  // Writes the outcome into the call's progress; a failure is also committed, without being waited for to be durable.
+  // Writes the end of the attempt into the call's progress. A failure is also committed, but not waited for to be
+  // durable.
   Task<void> Finish(const AttemptResult& result);
 
  private:
   bool MustGiveUp();
+  void FillRecord();
 
   Target& target_;
-  Parts parts_;
+  Deps deps_;
   CallInFlight& call_;
   const Digest call_key_;
   storage::v1::AttemptRecord record_;

@@ -13,10 +13,10 @@ namespace {
 using storage::v1::AnswerRecord;
 using storage::v1::AttemptRecord;
 
-// Between two tries where the store refuses and does not say that it is ill.
+// Pause between two tries if the store refuses without saying that it reopens.
 constexpr Duration kStoreRetry = std::chrono::milliseconds(20);
 
-// The values of one key.
+// Values that are read for each key.
 constexpr size_t kForAll = 0;
 constexpr size_t kForRun = 1;
 constexpr size_t kPending = 2;

@@ -1,4 +1,5 @@
-// The look-up before a call: what was answered to this run, what earlier runs may share, and what a crash left behind.
+// The look-up before a call: answers given to this run, answers that earlier runs share, and attempts that a crash left
+// behind.
 #pragma once
 
 #include <cstdint>
@@ -16,21 +17,21 @@
 
 namespace millrace {
 
-// What may be reused, and for whom.
+// Rules for reuse.
 struct LookUpRules {
   std::string run;              // empty: Generate
   bool earlier_runs = true;     // answers of earlier runs
   std::optional<Duration> ttl;  // no older than this, by the wall clock
-  bool counted = true;          // as a hit or miss
+  bool counted = true;          // count a hit or a miss
 };
 
 struct Found {
-  // The answer to be used, and which of the keys it was found under.
+  // The answer to be used, and the place of its key.
   std::optional<storage::v1::AnswerRecord> answer;
   size_t place = 0;
-  // Attempts that are not settled, by the place of their key. Only where there is no answer.
+  // Attempts that are not settled, by the place of their key. Only if there is no answer.
   std::vector<std::optional<storage::v1::AttemptRecord>> pending;
-  // Places of keys where the disk has lost what stood there: there may have been one.
+  // Places of keys whose pending record the disk has lost: nobody knows whether there was one.
   std::vector<size_t> lost;
 };
 
@@ -39,8 +40,8 @@ class Cache {
   Cache(Loop& loop, Store& store) : loop_(loop), store_(store) {}
 
   // Looks for an answer under the keys, in their order: first one that is good for all or was given to this run, then
-  // one that this run could not use (it is not paid for twice), then unsettled attempts. What is damaged is a miss, and
-  // counted. Waits where the store can't be read.
+  // one that this run could not use (it is not paid for twice), then unsettled attempts. A damaged value is a miss, and
+  // counted. Waits while the store can't be read.
   Task<Found> LookUp(std::vector<Digest> keys, LookUpRules rules);
 
   int64_t hits() const { return hits_; }
@@ -55,9 +56,9 @@ class Cache {
   int64_t corrupt_ = 0;
 };
 
-// Commits until the store has taken it, over disk full and reopening.
+// Commits again and again until the store has taken the batch, over a full disk and a reopening.
 Task<void> CommitFirmly(Loop& loop, Store& store, WriteBatch batch, CommitMode mode);
-// Waits until the store may take what it has just refused.
+// Resumes when the store may take what it has just refused.
 Task<void> WaitForStore(Loop& loop, Store& store);
 
 }  // namespace millrace

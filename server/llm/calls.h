@@ -1,9 +1,8 @@
-// The front of the call layer: answers calls, keeps what all of them share, and says how busy it is. Made once, of the
-// configuration's backends and models. Engine thread only.
+// The front of the call layer: joins equal calls, gives each caller its outcome, and keeps what all calls share. Made
+// once, of the configuration's backends and models. Engine thread only.
 #pragma once
 
 #include <cstdint>
-#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -18,18 +17,18 @@
 #include "server/llm/attempt.h"
 #include "server/llm/cache.h"
 #include "server/llm/call.h"
-#include "server/llm/coalesce.h"
+#include "server/llm/call_in_flight.h"
 #include "server/llm/host.h"
-#include "server/llm/life.h"
 #include "server/llm/model_directory.h"
+#include "server/llm/models.h"
 #include "server/llm/queue.h"
-#include "server/llm/target.h"
+#include "server/llm/schema_cache.h"
 #include "server/storage/store.h"
 
 namespace millrace {
 
-// What calls are made of. All of it outlives them and the loop's coroutines.
-struct CallsParts {
+// All of it outlives the calls and the loop's coroutines.
+struct CallDeps {
   Loop& loop;
   Pool& pool;
   Store& store;
@@ -38,23 +37,21 @@ struct CallsParts {
 
 class Calls final : public CallHandler, public CallDesk {
  public:
-  Calls(CallsParts parts, Random random, std::vector<std::unique_ptr<BackendEntry>> backends, HostLimits limits);
-  // Its loop must have been abandoned, or no coroutine of it be left.
+  Calls(CallDeps deps, Random random, std::vector<std::unique_ptr<BackendEntry>> backends, HostLimits limits);
+  // REQUIRES: the loop has been abandoned, or has no coroutine of this left.
   ~Calls() override;
 
-  // Adds an alias. INVALID_ARGUMENT (INVALID_DEFINITION) where it names an unknown backend, stands there already, or
-  // gives another limit for a target than an alias before it.
-  Status AddAlias(const v1::ModelConfig& config);
+  Status AddAlias(const v1::ModelConfig& config) { return models_.AddAlias(config); }
 
-  // Resumes with the answer, the failure, or `stopped`. A caller that was told `OK` or a failure commits the outcome's
-  // settlement with its own effects; until then a crash finds the answer by what was stored at moment (b).
+  // Until the caller has committed the outcome's settlement, a crash finds the answer by its raw bytes, which were
+  // stored before they were parsed.
   Task<CallOutcome> Handle(CallContext context, CallRequest request) override;
 
-  StatusOr<std::string> Identity(std::string_view alias) const override;
+  StatusOr<std::string> Identity(std::string_view alias) const override { return models_.Identity(alias); }
   Task<StatusOr<bool>> IsRemembered(CallContext context, CallRequest request) override;
-  bool HasKnownCost(std::string_view alias) const override;
-  v1::ListModelsResponse Models() const override;
-  v1::ListBackendsResponse Backends() const override;
+  bool HasKnownCost(std::string_view alias) const override { return models_.HasKnownCost(alias); }
+  v1::ListModelsResponse Models() const override { return models_.ListModels(); }
+  v1::ListBackendsResponse Backends() const override { return models_.ListBackends(); }
   int64_t waiting() const override { return queue_.waiting(); }
   int64_t in_flight() const override;
   FailingTarget FindFailing(std::string_view run) const override;
@@ -65,28 +62,25 @@ class Calls final : public CallHandler, public CallDesk {
 
  private:
   Task<void> Run(std::shared_ptr<CallInFlight> call);
-  Task<void> KeepUnclaimed(CallInFlight& call);
-  Task<CallOutcome> Outcome(std::shared_ptr<CallInFlight> call, bool is_payer, const CallContext& context);
-  Task<CallOutcome> GiveUp(std::shared_ptr<CallInFlight> call, bool was_last, const CallContext& context);
+  Task<CallOutcome> OutcomeOf(std::shared_ptr<CallInFlight> call, bool is_payer, const CallContext& context);
+  CallOutcome GiveUp(CallInFlight& call, bool was_last, const CallContext& context);
   Status DeadlinePassed(const CallInFlight& call) const;
-  const Alias* FindAlias(std::string_view name) const;
 
-  CallsParts parts_;
+  CallDeps deps_;
   Random random_;
   AttemptNames names_;
-  std::vector<std::unique_ptr<BackendEntry>> backends_;  // by name
-  std::vector<std::unique_ptr<Target>> targets_;         // as first named
-  std::map<std::string, Alias, std::less<>> aliases_;
+  millrace::Models models_;
   Host host_;
   Cache cache_;
   Queue queue_;
+  SchemaCache schemas_;
   KeyClaims claims_;
   CallTable table_;
   Event ended_;  // a call has ended
 };
 
-// Calls over the configuration's models. INVALID_ARGUMENT (INVALID_DEFINITION).
-StatusOr<std::unique_ptr<Calls>> MakeCalls(CallsParts parts, Random random,
+// Returns calls over the configuration's models. INVALID_ARGUMENT (INVALID_DEFINITION).
+StatusOr<std::unique_ptr<Calls>> MakeCalls(CallDeps deps, Random random,
                                            std::vector<std::unique_ptr<BackendEntry>> backends,
                                            const v1::ServerConfig& config);
 

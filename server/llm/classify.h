@@ -1,4 +1,4 @@
-// What an outcome means for the call: every policy branches on this, and none on a status code.
+// Classes of outcomes. Every policy branches on these, and none on a status code.
 #pragma once
 
 #include <string>
@@ -10,25 +10,26 @@
 
 namespace millrace {
 
-// Whose failure it is.
+// Whose failure it is, and whether another try may help.
 enum class FailureKind {
-  kTarget,       // the call goes back to its queue, however often
-  kTargetFinal,  // the same; somebody must mend it first (credentials, quota), and who waits for one answer is told
-  kCallFinal,    // the call's own: this target will never take it
-  kCallAgain,    // the call's own: another try may mend it; counts against `max_attempts`
-  kUnknown,      // the target's, maybe billed: by `on_unknown`
+  kTarget,       // the target's: the call returns to its queue, however often
+  kTargetFinal,  // the target's until a human repairs it (credentials, quota): Generate fails, a run waits
+  kCallFinal,    // the call's own: this target will never accept it
+  kCallAgain,    // the call's own: another try may succeed; counts against `max_attempts`
+  kUnknown,      // the target's, and maybe billed: `on_unknown` decides
 };
 FailureKind KindOf(backend::Outcome outcome);
 
-// As the ledger has it.
+// Returns the outcome as the ledger keeps it.
 v1::AttemptOutcome AttemptOutcomeOf(backend::Outcome outcome);
-// An attempt with this outcome may have been billed although no answer is known.
+// Returns whether an attempt with this outcome may have been billed although no answer is known.
 bool IsMaybeBilled(v1::AttemptOutcome outcome);
 
-// A request that did not come to a whole answer, by the bytes on the wire. `result.outcome` is not kAnswered.
+// Returns the failure of a request without a whole answer, by the bytes on the wire. REQUIRES: `result.outcome` is not
+// kAnswered.
 backend::Failure FailureOf(const HttpResult& result);
 
-// The error that a call ends with because of a failure.
+// Returns the error of a call that ends because of a failure.
 Status ErrorOf(const backend::Failure& failure);
 
 }  // namespace millrace

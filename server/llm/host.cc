@@ -7,8 +7,8 @@
 #include <memory>
 
 #include "server/base/json.h"
+#include "server/base/run_if_long.h"
 #include "server/llm/classify.h"
-#include "server/llm/inline.h"
 #include "server/llm/validate.h"
 
 namespace millrace {
@@ -179,10 +179,9 @@ Task<HttpResult> Host::SendHttp(const BackendEntry& entry, backend::SendHttp& se
 }
 
 Task<backend::Action> Host::Next(std::shared_ptr<backend::Exchange> exchange, backend::Input input, size_t bytes) {
-  if (bytes <= kInlineBytesMax) co_return exchange->Next(std::move(input));
   // Nobody else touches the exchange while this waits for it.
   auto next = [exchange, input = std::move(input)]() mutable { return exchange->Next(std::move(input)); };
-  co_return co_await Compute(loop_, pool_, std::move(next));
+  co_return co_await RunIfLong(loop_, pool_, bytes, std::move(next));
 }
 
 }  // namespace millrace

@@ -1,70 +1,91 @@
-// What a call has come to so far: its totals and attempts, and all that is to be stored with its outcome.
+// The result of a call so far: what it has cost, and all that is to be stored with its outcome.
 #pragma once
 
-#include <cstdint>
-#include <map>
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "millrace/storage/v1/records.pb.h"
 #include "server/base/digest.h"
 #include "server/base/status.h"
-#include "server/llm/call.h"
+#include "server/llm/tally.h"
 #include "server/storage/store.h"
 
 namespace millrace {
-
-// An answer that is to be stored.
-struct NewAnswer {
-  Digest call_key;
-  storage::v1::AnswerRecord record;
-  bool usable = false;  // what can't be used is only found again by the run that paid for it
-};
-
-struct CallProgress {
-  storage::v1::CallTotals totals;
-  std::vector<v1::Attempt> attempts;  // at most kAttemptsKept
-  std::vector<Digest> call_keys;      // in order, each once
-  // Attempts whose end is not stored as settled, with the key of their call. The raw answer is in the record.
-  std::vector<std::pair<Digest, storage::v1::AttemptRecord>> unsettled;
-  // Keys under which an attempt of this call is pending in the store.
-  std::vector<Digest> pending;
-  std::vector<std::pair<Digest, storage::v1::QuestionRecord>> questions;
-  std::vector<NewAnswer> answers;
-  static constexpr size_t kAttemptsKept = 100;
-
-  void AddKey(const Digest& call_key);
-  void AddAttempt(const v1::Attempt& attempt);
-  // The answered attempt of this key gave an answer that can't be used.
-  void MarkBad(const Digest& call_key, std::string_view error);
-  void AddPending(const Digest& call_key);
-  void AddQuestion(const Digest& call_key, const storage::v1::QuestionRecord& question);
-};
-
-// It was answered, usably or not.
-bool HasAnswer(const v1::Attempt& attempt);
 
 // How a call ended.
 struct CallResult {
   Status status;
   std::string text;
-  storage::v1::AnswerRecord answer;  // of OK
-  Digest answer_key;                 // of OK: the key of the question as it was first asked
+  storage::v1::AnswerRecord answer;  // if OK
+  Digest answer_key;                 // if OK: the key of the question as it was first asked
   bool from_memory = false;          // no attempt was made, or taken over, for it
 };
 
-// Who is told, and pays.
+// The caller that pays for a call.
 struct Payer {
   std::string run;
   bool remember = true;
 };
 
-// Moment (c): all that must be committed with the effects of the call. Leaves `progress` without it.
-WriteBatch Settle(CallProgress& progress, const CallResult& result, const Payer& payer);
+class CallProgress {
+ public:
+  Tally tally;
 
-// What another waiter commits: only what the payer's batch does not do for it.
+  // Keys of the questions that were asked, in order, each once.
+  const std::vector<Digest>& call_keys() const { return call_keys_; }
+  void AddKey(const Digest& call_key);
+
+  void AddQuestion(const Digest& call_key, const storage::v1::QuestionRecord& question);
+  // An answer that can't be used is found again only by the run that paid for it.
+  void AddAnswer(const Digest& call_key, const storage::v1::AnswerRecord& answer, bool is_usable);
+  // The answered attempt of this key gave an answer that can't be used.
+  void MarkBad(const Digest& call_key, std::string_view error);
+
+  // An attempt of this key is pending in the store; the settlement deletes it.
+  void AddPending(const Digest& call_key);
+  // An attempt that has ended and is not stored as settled, with its raw answer if it has one. It replaces a record of
+  // the same attempt.
+  void AddUnsettled(const Digest& call_key, storage::v1::AttemptRecord record);
+  // Returns the record of an attempt that is not settled; null if it was settled.
+  storage::v1::AttemptRecord* FindUnsettled(std::string_view attempt_id);
+
+  // Adds the settled records of the attempts that failed to a batch that starts the next one, so that of one call at
+  // most one attempt is open. ForgetFailed follows once the batch is stored.
+  void PutFailed(WriteBatch& batch, const Digest& next_key) const;
+  void ForgetFailed();
+
+  // Returns the pending records of everything that is not settled, for whoever asks next, if nobody takes the outcome.
+  // The newest has the totals of the whole call.
+  WriteBatch KeepUnclaimed();
+
+  // Moves all but the attempt in flight of `asked_key` to a caller that gives up. An answer of it that is not judged
+  // yet stays too: it is not settled without its verdict.
+  CallProgress TakeSettled(const std::optional<Digest>& asked_key);
+
+  // Returns all that must be committed with the effects of the caller, and forgets it.
+  WriteBatch Settle(const CallResult& result, const Payer& payer);
+
+  // Bytes of text that Settle encodes.
+  size_t bytes() const;
+
+ private:
+  struct NewAnswer {
+    Digest call_key;
+    storage::v1::AnswerRecord record;
+    bool is_usable = false;
+  };
+
+  std::vector<Digest> call_keys_;
+  std::vector<std::pair<Digest, storage::v1::AttemptRecord>> unsettled_;
+  std::vector<Digest> pending_;
+  std::vector<std::pair<Digest, storage::v1::QuestionRecord>> questions_;
+  std::vector<NewAnswer> answers_;
+};
+
+// Returns what another waiter commits: only what the payer's batch does not do for it.
 WriteBatch SettleFollower(const CallResult& result, const Payer& payer, const Payer& follower);
 
 }  // namespace millrace

@@ -8,7 +8,7 @@ void Queue::Enter(Ticket& ticket) {
   ++waiting_;
   ticket.granted = nullptr;
   for (Target* target : ticket.targets) {
-    ++target->waiting;
+    target->AddWaiting(1);
     const auto [line, is_new] = lines_.try_emplace(target);
     if (is_new) order_.push_back(target);
     line->second[ticket.priority].by_run[ticket.run].emplace(ticket.age, &ticket);
@@ -26,7 +26,7 @@ void Queue::Leave(Ticket& ticket) {
 }
 
 void Queue::Remove(Ticket& ticket, Target& target) {
-  --target.waiting;
+  target.AddWaiting(-1);
   Line& line = lines_[&target];
   const auto turns = line.find(ticket.priority);
   const auto run = turns->second.by_run.find(ticket.run);
@@ -36,15 +36,14 @@ void Queue::Remove(Ticket& ticket, Target& target) {
 }
 
 void Queue::Release(Target& target) {
-  --target.in_flight;
+  target.ReturnSlot();
   Dispatch(target);
 }
 
-void Queue::Quiet(Target& target, TimePoint until) {
-  if (until <= target.quiet_until) return;
-  target.quiet_until = until;
-  target.quiet_timer = loop_.CallAt(until, [this, &target] { Dispatch(target); });
-  // Who waits here may have another target to go to.
+void Queue::HoldOff(Target& target, TimePoint until) {
+  if (!target.HoldOff(until)) return;
+  timers_[&target] = loop_.CallAt(until, [this, &target] { Dispatch(target); });
+  // A call that waits here may have another target to go to.
   for (auto& [priority, turns] : lines_[&target]) {
     for (auto& [run, tickets] : turns.by_run) {
       for (auto& [age, ticket] : tickets) ticket->wake();
@@ -75,13 +74,13 @@ void Queue::DispatchAll() {
 
 void Queue::Dispatch(Target& target) {
   Line& line = lines_[&target];
-  while (!line.empty() && target.HasSlot() && target.quiet_until <= loop_.Now() && MayStart()) {
+  while (!line.empty() && target.HasSlot() && target.retry_after_until() <= loop_.Now() && MayStart()) {
     Turns& turns = line.begin()->second;
     auto run = turns.by_run.upper_bound(turns.last_run);
     if (run == turns.by_run.end()) run = turns.by_run.begin();
     turns.last_run = run->first;
     Ticket& ticket = *run->second.begin()->second;
-    ++target.in_flight;
+    target.TakeSlot();
     Leave(ticket);  // may end the line's first entry
     ticket.granted = &target;
     ticket.wake();

@@ -1,6 +1,6 @@
-// The fair queue in front of the targets: who is next when a slot is free. Of the calls that could go to a target those
-// of the highest priority come first; among these the runs take turns, so that a large run can't starve a small one;
-// within a run the oldest call comes first, also where it has been tried before.
+// The fair queue in front of the targets: it decides which call gets a slot that is free. Calls of the highest priority
+// that could go to the target come first. Among these the runs take turns, so that a large run can't starve a small
+// one. Within a run the oldest call comes first, also if it has been tried before.
 #pragma once
 
 #include <cstdint>
@@ -15,14 +15,14 @@
 
 namespace millrace {
 
-// A call that waits for a slot. Owned by whoever waits; it must Leave before it is destroyed.
+// A call that waits for a slot. Owned by the waiting coroutine; it must Leave before it is destroyed.
 struct Ticket {
   std::string run;
   int64_t priority = 0;
   uint64_t age = 0;              // from Queue::NextAge: smaller is older
-  std::vector<Target*> targets;  // where it may go now, in order of preference
-  std::function<void()> wake;    // lets the waiting coroutine go on: granted, or a target went quiet
-  Target* granted = nullptr;     // it holds a slot of this target
+  std::vector<Target*> targets;  // targets that it may go to now, in order of preference
+  std::function<void()> wake;    // resumes the waiting coroutine: granted, or a target holds off
+  Target* granted = nullptr;     // the ticket has a slot of this target
 };
 
 class Queue {
@@ -31,14 +31,15 @@ class Queue {
 
   uint64_t NextAge() { return ages_++; }
 
-  // Waits with this ticket, or grants it at once.
+  // Grants the ticket a slot at once, or lets it wait for one.
   void Enter(Ticket& ticket);
-  // Waits no more. A slot that was granted stays the ticket's.
+  // Ends the wait. A slot that was granted stays the ticket's.
   void Leave(Ticket& ticket);
-  // Gives a slot back.
+  // Returns a slot, and grants it to the next ticket.
   void Release(Target& target);
-  // The provider wants quiet: nothing goes to the target before `until`.
-  void Quiet(Target& target, TimePoint until);
+  // Grants no slot of the target before `until` (the provider's Retry-After). Tickets that could go elsewhere are
+  // woken.
+  void HoldOff(Target& target, TimePoint until);
   // Grants nothing from now on.
   void Close() { closed_ = true; }
   bool closed() const { return closed_; }
@@ -49,7 +50,7 @@ class Queue {
   // Calls of one priority that wait for one target.
   struct Turns {
     std::map<std::string, std::map<uint64_t, Ticket*>> by_run;  // by age
-    std::string last_run;                                       // that had its turn
+    std::string last_run;                                       // the run that had the newest turn
   };
   using Line = std::map<int64_t, Turns, std::greater<>>;
 
@@ -61,8 +62,9 @@ class Queue {
 
   Loop& loop_;
   Store& store_;
-  std::map<Target*, Line> lines_;  // only looked up by target, and walked in `order_`
-  std::vector<Target*> order_;     // targets in the order in which they were first waited for
+  std::map<Target*, Line> lines_;          // only looked up by target, never walked: `order_` is repeatable
+  std::map<Target*, Loop::Timer> timers_;  // that end the hold-off of a target
+  std::vector<Target*> order_;             // targets in the order in which they were first waited for
   uint64_t ages_ = 0;
   int64_t waiting_ = 0;
   bool closed_ = false;

@@ -5,10 +5,10 @@
 namespace millrace {
 namespace {
 
-// An answer that is only long is not sent back whole: what it cost once, it would cost again.
+// Bytes of the answer that are sent back: its tokens are paid for again.
 constexpr size_t kAnswerBytesMax = 16u << 10;
 
-// Cuts at a character's begin.
+// Cuts at the beginning of a character.
 void CutUtf8(std::string& text, size_t bytes_max) {
   if (text.size() <= bytes_max) return;
   size_t end = bytes_max;

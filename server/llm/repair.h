@@ -1,4 +1,4 @@
-// The question after an answer that does not fit: the conversation goes on with the answer and what is wrong with it.
+// The question after an answer that does not fit the schema: the conversation continues with the answer and its fault.
 #pragma once
 
 #include <string>

@@ -1,5 +1,5 @@
-// Where calls can go: targets (a backend and its model) with their slots, and the aliases that stand for them. All
-// aliases that name a target share it.
+// The places that calls can go to: targets (a backend and one of its models), and the aliases that lead to them.
+// Aliases that name the same target share it, with its slots and its health.
 #pragma once
 
 #include <cstdint>
@@ -12,7 +12,6 @@
 #include "server/base/clock.h"
 #include "server/base/loop.h"
 #include "server/base/secret.h"
-#include "server/llm/key.h"
 #include "server/llm/retry.h"
 
 namespace millrace {
@@ -21,32 +20,58 @@ namespace millrace {
 struct BackendEntry {
   std::string name;
   std::unique_ptr<backend::Backend> backend;
-  // Sent where the backend asks for it, and to no other origin than this (`https://host:port`).
+  // Sent when the backend asks for it, and only to this origin (`https://host:port`).
   Secret secret;
   std::string secret_origin;
 };
 
-// A backend's model, with what is shared by all that call it.
-struct Target {
-  explicit Target(Loop& loop) : stored(loop) {}
+// A backend's model: its slots, the rest that its provider asked for, and its health. The queue takes and returns
+// slots, the recorder of an attempt reports how it ended. A limit of another kind (a rate, a breaker) belongs here.
+class Target {
+ public:
+  Target(Loop& loop, BackendEntry& entry, std::string model, int32_t max_concurrency);
 
-  // `backend/model`.
+  BackendEntry& entry() const { return entry_; }
+  const backend::Manifest& manifest() const { return entry_.backend->manifest(); }
+  const std::string& model() const { return model_; }
+  // Returns `backend/model`.
   std::string Name() const;
-  bool HasSlot() const { return in_flight < max_concurrency; }
 
-  BackendEntry* entry = nullptr;
-  std::string model;
-  int32_t max_concurrency = 8;
+  // Slots, from the choice of this target to the end of the attempt.
+  int32_t max_concurrency() const { return max_concurrency_; }
+  int32_t in_flight() const { return in_flight_; }
+  bool HasSlot() const { return in_flight_ < max_concurrency_; }
+  void TakeSlot() { ++in_flight_; }
+  void ReturnSlot() { --in_flight_; }
 
-  int32_t in_flight = 0;  // slots held: from being bound to the terminal event
-  int32_t storing = 0;    // answers that wait for their commit, at most max_concurrency
-  Event stored;           // there is room for another
-  // The provider asked for quiet until then.
-  TimePoint quiet_until{};
-  Loop::Timer quiet_timer;
-  int64_t waiting = 0;  // calls in the queue that could go here
-  // Failures since the last answer.
-  int64_t failures = 0;
+  // Calls in the queue that could go here.
+  int64_t waiting() const { return waiting_; }
+  void AddWaiting(int64_t change) { waiting_ += change; }
+
+  // Answers that wait for their commit, at most as many as slots: a slow disk must not let answers pile up in memory.
+  // Resumes when this answer may wait too.
+  Task<void> BeginStoring();
+  void EndStoring();
+
+  // The provider's Retry-After: no attempt starts before. Returns whether that is later than what was known.
+  bool HoldOff(TimePoint until);
+  TimePoint retry_after_until() const { return retry_after_until_; }
+
+  // Health: failures since the last answer.
+  void CountFailure() { ++failures_; }
+  void CountAnswer() { failures_ = 0; }
+  bool is_failing() const { return failures_ > 0; }
+
+ private:
+  BackendEntry& entry_;
+  const std::string model_;
+  const int32_t max_concurrency_;
+  int32_t in_flight_ = 0;
+  int64_t waiting_ = 0;
+  int32_t storing_ = 0;
+  Event stored_;
+  TimePoint retry_after_until_{};
+  int64_t failures_ = 0;
 };
 
 // A target of an alias.
@@ -56,9 +81,7 @@ struct Route {
   std::string identity;  // CanonicalIdentity
 };
 
-// What follows where it is unknown whether a call was answered.
-enum class UnknownPolicy { kRetry, kFail };
-
+// Time limits of one attempt.
 struct CallTimeouts {
   Duration connect = std::chrono::seconds(5);
   Duration first_byte = std::chrono::seconds(120);
@@ -72,8 +95,7 @@ struct Alias {
   std::vector<Route> routes;  // by priority, then as configured
   RetryPolicy retry;
   CallTimeouts timeouts;
-  std::optional<Duration> ttl;
-  UnknownPolicy on_unknown = UnknownPolicy::kRetry;
+  std::optional<Duration> ttl;  // largest age of a remembered answer
 };
 
 }  // namespace millrace

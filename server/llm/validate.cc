@@ -42,7 +42,7 @@ FinishReason FinishReasonOf(std::string_view name) {
   return FinishReason::kOther;
 }
 
-Verdict Judge(std::string text, std::string_view finish_reason, const std::optional<Schema>& schema) {
+Verdict Judge(std::string text, std::string_view finish_reason, const Schema* schema) {
   if (finish_reason == kBadResponse) {
     return Unusable(Remedy::kAgain, Reason::kBadResponse, "the provider's answer is not of its protocol");
   }
@@ -63,7 +63,7 @@ Verdict Judge(std::string text, std::string_view finish_reason, const std::optio
   if (text.find_first_not_of(" \t\r\n") == std::string::npos) {
     return Unusable(Remedy::kAgain, Reason::kEmptyAnswer, "the answer is empty");
   }
-  if (!schema) return {.remedy = Remedy::kNone, .status = absl::OkStatus(), .text = std::move(text)};
+  if (schema == nullptr) return {.remedy = Remedy::kNone, .status = absl::OkStatus(), .text = std::move(text)};
 
   auto value = ParseJson(text, {.depth = kOutsideDepthMax});
   if (!value.ok()) {
@@ -71,7 +71,7 @@ Verdict Judge(std::string text, std::string_view finish_reason, const std::optio
     auto second = ParseJson(salvaged, {.depth = kOutsideDepthMax});
     if (!second.ok()) {
       return Unusable(Remedy::kRepair, Reason::kNotJson,
-                      fmt::format("the answer is no JSON: {}", MessageOf(value.status())));
+                      fmt::format("the answer is not JSON: {}", MessageOf(value.status())));
     }
     value = std::move(second);
     text = std::string(salvaged);

@@ -1,8 +1,7 @@
-// Whether an answer can be used: complete, not empty, and of the schema. JSON that a model put into a fence or between
-// sentences is taken out.
+// Judges whether an answer can be used: complete, not empty, and of the schema. JSON that a model put into a fence or
+// between sentences is taken out.
 #pragma once
 
-#include <optional>
 #include <string>
 #include <string_view>
 
@@ -16,11 +15,11 @@ namespace millrace {
 std::string_view FinishReasonName(backend::FinishReason reason);
 backend::FinishReason FinishReasonOf(std::string_view name);
 
-// Stored in place of a finish reason where there was no answer to keep.
+// Stored in place of a finish reason if there was no answer to keep.
 inline constexpr char kBadResponse[] = "bad_response";  // not of the provider's protocol
 inline constexpr char kTooLarge[] = "too_large";        // cut by the limit of bytes
 
-// What becomes of a call whose answer can't be used.
+// What follows for a call whose answer can't be used.
 enum class Remedy {
   kNone,         // it can be used
   kRepair,       // ask again with the error
@@ -30,11 +29,11 @@ enum class Remedy {
 
 struct Verdict {
   Remedy remedy = Remedy::kNone;
-  Status status;     // of an answer that can't be used: its reason
-  std::string text;  // of one that can: the answer, or the JSON in it
+  Status status;     // why the answer can't be used
+  std::string text;  // an answer that can be used, or the JSON in it
 };
 
-// Judges an answer. A pure function, any thread.
-Verdict Judge(std::string text, std::string_view finish_reason, const std::optional<Schema>& schema);
+// Judges an answer. `schema` may be null: any text will do. A pure function, any thread.
+Verdict Judge(std::string text, std::string_view finish_reason, const Schema* schema);
 
 }  // namespace millrace

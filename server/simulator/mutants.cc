@@ -160,7 +160,7 @@ class MutantCalls final : public CallHandler {
     if (mutant_ == Mutant::kIgnoreStop) context.stop = nullptr;
     CallOutcome outcome = co_await real_.Handle(std::move(context), std::move(request));
     ++calls_;
-    if (mutant_ == Mutant::kDropSettlement && calls_ % 5 == 0) outcome.settlement = WriteBatch();
+    if (mutant_ == Mutant::kDropSettlement && calls_ % 5 == 0) outcome.settlement = Settlement();
     if (mutant_ == Mutant::kSwapAnswers && outcome.status.ok()) {
       if (calls_ % 9 == 0 && !before_.empty()) outcome.text = before_;
       before_ = outcome.text;

@@ -41,7 +41,7 @@ struct StageItem {
   std::vector<std::string> input_ids;  // where they are not itself
   std::vector<Digest> call_keys;
   storage::v1::CallTotals totals;
-  WriteBatch settlement;    // committed with the item, in one batch
+  Settlement settlement;    // of its calls; its batch is committed with the item
   bool stopped = false;     // the run was paused or cancelled first: nothing has ended
   int64_t wake_micros = 0;  // not 0: park it until this wall time, then work on it again
 };

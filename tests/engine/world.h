@@ -76,7 +76,7 @@ class ToyCalls final : public CallHandler, public CallDesk {
     if (outside_.fault) outcome.status = outside_.fault(question);
     if (!outcome.status.ok()) co_return outcome;
     for (const char c : question) outcome.text += static_cast<char>(std::toupper(c));
-    outcome.settlement.Put(key, outcome.text);
+    outcome.settlement.batch.Put(key, outcome.text);
     co_return outcome;
   }
 

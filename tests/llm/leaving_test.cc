@@ -24,7 +24,7 @@ TEST(LeavingCallsTest, AStoppedCallEndsAtOnceAndItsAnswerIsFoundLater) {
   world.RunFor(10ms);
   ASSERT_TRUE(asked->done);
   EXPECT_TRUE(asked->outcome.stopped);
-  EXPECT_TRUE(asked->outcome.settlement.empty());
+  EXPECT_TRUE(asked->outcome.settlement.batch.empty());
   world.RunFor(20s);
   EXPECT_EQ(world.provider.answered, 1);
   EXPECT_EQ(world.Count(Table::kPending), 1);

@@ -35,14 +35,14 @@ class QueueTest : public testing::Test {
   MemoryDisk disk_;
   MemoryStore store_{loop_, disk_};
   Queue queue_{loop_, store_};
-  Target target_{loop_};
-  Target other_{loop_};
+  BackendEntry entry_;
+  Target target_{loop_, entry_, "one", 1};
+  Target other_{loop_, entry_, "other", 1};
   std::vector<std::unique_ptr<Ticket>> tickets_;
   std::vector<std::string> granted_;
 };
 
 TEST_F(QueueTest, RunsTakeTurnsWithinAPriority) {
-  target_.max_concurrency = 1;
   Call("a", "a0");
   for (const char* name : {"a1", "a2", "a3"}) Call("a", name);
   for (const char* name : {"b1", "b2"}) Call("b", name);
@@ -53,32 +53,27 @@ TEST_F(QueueTest, RunsTakeTurnsWithinAPriority) {
 }
 
 TEST_F(QueueTest, OneCallMayWaitForSeveralTargetsAndTakesOne) {
-  target_.max_concurrency = 0;
-  other_.max_concurrency = 0;
+  target_.TakeSlot();
+  other_.TakeSlot();
   Ticket& ticket = Call("a", "a", 0, {&target_, &other_});
-  EXPECT_EQ(target_.waiting, 1);
-  EXPECT_EQ(other_.waiting, 1);
-  other_.max_concurrency = 1;
-  other_.in_flight = 1;
+  EXPECT_EQ(target_.waiting(), 1);
+  EXPECT_EQ(other_.waiting(), 1);
   queue_.Release(other_);
   EXPECT_EQ(ticket.granted, &other_);
-  EXPECT_EQ(target_.waiting, 0);
-  target_.max_concurrency = 1;
-  target_.in_flight = 1;
+  EXPECT_EQ(target_.waiting(), 0);
   queue_.Release(target_);
-  EXPECT_EQ(target_.in_flight, 0);
+  EXPECT_EQ(target_.in_flight(), 0);
 }
 
-TEST_F(QueueTest, NothingGoesToATargetThatWantsQuiet) {
-  queue_.Quiet(target_, TimePoint(10s));
+TEST_F(QueueTest, NoCallGoesToATargetThatHoldsOff) {
+  queue_.HoldOff(target_, TimePoint(10s));
   Call("a", "a");
   EXPECT_THAT(granted_, ElementsAre());
   loop_.RunUntil([&] { return !granted_.empty(); });
   EXPECT_EQ(clock_.Now(), TimePoint(10s));
 }
 
-TEST_F(QueueTest, WhoLeavesIsNotGranted) {
-  target_.max_concurrency = 1;
+TEST_F(QueueTest, ACallThatLeavesIsNotGranted) {
   Call("a", "a0");
   Ticket& leaver = Call("a", "a1");
   Call("a", "a2");

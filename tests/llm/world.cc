@@ -4,6 +4,7 @@
 
 #include "server/base/json.h"
 #include "server/llm/key.h"
+#include "server/llm/validate.h"
 
 namespace millrace {
 namespace {
@@ -117,8 +118,13 @@ Task<void> AskOnce(Calls& calls, Loop& loop, Store& store, CallContext context, 
   asked->time = loop.Now();
   if (commits) {
     // Not kept: it holds the question's claim.
-    WriteBatch settlement = std::exchange(asked->outcome.settlement, WriteBatch());
-    if (!settlement.empty()) co_await CommitFirmly(loop, store, std::move(settlement), CommitMode::kDurable);
+    Settlement settlement = std::exchange(asked->outcome.settlement, Settlement());
+    while (true) {
+      Settlement copy = settlement;
+      const Status status = co_await Commit(store, std::move(copy));
+      if (status.ok()) break;
+      co_await WaitForStore(loop, store);
+    }
   }
   asked->done = true;
 }
@@ -181,8 +187,8 @@ void World::Restart() {
     entry->secret_origin = "http://provider";
     backends.push_back(std::move(entry));
   }
-  const CallsParts parts{*loop_, *pool_, *store_, *http_};
-  auto calls = MakeCalls(parts, Random(++seed_), std::move(backends), config);
+  const CallDeps deps{*loop_, *pool_, *store_, *http_};
+  auto calls = MakeCalls(deps, Random(++seed_), std::move(backends), config);
   if (!calls.ok()) std::abort();
   calls_ = *std::move(calls);
 }

@@ -70,7 +70,7 @@ Task<StatusOr<v1::GenerateResponse>> Engine::Generate(v1::GenerateRequest reques
   context.stop = std::move(left);
   if (request.has_max_age()) context.cache_ttl = ToDuration(request.max_age());
   CallOutcome outcome = co_await state.parts.calls.Handle(std::move(context), std::move(call));
-  if (!outcome.settlement.empty()) MR_CO_RETURN_IF_ERROR(co_await state.patient.Commit(std::move(outcome.settlement)));
+  MR_CO_RETURN_IF_ERROR(co_await Commit(state.patient, std::move(outcome.settlement)));
   if (!outcome.status.ok()) co_return outcome.status;
   if (outcome.stopped) co_return MakeError(Reason::kCancelled, "the client left");
   v1::GenerateResponse response;

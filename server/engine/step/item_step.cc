@@ -26,7 +26,7 @@ constexpr size_t kDueMax = 4096;               // parked items whose time has co
 constexpr int64_t kConcurrencyDefault = 1000;
 
 size_t BytesOf(const EndedItem& ended) {
-  return ended.item.json.size() + (ended.json ? ended.json->size() : 0) + ended.item.settlement.bytes();
+  return ended.item.json.size() + (ended.json ? ended.json->size() : 0) + ended.item.settlement.batch.bytes();
 }
 
 size_t BytesOf(const StageRows::Delivery& delivery) {

@@ -177,7 +177,7 @@ void EncodeItem(Encoding& encoding, EndedItem& ended, WriteBatch& batch, std::ve
   std::string id_value = EncodeOrdinal(id_key, ended.ordinal);
   batch.Put(std::move(id_key), std::move(id_value));
   PutRecord(batch, encoding.keys->Item(ended.ordinal), row);
-  batch.Append(std::move(ended.item.settlement));
+  batch.Append(std::move(ended.item.settlement.batch));
   if (!parks && Delivers(ended.item.state)) {
     passed_on.push_back({.ordinal = ended.ordinal,
                          .id = std::move(ended.item.id),
@@ -213,7 +213,10 @@ Task<void> StageRows::Deliver(Delivery delivery) {
 
 Task<StatusOr<StageRows::Delivery>> StageRows::CommitOnly(EndedGroup group) {
   auto encoding = std::make_shared<Encoding>();
+  // Held until the group is committed: then the next asker of the same question finds its answer.
+  Settlement::Claims claims;
   for (EndedItem& ended : group.items) {
+    ended.item.settlement.MoveClaimsTo(claims);
     if (ended.item.id.empty()) ended.item.id = ended.input_id;
     if (!ended.json && !ended.item.json.empty()) {
       ended.json = std::make_shared<const std::string>(std::move(ended.item.json));

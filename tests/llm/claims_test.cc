@@ -1,4 +1,4 @@
-#include "server/llm/coalesce.h"
+#include "server/llm/claims.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>

@@ -1,44 +1,8 @@
-#include "server/llm/coalesce.h"
+#include "server/llm/claims.h"
 
 #include <algorithm>
 
 namespace millrace {
-namespace {
-
-constexpr size_t kItemIdsMax = 100;
-
-}  // namespace
-
-int64_t CallInFlight::Priority() const {
-  int64_t priority = waiters.empty() ? 0 : waiters.front()->context.priority;
-  for (const CallWaiter* waiter : waiters) priority = std::max(priority, waiter->context.priority);
-  return priority;
-}
-
-std::vector<std::string> CallInFlight::ItemIds() const {
-  std::vector<std::string> ids;
-  for (const CallWaiter* waiter : waiters) {
-    for (const std::string& id : waiter->context.item_ids) {
-      if (ids.size() >= kItemIdsMax) return ids;
-      ids.push_back(id);
-    }
-  }
-  return ids;
-}
-
-std::shared_ptr<CallInFlight> CallTable::Find(const Digest& key) const {
-  const auto found = calls_.find(key);
-  return found == calls_.end() ? nullptr : found->second;
-}
-
-void CallTable::Add(std::shared_ptr<CallInFlight> call) { calls_.emplace(call->key, std::move(call)); }
-
-void CallTable::Remove(const Digest& key) { calls_.erase(key); }
-
-void CallTable::WakeAll() {
-  for (const auto& [key, call] : calls_) call->changed.NotifyAll();
-}
-
 KeyClaims::KeyClaims(Loop& loop) : loop_(loop), returned_(std::make_shared<Returned>(loop, this)) {}
 
 KeyClaims::~KeyClaims() { returned_->claims = nullptr; }
@@ -46,8 +10,7 @@ KeyClaims::~KeyClaims() { returned_->claims = nullptr; }
 KeyClaims::Claim::~Claim() {
   const std::shared_ptr<Returned> returned = returned_.lock();
   if (!returned || keys_.empty()) return;
-  // Batches are destroyed by the thread that writes them, many at a time: one function of the loop takes all their
-  // keys.
+  // Settlements are committed in groups and destroyed many at a time: one function of the loop takes all their keys.
   bool is_first;
   {
     const std::lock_guard lock(returned->mutex);

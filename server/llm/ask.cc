@@ -1,0 +1,182 @@
+// How a question is asked: a slot of a target, one attempt after another, and what follows from a failure.
+#include <algorithm>
+#include <utility>
+
+#include "server/llm/classify.h"
+#include "server/llm/key.h"
+#include "server/llm/retry.h"
+#include "server/llm/runner.h"
+
+namespace millrace {
+
+Task<CallRunner::AskResult> CallRunner::Ask(const Question& question, int32_t retry, Candidate& candidate) {
+  std::vector<Digest> keys;
+  for (const Route& route : call_.question.alias.routes) {
+    keys.push_back(CallKey(route.identity, question.canonical, question.request.sample_number, retry));
+  }
+  if (first_keys_.empty()) first_keys_ = keys;
+  call_.progress.tally.AddQuestion();
+
+  // The keys of an earlier question of this call are claimed already.
+  std::vector<Digest> free;
+  std::copy_if(keys.begin(), keys.end(), std::back_inserter(free),
+               [this](const Digest& key) { return !call_.HasClaimed(key); });
+  call_.AddClaim(co_await deps_.claims.Take(std::move(free)));
+  const std::optional<AskResult> found = co_await FindAnswer(question, keys, candidate);
+  if (found) co_return *found;
+  co_return co_await SendUntilAnswered(question, keys, candidate);
+}
+
+Task<CallRunner::AskResult> CallRunner::SendUntilAnswered(const Question& question, const std::vector<Digest>& keys,
+                                                          Candidate& candidate) {
+  while (true) {
+    const std::optional<size_t> route = co_await AcquireTarget();
+    if (!route) {
+      if (!deps_.queue.closed()) co_return AskResult::kAbandoned;
+      call_.MarkDrained();
+      Fail(MakeError(Reason::kDraining, "the server is going down"));
+      co_return AskResult::kEnded;
+    }
+    const Digest& key = keys[*route];
+    NoteQuestion(question, key);
+    backend::Request request = RequestFor(question, routes_[*route].target());
+    std::optional<AttemptResult> result = co_await Try(*route, key, std::move(request));
+    if (!result) continue;  // nothing was sent: the waiters have left, or come back
+    if (auto* answer = std::get_if<backend::Answer>(&*result)) {
+      AcceptAnswer(*route, key, std::move(*answer), candidate);
+      co_return AskResult::kAnswered;
+    }
+    const backend::Failure& failure = std::get<backend::Failure>(*result);
+    if (failure.outcome == backend::Outcome::kAnsweredBad || failure.outcome == backend::Outcome::kTooLarge) {
+      const bool is_large = failure.outcome == backend::Outcome::kTooLarge;
+      AcceptBadAnswer(*route, key, is_large ? kTooLarge : kBadResponse, candidate);
+      co_return AskResult::kAnswered;
+    }
+    call_.EndAttempt();
+    if (!HandleFailure(*route, failure)) co_return AskResult::kEnded;
+  }
+}
+
+Task<std::optional<size_t>> CallRunner::AcquireTarget() {
+  const TimePoint begin = deps_.loop.Now();
+  Ticket ticket;
+  ticket.age = age_;
+  ticket.wake = [this] { call_.changed.NotifyAll(); };
+  // The ticket must not stay in the queue when this coroutine goes.
+  struct Leaving {
+    Queue& queue;
+    Ticket& ticket;
+    ~Leaving() { queue.Leave(ticket); }
+  };
+  while (!call_.waiters.empty() && !deps_.queue.closed()) {
+    RouteStates::Ready ready = routes_.ReadyAt(deps_.loop.Now());
+    if (ready.targets.empty()) {
+      co_await call_.changed.WaitUntil(ready.next);
+      continue;
+    }
+    ticket.run = call_.waiters.payer().context.run;
+    ticket.priority = call_.waiters.Priority();
+    ticket.targets = std::move(ready.targets);
+    deps_.queue.Enter(ticket);
+    if (ticket.granted == nullptr) {
+      const Leaving leaving{deps_.queue, ticket};
+      co_await call_.changed.WaitUntil(ready.next);
+    }
+    if (ticket.granted == nullptr) continue;
+    call_.progress.tally.AddWaiting(deps_.loop.Now() - begin);
+    if (call_.waiters.empty() || deps_.queue.closed()) {
+      deps_.queue.Release(*ticket.granted);
+      break;
+    }
+    co_return routes_.IndexOf(*ticket.granted);
+  }
+  co_return std::nullopt;
+}
+
+Task<std::optional<AttemptResult>> CallRunner::Try(size_t route, const Digest& key, backend::Request request) {
+  Target& target = routes_[route].target();
+  const AttemptRecorder::Deps deps{deps_.loop, deps_.pool, deps_.store, deps_.queue, deps_.names};
+  AttemptRecorder recorder(deps, call_, key, target);
+  AttemptOrder order{.entry = &target.entry(),
+                     .request = std::move(request),
+                     .timeouts = call_.question.alias.timeouts,
+                     .seed = deps_.random.Next()};
+  call_.BeginAttempt(key, deps_.loop.Now());
+  AttemptResult result = co_await deps_.sender.Send(std::move(order), recorder);
+  co_await recorder.Finish(result);
+  attempt_id_ = recorder.id();
+  if (recorder.was_given_up()) {
+    call_.EndAttempt();
+    co_return std::nullopt;
+  }
+  co_return result;
+}
+
+backend::Request CallRunner::RequestFor(const Question& question, const Target& target) const {
+  backend::Request request = question.request;
+  request.model = target.model();
+  if (schema_ && target.manifest().kind != "local") request.output_schema = schema_->for_providers;
+  return request;
+}
+
+void CallRunner::NoteQuestion(const Question& question, const Digest& key) {
+  storage::v1::QuestionRecord record;
+  record.set_request(question.canonical);
+  record.set_model(call_.question.alias.name);
+  call_.progress.AddQuestion(key, record);
+  call_.progress.AddKey(key);
+}
+
+void CallRunner::AcceptAnswer(size_t route, const Digest& key, backend::Answer answer, Candidate& candidate) {
+  const Target& target = routes_[route].target();
+  candidate.route = route;
+  candidate.key = key;
+  candidate.is_new = true;
+  storage::v1::AnswerRecord& record = candidate.record;
+  record.set_text(std::move(answer.text));
+  record.set_backend(target.entry().name);
+  record.set_model(target.model());
+  record.set_input_tokens(std::max<int64_t>(answer.input_tokens.value_or(0), 0));
+  record.set_output_tokens(std::max<int64_t>(answer.output_tokens.value_or(0), 0));
+  if (target.manifest().free_of_charge) record.set_cost_nano_usd(0);
+  if (!call_.waiters.empty()) record.set_run(call_.waiters.payer().context.run);
+  record.set_time_micros(deps_.loop.clock().WallMicros());
+  record.set_attempt_id(attempt_id_);
+  record.set_finish_reason(std::string(FinishReasonName(answer.finish_reason)));
+  routes_[route].CountAnswer();
+  call_.trouble.NoteAnswer();
+}
+
+void CallRunner::AcceptBadAnswer(size_t route, const Digest& key, std::string finish_reason, Candidate& candidate) {
+  AcceptAnswer(route, key, backend::Answer(), candidate);
+  candidate.record.set_finish_reason(std::move(finish_reason));
+}
+
+bool CallRunner::HandleFailure(size_t route, const backend::Failure& failure) {
+  RouteState& state = routes_[route];
+  const bool can_wait = call_.waiters.empty() || call_.waiters.HasRun();
+  const FailedAttempt attempt{.failure = failure, .failures = state.failures() + 1, .can_wait = can_wait};
+  Decision decision = After(attempt, call_.question.alias.retry, deps_.random);
+  state.CountFailure(decision.needs_human);
+  switch (decision.next) {
+    case Decision::Next::kExclude:
+      state.Exclude();
+      call_.trouble.NoteFinal(failure);
+      if (routes_.HasAnyLeft()) return true;
+      Fail(std::move(decision.error));
+      return false;
+    case Decision::Next::kFail:
+      call_.trouble.NoteFinal(failure);
+      Fail(std::move(decision.error));
+      return false;
+    case Decision::Next::kRetry:
+      break;
+  }
+  state.target().CountFailure();
+  if (call_.trouble.Note(failure, state.target(), routes_.AllNeedHuman())) call_.waiters.WakeAll();
+  state.BackOff(deps_.loop.Now() + decision.delay);
+  if (decision.hold_off > Duration(0)) deps_.queue.HoldOff(state.target(), deps_.loop.Now() + decision.hold_off);
+  return true;
+}
+
+}  // namespace millrace

@@ -1,0 +1,122 @@
+// Calls in flight. Equal calls are one: whoever asks first pays, others wait for the same answer. A waiter that leaves
+// (stop, deadline) ends only its own wait. An attempt in flight is read to its end and stored in any case.
+#pragma once
+
+#include <algorithm>
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "server/base/digest.h"
+#include "server/base/loop.h"
+#include "server/llm/call.h"
+#include "server/llm/claims.h"
+#include "server/llm/progress.h"
+#include "server/llm/target.h"
+#include "server/llm/waiters.h"
+
+namespace millrace {
+
+// What is asked. Constant for the life of a call.
+struct CallQuestion {
+  Digest key;  // of calls that are one: the same question to the same models, under the same rules
+  CallRequest request;
+  std::string canonical;  // CanonicalRequest of the question
+  const Alias& alias;
+  bool look_up = true;
+  std::optional<Duration> ttl;
+};
+
+// The newest failures of a call's targets, until one of them answers.
+class CallTrouble {
+ public:
+  // `needs_human`: a human must repair every target that is left. Returns whether waiters should look: the call fails
+  // for the first time, or now needs a human.
+  bool Note(const backend::Failure& failure, const Target& target, bool needs_human);
+  // The call fails for good or goes to another target: only the text of the failure is kept.
+  void NoteFinal(const backend::Failure& failure) { failure_ = failure; }
+  void NoteAnswer();
+
+  // The newest failure, also after an answer: a waiter that gives up gets it as its error.
+  const std::optional<backend::Failure>& failure() const { return failure_; }
+  const Target* failing() const { return failing_; }  // null: none
+  bool needs_human() const { return needs_human_; }
+  // An attempt has failed: from then on `max_elapsed` of the waiters counts.
+  bool has_failed() const { return has_failed_; }
+
+ private:
+  std::optional<backend::Failure> failure_;
+  const Target* failing_ = nullptr;
+  bool needs_human_ = false;
+  bool has_failed_ = false;
+};
+
+// One call: its question, who waits for it, and what has come of it. Its runner writes progress, attempts and end; the
+// callers join and leave.
+class CallInFlight {
+ public:
+  CallInFlight(Loop& loop, CallQuestion its_question) : question(std::move(its_question)), changed(loop) {}
+  CallInFlight(const CallInFlight&) = delete;
+
+  const CallQuestion question;
+  Waiters waiters;
+  Event changed;  // wakes the runner: a slot was granted, a waiter joined or left, the server drains
+  CallProgress progress;
+  CallTrouble trouble;
+
+  // Attempts. The asked key is that of the attempt in flight, until its answer is judged.
+  void BeginAttempt(const Digest& call_key, TimePoint now);
+  void TakeOverAttempt(const Digest& call_key) { asked_key_ = call_key; }
+  void EndAttempt() { asked_key_.reset(); }
+  const std::optional<Digest>& asked_key() const { return asked_key_; }
+  TimePoint first_attempt() const { return first_attempt_; }
+  int32_t NextAttemptNumber() { return ++attempt_number_; }
+  void CountAttemptsFrom(int32_t number) { attempt_number_ = std::max(attempt_number_, number); }
+
+  // Claims of the keys of every question, until the settlement has them.
+  bool HasClaimed(const Digest& call_key) const;
+  void AddClaim(std::shared_ptr<const KeyClaims::Claim> claim) { claims_.push_back(std::move(claim)); }
+  Settlement::Claims claims() const { return {claims_.begin(), claims_.end()}; }
+
+  // The end. `result` is written by the runner; Finish then fixes who pays, and wakes the waiters.
+  CallResult result;
+  void MarkDrained() { is_drained_ = true; }
+  void Finish(bool has_ended);
+  bool is_finished() const { return is_finished_; }
+  // It ended because the server goes down: nothing is settled.
+  bool is_drained() const { return is_drained_; }
+  bool IsPaidBy(const CallWaiter& waiter) const { return payer_ == &waiter; }
+  // The payer whose batch has the settlement. Valid once it is finished.
+  const Payer& settled_for() const { return settled_for_; }
+
+ private:
+  std::optional<Digest> asked_key_;
+  TimePoint first_attempt_ = kNever;
+  int32_t attempt_number_ = 0;
+  std::vector<std::shared_ptr<const KeyClaims::Claim>> claims_;
+  bool is_finished_ = false;
+  bool is_drained_ = false;
+  const CallWaiter* payer_ = nullptr;  // only compared
+  Payer settled_for_;
+};
+
+// All calls in flight.
+class CallTable {
+ public:
+  std::shared_ptr<CallInFlight> Find(const Digest& key) const;
+  void Add(std::shared_ptr<CallInFlight> call);
+  void Remove(const Digest& key);
+
+  // By key, so that walks are repeatable.
+  const std::map<Digest, std::shared_ptr<CallInFlight>>& calls() const { return calls_; }
+  // Wakes every runner: the server drains.
+  void WakeAll();
+
+ private:
+  std::map<Digest, std::shared_ptr<CallInFlight>> calls_;
+};
+
+}  // namespace millrace

@@ -1,0 +1,141 @@
+#include "server/llm/models.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <iterator>
+#include <utility>
+
+#include "server/base/duration.h"
+#include "server/llm/key.h"
+
+namespace millrace {
+namespace {
+
+constexpr int32_t kConcurrencyDefault = 8;
+
+Status WrongModel(const v1::ModelConfig& config, std::string_view what) {
+  return MakeError(Reason::kInvalidDefinition, fmt::format("model `{}`: {}", config.name(), what));
+}
+
+void ReadPolicies(const v1::ModelConfig& config, Alias& alias) {
+  if (config.retry().max_attempts() > 0) alias.retry.attempts_max = config.retry().max_attempts();
+  if (config.retry().has_initial_backoff()) alias.retry.backoff_initial = ToDuration(config.retry().initial_backoff());
+  if (config.retry().has_max_backoff()) alias.retry.backoff_max = ToDuration(config.retry().max_backoff());
+  if (config.on_unknown() == v1::ON_UNKNOWN_FAIL) alias.retry.on_unknown = UnknownPolicy::kFail;
+  const v1::Timeouts& timeouts = config.timeout();
+  if (timeouts.has_connect()) alias.timeouts.connect = ToDuration(timeouts.connect());
+  if (timeouts.has_first_byte()) alias.timeouts.first_byte = ToDuration(timeouts.first_byte());
+  if (timeouts.has_idle()) alias.timeouts.idle = ToDuration(timeouts.idle());
+  if (timeouts.has_total()) alias.timeouts.total = ToDuration(timeouts.total());
+  if (config.cache().has_ttl()) alias.ttl = ToDuration(config.cache().ttl());
+}
+
+}  // namespace
+
+Models::Models(Loop& loop, std::vector<std::unique_ptr<BackendEntry>> backends)
+    : loop_(loop), backends_(std::move(backends)) {
+  std::sort(backends_.begin(), backends_.end(), [](const auto& a, const auto& b) { return a->name < b->name; });
+}
+
+Status Models::AddAlias(const v1::ModelConfig& config) {
+  if (aliases_.contains(config.name())) {
+    return MakeError(Reason::kInvalidDefinition, fmt::format("duplicate model `{}`", config.name()));
+  }
+  if (config.targets().empty()) return WrongModel(config, "it has no target");
+  Alias alias;
+  alias.name = config.name();
+  for (const v1::TargetConfig& target_config : config.targets()) {
+    MR_ASSIGN_OR_RETURN(Target* const target, AddTarget(config, target_config));
+    const backend::Manifest& manifest = target->manifest();
+    const ModelIdentity identity{.protocol_family = manifest.protocol_family,
+                                 .model = target_config.model(),
+                                 .revision = target_config.revision(),
+                                 .dialect_version = manifest.dialect_version};
+    alias.routes.push_back(
+        {.target = target, .priority = target_config.priority(), .identity = CanonicalIdentity(identity)});
+  }
+  std::stable_sort(alias.routes.begin(), alias.routes.end(),
+                   [](const Route& a, const Route& b) { return a.priority < b.priority; });
+  ReadPolicies(config, alias);
+  aliases_.emplace(alias.name, std::move(alias));
+  return absl::OkStatus();
+}
+
+StatusOr<BackendEntry*> Models::FindBackend(const v1::ModelConfig& config, const std::string& name) const {
+  const auto entry = std::find_if(backends_.begin(), backends_.end(),
+                                  [&name](const auto& candidate) { return candidate->name == name; });
+  if (entry == backends_.end()) return WrongModel(config, fmt::format("no backend `{}`", Excerpt(name)));
+  return entry->get();
+}
+
+StatusOr<Target*> Models::AddTarget(const v1::ModelConfig& config, const v1::TargetConfig& target_config) {
+  MR_ASSIGN_OR_RETURN(BackendEntry* const entry, FindBackend(config, target_config.backend()));
+  const int32_t concurrency =
+      target_config.limits().max_concurrency() > 0 ? target_config.limits().max_concurrency() : kConcurrencyDefault;
+  const auto known = std::find_if(targets_.begin(), targets_.end(), [&](const auto& target) {
+    return &target->entry() == entry && target->model() == target_config.model();
+  });
+  if (known == targets_.end()) {
+    targets_.push_back(std::make_unique<Target>(loop_, *entry, target_config.model(), concurrency));
+    return targets_.back().get();
+  }
+  if ((*known)->max_concurrency() != concurrency) {
+    return WrongModel(config,
+                      fmt::format("the limits of {} differ from those that another model gives it", (*known)->Name()));
+  }
+  return known->get();
+}
+
+const Alias* Models::FindAlias(std::string_view name) const {
+  const auto found = aliases_.find(name);
+  return found == aliases_.end() ? nullptr : &found->second;
+}
+
+Status Models::NoSuchModel(std::string_view name) {
+  return MakeError(Reason::kModelNotFound, fmt::format("no model `{}` is configured", Excerpt(name)));
+}
+
+StatusOr<std::string> Models::Identity(std::string_view name) const {
+  const Alias* alias = FindAlias(name);
+  if (alias == nullptr) return NoSuchModel(name);
+  std::string text;
+  for (const Route& route : alias->routes) text += fmt::format("{}{}", text.empty() ? "" : "\n", route.identity);
+  return text;
+}
+
+bool Models::HasKnownCost(std::string_view name) const {
+  const Alias* alias = FindAlias(name);
+  return alias != nullptr && std::all_of(alias->routes.begin(), alias->routes.end(),
+                                         [](const Route& route) { return route.target->manifest().free_of_charge; });
+}
+
+v1::ListModelsResponse Models::ListModels() const {
+  v1::ListModelsResponse response;
+  for (const auto& [name, alias] : aliases_) {
+    v1::ModelInfo& model = *response.add_models();
+    model.set_name(name);
+    for (const Route& route : alias.routes) {
+      v1::TargetInfo& target = *model.add_targets();
+      target.set_backend(route.target->entry().name);
+      target.set_model(route.target->model());
+      target.set_max_concurrency(route.target->max_concurrency());
+      target.set_in_flight(route.target->in_flight());
+      target.set_waiting(route.target->waiting());
+    }
+  }
+  return response;
+}
+
+v1::ListBackendsResponse Models::ListBackends() const {
+  v1::ListBackendsResponse response;
+  for (const auto& entry : backends_) {
+    v1::BackendInfo& backend = *response.add_backends();
+    backend.set_name(entry->name);
+    backend.set_kind(entry->backend->manifest().kind);
+    backend.set_description(entry->backend->manifest().description);
+  }
+  return response;
+}
+
+}  // namespace millrace

@@ -1,0 +1,51 @@
+// The configured models: backends, targets, and the aliases by which pipelines name them.
+#pragma once
+
+#include <functional>
+#include <map>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "millrace/v1/admin_service.pb.h"
+#include "millrace/v1/server_config.pb.h"
+#include "server/base/loop.h"
+#include "server/base/status.h"
+#include "server/llm/target.h"
+
+namespace millrace {
+
+// Engine thread only.
+class Models {
+ public:
+  Models(Loop& loop, std::vector<std::unique_ptr<BackendEntry>> backends);
+
+  // Adds an alias. INVALID_ARGUMENT (INVALID_DEFINITION) if it names an unknown backend, is there already, or gives
+  // another limit for a target than an alias before it.
+  Status AddAlias(const v1::ModelConfig& config);
+
+  // Returns null if there is no such alias.
+  const Alias* FindAlias(std::string_view name) const;
+  // NOT_FOUND (MODEL_NOT_FOUND) for an alias that is not configured.
+  static Status NoSuchModel(std::string_view name);
+  // Returns the identities of the alias's targets in routing order, as one text. NOT_FOUND (MODEL_NOT_FOUND).
+  StatusOr<std::string> Identity(std::string_view alias) const;
+  // Returns whether every target of the alias has a price. False for an unknown alias.
+  bool HasKnownCost(std::string_view alias) const;
+
+  const std::vector<std::unique_ptr<Target>>& targets() const { return targets_; }
+  v1::ListModelsResponse ListModels() const;
+  v1::ListBackendsResponse ListBackends() const;
+
+ private:
+  StatusOr<BackendEntry*> FindBackend(const v1::ModelConfig& config, const std::string& name) const;
+  StatusOr<Target*> AddTarget(const v1::ModelConfig& config, const v1::TargetConfig& target_config);
+
+  Loop& loop_;
+  std::vector<std::unique_ptr<BackendEntry>> backends_;  // by name
+  std::vector<std::unique_ptr<Target>> targets_;         // as first named
+  std::map<std::string, Alias, std::less<>> aliases_;
+};
+
+}  // namespace millrace

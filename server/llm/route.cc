@@ -1,0 +1,40 @@
+#include "server/llm/route.h"
+
+#include <algorithm>
+
+namespace millrace {
+
+TimePoint RouteState::NextTry() const { return std::max(not_before_, route_->target->retry_after_until()); }
+
+bool RouteStates::HasAnyLeft() const {
+  return std::any_of(states_.begin(), states_.end(), [](const RouteState& state) { return !state.is_excluded(); });
+}
+
+bool RouteStates::AllNeedHuman() const {
+  return std::all_of(states_.begin(), states_.end(),
+                     [](const RouteState& state) { return state.needs_human() || state.is_excluded(); });
+}
+
+size_t RouteStates::IndexOf(const Target& target) const {
+  const auto found = std::find_if(states_.begin(), states_.end(), [&target](const RouteState& state) {
+    return &state.target() == &target && !state.is_excluded();
+  });
+  return static_cast<size_t>(found - states_.begin());
+}
+
+RouteStates::Ready RouteStates::ReadyAt(TimePoint now) const {
+  Ready ready;
+  int32_t priority = 0;
+  for (const RouteState& state : states_) {
+    if (state.is_excluded() || (!ready.targets.empty() && state.route().priority != priority)) continue;
+    if (const TimePoint from = state.NextTry(); from > now) {
+      ready.next = std::min(ready.next, from);
+      continue;
+    }
+    ready.targets.push_back(&state.target());
+    priority = state.route().priority;
+  }
+  return ready;
+}
+
+}  // namespace millrace

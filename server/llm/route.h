@@ -1,0 +1,72 @@
+// What one call knows of its routes: which are excluded, and when each may be tried again.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "server/base/clock.h"
+#include "server/llm/target.h"
+
+namespace millrace {
+
+// One route of one call.
+class RouteState {
+ public:
+  explicit RouteState(const Route& route) : route_(&route) {}
+
+  Target& target() const { return *route_->target; }
+  const Route& route() const { return *route_; }
+
+  // Excluded: its target would say the same again.
+  bool is_excluded() const { return is_excluded_; }
+  void Exclude() { is_excluded_ = true; }
+
+  // Failures in a row, without the one that is being counted.
+  int32_t failures() const { return failures_; }
+  // The newest failure can only be repaired by a human.
+  bool needs_human() const { return needs_human_; }
+  // Returns when the route may be tried again: its own back-off, and the target's Retry-After.
+  TimePoint NextTry() const;
+
+  void CountAnswer() { failures_ = 0; }
+  void CountFailure(bool needs_human) {
+    ++failures_;
+    needs_human_ = needs_human;
+  }
+  void BackOff(TimePoint until) { not_before_ = until; }
+
+ private:
+  const Route* route_;
+  bool is_excluded_ = false;
+  bool needs_human_ = false;
+  int32_t failures_ = 0;
+  TimePoint not_before_{};
+};
+
+// The routes of one call, in the order of its alias.
+class RouteStates {
+ public:
+  explicit RouteStates(const std::vector<Route>& routes) : states_(routes.begin(), routes.end()) {}
+
+  size_t size() const { return states_.size(); }
+  RouteState& operator[](size_t index) { return states_[index]; }
+
+  bool HasAnyLeft() const;
+  // Returns whether a human must repair every route that is left.
+  bool AllNeedHuman() const;
+  // Returns the route of a target that is not excluded.
+  size_t IndexOf(const Target& target) const;
+
+  // Targets of the first priority that has one which may be tried now: lower priorities are for when these fail, not
+  // for when they are busy. `next` is when another one may be tried; kNever: all may.
+  struct Ready {
+    std::vector<Target*> targets;
+    TimePoint next = kNever;
+  };
+  Ready ReadyAt(TimePoint now) const;
+
+ private:
+  std::vector<RouteState> states_;
+};
+
+}  // namespace millrace

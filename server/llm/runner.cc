@@ -1,0 +1,78 @@
+#include "server/llm/runner.h"
+
+#include <utility>
+
+#include "server/base/run_if_long.h"
+#include "server/llm/key.h"
+#include "server/llm/repair.h"
+
+namespace millrace {
+
+CallRunner::CallRunner(RunnerDeps deps, CallInFlight& call)
+    : deps_(deps), call_(call), routes_(call.question.alias.routes), age_(deps.queue.NextAge()) {}
+
+Task<bool> CallRunner::Run() {
+  auto schema = co_await deps_.schemas.Get(call_.question.request.question.output_schema);
+  if (!schema.ok()) {
+    Fail(schema.status());
+    co_return true;
+  }
+  schema_ = *std::move(schema);
+
+  Question question{.request = call_.question.request.question, .canonical = call_.question.canonical};
+  int32_t repairs_left = call_.question.request.repairs;
+  int32_t retry = 0;
+  while (true) {
+    Candidate candidate;
+    const AskResult asked = co_await Ask(question, retry, candidate);
+    if (asked == AskResult::kAbandoned) co_return false;
+    if (asked == AskResult::kEnded) co_return true;
+
+    auto judge = [text = candidate.record.text(), reason = candidate.record.finish_reason(), schema = schema_] {
+      return Judge(text, reason, schema ? &schema->schema : nullptr);
+    };
+    Verdict verdict = co_await RunIfLong(deps_.loop, deps_.pool, candidate.record.text().size(), std::move(judge));
+    call_.EndAttempt();
+    if (verdict.remedy == Remedy::kNone) {
+      Succeed(candidate, std::move(verdict.text));
+      co_return true;
+    }
+    if (candidate.is_new) call_.progress.AddAnswer(candidate.key, candidate.record, false);
+    call_.progress.MarkBad(candidate.key, MessageOf(verdict.status));
+    if (verdict.remedy == Remedy::kRepair && repairs_left > 0) {
+      --repairs_left;
+      retry = 0;
+      question.request = RepairRequest(std::move(question.request), candidate.record.text(), verdict.status);
+      question.canonical = CanonicalRequest(question.request);
+      continue;
+    }
+    if (verdict.remedy == Remedy::kAgain && retry + 1 < call_.question.alias.retry.attempts_max) {
+      ++retry;
+      continue;
+    }
+    if (verdict.remedy == Remedy::kOtherTarget) {
+      routes_[candidate.route].Exclude();
+      if (routes_.HasAnyLeft()) continue;
+    }
+    Fail(verdict.status);
+    co_return true;
+  }
+}
+
+void CallRunner::Fail(Status status) { call_.result.status = std::move(status); }
+
+void CallRunner::Succeed(const Candidate& candidate, std::string text) {
+  CallResult& result = call_.result;
+  result.status = absl::OkStatus();
+  result.answer = candidate.record;
+  result.answer.set_text(text);
+  result.text = std::move(text);
+  result.answer_key = first_keys_[candidate.route];
+  result.from_memory = candidate.from_memory;
+  if (!candidate.is_new) return;
+  call_.progress.AddAnswer(candidate.key, result.answer, true);
+  // An answer that took a repair or another try is also the answer to the question as it was first asked.
+  if (candidate.key != result.answer_key) call_.progress.AddAnswer(result.answer_key, result.answer, true);
+}
+
+}  // namespace millrace

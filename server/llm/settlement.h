@@ -1,0 +1,35 @@
+// What the caller of a call commits together with its own effects.
+#pragma once
+
+#include <iterator>
+#include <memory>
+#include <utility>
+#include <vector>
+
+#include "server/base/status.h"
+#include "server/base/task.h"
+#include "server/storage/store.h"
+
+namespace millrace {
+
+// The effects of a call, and the claims of its keys (coalesce.h). A claim keeps everybody else from asking the same
+// question until the effects can be found in the store: hold the claims until `batch` is committed or given up. They
+// may be destroyed on any thread.
+struct Settlement {
+  using Claims = std::vector<std::shared_ptr<const void>>;
+
+  WriteBatch batch;
+  Claims claims;
+
+  // Moves the claims to a caller that commits `batch` as a part of a larger one.
+  void MoveClaimsTo(Claims& to) {
+    to.insert(to.end(), std::make_move_iterator(claims.begin()), std::make_move_iterator(claims.end()));
+    claims.clear();
+  }
+};
+
+// Commits a settlement, if it has any effect, and then releases its claims. Errors are those of Store::Commit; then
+// nobody knows whether it is stored.
+Task<Status> Commit(Store& store, Settlement settlement, CommitMode mode = CommitMode::kDurable);
+
+}  // namespace millrace

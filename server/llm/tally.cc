@@ -1,0 +1,136 @@
+#include "server/llm/tally.h"
+
+#include <algorithm>
+#include <string>
+
+#include "server/llm/classify.h"
+
+namespace millrace {
+namespace {
+
+using storage::v1::AttemptRecord;
+using storage::v1::CallTotals;
+
+// Returns whether an attempt may have cost something.
+bool MayHaveCost(v1::AttemptOutcome outcome) {
+  return outcome != v1::ATTEMPT_OUTCOME_NOT_SENT && outcome != v1::ATTEMPT_OUTCOME_REJECTED;
+}
+
+void SetLatency(v1::Attempt& attempt, Duration latency) {
+  attempt.mutable_latency()->set_seconds(latency.count() / 1'000'000'000);
+  attempt.mutable_latency()->set_nanos(static_cast<int32_t>(latency.count() % 1'000'000'000));
+}
+
+void SetTokens(v1::Attempt& attempt, const backend::Answer& answer) {
+  attempt.set_input_tokens(std::max<int64_t>(answer.input_tokens.value_or(0), 0));
+  attempt.set_output_tokens(std::max<int64_t>(answer.output_tokens.value_or(0), 0));
+}
+
+void AddTokens(CallTotals& totals, const v1::Attempt& attempt) {
+  totals.set_input_tokens(totals.input_tokens() + attempt.input_tokens());
+  totals.set_output_tokens(totals.output_tokens() + attempt.output_tokens());
+}
+
+void Count(CallTotals& totals, v1::AttemptOutcome outcome) {
+  totals.set_attempts(totals.attempts() + 1);
+  if (IsMaybeBilled(outcome)) totals.set_maybe_billed(totals.maybe_billed() + 1);
+  if (MayHaveCost(outcome)) totals.set_unpriced_attempts(totals.unpriced_attempts() + 1);
+}
+
+}  // namespace
+
+bool HasAnswer(const v1::Attempt& attempt) {
+  return attempt.outcome() == v1::ATTEMPT_OUTCOME_ANSWERED || attempt.outcome() == v1::ATTEMPT_OUTCOME_ANSWERED_BAD;
+}
+
+void Tally::AddQuestion() { totals_.set_calls(totals_.calls() + 1); }
+
+void Tally::AddCacheHit() { totals_.set_cache_hits(totals_.cache_hits() + 1); }
+
+void Tally::AddWaiting(Duration waited) { totals_.set_waiting_nanos(totals_.waiting_nanos() + waited.count()); }
+
+void Tally::AddAnswer(v1::Attempt& attempt, const backend::Answer& answer, Duration latency, bool is_recorded,
+                      bool is_free) {
+  attempt.set_outcome(v1::ATTEMPT_OUTCOME_ANSWERED);
+  SetTokens(attempt, answer);
+  AddTokens(totals_, attempt);
+  AddAttempt(attempt, latency, is_recorded, is_free);
+}
+
+void Tally::AddFailure(v1::Attempt& attempt, const backend::Failure& failure, Duration latency, bool is_recorded,
+                       bool is_free) {
+  attempt.set_outcome(AttemptOutcomeOf(failure.outcome));
+  attempt.set_error(failure.message);
+  attempt.set_http_status(failure.http_status);
+  AddAttempt(attempt, latency, is_recorded, is_free);
+}
+
+void Tally::AddAttempt(v1::Attempt& attempt, Duration latency, bool is_recorded, bool is_free) {
+  totals_.set_calling_nanos(totals_.calling_nanos() + latency.count());
+  if (!is_recorded) {
+    if (is_free) totals_.set_attempts(totals_.attempts() + 1);
+    return;
+  }
+  Count(totals_, attempt.outcome());
+  SetLatency(attempt, latency);
+  Keep(attempt);
+}
+
+void Tally::RecordAnswered(AttemptRecord& record, Duration latency) const {
+  record.mutable_attempt()->set_outcome(v1::ATTEMPT_OUTCOME_ANSWERED);
+  SetLatency(*record.mutable_attempt(), latency);
+  CallTotals& totals = *record.mutable_totals();
+  totals = totals_;
+  Count(totals, v1::ATTEMPT_OUTCOME_ANSWERED);
+  totals.set_calling_nanos(totals.calling_nanos() + latency.count());
+}
+
+void Tally::TakeOver(AttemptRecord& pending) {
+  v1::Attempt& attempt = *pending.mutable_attempt();
+  const int64_t calls = totals_.calls();
+  totals_ = pending.totals();
+  totals_.set_calls(std::max(calls, totals_.calls()));
+  if (attempt.outcome() == v1::ATTEMPT_OUTCOME_STARTED) {
+    Count(totals_, v1::ATTEMPT_OUTCOME_STARTED);
+    attempt.set_outcome(v1::ATTEMPT_OUTCOME_UNKNOWN);
+    attempt.set_error("the server ended before the answer");
+  }
+  // It may be this call's own, from before everybody had left it.
+  std::erase_if(attempts_, [&attempt](const v1::Attempt& own) { return own.id() == attempt.id(); });
+  Keep(attempt);
+}
+
+void Tally::AddTokensOf(AttemptRecord& taken, const backend::Answer& answer) {
+  v1::Attempt& attempt = *taken.mutable_attempt();
+  if (attempt.input_tokens() != 0 || attempt.output_tokens() != 0) return;
+  SetTokens(attempt, answer);
+  AddTokens(totals_, attempt);
+  *taken.mutable_totals() = totals_;
+}
+
+void Tally::MarkBad(const Digest& call_key, std::string_view error) {
+  const std::string name = call_key.Hex();
+  for (v1::Attempt& attempt : attempts_) {
+    if (attempt.call_key() == name) MarkBad(attempt, error);
+  }
+}
+
+void Tally::MarkBad(v1::Attempt& attempt, std::string_view error) {
+  if (attempt.outcome() != v1::ATTEMPT_OUTCOME_ANSWERED) return;
+  attempt.set_outcome(v1::ATTEMPT_OUTCOME_ANSWERED_BAD);
+  attempt.set_error(std::string(error));
+}
+
+void Tally::Keep(const v1::Attempt& attempt) {
+  if (attempts_.size() >= kAttemptsKept) attempts_.erase(attempts_.begin());
+  attempts_.push_back(attempt);
+}
+
+storage::v1::CallTotals Tally::Joined() {
+  CallTotals totals;
+  totals.set_calls(1);
+  totals.set_coalesced(1);
+  return totals;
+}
+
+}  // namespace millrace

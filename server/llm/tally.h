@@ -1,0 +1,63 @@
+// What a call has cost: counts, money and the list of its attempts. A Tally is the only writer of CallTotals and of the
+// figures in an attempt, so that a price or a new count has one place.
+#pragma once
+
+#include <cstdint>
+#include <string_view>
+#include <vector>
+
+#include "backends/sdk/backend.h"
+#include "millrace/storage/v1/records.pb.h"
+#include "server/base/clock.h"
+#include "server/base/digest.h"
+
+namespace millrace {
+
+class Tally {
+ public:
+  // Attempts that a call shows; older ones are only in the store.
+  static constexpr size_t kAttemptsKept = 100;
+
+  const storage::v1::CallTotals& totals() const { return totals_; }
+  // Oldest first, the newest kAttemptsKept.
+  const std::vector<v1::Attempt>& attempts() const { return attempts_; }
+
+  void AddQuestion();
+  void AddCacheHit();
+  void AddWaiting(Duration waited);
+
+  // Writes the end of an attempt into its record and adds it. An attempt that sent nothing (`is_recorded` false) is
+  // only counted if its backend is free of charge.
+  void AddAnswer(v1::Attempt& attempt, const backend::Answer& answer, Duration latency, bool is_recorded, bool is_free);
+  void AddFailure(v1::Attempt& attempt, const backend::Failure& failure, Duration latency, bool is_recorded,
+                  bool is_free);
+
+  // Writes into the record of the attempt in flight that it was answered. Its tokens are not known before its answer is
+  // parsed; this tally counts it when it has ended.
+  void RecordAnswered(storage::v1::AttemptRecord& record, Duration latency) const;
+
+  // Takes over the attempt of an earlier call: one that a crash left behind, or whose caller left. The record's totals
+  // are those of its whole call, so they replace these, but for the questions of this call that are counted already.
+  void TakeOver(storage::v1::AttemptRecord& pending);
+  // Adds the tokens of an answer that was taken over, unless its record has them.
+  void AddTokensOf(storage::v1::AttemptRecord& taken, const backend::Answer& answer);
+
+  // Marks the answered attempt of this key: its answer can't be used.
+  void MarkBad(const Digest& call_key, std::string_view error);
+  static void MarkBad(v1::Attempt& attempt, std::string_view error);
+
+  // Returns the totals of a caller that joined a call in flight, which pays for it.
+  static storage::v1::CallTotals Joined();
+
+ private:
+  void AddAttempt(v1::Attempt& attempt, Duration latency, bool is_recorded, bool is_free);
+  void Keep(const v1::Attempt& attempt);
+
+  storage::v1::CallTotals totals_;
+  std::vector<v1::Attempt> attempts_;
+};
+
+// Returns whether an attempt was answered, usably or not.
+bool HasAnswer(const v1::Attempt& attempt);
+
+}  // namespace millrace
