@@ -1,4 +1,4 @@
-// What one call knows of its routes: which are excluded, and when each may be tried again.
+// What one call knows of its routes: which are excluded, and when each can be retried.
 #pragma once
 
 #include <cstdint>
@@ -25,7 +25,7 @@ class RouteState {
   int32_t failures() const { return failures_; }
   // The newest failure can only be repaired by a human.
   bool needs_human() const { return needs_human_; }
-  // Returns when the route may be tried again: its own back-off, and the target's Retry-After.
+  // Returns when the route can be retried: its own back-off, and the target's Retry-After.
   TimePoint NextTry() const;
 
   void CountAnswer() { failures_ = 0; }
@@ -57,8 +57,8 @@ class RouteStates {
   // Returns the route of a target that is not excluded.
   size_t IndexOf(const Target& target) const;
 
-  // Targets of the first priority that has one which may be tried now: lower priorities are for when these fail, not
-  // for when they are busy. `next` is when another one may be tried; kNever: all may.
+  // Targets of the first priority that has one that is free to try now: lower priorities are for when these fail, not
+  // for when they are busy. `next` is when another one is; kNever: all are.
   struct Ready {
     std::vector<Target*> targets;
     TimePoint next = kNever;

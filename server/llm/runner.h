@@ -77,7 +77,8 @@ class CallRunner {
   // ask.cc
   Task<AskResult> Ask(const Question& question, int32_t retry, Candidate& candidate);
   Task<AskResult> SendUntilAnswered(const Question& question, const std::vector<Digest>& keys, Candidate& candidate);
-  // Waits for a slot of the best target that may be tried now; nothing if nobody waits any more, or the server drains.
+  // Waits for a slot of the best target that is free to try now; nothing if nobody waits any more, or the server
+  // drains.
   Task<std::optional<size_t>> AcquireTarget();
   // One attempt. Nothing: it was given up before anything was sent.
   Task<std::optional<AttemptResult>> Try(size_t route, const Digest& key, backend::Request request);
