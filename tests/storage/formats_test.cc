@@ -75,7 +75,7 @@ TEST(FormatsTest, KeysAreAsThePageSays) {
         builder.Number(value.to_number<int64_t>());
         EXPECT_EQ(reader.Number(), value.to_number<int64_t>());
       } else {
-        const Digest digest = *Digest::FromHex(std::string(value.as_string()));
+        const Digest digest = *Digest::FromBytes(Unhex(std::string(value.as_string())));
         builder.Key(digest);
         EXPECT_EQ(reader.Key(), digest);
       }
