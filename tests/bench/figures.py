@@ -3,11 +3,10 @@
 A figure beyond its bound is marked MISSED, and so is a program that says by its exit status that one of its own is; the
 script then ends with 1.
 
-Rows: calls virtual engine second kills seeds mutants memory start quality prepare."""
+Rows: generate growth calls virtual engine second kills seeds mutants memory start quality prepare."""
 
 import os
 import pathlib
-import re
 import shutil
 import statistics
 import subprocess
@@ -16,62 +15,9 @@ import tempfile
 import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
+import growth  # noqa: E402, F401: its rows register themselves
 from server import BOUND, BUILD, CALLS_PIPELINE, MILLRACE, ROOT, Provider, Server, seconds, write_items  # noqa: E402
-
-ROWS = {}
-JUDGED = []  # of each figure that has a bound: is it within?
-
-
-def row(function):
-    ROWS[function.__name__] = function
-    return function
-
-
-def number(text):
-    """The first number of a text, without its thousands separators; None where there is none."""
-    found = re.search(r"-?\d[\d,]*(?:\.\d+)?", str(text))
-    return float(found[0].replace(",", "")) if found else None
-
-
-def is_within(value, bound):
-    """`bound`: `<= 1.05`, `>= 95%`, `0`. None where it is no bound ("beside"). A figure that is no number is beyond it."""
-    sign = re.match(r"(<=|>=)?\s*\d", bound)
-    if not sign:
-        return None
-    measured, limit = number(value), number(bound)
-    if measured is None:
-        return False
-    return {"<=": measured <= limit, ">=": measured >= limit, None: measured == limit}[sign[1]]
-
-
-def judge(within):
-    """Counts a figure; the mark that it gets."""
-    if within is not None:
-        JUDGED.append(within)
-    return "   MISSED" if within is False else ""
-
-
-def say(figure, value, bound, applies=True):
-    """A line of the table, judged where its bound applies."""
-    print(f"  {figure:<78} {value:>16}   {bound}{judge(is_within(value, bound) if applies else None)}", flush=True)
-
-
-def run_program(*command):
-    """A program that prints figures of its own and fails where one is beyond its bound. It counts as one figure."""
-    status = subprocess.run([str(part) for part in command], check=False, cwd=ROOT).returncode
-    if mark := judge(status == 0):
-        print(f"  {pathlib.Path(command[0]).name} ended with {status}{mark}", flush=True)
-
-
-def run_pipeline(server, folder, *more):
-    return server.command("run", CALLS_PIPELINE, "-p", f"input={folder}/items.csv", "-p", f"output={folder}/out.db", *more)
-
-
-def loop_figures(status, what, lag_bound="beside"):
-    """The loop's figures of a server's status; its lag is judged where calls take their time."""
-    say(f"{what}: handlers' CPU time p99.9", f"{1000 * seconds(status.get('handlerCpuP999', '0s')):.3f} ms", "<= 1 ms")
-    say(f"{what}: loop lag p99.9", f"{1000 * seconds(status.get('loopLagP999', '0s')):.3f} ms", lag_bound)
-
+from table import JUDGED, ROWS, judge, loop_figures, row, run_pipeline, run_program, say  # noqa: E402
 
 def measure_fdatasync(folder):
     """Median time of an fdatasync of 4 KiB appended, in milliseconds."""

@@ -15,6 +15,7 @@ MILLRACED = BUILD / "server" / "millraced"
 MILLRACE = BUILD / "client" / "cli" / "millrace"
 OPENAI_SERVER = BUILD / "tests" / "bench" / "millrace_openai_server"
 BOUND = BUILD / "tests" / "bench" / "millrace_bound"
+GENERATE_LOAD = BUILD / "tests" / "bench" / "millrace_generate_load"
 CALLS_PIPELINE = ROOT / "tests" / "bench" / "data" / "calls.yaml"
 
 
