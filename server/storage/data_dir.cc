@@ -88,6 +88,16 @@ StatusOr<int> ReadFormat(const std::string& path) {
 
 }  // namespace
 
+Status CheckStoreFormat(int format) {
+  if (format == kStoreFormat) return absl::OkStatus();
+  const std::string_view age = format > kStoreFormat ? "a newer" : "an earlier";
+  return MakeError(
+      Reason::kStoreVersion,
+      fmt::format("{} release wrote the store (format {}; this one reads {}): use that release, or another "
+                  "data_dir to begin with an empty store",
+                  age, format, kStoreFormat));
+}
+
 std::string SystemBootId() {
   std::ifstream file("/proc/sys/kernel/random/boot_id");
   std::string id;
@@ -99,14 +109,9 @@ std::string DataDir::File(std::string_view name) const { return fmt::format("{}/
 
 StatusOr<std::unique_ptr<DataDir>> DataDir::Hold(const std::string& path, std::string boot_id) {
   MR_RETURN_IF_ERROR(MakeDirectory(path));
-  // Checked before anything is written, so that the store of a newer release stays unchanged.
+  // Checked before anything is written, so that the store of another release stays unchanged.
   MR_ASSIGN_OR_RETURN(const int format, ReadFormat(path + "/format"));
-  if (format > kStoreFormat) {
-    return MakeError(
-        Reason::kStoreVersion,
-        fmt::format("a newer release wrote the store (format {}; this one reads up to {}): use that release", format,
-                    kStoreFormat));
-  }
+  if (format != 0) MR_RETURN_IF_ERROR(CheckStoreFormat(format));
   const int holder = open((path + "/holder").c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600);
   if (holder < 0) return Unavailable("the store's file `holder` can't be opened");
   // flock locks the open file and not the process, so that it also separates two stores of one process. It ends with

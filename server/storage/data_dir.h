@@ -10,14 +10,17 @@
 
 namespace millrace {
 
-// Format that this release writes. It reads this format and all older ones.
-inline constexpr int kStoreFormat = 1;
+// Format that this release reads and writes. Format 1 was never released.
+inline constexpr int kStoreFormat = 2;
+
+// Returns OK for kStoreFormat and STORE_VERSION for another format, with a message that says what to do.
+Status CheckStoreFormat(int format);
 
 // A held directory. The destructor releases it, or the system if the process dies.
 class DataDir {
  public:
   // Makes the directory if it is absent (mode 0700) and holds it. `boot_id` is that of the running system; empty if it
-  // is unknown. STORE_HELD if another process, or another store of this one, holds it; STORE_VERSION if a newer release
+  // is unknown. STORE_HELD if another process, or another store of this one, holds it; STORE_VERSION if another release
   // wrote it: both leave it unchanged. STORE_CORRUPT if the file `format` is damaged; STORE_UNAVAILABLE if the
   // directory can't be made, read or written.
   static StatusOr<std::unique_ptr<DataDir>> Hold(const std::string& path, std::string boot_id);

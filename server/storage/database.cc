@@ -12,6 +12,7 @@
 #include <shared_mutex>
 #include <utility>
 
+#include "server/storage/families.h"
 #include "server/storage/recovery_watch.h"
 #include "server/storage/rocks_settings.h"
 
@@ -49,6 +50,16 @@ std::string WithoutPath(std::string text, const std::string& path) {
   return text;
 }
 
+// Returns the iterator with the next key of a scan; null at the end of all.
+rocksdb::Iterator* Next(const std::vector<std::unique_ptr<rocksdb::Iterator>>& entries, bool forwards) {
+  rocksdb::Iterator* next = nullptr;
+  for (const auto& entry : entries) {
+    if (!entry->Valid()) continue;
+    if (next == nullptr || (entry->key().compare(next->key()) < 0) == forwards) next = entry.get();
+  }
+  return next;
+}
+
 Status Closed() { return MakeError(Reason::kStoreUnavailable, "the store is being reopened"); }
 
 }  // namespace
@@ -61,7 +72,7 @@ class Database::Handle {
       env_ = rocksdb::NewCompositeEnv(options_.file_system);
       settings_.env = env_.get();
     }
-    settings_.create_if_missing = options_.create;
+    SetCreate(options_.create);
     SetTail(options_.tail);
   }
 
@@ -69,7 +80,11 @@ class Database::Handle {
     settings_.wal_recovery_mode = tail == LogTail::kWhole ? rocksdb::WALRecoveryMode::kTolerateCorruptedTailRecords
                                                           : rocksdb::WALRecoveryMode::kPointInTimeRecovery;
   }
-  void SetCreate(bool create) { settings_.create_if_missing = create; }
+  void SetCreate(bool create) {
+    settings_.create_if_missing = create;
+    // A store that is complete lacks a family only if its manifest lost its end: that is damage.
+    settings_.create_missing_column_families = create;
+  }
 
   // Opens the database. REQUIRES: the exclusive lock, or that no other thread knows the handle yet.
   Status OpenLocked() {
@@ -84,16 +99,39 @@ class Database::Handle {
     // A compaction begins only if the disk has room for its output and for all memtables.
     options.sst_file_manager->SetCompactionBufferSize(options.write_buffer_size * options.max_write_buffer_number);
     rocksdb::DB* db = nullptr;
-    const rocksdb::Status status = rocksdb::DB::Open(options, options_.path, &db);
+    const rocksdb::Status status = rocksdb::DB::Open(options, options_.path, FamilySettings(options), &families, &db);
     db_.reset(db);
     if (status.ok()) return absl::OkStatus();
+    families.clear();
+    if (status.IsInvalidArgument() && !settings_.create_if_missing) {
+      return OpeningError(rocksdb::Status::Corruption("the MANIFEST lacks column families", status.ToString()), "");
+    }
     return OpeningError(status, log->Damage());
   }
 
   void CloseLocked() {
     if (!db_) return;
+    for (rocksdb::ColumnFamilyHandle* family : families) (void)db_->DestroyColumnFamilyHandle(family);
+    families.clear();
     (void)db_->Close();  // an error was reported before, by the operation that led to the close
     db_.reset();
+  }
+
+  rocksdb::ColumnFamilyHandle* Of(std::string_view key) const { return Of(FamilyOf(key)); }
+  rocksdb::ColumnFamilyHandle* Of(Family family) const { return families[static_cast<size_t>(family)]; }
+  // Returns the families of a range.
+  std::vector<rocksdb::ColumnFamilyHandle*> Of(std::string_view begin, std::string_view end) const {
+    std::vector<rocksdb::ColumnFamilyHandle*> handles;
+    for (const Family family : FamiliesOf(begin, end)) handles.push_back(Of(family));
+    return handles;
+  }
+
+  rocksdb::Status DeleteRange(rocksdb::WriteBatch& batch, const std::string& begin, const std::string& end) const {
+    rocksdb::Status added;
+    for (rocksdb::ColumnFamilyHandle* family : Of(begin, end)) {
+      if (added.ok()) added = batch.DeleteRange(family, begin, end);
+    }
+    return added;
   }
 
   // Returns our error for one of RocksDB: STORE_CORRUPT, DISK_LOW or STORE_UNAVAILABLE.
@@ -125,6 +163,8 @@ class Database::Handle {
   // Readers share it for one read; Reopen and Close hold it exclusively.
   std::shared_mutex lease_;
   std::shared_ptr<ErrorListener> listener_;
+  // Column families, in the order of Family. Owned, and guarded as db_ is.
+  std::vector<rocksdb::ColumnFamilyHandle*> families;
   std::unique_ptr<rocksdb::DB> db_;  // null if closed. Guarded by lease_; the writing thread reads it without
 };
 
@@ -155,7 +195,9 @@ Status Database::Reopen() {
 
 void Database::Close() {
   if (!handle_->db_) return;
-  if (BackgroundStatus().ok()) (void)handle_->db_->Flush(rocksdb::FlushOptions());  // if it fails, the log has the data
+  if (BackgroundStatus().ok()) {
+    (void)handle_->db_->Flush(rocksdb::FlushOptions(), handle_->families);  // if it fails, the log has the data
+  }
   const std::unique_lock lock(handle_->lease_);
   handle_->CloseLocked();
 }
@@ -170,13 +212,13 @@ Status Database::Write(const std::vector<millrace::WriteBatch>& batches, Sync sy
       rocksdb::Status added;
       switch (change.kind) {
         case millrace::WriteBatch::Kind::kPut:
-          added = all.Put(change.key, change.value);
+          added = all.Put(handle_->Of(change.key), change.key, change.value);
           break;
         case millrace::WriteBatch::Kind::kDelete:
-          added = all.Delete(change.key);
+          added = all.Delete(handle_->Of(change.key), change.key);
           break;
         case millrace::WriteBatch::Kind::kDeleteRange:
-          if (change.key < change.value) added = all.DeleteRange(change.key, change.value);
+          if (change.key < change.value) added = handle_->DeleteRange(all, change.key, change.value);
           break;
       }
       if (!added.ok()) return handle_->Error(added, "take a batch");
@@ -216,8 +258,10 @@ std::vector<StatusOr<std::optional<std::string>>> Database::MultiGet(const std::
   const std::vector<rocksdb::Slice> slices(keys.begin(), keys.end());
   std::vector<rocksdb::PinnableSlice> values(keys.size());
   std::vector<rocksdb::Status> statuses(keys.size());
-  handle_->db_->MultiGet(RocksReads(), handle_->db_->DefaultColumnFamily(), keys.size(), slices.data(), values.data(),
-                         statuses.data());
+  std::vector<rocksdb::ColumnFamilyHandle*> families;
+  families.reserve(keys.size());
+  for (const std::string& key : keys) families.push_back(handle_->Of(key));
+  handle_->db_->MultiGet(RocksReads(), keys.size(), families.data(), slices.data(), values.data(), statuses.data());
   for (size_t i = 0; i < keys.size(); ++i) {
     if (statuses[i].ok()) {
       answers.emplace_back(values[i].ToString());
@@ -240,7 +284,7 @@ std::optional<std::vector<std::optional<std::string>>> Database::MultiGetFromMem
   std::vector<std::optional<std::string>> answers(keys.size());
   for (size_t i = 0; i < keys.size(); ++i) {
     rocksdb::PinnableSlice value;
-    const rocksdb::Status status = handle_->db_->Get(how, handle_->db_->DefaultColumnFamily(), keys[i], &value);
+    const rocksdb::Status status = handle_->db_->Get(how, handle_->Of(keys[i]), keys[i], &value);
     if (status.ok()) {
       answers[i] = value.ToString();
     } else if (!status.IsNotFound()) {
@@ -262,18 +306,25 @@ StatusOr<ScanPage> Database::Scan(const std::string& begin, const std::string& e
   reads.iterate_lower_bound = &lower;
   if (!end.empty()) reads.iterate_upper_bound = &upper;
   const bool forwards = direction == Store::Direction::kForwards;
-  const std::unique_ptr<rocksdb::Iterator> entry(handle_->db_->NewIterator(reads));
+  // One point in time for all of them.
+  std::vector<rocksdb::Iterator*> opened;
+  const rocksdb::Status status = handle_->db_->NewIterators(reads, handle_->Of(begin, end), &opened);
+  const std::vector<std::unique_ptr<rocksdb::Iterator>> entries(opened.begin(), opened.end());
+  if (!status.ok()) return handle_->Error(status, "read");
+  for (const auto& entry : entries) forwards ? entry->SeekToFirst() : entry->SeekToLast();
   size_t bytes = 0;
-  for (forwards ? entry->SeekToFirst() : entry->SeekToLast(); entry->Valid();
-       forwards ? entry->Next() : entry->Prev()) {
+  while (rocksdb::Iterator* entry = Next(entries, forwards)) {
     if (!page.entries.empty() && (page.entries.size() >= entries_max || bytes >= bytes_max)) {
       page.next = forwards ? entry->key().ToString() : page.entries.back().key;
       break;
     }
     bytes += entry->value().size();
     page.entries.push_back({entry->key().ToString(), entry->value().ToString()});
+    forwards ? entry->Next() : entry->Prev();
   }
-  if (!entry->status().ok()) return handle_->Error(entry->status(), "read");
+  for (const auto& entry : entries) {
+    if (!entry->status().ok()) return handle_->Error(entry->status(), "read");
+  }
   return page;
 }
 
@@ -294,13 +345,20 @@ StatusOr<Store::Size> Database::EstimateSize(const std::string& begin, const std
   uint64_t file_bytes = 0;
   uint64_t memory_entries = 0;
   uint64_t memory_bytes = 0;
-  handle_->db_->GetApproximateMemTableStats(range, &memory_entries, &memory_bytes);
-  rocksdb::Status status = handle_->db_->GetApproximateSizes(&range, 1, &file_bytes);
   rocksdb::TablePropertiesCollection tables;
-  if (status.ok()) {
-    status = handle_->db_->GetPropertiesOfTablesInRange(handle_->db_->DefaultColumnFamily(), &range, 1, &tables);
+  for (rocksdb::ColumnFamilyHandle* family : handle_->Of(begin, end)) {
+    uint64_t in_memory[2] = {};
+    handle_->db_->GetApproximateMemTableStats(family, range, &in_memory[0], &in_memory[1]);
+    memory_entries += in_memory[0];
+    memory_bytes += in_memory[1];
+    uint64_t in_files = 0;
+    rocksdb::Status status = handle_->db_->GetApproximateSizes(family, &range, 1, &in_files);
+    file_bytes += in_files;
+    rocksdb::TablePropertiesCollection of_family;
+    if (status.ok()) status = handle_->db_->GetPropertiesOfTablesInRange(family, &range, 1, &of_family);
+    if (!status.ok()) return handle_->Error(status, "read");
+    tables.insert(of_family.begin(), of_family.end());
   }
-  if (!status.ok()) return handle_->Error(status, "read");
   double entries = 0;
   double table_bytes = 0;
   for (const auto& [name, table] : tables) {

@@ -30,7 +30,7 @@ class Database {
   struct Options {
     std::string path;
     std::shared_ptr<rocksdb::FileSystem> file_system;  // null: the machine's
-    bool create = false;                               // create the database; it must not exist
+    bool create = false;                               // create it if it does not exist, and families that it lacks
     LogTail tail = LogTail::kUnsynced;
   };
   // Opens a database and replays its log. STORE_CORRUPT if the log, manifest or a table is damaged or missing; DISK_LOW

@@ -3,11 +3,16 @@
 
 #include <rocksdb/options.h>
 
+#include <vector>
+
 namespace millrace {
 
 // Returns the settings that all databases share. The environment, listeners and create_if_missing are set for each
 // database.
 rocksdb::Options RocksSettings();
+
+// Returns the names and settings of all families, in the order of Family (families.h). `options`: RocksSettings().
+std::vector<rocksdb::ColumnFamilyDescriptor> FamilySettings(const rocksdb::Options& options);
 
 // Returns the options of every read.
 rocksdb::ReadOptions RocksReads();

@@ -1,5 +1,6 @@
 #include "server/storage/rocks_store.h"
 
+#include <charconv>
 #include <deque>
 #include <map>
 #include <utility>
@@ -239,8 +240,9 @@ Status CheckFormat(Database& database, const DataDir& directory) {
     return database.Write(batches, Database::Sync::kYes);
   }
   MR_ASSIGN_OR_RETURN(const std::string format, DecodeValue(key, **value));
-  if (format == std::to_string(kStoreFormat)) return absl::OkStatus();
-  return MakeError(Reason::kStoreVersion, "a newer release wrote the store (format " + format + "): use that release");
+  int number = 0;
+  std::from_chars(format.data(), format.data() + format.size(), number);
+  return CheckStoreFormat(number);
 }
 
 }  // namespace
@@ -253,7 +255,7 @@ StatusOr<std::unique_ptr<Store>> OpenRocksStore(RocksOptions options, Loop& loop
       std::unique_ptr<Database> database,
       Database::Open({.path = options.path,
                       .file_system = options.file_system,
-                      .create = !exists,
+                      .create = !exists || !directory->has_format(),
                       .tail = directory->SameBoot() ? Database::LogTail::kWhole : Database::LogTail::kUnsynced}));
   MR_RETURN_IF_ERROR(CheckFormat(*database, *directory));
   MR_RETURN_IF_ERROR(directory->MarkOpened());

@@ -34,7 +34,7 @@ struct RocksOptions {
 // Opens the store. Blocks for milliseconds, and for up to a second after a kill. Destroy it before the pool and the
 // loop, when no call is suspended or the loop has been abandoned. Errors:
 // - STORE_HELD: another process, which the message names, holds the directory.
-// - STORE_VERSION: a newer release wrote the store, which stays unchanged.
+// - STORE_VERSION: another release wrote the store, which stays unchanged.
 // - STORE_CORRUPT: the log, the manifest or a file in it, which the message names, is damaged or missing.
 // - STORE_UNAVAILABLE: the directory can't be made, read or written; DISK_LOW: its disk is full.
 StatusOr<std::unique_ptr<Store>> OpenRocksStore(RocksOptions options, Loop& loop, Pool& pool);

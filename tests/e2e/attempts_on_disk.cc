@@ -6,6 +6,7 @@
 #include <stdexcept>
 
 #include "millrace/storage/v1/records.pb.h"
+#include "server/storage/families.h"
 #include "server/storage/keys.h"
 #include "server/storage/rocks_settings.h"
 #include "server/storage/value_codec.h"
@@ -22,9 +23,11 @@ class NoLog final : public rocksdb::Logger {
 
 // Calls `take` with every attempt in a table.
 template <typename Take>
-void ForEachAttempt(rocksdb::DB& database, Table table, Take take) {
+void ForEachAttempt(rocksdb::DB& database, const std::vector<rocksdb::ColumnFamilyHandle*>& families, Table table,
+                    Take take) {
   const std::string prefix = KeyBuilder(table);
-  const std::unique_ptr<rocksdb::Iterator> entry(database.NewIterator(RocksReads()));
+  const auto family = static_cast<size_t>(FamilyOf(prefix));
+  const std::unique_ptr<rocksdb::Iterator> entry(database.NewIterator(RocksReads(), families.at(family)));
   for (entry->Seek(prefix); entry->Valid() && entry->key().starts_with(prefix); entry->Next()) {
     const auto record = Decode<storage::v1::AttemptRecord>(entry->key().ToString(), entry->value().ToString());
     if (!record.ok()) throw std::runtime_error(record.status().ToString());
@@ -39,7 +42,9 @@ std::map<std::string, AttemptsOfItem> ReadAttemptsOnDisk(const std::filesystem::
   rocksdb::Options options = RocksSettings();
   options.info_log = std::make_shared<NoLog>();
   rocksdb::DB* opened = nullptr;
-  const rocksdb::Status status = rocksdb::DB::OpenForReadOnly(options, data_dir.string(), &opened);
+  std::vector<rocksdb::ColumnFamilyHandle*> families;
+  const rocksdb::Status status =
+      rocksdb::DB::OpenForReadOnly(options, data_dir.string(), FamilySettings(options), &families, &opened);
   if (!status.ok()) throw std::runtime_error(status.ToString());
   const std::unique_ptr<rocksdb::DB> database(opened);
 
@@ -49,11 +54,12 @@ std::map<std::string, AttemptsOfItem> ReadAttemptsOnDisk(const std::filesystem::
       return;
     for (const std::string& item : attempt.item_ids()) attempts[item].answered = true;
   };
-  ForEachAttempt(*database, Table::kAttempt, [&](const v1::Attempt& attempt) {
+  ForEachAttempt(*database, families, Table::kAttempt, [&](const v1::Attempt& attempt) {
     for (const std::string& item : attempt.item_ids()) ++attempts[item].recorded;
     note_answer(attempt);
   });
-  ForEachAttempt(*database, Table::kPending, note_answer);
+  ForEachAttempt(*database, families, Table::kPending, note_answer);
+  for (rocksdb::ColumnFamilyHandle* family : families) (void)database->DestroyColumnFamilyHandle(family);
   return attempts;
 }
 

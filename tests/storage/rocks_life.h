@@ -11,6 +11,7 @@
 #include <utility>
 
 #include "server/storage/rocks_store.h"
+#include "tests/storage/numbers.h"
 #include "tests/storage/run_task.h"
 #include "tests/storage/temporary_directory.h"
 
@@ -38,7 +39,7 @@ class RocksLife {
 
   // Commits the numbers [first, first + count) in batches of `bytes` bytes, `in_flight` at a time. Tries each number up
   // to `tries` times. Returns the numbers that were acknowledged.
-  std::set<int> Write(int first, int count, int in_flight, size_t bytes = 100, int tries = 50) {
+  std::set<int> Write(int first, int count, int in_flight, size_t bytes = 100, int tries = 1000) {
     Writing writing{
         .loop = loop_, .store = *store_, .next = first, .end = first + count, .bytes = bytes, .tries = tries};
     writing.running = in_flight;
@@ -47,19 +48,10 @@ class RocksLife {
     return writing.acked;
   }
 
-  // Returns the numbers that the store has.
+  // Returns the numbers that the store has. A batch is stored in all families or in none.
   std::set<int> Found() {
-    std::set<int> found;
-    for (std::string begin = kPrefix; !begin.empty();) {
-      const StatusOr<ScanPage> page = RunTask(loop_, store_->Scan(begin, PrefixEnd(kPrefix), 10'000, 64 << 20));
-      EXPECT_TRUE(page.ok()) << page.status();
-      if (!page.ok()) return found;
-      for (const StoreEntry& entry : page->entries) {
-        found.insert(std::stoi(entry.key.substr(kPrefix.size())) - kFirst);
-        EXPECT_EQ(entry.value.find_first_not_of(entry.value.front()), std::string::npos);
-      }
-      begin = page->next;
-    }
+    const std::set<int> found = FoundUnder(NumberPrefixes().front());
+    for (const std::string& prefix : NumberPrefixes()) EXPECT_EQ(FoundUnder(prefix), found);
     return found;
   }
 
@@ -70,9 +62,20 @@ class RocksLife {
   }
 
  private:
-  inline static const std::string kPrefix = "number-";
-  static constexpr int kFirst = 10'000'000;  // so that keys sort as their numbers do
-  static std::string KeyOf(int number) { return kPrefix + std::to_string(kFirst + number); }
+  std::set<int> FoundUnder(const std::string& prefix) {
+    std::set<int> found;
+    for (std::string begin = prefix; !begin.empty();) {
+      const StatusOr<ScanPage> page = RunTask(loop_, store_->Scan(begin, PrefixEnd(prefix), 10'000, 64 << 20));
+      EXPECT_TRUE(page.ok()) << page.status();
+      if (!page.ok()) return found;
+      for (const StoreEntry& entry : page->entries) {
+        found.insert(std::stoi(entry.key.substr(prefix.size())) - kFirstNumber);
+        EXPECT_EQ(entry.value.find_first_not_of(entry.value.front()), std::string::npos);
+      }
+      begin = page->next;
+    }
+    return found;
+  }
 
   struct Writing {
     Loop& loop;
@@ -90,7 +93,7 @@ class RocksLife {
       const int number = writing.next++;
       for (int i = 0; i < writing.tries; ++i) {
         WriteBatch batch;
-        batch.Put(KeyOf(number), std::string(writing.bytes, static_cast<char>('a' + number % 26)));
+        PutNumber(batch, number, std::string(writing.bytes, static_cast<char>('a' + number % 26)));
         const Status status = co_await writing.store.Commit(std::move(batch));
         if (status.ok()) {
           writing.acked.insert(number);

@@ -8,6 +8,7 @@
 #include <string_view>
 
 #include "server/storage/rocks_store.h"
+#include "tests/storage/numbers.h"
 
 namespace millrace {
 namespace {
@@ -21,7 +22,7 @@ Task<void> WriteNumbers(Store& store, int& next) {
   while (true) {
     const int number = next++;
     WriteBatch batch;
-    batch.Put("number-" + std::to_string(10'000'000 + number), std::string(200, 'x'));
+    PutNumber(batch, number, std::string(200, 'x'));
     if (!(co_await store.Commit(std::move(batch))).ok()) _exit(1);
     Print(std::to_string(number) + "\n");
   }
