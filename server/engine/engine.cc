@@ -20,7 +20,7 @@ static StatusOr<v1::Pipeline> DefinitionOf(const storage::v1::RunRecord& record)
   return MakeError(Reason::kStoreCorrupt, "the run's definition can't be read");
 }
 
-Engine::State::State(EngineParts the_parts, Random the_random, EngineOptions the_options)
+Engine::State::State(EngineDeps the_parts, Random the_random, EngineOptions the_options)
     : parts(the_parts),
       random(the_random),
       options(std::move(the_options)),
@@ -29,8 +29,8 @@ Engine::State::State(EngineParts the_parts, Random the_random, EngineOptions the
       parking(parts.loop, parts.store, [this](const std::string& run) { return FindActive(run); }),
       pipelines_turn(parts.loop) {}
 
-Engine::Engine(EngineParts parts, Random random, EngineOptions options)
-    : state_(std::make_unique<State>(parts, random, std::move(options))) {}
+Engine::Engine(EngineDeps deps, Random random, EngineOptions options)
+    : state_(std::make_unique<State>(deps, random, std::move(options))) {}
 
 Engine::~Engine() = default;
 

@@ -2,71 +2,20 @@
 // by call.h, and everything else by a store, a clock and a random source: the same engine runs in the simulator.
 #pragma once
 
-#include <cstdint>
-#include <functional>
 #include <memory>
-#include <set>
 #include <string>
 
-#include "server/base/loop.h"
-#include "server/base/pool.h"
 #include "server/base/random.h"
-#include "server/config/binding.h"
-#include "server/engine/calls.h"
+#include "server/engine/engine_deps.h"
 #include "server/engine/service.h"
-#include "server/llm/call.h"
-#include "server/stages/stage.h"
-#include "server/storage/store.h"
 
 namespace millrace {
-
-// What the engine is made of. All of it outlives the engine and its loop's coroutines.
-struct EngineParts {
-  Loop& loop;
-  Pool& pool;
-  Store& store;
-  CallHandler& calls;
-  CallDesk& desk;
-  const StageRegistry& stages;
-  const FileAccess& files;
-  // CPU time of the calling thread so far. Empty (the simulator's time is virtual): what computing takes is not
-  // counted.
-  std::function<Duration()> cpu_time = nullptr;
-};
-
-struct EngineOptions {
-  // For GetStatus.
-  std::string version;
-  int64_t pid = 0;
-  std::string data_dir;             // its last part
-  std::string durability = "sync";  // `sync`, `interval 50ms` or `process`
-
-  // Runs that have not ended go on when the engine starts; otherwise when they are followed or resumed.
-  bool starts_runs = true;
-  int64_t active_runs_max = 1000;    // runs that have not ended; more are refused with TOO_MANY
-  size_t item_bytes_max = 4u << 20;  // of JSON; an item with more fails
-  size_t chunk_items = 256;          // items that are digested, computed and committed together
-  size_t channel_items = 2048;       // items that wait between two stages
-  size_t channel_bytes = 8u << 20;   // their bytes
-  // Bytes of a source that are parsed, and their rows committed, together: the writer takes no other commit meanwhile.
-  size_t read_bytes = 16u << 10;
-  Duration progress_interval = std::chrono::milliseconds(500);  // between two Progress events of a run
-
-  // Checks a definition as a whole (server/config). INVALID_ARGUMENT (INVALID_DEFINITION). Empty: no check.
-  std::function<Status(const v1::Pipeline&, const StageRegistry&)> check_pipeline;
-  // Puts parameters into a definition (server/config). INVALID_ARGUMENT (INVALID_FIELD). Empty: as it is.
-  std::function<StatusOr<BoundPipeline>(const v1::Pipeline&, const ParameterValues&,
-                                        const std::set<std::string>& client_inputs)>
-      bind_parameters;
-  // Opens a file that FileAccess allowed. Empty: fetches of files fail.
-  std::function<StatusOr<std::unique_ptr<ByteSource>>(Loop&, Pool&, const std::string& path)> open_file;
-};
 
 class ActiveRun;
 
 class Engine final : public Service {
  public:
-  Engine(EngineParts parts, Random random, EngineOptions options);
+  Engine(EngineDeps deps, Random random, EngineOptions options);
   // Its loop must have been abandoned, or no coroutine of it be left.
   ~Engine() override;
 

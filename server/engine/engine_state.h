@@ -27,7 +27,7 @@ struct FoundRun {
 };
 
 struct Engine::State {
-  State(EngineParts parts, Random random, EngineOptions options);
+  State(EngineDeps parts, Random random, EngineOptions options);
 
   // NOT_FOUND (RUN_NOT_FOUND).
   Task<StatusOr<FoundRun>> Find(std::string run);
@@ -64,7 +64,7 @@ struct Engine::State {
   StatusOr<BoundPipeline> Bind(const v1::Pipeline& pipeline, const ParameterValues& values,
                                const std::set<std::string>& client_inputs) const;
 
-  const EngineParts parts;
+  const EngineDeps parts;
   Random random;
   const EngineOptions options;
   PatientStore patient;

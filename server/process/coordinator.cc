@@ -161,7 +161,7 @@ class CoordinatorImpl final : public Coordinator {
       return BindParameters(pipeline, values, client_inputs);
     };
     engine_options.open_file = OpenFileSource;
-    engine_ = std::make_unique<Engine>(EngineParts{.loop = loop_,
+    engine_ = std::make_unique<Engine>(EngineDeps{.loop = loop_,
                                                    .pool = *pool_,
                                                    .store = *store_,
                                                    .calls = *calls_,

@@ -121,7 +121,7 @@ class Bench {
     };
     engine_options.open_file = OpenFileSource;
     CallHandler& handler = answering == Answering::kHandler ? static_cast<CallHandler&>(at_once_) : *calls_;
-    engine_ = std::make_unique<Engine>(EngineParts{.loop = loop_,
+    engine_ = std::make_unique<Engine>(EngineDeps{.loop = loop_,
                                                    .pool = *pool_,
                                                    .store = *store_,
                                                    .calls = handler,

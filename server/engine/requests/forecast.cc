@@ -54,7 +54,7 @@ class ImaginedRun final : public StepHost {
         stages_(std::move(stages)),
         stop_(std::make_shared<StopSignal>(state.parts.loop)) {}
 
-  const EngineParts& parts() const override { return state_.parts; }
+  const EngineDeps& deps() const override { return state_.parts; }
   const EngineOptions& options() const override { return state_.options; }
   Store& store() override { return state_.parts.store; }
   const Plan& plan() const override { return stages_.plan; }

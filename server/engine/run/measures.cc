@@ -127,7 +127,7 @@ Task<Status> ReadStage(StepHost& host, int stage, std::shared_ptr<Figures> figur
       }
       return true;
     };
-    co_await Compute(host.parts().loop, host.parts().pool, std::move(add));
+    co_await Compute(host.deps().loop, host.deps().pool, std::move(add));
   }
 }
 

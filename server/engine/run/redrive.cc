@@ -70,7 +70,7 @@ Task<StatusOr<Page>> NextPage(StepHost& host, int stage, std::shared_ptr<const W
     }
     return rows;
   };
-  auto rows = co_await Compute(host.parts().loop, host.parts().pool, std::move(choose));
+  auto rows = co_await Compute(host.deps().loop, host.deps().pool, std::move(choose));
   if (!rows.ok()) co_return rows.status();
   co_return Page{*std::move(rows), std::move(scanned->next)};
 }

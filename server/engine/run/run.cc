@@ -41,9 +41,9 @@ bool IsEnded(v1::RunState state) {
   return state == v1::RUN_STATE_SUCCEEDED || state == v1::RUN_STATE_FAILED || state == v1::RUN_STATE_CANCELLED;
 }
 
-ActiveRun::ActiveRun(const EngineParts& parts, const EngineOptions& options, Store& store,
+ActiveRun::ActiveRun(const EngineDeps& deps, const EngineOptions& options, Store& store,
                      storage::v1::RunRecord record, RunStages stages, int64_t last_event, RunHooks hooks)
-    : parts_(parts),
+    : deps_(deps),
       options_(options),
       store_(store),
       record_(std::move(record)),
@@ -51,20 +51,20 @@ ActiveRun::ActiveRun(const EngineParts& parts, const EngineOptions& options, Sto
       stages_(std::move(stages)),
       last_event_(last_event),
       hooks_(std::move(hooks)),
-      turn_(parts.loop),
-      changed_(parts.loop),
-      room_(parts.loop),
-      stop_(std::make_shared<StopSignal>(parts.loop)),
+      turn_(deps.loop),
+      changed_(deps.loop),
+      room_(deps.loop),
+      stop_(std::make_shared<StopSignal>(deps.loop)),
       progress_micros_(ToMicros(record_.run().last_progress_time())) {}
 
 void ActiveRun::Start() {
   if (working_ || draining_) return;
   working_ = true;
-  working_since_ = parts_.loop.Now();
-  stop_ = std::make_shared<StopSignal>(parts_.loop);
+  working_since_ = deps_.loop.Now();
+  stop_ = std::make_shared<StopSignal>(deps_.loop);
   error_.reset();
   check_.reset();
-  parts_.loop.Spawn(Work(shared_from_this()));
+  deps_.loop.Spawn(Work(shared_from_this()));
 }
 
 void ActiveRun::Follow() {
@@ -103,7 +103,7 @@ Task<void> ActiveRun::RunSteps() {
   JudgeStages();
   hooks_.look_for_parked();
   LookForHoldUp();
-  TaskGroup group(parts_.loop);
+  TaskGroup group(deps_.loop);
   for (const std::unique_ptr<Step>& step : steps_) group.Spawn(step->Run());
   co_await group.Join();
   for (const std::unique_ptr<StageSlot>& slot : stages_.slots) slot->rows->DetachAll();

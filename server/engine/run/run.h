@@ -12,7 +12,7 @@
 #include "millrace/v1/run_service.pb.h"
 #include "server/base/loop.h"
 #include "server/engine/async_mutex.h"
-#include "server/engine/engine.h"
+#include "server/engine/engine_deps.h"
 #include "server/engine/run/plan.h"
 #include "server/engine/step/step.h"
 
@@ -45,7 +45,7 @@ struct RunStages {
 class ActiveRun final : public StepHost, public std::enable_shared_from_this<ActiveRun> {
  public:
   // `record` without its definition, which `stages` has.
-  ActiveRun(const EngineParts& parts, const EngineOptions& options, Store& store, storage::v1::RunRecord record,
+  ActiveRun(const EngineDeps& deps, const EngineOptions& options, Store& store, storage::v1::RunRecord record,
             RunStages stages, int64_t last_event, RunHooks hooks);
 
   // Begins an episode: goes on with all that is left to do. Of a run that was being redriven, or was cancelled and had
@@ -81,7 +81,7 @@ class ActiveRun final : public StepHost, public std::enable_shared_from_this<Act
   void WakeSteps();
   void WakeParked(const std::string& stage, int64_t ordinal, int64_t wake_micros);
 
-  const EngineParts& parts() const override { return parts_; }
+  const EngineDeps& deps() const override { return deps_; }
   const EngineOptions& options() const override { return options_; }
   Store& store() override { return store_; }
   const Plan& plan() const override { return stages_.plan; }
@@ -116,9 +116,9 @@ class ActiveRun final : public StepHost, public std::enable_shared_from_this<Act
   Task<void> WriteProgressEvent(std::shared_ptr<ActiveRun> self);
   Duration ActiveTime() const;
   std::optional<v1::WaitingOn> WaitsOn();
-  int64_t WallMicros() const { return parts_.loop.clock().WallMicros(); }
+  int64_t WallMicros() const { return deps_.loop.clock().WallMicros(); }
 
-  const EngineParts& parts_;
+  const EngineDeps& deps_;
   const EngineOptions& options_;
   Store& store_;
   storage::v1::RunRecord record_;  // without its definition

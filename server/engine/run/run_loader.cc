@@ -46,24 +46,24 @@ StatusOr<std::vector<std::shared_ptr<const StageWork>>> MakeWork(const StageRegi
 }
 
 // The identities of the models that a stage asks.
-StatusOr<std::string> ModelsOf(const EngineParts& parts, const v1::Stage& stage) {
+StatusOr<std::string> ModelsOf(const EngineDeps& deps, const v1::Stage& stage) {
   if (!stage.has_synthesize()) return std::string();
-  return parts.desk.Identity(stage.synthesize().model());
+  return deps.desk.Identity(stage.synthesize().model());
 }
 
 }  // namespace
 
-Task<StatusOr<MadeStages>> MakeStages(const EngineParts& parts, std::shared_ptr<const v1::Pipeline> definition) {
+Task<StatusOr<MadeStages>> MakeStages(const EngineDeps& deps, std::shared_ptr<const v1::Pipeline> definition) {
   // Gazetteers and patterns are compiled here: not on the engine's thread.
-  auto make = [&parts, definition] { return MakeWork(parts.stages, *definition, parts.files); };
-  auto work = co_await Compute(parts.loop, parts.pool, std::move(make));
+  auto make = [&deps, definition] { return MakeWork(deps.stages, *definition, deps.files); };
+  auto work = co_await Compute(deps.loop, deps.pool, std::move(make));
   if (!work.ok()) co_return work.status();
   std::vector<StageShape> shapes;
   for (const auto& each : *work) shapes.push_back(ShapeOf(*each));
   StatusOr<Plan> plan = Plan::Make(*definition, shapes);
   if (!plan.ok()) co_return plan.status();
   for (const v1::Stage& stage : definition->stages()) {
-    StatusOr<std::string> models = ModelsOf(parts, stage);
+    StatusOr<std::string> models = ModelsOf(deps, stage);
     if (!models.ok()) co_return WithContext(models.status(), fmt::format("stage `{}`", stage.name()));
     if (!stage.has_when()) continue;
     StatusOr<ConditionEvaluator> when = ConditionEvaluator::Compile(stage.when());
@@ -72,7 +72,7 @@ Task<StatusOr<MadeStages>> MakeStages(const EngineParts& parts, std::shared_ptr<
   co_return MadeStages{std::move(definition), *std::move(work), *std::move(plan)};
 }
 
-Task<StatusOr<RunStages>> LoadStages(const EngineParts& parts, Store& store, Store& patient, MadeStages made,
+Task<StatusOr<RunStages>> LoadStages(const EngineDeps& deps, Store& store, Store& patient, MadeStages made,
                                      const storage::v1::RunRecord& record) {
   RunStages stages;
   const std::string run = record.run().name();
@@ -86,7 +86,7 @@ Task<StatusOr<RunStages>> LoadStages(const EngineParts& parts, Store& store, Sto
     if (!stage_record.ok()) co_return stage_record.status();
     storage::v1::StageRecord initial;
     if (*stage_record) initial = *std::move(*stage_record);
-    StageRows::Parts rows_parts{parts.loop, parts.pool, patient, parts.cpu_time};
+    StageRows::Parts rows_parts{deps.loop, deps.pool, patient, deps.cpu_time};
     slot->rows = std::make_unique<StageRows>(rows_parts, run, definition.name(), std::move(initial));
     if (definition.has_when()) {
       StatusOr<ConditionEvaluator> when = ConditionEvaluator::Compile(definition.when());
@@ -99,10 +99,10 @@ Task<StatusOr<RunStages>> LoadStages(const EngineParts& parts, Store& store, Sto
     const StageShape shape = made.plan.stage(i).shape;
     slot->needs_check = shape == StageShape::kFetch && definition.has_expect();
     if (shape == StageShape::kItems || shape == StageShape::kBarrier) {
-      StatusOr<std::string> models = ModelsOf(parts, definition);
+      StatusOr<std::string> models = ModelsOf(deps, definition);
       if (!models.ok()) co_return models.status();
       slot->memo_rules = std::make_shared<const MemoRules>(
-          *made.definition, definition, parts.stages.Of(definition)->semantics_version, *models, run, record.refresh());
+          *made.definition, definition, deps.stages.Of(definition)->semantics_version, *models, run, record.refresh());
       // A barrier remembers its list as a whole.
       if (shape == StageShape::kItems) slot->rows->set_memo_rules(slot->memo_rules);
     }
@@ -112,7 +112,7 @@ Task<StatusOr<RunStages>> LoadStages(const EngineParts& parts, Store& store, Sto
       storage::v1::InputState input_state;
       if (*state) input_state = *std::move(*state);
       slot->input =
-          std::make_shared<ClientInput>(parts.loop, store, patient, run, definition.name(), std::move(input_state));
+          std::make_shared<ClientInput>(deps.loop, store, patient, run, definition.name(), std::move(input_state));
     }
     stages.slots.push_back(std::move(slot));
   }

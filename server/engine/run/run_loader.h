@@ -17,10 +17,10 @@ struct MadeStages {
 };
 
 // Makes every stage, on the pool. INVALID_ARGUMENT (INVALID_DEFINITION and what kinds refuse).
-Task<StatusOr<MadeStages>> MakeStages(const EngineParts& parts, std::shared_ptr<const v1::Pipeline> definition);
+Task<StatusOr<MadeStages>> MakeStages(const EngineDeps& deps, std::shared_ptr<const v1::Pipeline> definition);
 
 // The stages of a run as its records have them; `store` is where they are read, `patient` where they work.
-Task<StatusOr<RunStages>> LoadStages(const EngineParts& parts, Store& store, Store& patient, MadeStages made,
+Task<StatusOr<RunStages>> LoadStages(const EngineDeps& deps, Store& store, Store& patient, MadeStages made,
                                      const storage::v1::RunRecord& record);
 
 // The number of a run's newest event, and the time that it had worked by then.

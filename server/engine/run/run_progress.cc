@@ -26,7 +26,7 @@ std::string HoldUpOf(const std::optional<v1::WaitingOn>& waiting) {
 
 Duration ActiveRun::ActiveTime() const {
   Duration time = ToDuration(record_.run().active_time());
-  if (working_since_) time += parts_.loop.Now() - *working_since_;
+  if (working_since_) time += deps_.loop.Now() - *working_since_;
   return time;
 }
 
@@ -84,7 +84,7 @@ std::optional<v1::WaitingOn> ActiveRun::WaitsOn() {
                            : "make room on the disk of the data directory");
     return since(v1::WaitingOn::REASON_DISK);
   }
-  const CallDesk::FailingTarget failing = parts_.desk.FindFailing(name());
+  const CallDesk::FailingTarget failing = deps_.desk.FindFailing(name());
   if (!failing.name.empty()) {
     waiting.set_object(failing.name);
     waiting.set_remedy(fmt::format("it is tried again and again; it says: {}", Excerpt(failing.error, 300)));
@@ -121,15 +121,15 @@ void ActiveRun::PlanProgressEvent() {
   if (progress_timer_armed_ || !working_) return;
   progress_timer_armed_ = true;
   const std::weak_ptr<ActiveRun> weak = weak_from_this();
-  progress_timer_ = parts_.loop.CallAt(std::max(next_progress_, parts_.loop.Now()), [weak] {
+  progress_timer_ = deps_.loop.CallAt(std::max(next_progress_, deps_.loop.Now()), [weak] {
     const std::shared_ptr<ActiveRun> self = weak.lock();
-    if (self) self->parts_.loop.Spawn(self->WriteProgressEvent(self));
+    if (self) self->deps_.loop.Spawn(self->WriteProgressEvent(self));
   });
 }
 
 void ActiveRun::LookForHoldUp() {
   const std::weak_ptr<ActiveRun> weak = weak_from_this();
-  hold_up_timer_ = parts_.loop.CallAt(parts_.loop.Now() + kHoldUpLook, [weak] {
+  hold_up_timer_ = deps_.loop.CallAt(deps_.loop.Now() + kHoldUpLook, [weak] {
     const std::shared_ptr<ActiveRun> self = weak.lock();
     if (!self || !self->working_) return;
     if (self->state() == v1::RUN_STATE_RUNNING && HoldUpOf(self->WaitsOn()) != self->told_hold_up_) {
@@ -142,7 +142,7 @@ void ActiveRun::LookForHoldUp() {
 Task<void> ActiveRun::WriteProgressEvent([[maybe_unused]] std::shared_ptr<ActiveRun> self) {
   const AsyncMutex::Holder holder = co_await turn_.Enter();
   progress_timer_armed_ = false;
-  next_progress_ = parts_.loop.Now() + options_.progress_interval;
+  next_progress_ = deps_.loop.Now() + options_.progress_interval;
   if (state() != v1::RUN_STATE_RUNNING || !working_) co_return;
   v1::RunEvent event;
   event.set_number(last_event_ + 1);

@@ -37,7 +37,7 @@ storage::v1::MemoItem MemoItemOf(const StageItem& item) {
 class BarrierStep final : public Step, private ItemWriter {
  public:
   BarrierStep(StepHost& host, int stage)
-      : host_(host), stage_(stage), slot_(host.slot(stage)), rows_(*slot_.rows), changed_(host.parts().loop) {}
+      : host_(host), stage_(stage), slot_(host.slot(stage)), rows_(*slot_.rows), changed_(host.deps().loop) {}
 
   Task<void> Run() override {
     if (rows_.done()) co_return;
@@ -115,7 +115,7 @@ Task<StatusOr<Digest>> BarrierStep::DigestInput() {
       }
       return absl::OkStatus();
     };
-    MR_CO_RETURN_IF_ERROR(co_await Compute(host_.parts().loop, rows_.pool(), std::move(add)));
+    MR_CO_RETURN_IF_ERROR(co_await Compute(host_.deps().loop, rows_.pool(), std::move(add)));
   }
   co_return digester->Finish();
 }
@@ -136,7 +136,7 @@ Task<StatusOr<bool>> BarrierStep::Recall() {
   if (!value.ok()) co_return value.status();
   storage::v1::MemoRecord head;
   if (!*value || !DecodeValue(key, **value, head).ok()) co_return false;
-  if (!slot_.memo_rules->Accepts(head, host_.parts().loop.clock().WallMicros())) co_return false;
+  if (!slot_.memo_rules->Accepts(head, host_.deps().loop.clock().WallMicros())) co_return false;
   for (int64_t part = -1; part < head.further_records(); ++part) {
     if (host_.stopped()) co_return MakeError(Reason::kCancelled, "the run was stopped");
     storage::v1::MemoRecord record;
@@ -232,7 +232,7 @@ Task<Status> BarrierStep::End(bool computed) {
   // A list that is kept for one run alone would never be looked up: the run's own rows are there.
   if (computed && memo_key_ && memorable_ && slot_.memo_rules->shared()) {
     memo_.set_run(rows_.run());
-    memo_.set_time_micros(host_.parts().loop.clock().WallMicros());
+    memo_.set_time_micros(host_.deps().loop.clock().WallMicros());
     PutRecord(batch, slot_.memo_rules->StoreKey(*memo_key_), memo_);
   }
   std::string memo_key(memo_key_ ? memo_key_->bytes() : std::string_view());

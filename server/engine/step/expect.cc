@@ -106,10 +106,10 @@ Task<bool> PassesExpectations(StepHost& host, int stage) {
       expectations->Add(items);
       return true;
     };
-    co_await Compute(host.parts().loop, host.parts().pool, std::move(add));
+    co_await Compute(host.deps().loop, host.deps().pool, std::move(add));
   }
   auto judge = [expectations] { return expectations->Judge(); };
-  const std::vector<std::string> broken = co_await Compute(host.parts().loop, host.parts().pool, std::move(judge));
+  const std::vector<std::string> broken = co_await Compute(host.deps().loop, host.deps().pool, std::move(judge));
   if (host.stopped()) co_return false;
   std::string message;
   for (const std::string& sentence : broken) message += (message.empty() ? "" : "; ") + sentence;

@@ -52,7 +52,7 @@ Task<StatusOr<RowPage>> ReadRows(StepHost& host, const StageRows& rows, std::str
   result.next = std::move(page->next);
   if (page->entries.empty()) co_return result;
   auto decode = [entries = std::move(page->entries)] { return DecodeRows(entries); };
-  auto decoded = co_await Compute(host.parts().loop, host.parts().pool, std::move(decode));
+  auto decoded = co_await Compute(host.deps().loop, host.deps().pool, std::move(decode));
   if (!decoded.ok()) co_return decoded.status();
   result.rows = *std::move(decoded);
   co_return result;
@@ -71,7 +71,7 @@ Feed::Feed(StepHost& host, int stage, Event& changed) : host_(host), stage_(stag
     StageRows& rows = *host.slot(need.stage).rows;
     need.boundary = INT64_MAX;
     if (host.plan().Streams(need.stage, stage) && !rows.done()) {
-      need.channel = std::make_unique<Channel>(host.parts().loop, changed, host.options().channel_items,
+      need.channel = std::make_unique<Channel>(host.deps().loop, changed, host.options().channel_items,
                                                host.options().channel_bytes);
       need.boundary = rows.delivered();
       need.read = need.boundary == 0;
@@ -183,7 +183,7 @@ Task<Status> WholeReader::Fill(Source& source) {
         });
         return std::move(items);
       };
-      items = co_await Compute(host_.parts().loop, host_.parts().pool, std::move(choose));
+      items = co_await Compute(host_.deps().loop, host_.deps().pool, std::move(choose));
     } else if (which_ == Which::kPassing) {
       items.clear();
     }

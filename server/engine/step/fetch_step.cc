@@ -33,7 +33,7 @@ std::string IdOf(const FetchedRow& row, int64_t number) {
 class FetchStep final : public Step {
  public:
   FetchStep(StepHost& host, int stage)
-      : host_(host), stage_(stage), slot_(host.slot(stage)), rows_(*slot_.rows), changed_(host.parts().loop) {}
+      : host_(host), stage_(stage), slot_(host.slot(stage)), rows_(*slot_.rows), changed_(host.deps().loop) {}
 
   Task<void> Run() override {
     Status status = absl::OkStatus();

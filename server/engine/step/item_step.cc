@@ -42,7 +42,7 @@ class ItemStep final : public Step {
         stage_(stage),
         slot_(host.slot(stage)),
         rows_(*slot_.rows),
-        loop_(host.parts().loop),
+        loop_(host.deps().loop),
         changed_(loop_),
         slots_(loop_),
         room_(loop_),

@@ -144,7 +144,7 @@ Status NoReader(const std::string& stage) {
 
 Task<StatusOr<std::unique_ptr<RowSource>>> OpenRows(StepHost& host, int stage, storage::v1::FetchCursor cursor) {
   const StageSlot& slot = host.slot(stage);
-  Loop& loop = host.parts().loop;
+  Loop& loop = host.deps().loop;
   Pool& pool = slot.rows->pool();
   if (slot.input && slot.input->state().items()) {
     co_return std::make_unique<ItemRows>(loop, pool, slot.work, slot.input, std::move(cursor));
@@ -159,7 +159,7 @@ Task<StatusOr<std::unique_ptr<RowSource>>> OpenRows(StepHost& host, int stage, s
   if (slot.input) {
     bytes = std::make_unique<ClientBytes>(slot.input);
   } else {
-    const StatusOr<std::string> path = host.parts().files.ForReading(slot.work->fetch->path());
+    const StatusOr<std::string> path = host.deps().files.ForReading(slot.work->fetch->path());
     if (!path.ok()) co_return path.status();
     if (!host.options().open_file) co_return MakeError(Reason::kFileError, "no files are read here");
     auto opened = host.options().open_file(loop, pool, *path);

@@ -13,7 +13,7 @@ namespace {
 class SinkStep final : public Step {
  public:
   SinkStep(StepHost& host, int stage)
-      : host_(host), stage_(stage), slot_(host.slot(stage)), rows_(*slot_.rows), changed_(host.parts().loop) {}
+      : host_(host), stage_(stage), slot_(host.slot(stage)), rows_(*slot_.rows), changed_(host.deps().loop) {}
 
   Task<void> Run() override {
     if (rows_.done()) co_return;

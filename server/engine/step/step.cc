@@ -25,9 +25,9 @@ void Step::WakeParked(int64_t, int64_t) {}
 StageContext MakeStageContext(StepHost& host, int stage) {
   const storage::v1::RunRecord& record = host.record();
   const StageSlot& slot = host.slot(stage);
-  StageContext context{.loop = host.parts().loop,
+  StageContext context{.loop = host.deps().loop,
                        .pool = slot.rows->pool(),
-                       .calls = host.parts().calls,
+                       .calls = host.deps().calls,
                        .run = record.run().name(),
                        .pipeline = record.run().pipeline(),
                        .stage = slot.definition->name(),

@@ -7,7 +7,7 @@
 #include <string>
 #include <vector>
 
-#include "server/engine/engine.h"
+#include "server/engine/engine_deps.h"
 #include "server/engine/run/plan.h"
 #include "server/engine/step/rows.h"
 #include "server/llm/call.h"
@@ -36,7 +36,7 @@ class StepHost {
  public:
   virtual ~StepHost() = default;
 
-  virtual const EngineParts& parts() const = 0;
+  virtual const EngineDeps& deps() const = 0;
   virtual const EngineOptions& options() const = 0;
   virtual Store& store() = 0;  // a patient one
   virtual const Plan& plan() const = 0;

@@ -1,0 +1,63 @@
+// What the engine and its runs work with, and how they are set up. Everything that reaches outside (store, models,
+// files, time) is injected, so that the same engine runs in the simulator.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <set>
+#include <string>
+
+#include "server/base/loop.h"
+#include "server/base/pool.h"
+#include "server/config/binding.h"
+#include "server/llm/call.h"
+#include "server/llm/model_directory.h"
+#include "server/stages/stage.h"
+#include "server/storage/store.h"
+
+namespace millrace {
+
+// Everything here outlives the engine and the coroutines of its loop.
+struct EngineDeps {
+  Loop& loop;
+  Pool& pool;
+  Store& store;
+  CallHandler& calls;
+  CallDesk& desk;
+  const StageRegistry& stages;
+  const FileAccess& files;
+  // Returns the CPU time that the calling thread has used. Empty (in simulated time): CPU time is not counted.
+  std::function<Duration()> cpu_time = nullptr;
+};
+
+struct EngineOptions {
+  // Shown by GetStatus.
+  std::string version;
+  int64_t pid = 0;
+  std::string data_dir;             // last component of its path
+  std::string durability = "sync";  // `sync`, `interval 50ms` or `process`
+
+  // True: runs that have not ended continue when the engine starts. False: when a client follows or resumes them.
+  bool starts_runs = true;
+  int64_t active_runs_max = 1000;    // runs that have not ended; CreateRun refuses more with TOO_MANY
+  size_t item_bytes_max = 4u << 20;  // bytes of JSON; a larger item fails
+  size_t chunk_items = 256;          // items that are digested, computed and committed together
+  size_t channel_items = 2048;       // items that wait between two stages
+  size_t channel_bytes = 8u << 20;   // bytes of the items that wait between two stages
+  // Bytes of a source that are parsed and committed together. The writer takes no other commit meanwhile.
+  size_t read_bytes = 16u << 10;
+  Duration progress_interval = std::chrono::milliseconds(500);  // between two Progress events of a run
+
+  // Checks a definition as a whole (server/config). INVALID_ARGUMENT (INVALID_DEFINITION). Empty: no check.
+  std::function<Status(const v1::Pipeline&, const StageRegistry&)> check_pipeline;
+  // Binds parameters to a definition (server/config). INVALID_ARGUMENT (INVALID_FIELD). Empty: the definition is used as
+  // it is.
+  std::function<StatusOr<BoundPipeline>(const v1::Pipeline&, const ParameterValues&,
+                                        const std::set<std::string>& client_inputs)>
+      bind_parameters;
+  // Opens a file that FileAccess allowed. Empty: fetches of files fail.
+  std::function<StatusOr<std::unique_ptr<ByteSource>>(Loop&, Pool&, const std::string& path)> open_file;
+};
+
+}  // namespace millrace
