@@ -6,6 +6,7 @@
 #include <atomic>
 #include <chrono>
 #include <mutex>
+#include <tuple>
 
 #include "google/rpc/error_details.pb.h"
 #include "google/rpc/status.pb.h"
@@ -71,29 +72,27 @@ class GrpcClient final : public Client {
     if (target.rfind("unix:", 0) == 0) arguments.SetString(GRPC_ARG_DEFAULT_AUTHORITY, "localhost");
     const auto channel = grpc::CreateCustomChannel(target, grpc::InsecureChannelCredentials(), arguments);
     if (patience > Duration(0)) channel->WaitForConnected(std::chrono::system_clock::now() + patience);
-    PipelineService_ = v1::PipelineService::NewStub(channel);
-    RunService_ = v1::RunService::NewStub(channel);
-    CompletionService_ = v1::CompletionService::NewStub(channel);
-    AdminService_ = v1::AdminService::NewStub(channel);
+    stubs_ = {v1::PipelineService::NewStub(channel), v1::RunService::NewStub(channel),
+              v1::CompletionService::NewStub(channel), v1::AdminService::NewStub(channel)};
   }
 
-#define MILLRACE_DEFINE(service, method)                                                       \
-  StatusOr<v1::method##Response> method(const v1::method##Request& request) override {         \
-    grpc::ClientContext context;                                                               \
-    const Underway underway(*this, context);                                                   \
-    LimitTime(context);                                                                        \
-    v1::method##Response response;                                                             \
-    const Status status = FromGrpc(service##_->method(&context, request, &response), target_); \
-    if (!status.ok()) return status;                                                           \
-    return response;                                                                           \
+#define MR_DEFINE(Service, Name)                                                                     \
+  StatusOr<v1::Name##Response> Name(const v1::Name##Request& request) override {                     \
+    grpc::ClientContext context;                                                                     \
+    const Underway underway(*this, context);                                                         \
+    LimitTime(context);                                                                              \
+    v1::Name##Response response;                                                                     \
+    const Status status = FromGrpc(Stub<v1::Service>().Name(&context, request, &response), target_); \
+    if (!status.ok()) return status;                                                                 \
+    return response;                                                                                 \
   }
-  MILLRACE_UNARY_RPCS(MILLRACE_DEFINE)
-#undef MILLRACE_DEFINE
+  MR_ALL_RPCS(MR_DEFINE)
+#undef MR_DEFINE
 
   Status WatchRun(const v1::WatchRunRequest& request, const std::function<bool(const v1::RunEvent&)>& take) override {
     grpc::ClientContext context;
     const Underway underway(*this, context);
-    const auto reader = RunService_->WatchRun(&context, request);
+    const auto reader = Stub<v1::RunService>().WatchRun(&context, request);
     v1::WatchRunResponse response;
     bool taken = true;
     while (taken && reader->Read(&response)) taken = take(response.event());
@@ -116,6 +115,11 @@ class GrpcClient final : public Client {
   }
 
  private:
+  template <typename Service>
+  typename Service::Stub& Stub() const {
+    return *std::get<std::unique_ptr<typename Service::Stub>>(stubs_);
+  }
+
   void LimitTime(grpc::ClientContext& context) const {
     const int64_t nanos = timeout_nanos_;
     if (nanos <= 0) return;
@@ -141,10 +145,9 @@ class GrpcClient final : public Client {
   };
 
   const std::string target_;
-  std::unique_ptr<v1::PipelineService::Stub> PipelineService_;
-  std::unique_ptr<v1::RunService::Stub> RunService_;
-  std::unique_ptr<v1::CompletionService::Stub> CompletionService_;
-  std::unique_ptr<v1::AdminService::Stub> AdminService_;
+  std::tuple<std::unique_ptr<v1::PipelineService::Stub>, std::unique_ptr<v1::RunService::Stub>,
+             std::unique_ptr<v1::CompletionService::Stub>, std::unique_ptr<v1::AdminService::Stub>>
+      stubs_;
   std::atomic<int64_t> timeout_nanos_{0};
   std::mutex mutex_;
   grpc::ClientContext* context_ = nullptr;  // guarded by mutex_

@@ -12,40 +12,9 @@
 #include "millrace/v1/run_service.pb.h"
 #include "server/base/clock.h"
 #include "server/base/status.h"
+#include "server/engine/requests/rpc_list.h"
 
 namespace millrace::client {
-
-// The unary RPCs as X(service, method). Uploads have a list of their own, because tests replace them.
-#define MILLRACE_UPLOAD_RPCS(X) \
-  X(RunService, AddItems)       \
-  X(RunService, CloseInput)     \
-  X(RunService, CancelRun)
-#define MILLRACE_OTHER_RPCS(X)       \
-  X(PipelineService, ApplyPipeline)  \
-  X(PipelineService, GetPipeline)    \
-  X(PipelineService, ListPipelines)  \
-  X(PipelineService, DeletePipeline) \
-  X(PipelineService, PlanPipeline)   \
-  X(RunService, CreateRun)           \
-  X(RunService, GetRun)              \
-  X(RunService, ListRuns)            \
-  X(RunService, WaitRun)             \
-  X(RunService, PauseRun)            \
-  X(RunService, ResumeRun)           \
-  X(RunService, RedriveRun)          \
-  X(RunService, DeleteRun)           \
-  X(RunService, ListItems)           \
-  X(RunService, ExplainItem)         \
-  X(RunService, ListAttempts)        \
-  X(CompletionService, Generate)     \
-  X(AdminService, GetStatus)         \
-  X(AdminService, ListBackends)      \
-  X(AdminService, ListModels)        \
-  X(AdminService, GetCacheStats)     \
-  X(AdminService, EvictCache)
-#define MILLRACE_UNARY_RPCS(X) \
-  MILLRACE_UPLOAD_RPCS(X)      \
-  MILLRACE_OTHER_RPCS(X)
 
 // Thread-safe. Interrupt knows only one call, so make one at a time if it may be used.
 class Client {
@@ -55,10 +24,9 @@ class Client {
   static std::unique_ptr<Client> Dial(const std::string& target, Duration patience = Duration(0));
   virtual ~Client() = default;
 
-#define MILLRACE_DECLARE(service, method) \
-  virtual StatusOr<v1::method##Response> method(const v1::method##Request& request) = 0;
-  MILLRACE_UNARY_RPCS(MILLRACE_DECLARE)
-#undef MILLRACE_DECLARE
+#define MR_DECLARE(Service, Name) virtual StatusOr<v1::Name##Response> Name(const v1::Name##Request& request) = 0;
+  MR_ALL_RPCS(MR_DECLARE)
+#undef MR_DECLARE
 
   // Passes the events after `request.after` to `take`, until the run has ended, an error, Interrupt, or `take` returns
   // false.

@@ -18,8 +18,7 @@
 #include "server/base/clock.h"
 #include "server/base/loop.h"
 #include "server/base/status.h"
-#include "server/engine/service.h"
-#include "server/llm/call.h"
+#include "server/engine/requests/apis.h"
 
 namespace millrace::api {
 
@@ -40,10 +39,10 @@ class LiveRpc : public std::enable_shared_from_this<LiveRpc> {
 // What all RPCs share. Any thread.
 class RpcHost {
  public:
-  RpcHost(Loop& loop, Service& service) : loop_(loop), service_(service) {}
+  RpcHost(Loop& loop, Apis apis) : loop_(loop), apis_(apis) {}
 
   Loop& loop() const { return loop_; }
-  Service& service() const { return service_; }
+  const Apis& apis() const { return apis_; }
   Outbox& outbox() { return outbox_; }
 
   // Whether calls are taken; an error before SetReady and after EndAll.
@@ -61,7 +60,7 @@ class RpcHost {
 
  private:
   Loop& loop_;
-  Service& service_;
+  const Apis apis_;
   mutable std::mutex mutex_;
   std::set<LiveRpc*> live_;  // guarded by mutex_; each is held by its own reactor
   Status admission_;         // guarded by mutex_

@@ -21,7 +21,7 @@ constexpr std::chrono::milliseconds kLastBytes(500);
 
 class GrpcServer final : public Server {
  public:
-  GrpcServer(Loop& loop, Service& service) : host_(loop, service) {}
+  GrpcServer(Loop& loop, Apis apis) : host_(loop, apis) {}
   ~GrpcServer() override { Shutdown(); }
 
   Status Start(std::vector<Listener> listeners, const ServerOptions& options) {
@@ -101,9 +101,9 @@ class GrpcServer final : public Server {
 
 }  // namespace
 
-StatusOr<std::unique_ptr<Server>> Server::Start(Loop& loop, Service& service, std::vector<Listener> listeners,
+StatusOr<std::unique_ptr<Server>> Server::Start(Loop& loop, Apis apis, std::vector<Listener> listeners,
                                                 const ServerOptions& options) {
-  auto server = std::make_unique<GrpcServer>(loop, service);
+  auto server = std::make_unique<GrpcServer>(loop, apis);
   MR_RETURN_IF_ERROR(server->Start(std::move(listeners), options));
   return std::unique_ptr<Server>(std::move(server));
 }

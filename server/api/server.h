@@ -10,7 +10,7 @@
 #include "server/base/clock.h"
 #include "server/base/loop.h"
 #include "server/base/status.h"
-#include "server/engine/service.h"
+#include "server/engine/requests/apis.h"
 
 namespace millrace::api {
 
@@ -23,8 +23,8 @@ struct ServerOptions {
 class Server {
  public:
   // Accepts connections at once, and answers health with NOT_SERVING and calls with UNAVAILABLE until SetServing.
-  // `loop`, which another thread runs, and `service` must outlive it. INTERNAL: gRPC refused to start.
-  static StatusOr<std::unique_ptr<Server>> Start(Loop& loop, Service& service, std::vector<Listener> listeners,
+  // `loop`, which another thread runs, and what `apis` refers to must outlive it. INTERNAL: gRPC refused to start.
+  static StatusOr<std::unique_ptr<Server>> Start(Loop& loop, Apis apis, std::vector<Listener> listeners,
                                                  const ServerOptions& options);
   // As Shutdown, at once.
   virtual ~Server() = default;

@@ -1,4 +1,4 @@
-// The four services of millrace.v1 over the engine's Service.
+// The four gRPC services of millrace.v1 over the APIs of the engine.
 #pragma once
 
 #include <grpcpp/impl/codegen/service_type.h>

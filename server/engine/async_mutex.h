@@ -1,6 +1,9 @@
-// Taking turns: coroutines that must not be in a section at the same time enter it one after another, in the order in
-// which they came.
+// A mutex for coroutines of one loop: those that must not be in a section at the same time enter it one after another,
+// in the order in which they asked.
 #pragma once
+
+#include <cstdint>
+#include <utility>
 
 #include "server/base/loop.h"
 
@@ -11,20 +14,21 @@ class AsyncMutex {
   explicit AsyncMutex(Loop& loop) : left_(loop) {}
   AsyncMutex(const AsyncMutex&) = delete;
 
-  // Whose turn it is, until it is destroyed.
+  // Holds the mutex until it is destroyed. The mutex must outlive it.
   class Holder {
    public:
-    explicit Holder(AsyncMutex& turn) : turn_(&turn) {}
-    Holder(Holder&& other) noexcept : turn_(std::exchange(other.turn_, nullptr)) {}
+    explicit Holder(AsyncMutex& mutex) : mutex_(&mutex) {}
+    Holder(Holder&& other) noexcept : mutex_(std::exchange(other.mutex_, nullptr)) {}
     Holder& operator=(Holder&&) = delete;
     ~Holder() {
-      if (turn_ != nullptr) turn_->Leave();
+      if (mutex_ != nullptr) mutex_->Leave();
     }
 
    private:
-    AsyncMutex* turn_;
+    AsyncMutex* mutex_;
   };
 
+  // Resumes when every earlier holder has left.
   Task<Holder> Enter() {
     const uint64_t ticket = next_ticket_++;
     while (ticket != served_) co_await left_.Wait();

@@ -5,12 +5,10 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
-#include <set>
 #include <string>
 
 #include "server/base/loop.h"
 #include "server/base/pool.h"
-#include "server/config/binding.h"
 #include "server/llm/call.h"
 #include "server/llm/model_directory.h"
 #include "server/stages/stage.h"
@@ -49,13 +47,9 @@ struct EngineOptions {
   size_t read_bytes = 16u << 10;
   Duration progress_interval = std::chrono::milliseconds(500);  // between two Progress events of a run
 
-  // Checks a definition as a whole (server/config). INVALID_ARGUMENT (INVALID_DEFINITION). Empty: no check.
-  std::function<Status(const v1::Pipeline&, const StageRegistry&)> check_pipeline;
-  // Binds parameters to a definition (server/config). INVALID_ARGUMENT (INVALID_FIELD). Empty: the definition is used as
-  // it is.
-  std::function<StatusOr<BoundPipeline>(const v1::Pipeline&, const ParameterValues&,
-                                        const std::set<std::string>& client_inputs)>
-      bind_parameters;
+  // Definitions are checked and their parameters are bound (server/config). False: they are used as they are, for tests
+  // with stage kinds of their own.
+  bool checks_definitions = true;
   // Opens a file that FileAccess allowed. Empty: fetches of files fail.
   std::function<StatusOr<std::unique_ptr<ByteSource>>(Loop&, Pool&, const std::string& path)> open_file;
 };

@@ -18,8 +18,6 @@
 #include "server/base/secret.h"
 #include "server/base/text_file.h"
 #include "server/base/thread.h"
-#include "server/config/binding.h"
-#include "server/config/check.h"
 #include "server/config/server_config.h"
 #include "server/engine/engine.h"
 #include "server/files/files.h"
@@ -153,13 +151,6 @@ class CoordinatorImpl final : public Coordinator {
     engine_options.starts_runs = options_.starts_runs;
     engine_options.active_runs_max = config.limits().max_active_runs();
     engine_options.item_bytes_max = static_cast<size_t>(config.limits().max_item_bytes());
-    engine_options.check_pipeline = [](const v1::Pipeline& pipeline, const StageRegistry& stages) {
-      return CheckPipeline(pipeline, stages);
-    };
-    engine_options.bind_parameters = [](const v1::Pipeline& pipeline, const ParameterValues& values,
-                                        const std::set<std::string>& client_inputs) {
-      return BindParameters(pipeline, values, client_inputs);
-    };
     engine_options.open_file = OpenFileSource;
     engine_ = std::make_unique<Engine>(EngineDeps{.loop = loop_,
                                                    .pool = *pool_,
@@ -186,7 +177,7 @@ class CoordinatorImpl final : public Coordinator {
     api::ServerOptions server_options;
     server_options.max_message_bytes = config.limits().max_message_bytes();
     server_options.max_connections = config.limits().max_connections();
-    MR_ASSIGN_OR_RETURN(server_, api::Server::Start(loop_, *engine_, std::move(listeners), server_options));
+    MR_ASSIGN_OR_RETURN(server_, api::Server::Start(loop_, engine_->apis(), std::move(listeners), server_options));
     MR_RETURN_IF_ERROR(OnLoop([this](std::promise<Status>& done) { return Recover(done); }));
     server_->SetServing();
     const auto took = std::chrono::duration_cast<std::chrono::milliseconds>(clock_.Now() - start_);

@@ -5,8 +5,6 @@
 #include <vector>
 
 #include "backends/openai/openai.h"
-#include "server/config/binding.h"
-#include "server/config/check.h"
 #include "server/llm/calls.h"
 #include "server/simulator/parking_stage.h"
 #include "server/stages/cluster/cluster.h"
@@ -99,13 +97,6 @@ EngineOptions SimulatedEngineOptions() {
   options.data_dir = "simulated";
   options.chunk_items = 16;  // so that small runs have many chunks
   options.channel_items = 32;
-  options.check_pipeline = [](const v1::Pipeline& pipeline, const StageRegistry& stages) {
-    return CheckPipeline(pipeline, stages);
-  };
-  options.bind_parameters = [](const v1::Pipeline& pipeline, const ParameterValues& values,
-                               const std::set<std::string>& client_inputs) {
-    return BindParameters(pipeline, values, client_inputs);
-  };
   return options;
 }
 

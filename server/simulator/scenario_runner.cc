@@ -125,7 +125,7 @@ class Life {
 
   Task<void> Race() {
     v1::CreateRunRequest request = Request();
-    const StatusOr<v1::CreateRunResponse> response = co_await engine_.CreateRun(std::move(request), kNever);
+    const StatusOr<v1::CreateRunResponse> response = co_await engine_.runs().CreateRun({}, std::move(request));
     if (response.ok()) played_.created.push_back(response->run().name());
   }
 
@@ -135,7 +135,7 @@ class Life {
     std::string run;
     while (run.empty()) {
       v1::CreateRunRequest request = Request();
-      const StatusOr<v1::CreateRunResponse> response = co_await engine_.CreateRun(std::move(request), kNever);
+      const StatusOr<v1::CreateRunResponse> response = co_await engine_.runs().CreateRun({}, std::move(request));
       if (response.ok()) {
         run = response->run().name();
         played_.created.push_back(run);
@@ -157,7 +157,7 @@ class Life {
       v1::RedriveRunRequest request;
       request.set_run(run);
       while (!played_.redriven) {
-        const StatusOr<v1::RedriveRunResponse> response = co_await engine_.RedriveRun(request);
+        const StatusOr<v1::RedriveRunResponse> response = co_await engine_.runs().RedriveRun({}, request);
         if (response.ok()) {
           played_.redriven = true;
         } else if (Hopeless(response.status())) {
@@ -193,7 +193,7 @@ class Life {
       request.set_offset(static_cast<int64_t>(at));
       const size_t end = std::min(at + part, scenario_.items.size());
       for (size_t i = at; i < end; ++i) *request.mutable_items()->add_items() = scenario_.items[i];
-      const StatusOr<v1::AddItemsResponse> response = co_await engine_.AddItems(std::move(request));
+      const StatusOr<v1::AddItemsResponse> response = co_await engine_.runs().AddItems({}, std::move(request));
       if (response.ok()) {
         at = static_cast<size_t>(response->next_offset());
         co_await loop_.Sleep(300ms);
@@ -209,7 +209,7 @@ class Life {
     v1::CloseInputRequest request;
     request.set_run(run);
     while (true) {
-      const StatusOr<v1::CloseInputResponse> response = co_await engine_.CloseInput(request);
+      const StatusOr<v1::CloseInputResponse> response = co_await engine_.runs().CloseInput({}, request);
       if (response.ok()) break;
       co_await loop_.Sleep(200ms);
     }
@@ -221,7 +221,7 @@ class Life {
     v1::CancelRunRequest request;
     request.set_run(run);
     while (true) {
-      const StatusOr<v1::CancelRunResponse> response = co_await engine_.CancelRun(request);
+      const StatusOr<v1::CancelRunResponse> response = co_await engine_.runs().CancelRun({}, request);
       if (response.ok()) {
         if (!played_.cancelled_at) played_.cancelled_at = loop_.Now();
         co_return;
@@ -235,7 +235,8 @@ class Life {
     while (true) {
       v1::WaitRunRequest request;
       request.set_run(run);
-      const StatusOr<v1::WaitRunResponse> response = co_await engine_.WaitRun(std::move(request), loop_.Now() + 1h);
+      const StatusOr<v1::WaitRunResponse> response =
+          co_await engine_.runs().WaitRun(RequestContext(loop_.Now() + 1h), std::move(request));
       if (!response.ok()) {
         if (Hopeless(response.status())) {
           played_.trouble = fmt::format("WaitRun: {}", response.status().ToString());
@@ -249,7 +250,7 @@ class Life {
         // Paused in an earlier life.
         v1::ResumeRunRequest resume;
         resume.set_run(run);
-        [[maybe_unused]] const auto resumed = co_await engine_.ResumeRun(resume);
+        [[maybe_unused]] const auto resumed = co_await engine_.runs().ResumeRun({}, resume);
       }
       co_await loop_.Sleep(100ms);
     }
@@ -269,7 +270,7 @@ class Life {
       request.set_stage(stage.name());
       request.set_page_size(50);
       do {
-        const StatusOr<v1::ListItemsResponse> response = co_await engine_.ListItems(request);
+        const StatusOr<v1::ListItemsResponse> response = co_await engine_.runs().ListItems({}, request);
         if (Failed(response, "ListItems")) co_return false;
         for (const v1::Item& item : response->items()) items->push_back(item);
         request.set_page_token(response->next_page_token());
@@ -282,7 +283,7 @@ class Life {
     disk_.faults = {};
     v1::GetRunRequest get;
     get.set_run(run);
-    const StatusOr<v1::GetRunResponse> response = co_await engine_.GetRun(get);
+    const StatusOr<v1::GetRunResponse> response = co_await engine_.runs().GetRun({}, get);
     if (Failed(response, "GetRun")) co_return false;
     played_.run = response->run();
     if (!scenario_.read_back) co_return true;
@@ -290,7 +291,8 @@ class Life {
     v1::WatchRunRequest watch;
     watch.set_run(run);
     while (true) {
-      const StatusOr<Service::EventPage> page = co_await engine_.NextEvents(watch, loop_.Now() + 1s);
+      const StatusOr<RunsApi::EventPage> page =
+          co_await engine_.runs().NextEvents(RequestContext(loop_.Now() + 1s), watch);
       if (Failed(page, "WatchRun")) co_return false;
       for (const v1::RunEvent& event : page->events) {
         played_.events.push_back(event);
@@ -301,7 +303,7 @@ class Life {
     v1::ListAttemptsRequest list;
     list.set_run(run);
     do {
-      const StatusOr<v1::ListAttemptsResponse> attempts = co_await engine_.ListAttempts(list);
+      const StatusOr<v1::ListAttemptsResponse> attempts = co_await engine_.runs().ListAttempts({}, list);
       if (Failed(attempts, "ListAttempts")) co_return false;
       for (const v1::Attempt& attempt : attempts->attempts()) played_.attempts.push_back(attempt);
       list.set_page_token(attempts->next_page_token());
@@ -317,7 +319,7 @@ class Life {
     const size_t before = played_.log.requests.size();
     v1::CreateRunRequest request = AnyRequest();
     AddItems(request);
-    const StatusOr<v1::CreateRunResponse> response = co_await engine_.CreateRun(std::move(request), kNever);
+    const StatusOr<v1::CreateRunResponse> response = co_await engine_.runs().CreateRun({}, std::move(request));
     if (!response.ok()) co_return;
     if (const bool held = co_await WaitForEnd(response->run().name()); !held) co_return;
     if (const bool held = co_await ReadItems(response->run().name(), &played_.items_again); !held) co_return;
@@ -371,11 +373,11 @@ class Life {
     pausing_ = true;
     v1::PauseRunRequest pause;
     pause.set_run(run_);
-    [[maybe_unused]] const auto paused = co_await engine_.PauseRun(pause);
+    [[maybe_unused]] const auto paused = co_await engine_.runs().PauseRun({}, pause);
     co_await loop_.Sleep(duration);
     v1::ResumeRunRequest resume;
     resume.set_run(run_);
-    [[maybe_unused]] const auto resumed = co_await engine_.ResumeRun(resume);
+    [[maybe_unused]] const auto resumed = co_await engine_.runs().ResumeRun({}, resume);
     pausing_ = false;
   }
 

@@ -12,10 +12,10 @@ using ErrorsTest = ServerTest;
 
 TEST_F(ErrorsTest, AnErrorArrivesWithItsDetails) {
   on_.Do([&] {
-    on_.service.errors["GetRun"] = MakeError(Reason::kRunNotFound, "no run r-x");
-    on_.service.errors["CreateRun"] =
+    on_.apis.errors["GetRun"] = MakeError(Reason::kRunNotFound, "no run r-x");
+    on_.apis.errors["CreateRun"] =
         WithRetryDelay(MakeError(Reason::kDiskLow, "12 MiB free, 256 MiB kept free"), 1500ms);
-    on_.service.errors["ApplyPipeline"] =
+    on_.apis.errors["ApplyPipeline"] =
         MakeFieldError(Reason::kInvalidDefinition, "2 fields are wrong",
                        {{"stages[0].name", "expected a name"}, {"stages[1]", "no kind"}});
   });
@@ -56,7 +56,7 @@ TEST_F(ErrorsTest, TheLongestErrorStillFitsIntoTheTrailer) {
   std::string message;
   while (message.size() < 1000) message += "ü";
   on_.Do(
-      [&] { on_.service.errors["ApplyPipeline"] = MakeFieldError(Reason::kInvalidDefinition, message, violations); });
+      [&] { on_.apis.errors["ApplyPipeline"] = MakeFieldError(Reason::kInvalidDefinition, message, violations); });
   grpc::ClientContext context;
   v1::ApplyPipelineResponse response;
   const grpc::Status status = pipelines_->ApplyPipeline(&context, {}, &response);
@@ -68,7 +68,7 @@ TEST_F(ErrorsTest, TheLongestErrorStillFitsIntoTheTrailer) {
 }
 
 TEST_F(ErrorsTest, ABugIsReportedAsAnIncidentOnly) {
-  on_.Do([&] { on_.service.errors["GetRun"] = absl::InternalError("secret /path"); });
+  on_.Do([&] { on_.apis.errors["GetRun"] = absl::InternalError("secret /path"); });
   grpc::ClientContext context;
   v1::GetRunResponse response;
   const grpc::Status status = runs_->GetRun(&context, {}, &response);

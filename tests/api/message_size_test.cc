@@ -52,7 +52,7 @@ TEST_F(MessageSizeTest, ManyLargeMessagesAtOnceAreNotAFlood) {
 }
 
 TEST_F(MessageSizeTest, ALargeAnswerArrives) {
-  on_.Do([&] { on_.service.big_json = std::string(5 << 20, 'j'); });
+  on_.Do([&] { on_.apis.big_json = std::string(5 << 20, 'j'); });
   grpc::ClientContext context;
   v1::ListItemsResponse response;
   const grpc::Status status = runs_->ListItems(&context, {}, &response);

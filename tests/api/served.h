@@ -1,4 +1,4 @@
-// A server of a fake service on its own port.
+// A server of fake APIs on its own port.
 #pragma once
 
 #include <arpa/inet.h>
@@ -13,7 +13,7 @@
 
 #include "millrace/v1/admin_service.grpc.pb.h"
 #include "server/api/server.h"
-#include "tests/api/fake_service.h"
+#include "tests/api/fake_apis.h"
 
 namespace millrace {
 
@@ -31,7 +31,7 @@ struct Served {
     port = listener->port();
     std::vector<api::Listener> listeners;
     listeners.push_back(std::move(*listener));
-    server = std::move(*api::Server::Start(on.loop, on.service, std::move(listeners), options));
+    server = std::move(*api::Server::Start(on.loop, on.apis.apis(), std::move(listeners), options));
     server->SetServing();
   }
 

@@ -1,4 +1,4 @@
-// Fixture for tests that call a server of a fake service as a client.
+// Fixture for tests that call a server of fake APIs as a client.
 #pragma once
 
 #include <google/rpc/error_details.pb.h>

@@ -20,7 +20,7 @@ v1::RunEvent Event(int64_t number) {
 
 TEST_F(StreamsTest, WatchRunDeliversEveryEventInOrderAndEnds) {
   on_.Do([&] {
-    for (int i = 1; i <= 250; ++i) on_.service.events.push_back(Event(i));
+    for (int i = 1; i <= 250; ++i) on_.apis.events.push_back(Event(i));
   });
   grpc::ClientContext context;
   v1::WatchRunRequest request;
@@ -39,7 +39,7 @@ TEST_F(StreamsTest, StreamItemsResumesAtItsToken) {
       v1::StreamItemsResponse item;
       item.mutable_item()->set_ordinal(i);
       item.set_resume_token(std::to_string(i));
-      on_.service.items.push_back(item);
+      on_.apis.items.push_back(item);
     }
   });
   grpc::ClientContext context;
@@ -52,7 +52,7 @@ TEST_F(StreamsTest, StreamItemsResumesAtItsToken) {
 }
 
 TEST_F(StreamsTest, AnErrorOfAStreamArrivesWithItsReason) {
-  on_.Do([&] { on_.service.errors["NextEvents"] = MakeError(Reason::kRunNotFound, "no run"); });
+  on_.Do([&] { on_.apis.errors["NextEvents"] = MakeError(Reason::kRunNotFound, "no run"); });
   grpc::ClientContext context;
   auto reader = runs_->WatchRun(&context, {});
   v1::WatchRunResponse response;
@@ -65,8 +65,8 @@ TEST_F(StreamsTest, AnErrorOfAStreamArrivesWithItsReason) {
 TEST_F(StreamsTest, ASlowReaderPausesItsOwnStreamOnly) {
   on_.Do([&] {
     for (int i = 1; i <= 20000; ++i) {
-      on_.service.events.push_back(Event(i));
-      on_.service.events.back().mutable_warning()->set_message(std::string(1000, 'w'));
+      on_.apis.events.push_back(Event(i));
+      on_.apis.events.back().mutable_warning()->set_message(std::string(1000, 'w'));
     }
   });
   grpc::ClientContext context;
@@ -82,7 +82,7 @@ TEST_F(StreamsTest, ASlowReaderPausesItsOwnStreamOnly) {
   EXPECT_TRUE(other->Finish().ok());
   EXPECT_EQ(read, 20000);
   int pages = 0;
-  on_.Do([&] { pages = on_.service.event_pages; });
+  on_.Do([&] { pages = on_.apis.event_pages; });
   EXPECT_LT(pages, 200 + 1 + 150) << "the slow stream asked for pages that its client does not take";
   read = 1;
   while (slow->Read(&response)) ++read;
@@ -91,11 +91,11 @@ TEST_F(StreamsTest, ASlowReaderPausesItsOwnStreamOnly) {
 }
 
 TEST_F(StreamsTest, ACancelledStreamEnds) {
-  on_.Do([&] { on_.service.events_end = false; });
+  on_.Do([&] { on_.apis.events_end = false; });
   grpc::ClientContext context;
   auto reader = runs_->WatchRun(&context, {});
   bool waits = false;
-  while (!waits) on_.Do([&] { waits = on_.service.event_pages > 0; });
+  while (!waits) on_.Do([&] { waits = on_.apis.event_pages > 0; });
   context.TryCancel();
   v1::WatchRunResponse response;
   EXPECT_FALSE(reader->Read(&response));
@@ -104,8 +104,8 @@ TEST_F(StreamsTest, ACancelledStreamEnds) {
 
 TEST_F(StreamsTest, ShutdownEndsLiveStreamsAndWaitsWithTheReason) {
   on_.Do([&] {
-    on_.service.events_end = false;
-    on_.service.run_state = v1::RUN_STATE_RUNNING;
+    on_.apis.events_end = false;
+    on_.apis.run_state = v1::RUN_STATE_RUNNING;
   });
   grpc::ClientContext stream_context;
   auto reader = runs_->WatchRun(&stream_context, {});
@@ -116,7 +116,7 @@ TEST_F(StreamsTest, ShutdownEndsLiveStreamsAndWaitsWithTheReason) {
     waited = runs_->WaitRun(&context, {}, &response);
   });
   bool live = false;
-  while (!live) on_.Do([&] { live = on_.service.event_pages > 0 && !on_.service.calls.empty(); });
+  while (!live) on_.Do([&] { live = on_.apis.event_pages > 0 && !on_.apis.calls.empty(); });
 
   const auto begin = std::chrono::steady_clock::now();
   served_.server->Shutdown();
@@ -130,11 +130,11 @@ TEST_F(StreamsTest, ShutdownEndsLiveStreamsAndWaitsWithTheReason) {
 }
 
 TEST_F(StreamsTest, ShutdownNeedsNoLoop) {
-  on_.Do([&] { on_.service.events_end = false; });
+  on_.Do([&] { on_.apis.events_end = false; });
   grpc::ClientContext context;
   auto reader = runs_->WatchRun(&context, {});
   bool live = false;
-  while (!live) on_.Do([&] { live = on_.service.event_pages > 0; });
+  while (!live) on_.Do([&] { live = on_.apis.event_pages > 0; });
   on_.Stop();
   served_.server->Shutdown();
   EXPECT_EQ(reader->Finish().error_code(), grpc::StatusCode::UNAVAILABLE);

@@ -15,8 +15,6 @@
 
 #include "backends/simulated/simulated.h"
 #include "server/base/pool.h"
-#include "server/config/binding.h"
-#include "server/config/check.h"
 #include "server/engine/engine.h"
 #include "server/files/files.h"
 #include "server/http/client.h"
@@ -112,13 +110,6 @@ class Bench {
     store_ = Value(OpenRocksStore(options, loop_, *pool_));
     calls_ = MakeTheCalls();
     EngineOptions engine_options;
-    engine_options.check_pipeline = [](const v1::Pipeline& pipeline, const StageRegistry& stages) {
-      return CheckPipeline(pipeline, stages);
-    };
-    engine_options.bind_parameters = [](const v1::Pipeline& pipeline, const ParameterValues& values,
-                                        const std::set<std::string>& client_inputs) {
-      return BindParameters(pipeline, values, client_inputs);
-    };
     engine_options.open_file = OpenFileSource;
     CallHandler& handler = answering == Answering::kHandler ? static_cast<CallHandler&>(at_once_) : *calls_;
     engine_ = std::make_unique<Engine>(EngineDeps{.loop = loop_,
@@ -193,7 +184,7 @@ class Bench {
     v1::CreateRunRequest create;
     *create.mutable_definition() = MakePipeline(answering_);
     create.mutable_wait()->set_seconds(3600);
-    StatusOr<v1::CreateRunResponse> created = co_await engine_->CreateRun(std::move(create), kNever);
+    StatusOr<v1::CreateRunResponse> created = co_await engine_->runs().CreateRun({}, std::move(create));
     if (created.ok()) {
       promise.set_value(std::move(*created->mutable_run()));
     } else {

@@ -92,22 +92,22 @@ class World {
   Task<void> Run() {
     v1::CreateRunRequest create;
     *create.mutable_definition() = CallsPipeline();
-    const auto created = co_await engine_.CreateRun(std::move(create), kNever);
+    const auto created = co_await engine_.runs().CreateRun({}, std::move(create));
     if (!created.ok()) co_return Stop(created.status());
     const std::string run = created->run().name();
     while (sent_ < options_.items) {
       v1::AddItemsRequest add = NextItems();
       add.set_run(run);
-      const auto added = co_await engine_.AddItems(std::move(add));
+      const auto added = co_await engine_.runs().AddItems({}, std::move(add));
       if (!added.ok()) co_return Stop(added.status());
     }
     v1::CloseInputRequest close;
     close.set_run(run);
-    const auto closed = co_await engine_.CloseInput(std::move(close));
+    const auto closed = co_await engine_.runs().CloseInput({}, std::move(close));
     if (!closed.ok()) co_return Stop(closed.status());
     v1::WaitRunRequest wait;
     wait.set_run(run);
-    const auto waited = co_await engine_.WaitRun(std::move(wait), kNever);
+    const auto waited = co_await engine_.runs().WaitRun({}, std::move(wait));
     if (!waited.ok()) co_return Stop(waited.status());
     succeeded_ =
         waited->run().state() == v1::RUN_STATE_SUCCEEDED && log_.requests.size() == static_cast<size_t>(options_.items);

@@ -17,16 +17,20 @@ using testing::ElementsAre;
 using testing::HasSubstr;
 using testing::IsEmpty;
 
-// Fake server that takes inputs. First it answers with the given errors.
-class InputServer final : public client::Client {
+// Refuses every unary RPC.
+class RefusingClient : public client::Client {
  public:
-#define MILLRACE_REFUSE(service, method)                                       \
-  StatusOr<v1::method##Response> method(const v1::method##Request&) override { \
-    return MakeError(Reason::kInternal, "not in tests");                       \
+#define MR_REFUSE(Service, Name)                                          \
+  StatusOr<v1::Name##Response> Name(const v1::Name##Request&) override {  \
+    return MakeError(Reason::kInternal, "the test expects no such call"); \
   }
-  MILLRACE_OTHER_RPCS(MILLRACE_REFUSE)
-#undef MILLRACE_REFUSE
+  MR_ALL_RPCS(MR_REFUSE)
+#undef MR_REFUSE
+};
 
+// Fake server that takes inputs. First it answers with the given errors.
+class InputServer final : public RefusingClient {
+ public:
   StatusOr<v1::AddItemsResponse> AddItems(const v1::AddItemsRequest& request) override {
     if (on_part) on_part();
     if (!errors.empty()) {

@@ -16,7 +16,7 @@ TEST(ControlTest, AfterAPauseNoCallStartsAndCallsInFlightAreKept) {
   StageOf(pipeline, "told").set_concurrency(4);
   const std::string name = world.Create(pipeline, MakeItems(20)).name();
   world.Pass(1500ms);
-  const auto paused = world.Do(world.engine->PauseRun(Named<v1::PauseRunRequest>(name)));
+  const auto paused = world.Do(world.engine->runs().PauseRun({}, Named<v1::PauseRunRequest>(name)));
   ASSERT_TRUE(paused.ok());
   EXPECT_EQ(paused->run().state(), v1::RUN_STATE_PAUSED);
   EXPECT_EQ(paused->run().waiting_on().reason(), v1::WaitingOn::REASON_USER);
@@ -29,7 +29,7 @@ TEST(ControlTest, AfterAPauseNoCallStartsAndCallsInFlightAreKept) {
   EXPECT_EQ(world.Get(name).state(), v1::RUN_STATE_PAUSED);
   world.Pass(60s);
   EXPECT_EQ(world.outside.starts.size(), started);
-  ASSERT_TRUE(world.Do(world.engine->ResumeRun(Named<v1::ResumeRunRequest>(name))).ok());
+  ASSERT_TRUE(world.Do(world.engine->runs().ResumeRun({}, Named<v1::ResumeRunRequest>(name))).ok());
   EXPECT_EQ(world.Wait(name).state(), v1::RUN_STATE_SUCCEEDED);
   EXPECT_THAT(world.outside.starts, SizeIs(20));
 }
@@ -41,10 +41,10 @@ TEST(ControlTest, PauseAndResumeInAnyOrderAreHarmless) {
   const std::string name = world.Create(pipeline, MakeItems(50)).name();
   for (int i = 0; i < 10; ++i) {
     world.Pass(3ms);
-    EXPECT_TRUE(world.Do(world.engine->PauseRun(Named<v1::PauseRunRequest>(name))).ok());
-    EXPECT_TRUE(world.Do(world.engine->PauseRun(Named<v1::PauseRunRequest>(name))).ok());
-    EXPECT_TRUE(world.Do(world.engine->ResumeRun(Named<v1::ResumeRunRequest>(name))).ok());
-    EXPECT_TRUE(world.Do(world.engine->ResumeRun(Named<v1::ResumeRunRequest>(name))).ok());
+    EXPECT_TRUE(world.Do(world.engine->runs().PauseRun({}, Named<v1::PauseRunRequest>(name))).ok());
+    EXPECT_TRUE(world.Do(world.engine->runs().PauseRun({}, Named<v1::PauseRunRequest>(name))).ok());
+    EXPECT_TRUE(world.Do(world.engine->runs().ResumeRun({}, Named<v1::ResumeRunRequest>(name))).ok());
+    EXPECT_TRUE(world.Do(world.engine->runs().ResumeRun({}, Named<v1::ResumeRunRequest>(name))).ok());
   }
   EXPECT_EQ(world.Wait(name).state(), v1::RUN_STATE_SUCCEEDED);
   EXPECT_THAT(world.outside.starts, SizeIs(50));
@@ -60,32 +60,32 @@ TEST(ControlTest, APausedRunWaitsForTheModelThatWasTakenAway) {
   const std::string other = world.Create(pipeline, MakeItems(20, "b")).name();
   world.Pass(15ms);
   for (const std::string& run : {name, other}) {
-    ASSERT_TRUE(world.Do(world.engine->PauseRun(Named<v1::PauseRunRequest>(run))).ok());
+    ASSERT_TRUE(world.Do(world.engine->runs().PauseRun({}, Named<v1::PauseRunRequest>(run))).ok());
   }
   world.outside.gone = {"writer"};
   world.Crash();
   EXPECT_EQ(world.Get(name).state(), v1::RUN_STATE_PAUSED);
-  EXPECT_EQ(ReasonOf(world.Do(world.engine->ResumeRun(Named<v1::ResumeRunRequest>(name))).status()),
+  EXPECT_EQ(ReasonOf(world.Do(world.engine->runs().ResumeRun({}, Named<v1::ResumeRunRequest>(name))).status()),
             Reason::kModelNotFound);
-  EXPECT_EQ(ReasonOf(world.Do(world.engine->RedriveRun(Named<v1::RedriveRunRequest>(name))).status()),
+  EXPECT_EQ(ReasonOf(world.Do(world.engine->runs().RedriveRun({}, Named<v1::RedriveRunRequest>(name))).status()),
             Reason::kWrongRunState);
-  const auto cancelled = world.Do(world.engine->CancelRun(Named<v1::CancelRunRequest>(other)));
+  const auto cancelled = world.Do(world.engine->runs().CancelRun({}, Named<v1::CancelRunRequest>(other)));
   ASSERT_TRUE(cancelled.ok()) << MessageOf(cancelled.status());
   EXPECT_EQ(cancelled->run().state(), v1::RUN_STATE_CANCELLED);
-  EXPECT_EQ(world.Do(world.engine->GetStatus({}))->active_runs(), 1);
+  EXPECT_EQ(world.Do(world.engine->admin().GetStatus({}, {}))->active_runs(), 1);
   // A watcher waits with it, and its input takes nothing as if it had ended.
   v1::WatchRunRequest watch;
   watch.set_run(name);
   watch.set_after(1000);
-  const auto page = world.Do(world.engine->NextEvents(watch, world.clock.Now() + 10s));
+  const auto page = world.Do(world.engine->runs().NextEvents(RequestContext(world.clock.Now() + 10s), watch));
   ASSERT_TRUE(page.ok());
   EXPECT_FALSE(page->end);
-  EXPECT_EQ(ReasonOf(world.Do(world.engine->CloseInput(Named<v1::CloseInputRequest>(name))).status()),
+  EXPECT_EQ(ReasonOf(world.Do(world.engine->runs().CloseInput({}, Named<v1::CloseInputRequest>(name))).status()),
             Reason::kModelNotFound);
-  EXPECT_TRUE(world.Do(world.engine->PauseRun(Named<v1::PauseRunRequest>(name))).ok());
+  EXPECT_TRUE(world.Do(world.engine->runs().PauseRun({}, Named<v1::PauseRunRequest>(name))).ok());
   world.outside.gone.clear();
   // Without a restart: the configuration is the call layer's.
-  ASSERT_TRUE(world.Do(world.engine->ResumeRun(Named<v1::ResumeRunRequest>(name))).ok());
+  ASSERT_TRUE(world.Do(world.engine->runs().ResumeRun({}, Named<v1::ResumeRunRequest>(name))).ok());
   EXPECT_EQ(world.Wait(name).state(), v1::RUN_STATE_SUCCEEDED);
   EXPECT_EQ(world.Get(other).state(), v1::RUN_STATE_CANCELLED);
   world.Crash();
@@ -115,7 +115,7 @@ TEST(ControlTest, ARunThatCannotGoOnFailsAndIsRedrivenWhenItCan) {
   EXPECT_EQ(world.Stage(failed, "told").ok(), 4);
   EXPECT_EQ(failed.error().reason(), v1::ERROR_REASON_MODEL_NOT_FOUND);
   world.outside.gone.clear();
-  const auto redriven = world.Do(world.engine->RedriveRun(Named<v1::RedriveRunRequest>(name)));
+  const auto redriven = world.Do(world.engine->runs().RedriveRun({}, Named<v1::RedriveRunRequest>(name)));
   ASSERT_TRUE(redriven.ok()) << MessageOf(redriven.status());
   EXPECT_EQ(redriven->run().state(), v1::RUN_STATE_RUNNING);
   EXPECT_EQ(world.Wait(name).state(), v1::RUN_STATE_SUCCEEDED);
@@ -158,24 +158,63 @@ TEST(ControlTest, WhereRunsAreLeftAtRestAnInterruptedOneGoesOnWhenItIsFollowed) 
     if (way == "watch") {
       v1::WatchRunRequest watch;
       watch.set_run(name);
-      EXPECT_TRUE(world.Do(world.engine->NextEvents(watch, world.clock.Now() + 10s)).ok());
+      EXPECT_TRUE(world.Do(world.engine->runs().NextEvents(RequestContext(world.clock.Now() + 10s), watch)).ok());
     } else if (way == "resume") {
-      EXPECT_TRUE(world.Do(world.engine->ResumeRun(Named<v1::ResumeRunRequest>(name))).ok());
+      EXPECT_TRUE(world.Do(world.engine->runs().ResumeRun({}, Named<v1::ResumeRunRequest>(name))).ok());
     } else if (way == "stream") {
       v1::StreamItemsRequest stream;
       stream.set_run(name);
       stream.set_stage("told");
       stream.set_follow(true);
-      EXPECT_TRUE(world.Do(world.engine->NextItems(stream, world.clock.Now() + 10s)).ok());
+      EXPECT_TRUE(world.Do(world.engine->runs().NextItems(RequestContext(world.clock.Now() + 10s), stream)).ok());
     } else {
       request.mutable_wait()->set_seconds(3600);
-      const auto again = world.Do(world.engine->CreateRun(request, world.clock.Now() + 1h));
+      const auto again = world.Do(world.engine->runs().CreateRun(RequestContext(world.clock.Now() + 1h), request));
       ASSERT_TRUE(again.ok()) << MessageOf(again.status());
       EXPECT_EQ(again->run().state(), v1::RUN_STATE_SUCCEEDED);
     }
     EXPECT_EQ(world.Wait(name).state(), v1::RUN_STATE_SUCCEEDED);
     EXPECT_THAT(world.outside.sink.back(), SizeIs(20));
   }
+}
+
+TEST(ControlTest, CreateRunWaitsUntilItsRunHasEndedOrTheTimeIsOver) {
+  World world;
+  world.outside.latency = 10s;
+  for (const auto& [seconds, state] : {std::pair(5, v1::RUN_STATE_RUNNING), std::pair(60, v1::RUN_STATE_SUCCEEDED)}) {
+    v1::CreateRunRequest request;
+    *request.mutable_definition() = Linear();
+    for (const std::string& json : MakeItems(1, fmt::format("of{}s", seconds))) {
+      (*request.mutable_items())["in"].add_items()->set_json(json);
+    }
+    request.mutable_wait()->set_seconds(seconds);
+    const TimePoint begin = world.clock.Now();
+    EXPECT_EQ(world.Create(request).state(), state) << seconds;
+    EXPECT_LE(world.clock.Now() - begin, 11s);
+    EXPECT_GE(world.clock.Now() - begin, 5s);
+  }
+}
+
+TEST(ControlTest, AWaitEndsWhenItsClientLeaves) {
+  World world;
+  world.outside.latency = 1h;
+  const std::string name = world.Create(Linear(), MakeItems(1)).name();
+  const auto left = std::make_shared<StopSignal>(*world.loop);
+  bool answered = false;
+  const auto wait = [](World& world, std::string name, std::shared_ptr<StopSignal> left, bool& answered) -> Task<void> {
+    RequestContext context(kNever, std::move(left));
+    v1::WaitRunRequest request = Named<v1::WaitRunRequest>(name);
+    const auto response = co_await world.engine->runs().WaitRun(std::move(context), std::move(request));
+    EXPECT_TRUE(response.ok());
+    EXPECT_EQ(response->run().state(), v1::RUN_STATE_RUNNING);
+    answered = true;
+  };
+  world.loop->Spawn(wait(world, name, left, answered));
+  world.Pass(10s);
+  EXPECT_FALSE(answered);
+  left->Stop();
+  world.Pass(1ms);
+  EXPECT_TRUE(answered);
 }
 
 TEST(ControlTest, WhatWasCancelledStaysSoWhereItsModelIsGone) {
@@ -185,13 +224,13 @@ TEST(ControlTest, WhatWasCancelledStaysSoWhereItsModelIsGone) {
   StageOf(pipeline, "told").mutable_synthesize()->set_model("writer");
   const std::string name = world.Create(pipeline, MakeItems(20)).name();
   world.Pass(1s);
-  ASSERT_TRUE(world.Do(world.engine->CancelRun(Named<v1::CancelRunRequest>(name))).ok());
+  ASSERT_TRUE(world.Do(world.engine->runs().CancelRun({}, Named<v1::CancelRunRequest>(name))).ok());
   const v1::Run cancelled = world.Get(name);
   world.outside.gone = {"writer"};
   world.Crash();  // before what is in flight has ended
   EXPECT_EQ(world.Get(name).state(), v1::RUN_STATE_CANCELLED);
   EXPECT_EQ(world.Get(name).last_event(), cancelled.last_event());
-  EXPECT_TRUE(world.Do(world.engine->DeleteRun(Named<v1::DeleteRunRequest>(name))).ok());
+  EXPECT_TRUE(world.Do(world.engine->runs().DeleteRun({}, Named<v1::DeleteRunRequest>(name))).ok());
 }
 
 TEST(ControlTest, ACancelIsDurableAndKeepsWhatWasPaidFor) {
@@ -201,13 +240,13 @@ TEST(ControlTest, ACancelIsDurableAndKeepsWhatWasPaidFor) {
   StageOf(pipeline, "told").set_concurrency(4);
   const std::string name = world.Create(pipeline, MakeItems(20)).name();
   world.Pass(1500ms);
-  ASSERT_TRUE(world.Do(world.engine->CancelRun(Named<v1::CancelRunRequest>(name))).ok());
+  ASSERT_TRUE(world.Do(world.engine->runs().CancelRun({}, Named<v1::CancelRunRequest>(name))).ok());
   const size_t started = world.outside.starts.size();
   world.Pass(10s);
   EXPECT_EQ(world.outside.starts.size(), started);
   EXPECT_EQ(world.Stage(world.Get(name), "told").ok(), static_cast<int64_t>(started));
-  EXPECT_TRUE(world.Do(world.engine->CancelRun(Named<v1::CancelRunRequest>(name))).ok());
-  EXPECT_EQ(ReasonOf(world.Do(world.engine->PauseRun(Named<v1::PauseRunRequest>(name))).status()),
+  EXPECT_TRUE(world.Do(world.engine->runs().CancelRun({}, Named<v1::CancelRunRequest>(name))).ok());
+  EXPECT_EQ(ReasonOf(world.Do(world.engine->runs().PauseRun({}, Named<v1::PauseRunRequest>(name))).status()),
             Reason::kWrongRunState);
   world.Crash();
   EXPECT_EQ(world.Get(name).state(), v1::RUN_STATE_CANCELLED);
@@ -225,7 +264,7 @@ TEST(ControlTest, ACrashRightAfterACancelLeavesItCancelled) {
   World world;
   const std::string name = world.Create(Linear(), MakeItems(20)).name();
   world.Pass(5ms);
-  ASSERT_TRUE(world.Do(world.engine->CancelRun(Named<v1::CancelRunRequest>(name))).ok());
+  ASSERT_TRUE(world.Do(world.engine->runs().CancelRun({}, Named<v1::CancelRunRequest>(name))).ok());
   world.Crash(true);
   world.Pass(1s);
   EXPECT_EQ(world.Get(name).state(), v1::RUN_STATE_CANCELLED);
@@ -253,7 +292,7 @@ TEST(ControlTest, ChecksFailWarnOrPause) {
   EXPECT_EQ(paused.waiting_on().reason(), v1::WaitingOn::REASON_EXPECT);
   EXPECT_THAT(world.outside.starts, IsEmpty());
   world.Crash();
-  ASSERT_TRUE(world.Do(world.engine->ResumeRun(Named<v1::ResumeRunRequest>(paused.name()))).ok());
+  ASSERT_TRUE(world.Do(world.engine->runs().ResumeRun({}, Named<v1::ResumeRunRequest>(paused.name()))).ok());
   EXPECT_EQ(world.Wait(paused.name()).state(), v1::RUN_STATE_SUCCEEDED);
 }
 
@@ -311,10 +350,10 @@ TEST(ControlTest, AParkedItemOfAPausedRunWaitsForTheResume) {
   const std::string name =
       world.Create(Linear(), {fmt::format(R"({{"id":"p","text":"later","wake":{}}})", now + 100)}).name();
   world.Pass(10s);
-  ASSERT_TRUE(world.Do(world.engine->PauseRun(Named<v1::PauseRunRequest>(name))).ok());
+  ASSERT_TRUE(world.Do(world.engine->runs().PauseRun({}, Named<v1::PauseRunRequest>(name))).ok());
   world.Pass(200s);
   EXPECT_THAT(world.outside.starts, IsEmpty());
-  ASSERT_TRUE(world.Do(world.engine->ResumeRun(Named<v1::ResumeRunRequest>(name))).ok());
+  ASSERT_TRUE(world.Do(world.engine->runs().ResumeRun({}, Named<v1::ResumeRunRequest>(name))).ok());
   EXPECT_EQ(world.Wait(name).state(), v1::RUN_STATE_SUCCEEDED);
   EXPECT_THAT(world.outside.starts, SizeIs(1));
 }
@@ -335,7 +374,7 @@ TEST(ControlTest, ADiskThatIsNearlyFullStopsNewWorkAndARunGoesOnByItself) {
   EXPECT_EQ(world.Get(name).waiting_on().reason(), v1::WaitingOn::REASON_DISK);
   v1::CreateRunRequest request;
   *request.mutable_definition() = pipeline;
-  const auto refused = world.Do(world.engine->CreateRun(request, kNever));
+  const auto refused = world.Do(world.engine->runs().CreateRun({}, request));
   EXPECT_EQ(refused.status().code(), absl::StatusCode::kResourceExhausted);
   EXPECT_EQ(ReasonOf(refused.status()), Reason::kDiskLow);
   world.Pass(60s);
@@ -349,9 +388,10 @@ TEST(ControlTest, ADiskThatIsNearlyFullStopsNewWorkAndARunGoesOnByItself) {
 TEST(ControlTest, ADeletedRunLeavesNothingButWhatIsRemembered) {
   World world;
   const std::string name = world.Wait(world.Create(Linear(), MakeItems(5)).name()).name();
-  ASSERT_TRUE(world.Do(world.engine->DeleteRun(Named<v1::DeleteRunRequest>(name))).ok());
-  EXPECT_EQ(ReasonOf(world.Do(world.engine->GetRun(Named<v1::GetRunRequest>(name))).status()), Reason::kRunNotFound);
-  EXPECT_EQ(world.Do(world.engine->ListRuns({}))->runs_size(), 0);
+  ASSERT_TRUE(world.Do(world.engine->runs().DeleteRun({}, Named<v1::DeleteRunRequest>(name))).ok());
+  EXPECT_EQ(ReasonOf(world.Do(world.engine->runs().GetRun({}, Named<v1::GetRunRequest>(name))).status()),
+            Reason::kRunNotFound);
+  EXPECT_EQ(world.Do(world.engine->runs().ListRuns({}, {}))->runs_size(), 0);
   for (const auto& [key, value] : world.disk.data()) EXPECT_EQ(key.find(name), std::string::npos);
   const v1::Run again = world.Wait(world.Create(Linear(), MakeItems(5)).name());
   EXPECT_EQ(world.Stage(again, "told").reused(), 5);
@@ -373,10 +413,10 @@ TEST(ControlTest, ADrainEndsCallsInFlightAndTheNextStartGoesOn) {
   ASSERT_TRUE(world.Until([&] { return done; }));
   EXPECT_EQ(world.outside.in_flight, 0);
   EXPECT_THAT(world.outside.starts, SizeIs(4));
-  EXPECT_EQ(ReasonOf(world.Do(world.engine->CreateRun({}, kNever)).status()), Reason::kInvalidField);
+  EXPECT_EQ(ReasonOf(world.Do(world.engine->runs().CreateRun({}, {})).status()), Reason::kInvalidField);
   v1::CreateRunRequest request;
   *request.mutable_definition() = pipeline;
-  EXPECT_EQ(ReasonOf(world.Do(world.engine->CreateRun(request, kNever)).status()), Reason::kDraining);
+  EXPECT_EQ(ReasonOf(world.Do(world.engine->runs().CreateRun({}, request)).status()), Reason::kDraining);
   EXPECT_EQ(world.Get(name).state(), v1::RUN_STATE_RUNNING);
   world.Crash();
   EXPECT_EQ(world.Wait(name).state(), v1::RUN_STATE_SUCCEEDED);
@@ -394,7 +434,7 @@ TEST(ControlTest, RunsAreListedNewestFirstInPages) {
   v1::ListRunsRequest request;
   request.set_page_size(3);
   do {
-    const auto page = world.Do(world.engine->ListRuns(request));
+    const auto page = world.Do(world.engine->runs().ListRuns({}, request));
     ASSERT_TRUE(page.ok());
     for (const v1::Run& run : page->runs()) listed.push_back(run.name());
     request.set_page_token(page->next_page_token());
@@ -402,7 +442,7 @@ TEST(ControlTest, RunsAreListedNewestFirstInPages) {
   std::reverse(names.begin(), names.end());
   EXPECT_EQ(listed, names);
   request.set_page_token("0123");
-  EXPECT_EQ(ReasonOf(world.Do(world.engine->ListRuns(request)).status()), Reason::kInvalidPageToken);
+  EXPECT_EQ(ReasonOf(world.Do(world.engine->runs().ListRuns({}, request)).status()), Reason::kInvalidPageToken);
 }
 
 }  // namespace

@@ -50,7 +50,7 @@ TEST(EngineTest, AWatcherGetsTheEndAndThenItIsStored) {
   request.set_run(name);
   v1::RunState last = v1::RUN_STATE_UNSPECIFIED;
   for (bool end = false; !end;) {
-    const auto page = world.Do(world.engine->NextEvents(request, world.clock.Now() + 1h));
+    const auto page = world.Do(world.engine->runs().NextEvents(RequestContext(world.clock.Now() + 1h), request));
     ASSERT_TRUE(page.ok()) << MessageOf(page.status());
     for (const v1::RunEvent& event : page->events) {
       request.set_after(event.number());
@@ -290,7 +290,7 @@ TEST(EngineTest, TheSameRequestIdGivesTheSameRun) {
   std::vector<StatusOr<v1::CreateRunResponse>> responses;
   const auto race = [](World& world, v1::CreateRunRequest request,
                        std::vector<StatusOr<v1::CreateRunResponse>>& responses) -> Task<void> {
-    auto response = co_await world.engine->CreateRun(std::move(request), kNever);
+    auto response = co_await world.engine->runs().CreateRun({}, std::move(request));
     responses.push_back(std::move(response));
   };
   for (int i = 0; i < 64; ++i) world.loop->Spawn(race(world, request, responses));
@@ -308,7 +308,7 @@ TEST(EngineTest, TheSameRequestIdGivesTheSameRun) {
   world.Crash();
   EXPECT_EQ(world.Create(request).name(), *names.begin());
   request.set_refresh(true);
-  const auto other = world.Do(world.engine->CreateRun(request, kNever));
+  const auto other = world.Do(world.engine->runs().CreateRun({}, request));
   EXPECT_EQ(other.status().code(), absl::StatusCode::kAlreadyExists);
   EXPECT_EQ(ReasonOf(other.status()), Reason::kRequestIdReused);
 }
@@ -339,7 +339,7 @@ TEST(EngineTest, StreamsItemsInTheOrderOfTheirCommit) {
   std::set<std::string> ids;
   size_t items = 0;
   while (true) {
-    auto page = world.Do(world.engine->NextItems(request, kNever));
+    auto page = world.Do(world.engine->runs().NextItems({}, request));
     ASSERT_TRUE(page.ok()) << MessageOf(page.status());
     for (const v1::StreamItemsResponse& item : page->items) {
       ids.insert(item.item().id());

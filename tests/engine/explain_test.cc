@@ -22,7 +22,7 @@ TEST(ExplainTest, TellsHowAnItemCameToBeInEachStage) {
   v1::ExplainItemRequest request;
   request.set_run(name);
   request.set_item_id("g-1");
-  auto explained = world.Do(world.engine->ExplainItem(request));
+  auto explained = world.Do(world.engine->runs().ExplainItem({}, request));
   ASSERT_TRUE(explained.ok()) << MessageOf(explained.status());
   ASSERT_THAT(explained->stages(), SizeIs(2));
   EXPECT_EQ(explained->stages(0).item().stage(), "families");
@@ -31,13 +31,13 @@ TEST(ExplainTest, TellsHowAnItemCameToBeInEachStage) {
   EXPECT_THAT(explained->stages(1).calls(), SizeIs(1));
   const v1::Run second = world.Wait(world.Create(pipeline, MakeItems(10)).name());
   request.set_run(second.name());
-  explained = world.Do(world.engine->ExplainItem(request));
+  explained = world.Do(world.engine->runs().ExplainItem({}, request));
   ASSERT_TRUE(explained.ok());
   EXPECT_EQ(explained->stages(0).item().origin(), v1::ORIGIN_MEMO);
   EXPECT_EQ(explained->stages(0).computed_by_run(), name);
   EXPECT_EQ(explained->stages(1).computed_by_run(), name);
   request.set_item_id("nobody");
-  EXPECT_EQ(ReasonOf(world.Do(world.engine->ExplainItem(request)).status()), Reason::kItemNotFound);
+  EXPECT_EQ(ReasonOf(world.Do(world.engine->runs().ExplainItem({}, request)).status()), Reason::kItemNotFound);
 }
 
 TEST(PlanningTest, CountsWithoutAskingOrStoring) {
@@ -46,7 +46,7 @@ TEST(PlanningTest, CountsWithoutAskingOrStoring) {
   v1::PlanPipelineRequest request;
   *request.mutable_pipeline() = OfFile();
   const uint64_t written = world.disk.written();
-  auto plan = world.Do(world.engine->PlanPipeline(request));
+  auto plan = world.Do(world.engine->pipelines().PlanPipeline({}, request));
   ASSERT_TRUE(plan.ok()) << MessageOf(plan.status());
   EXPECT_EQ(plan->stages(0).items(), 50);
   EXPECT_EQ(plan->stages(1).items(), 50);
@@ -58,7 +58,7 @@ TEST(PlanningTest, CountsWithoutAskingOrStoring) {
   v1::CreateRunRequest create;
   *create.mutable_definition() = OfFile();
   world.Wait(world.Create(create).name());
-  plan = world.Do(world.engine->PlanPipeline(request));
+  plan = world.Do(world.engine->pipelines().PlanPipeline({}, request));
   ASSERT_TRUE(plan.ok());
   EXPECT_EQ(plan->stages(1).remembered(), 50);
   EXPECT_EQ(plan->stages(3).items(), 5);
@@ -74,7 +74,7 @@ TEST(PlanningTest, CountsCallsOfItemsThatAreKnown) {
   v1::PlanPipelineRequest request;
   *request.mutable_pipeline() = pipeline;
   request.set_limit(12);
-  const auto plan = world.Do(world.engine->PlanPipeline(request));
+  const auto plan = world.Do(world.engine->pipelines().PlanPipeline({}, request));
   ASSERT_TRUE(plan.ok()) << MessageOf(plan.status());
   EXPECT_EQ(plan->stages(0).items(), 12);
   EXPECT_EQ(plan->stages(1).calls(), 12);
@@ -86,26 +86,26 @@ TEST(PipelinesTest, AreAppliedListedRunAndForgotten) {
   World world;
   v1::ApplyPipelineRequest apply;
   *apply.mutable_pipeline() = Linear();
-  auto applied = world.Do(world.engine->ApplyPipeline(apply));
+  auto applied = world.Do(world.engine->pipelines().ApplyPipeline({}, apply));
   ASSERT_TRUE(applied.ok()) << MessageOf(applied.status());
   EXPECT_TRUE(applied->changed());
   EXPECT_EQ(applied->pipeline().version(), 1);
-  EXPECT_FALSE(world.Do(world.engine->ApplyPipeline(apply))->changed());
+  EXPECT_FALSE(world.Do(world.engine->pipelines().ApplyPipeline({}, apply))->changed());
   apply.mutable_pipeline()->set_description("another");
-  EXPECT_EQ(world.Do(world.engine->ApplyPipeline(apply))->pipeline().version(), 2);
+  EXPECT_EQ(world.Do(world.engine->pipelines().ApplyPipeline({}, apply))->pipeline().version(), 2);
   world.Crash();
-  EXPECT_EQ(world.Do(world.engine->ListPipelines({}))->pipelines_size(), 1);
+  EXPECT_EQ(world.Do(world.engine->pipelines().ListPipelines({}, {}))->pipelines_size(), 1);
   v1::CreateRunRequest create;
   create.set_pipeline("toy");
   const std::string name = world.Create(create).name();
   v1::DeletePipelineRequest forget;
   forget.set_name("toy");
-  EXPECT_EQ(ReasonOf(world.Do(world.engine->DeletePipeline(forget)).status()), Reason::kPipelineInUse);
+  EXPECT_EQ(ReasonOf(world.Do(world.engine->pipelines().DeletePipeline({}, forget)).status()), Reason::kPipelineInUse);
   v1::CancelRunRequest cancel;
   cancel.set_run(name);
-  ASSERT_TRUE(world.Do(world.engine->CancelRun(cancel)).ok());
-  ASSERT_TRUE(world.Do(world.engine->DeletePipeline(forget)).ok());
-  EXPECT_EQ(ReasonOf(world.Do(world.engine->CreateRun(create, kNever)).status()), Reason::kPipelineNotFound);
+  ASSERT_TRUE(world.Do(world.engine->runs().CancelRun({}, cancel)).ok());
+  ASSERT_TRUE(world.Do(world.engine->pipelines().DeletePipeline({}, forget)).ok());
+  EXPECT_EQ(ReasonOf(world.Do(world.engine->runs().CreateRun({}, create)).status()), Reason::kPipelineNotFound);
 }
 
 TEST(PipelinesTest, WhatIsWrongIsRefusedBeforeAnythingIsStored) {
@@ -114,17 +114,17 @@ TEST(PipelinesTest, WhatIsWrongIsRefusedBeforeAnythingIsStored) {
   v1::CreateRunRequest create;
   *create.mutable_definition() = Linear();
   StageOf(*create.mutable_definition(), "told").mutable_synthesize()->set_model("nobody");
-  EXPECT_EQ(ReasonOf(world.Do(world.engine->CreateRun(create, kNever)).status()), Reason::kModelNotFound);
+  EXPECT_EQ(ReasonOf(world.Do(world.engine->runs().CreateRun({}, create)).status()), Reason::kModelNotFound);
   *create.mutable_definition() = MakePipeline({"in:fetch", "a:prepare:b"});
-  EXPECT_EQ(ReasonOf(world.Do(world.engine->CreateRun(create, kNever)).status()), Reason::kInvalidDefinition);
+  EXPECT_EQ(ReasonOf(world.Do(world.engine->runs().CreateRun({}, create)).status()), Reason::kInvalidDefinition);
   *create.mutable_definition() = Linear();
   create.set_limit(-1);
-  EXPECT_EQ(ReasonOf(world.Do(world.engine->CreateRun(create, kNever)).status()), Reason::kInvalidField);
+  EXPECT_EQ(ReasonOf(world.Do(world.engine->runs().CreateRun({}, create)).status()), Reason::kInvalidField);
   create.clear_limit();
   create.set_validate_only(true);
-  EXPECT_TRUE(world.Do(world.engine->CreateRun(create, kNever)).ok());
+  EXPECT_TRUE(world.Do(world.engine->runs().CreateRun({}, create)).ok());
   EXPECT_EQ(world.disk.written(), written);
-  EXPECT_EQ(world.Do(world.engine->ListRuns({}))->runs_size(), 0);
+  EXPECT_EQ(world.Do(world.engine->runs().ListRuns({}, {}))->runs_size(), 0);
 }
 
 TEST(EvictionTest, WhatIsForgottenIsMadeAgain) {
@@ -134,7 +134,7 @@ TEST(EvictionTest, WhatIsForgottenIsMadeAgain) {
   world.Wait(world.Create(Linear(), MakeItems(8)).name());
   v1::EvictCacheRequest evict;
   evict.mutable_older_than()->set_seconds(5);
-  const auto evicted = world.Do(world.engine->EvictCache(evict));
+  const auto evicted = world.Do(world.engine->admin().EvictCache({}, evict));
   ASSERT_TRUE(evicted.ok());
   EXPECT_EQ(evicted->memos(), 5);
   const v1::Run run = world.Wait(world.Create(Linear(), MakeItems(8)).name());
@@ -149,14 +149,15 @@ TEST(EvictionTest, ADurationBeyondAllNumbersForgetsNothing) {
   for (const int64_t seconds : {int64_t{18'446'744'074}, int64_t{315'576'000'000}, INT64_MAX}) {
     v1::EvictCacheRequest evict;
     evict.mutable_older_than()->set_seconds(seconds);
-    const auto evicted = world.Do(world.engine->EvictCache(evict));
+    const auto evicted = world.Do(world.engine->admin().EvictCache({}, evict));
     ASSERT_TRUE(evicted.ok());
     EXPECT_EQ(evicted->memos(), 0) << seconds;
   }
   for (const int64_t seconds : {int64_t{-1}, int64_t{-18'446'744'074}, INT64_MIN}) {
     v1::EvictCacheRequest evict;
     evict.mutable_older_than()->set_seconds(seconds);
-    EXPECT_EQ(ReasonOf(world.Do(world.engine->EvictCache(evict)).status()), Reason::kInvalidField) << seconds;
+    EXPECT_EQ(ReasonOf(world.Do(world.engine->admin().EvictCache({}, evict)).status()), Reason::kInvalidField)
+        << seconds;
   }
 }
 
@@ -168,7 +169,7 @@ TEST(GenerateTest, ANegativeAgeIsRefused) {
   message.set_role("user");
   message.set_content("hello");
   request.mutable_max_age()->set_seconds(-1);
-  const auto response = world.Do(world.engine->Generate(request, kNever, nullptr));
+  const auto response = world.Do(world.engine->completions().Generate({}, request));
   EXPECT_EQ(ReasonOf(response.status()), Reason::kInvalidField);
   ASSERT_EQ(ViolationsOf(response.status()).size(), 1u);
   EXPECT_EQ(ViolationsOf(response.status())[0].field, "max_age");

@@ -24,29 +24,31 @@ TEST(InputTest, ItemsAreWorkedOnAsTheyComeUntilTheInputIsClosed) {
   world.Pass(1s);
   EXPECT_EQ(world.Get(name).waiting_on().reason(), v1::WaitingOn::REASON_INPUT);
   const std::vector<std::string> items = MakeItems(9);
-  auto added = world.Do(world.engine->AddItems(Adding(name, 0, {items[0], items[1], items[2]})));
+  auto added = world.Do(world.engine->runs().AddItems({}, Adding(name, 0, {items[0], items[1], items[2]})));
   ASSERT_TRUE(added.ok()) << MessageOf(added.status());
   EXPECT_EQ(added->next_offset(), 3);
   world.Pass(1s);
   EXPECT_THAT(world.outside.starts, SizeIs(3));
-  added = world.Do(world.engine->AddItems(Adding(name, 0, {items[0], items[1], items[2]})));
+  added = world.Do(world.engine->runs().AddItems({}, Adding(name, 0, {items[0], items[1], items[2]})));
   EXPECT_EQ(added->next_offset(), 3);  // the same again
-  EXPECT_EQ(world.Do(world.engine->AddItems(Adding(name, 5, {items[0]}))).status().code(),
+  EXPECT_EQ(world.Do(world.engine->runs().AddItems({}, Adding(name, 5, {items[0]}))).status().code(),
             absl::StatusCode::kOutOfRange);
-  EXPECT_EQ(ReasonOf(world.Do(world.engine->AddItems(Adding(name, 3, {"[]"}))).status()), Reason::kBadItem);
+  EXPECT_EQ(ReasonOf(world.Do(world.engine->runs().AddItems({}, Adding(name, 3, {"[]"}))).status()), Reason::kBadItem);
   world.Crash();
-  added = world.Do(world.engine->AddItems(Adding(name, 3, {items[3], items[4], items[5], items[6], items[7]})));
+  added =
+      world.Do(world.engine->runs().AddItems({}, Adding(name, 3, {items[3], items[4], items[5], items[6], items[7]})));
   EXPECT_EQ(added->next_offset(), 8);
   world.Pass(1s);
   EXPECT_THAT(world.outside.starts, SizeIs(8));
   EXPECT_EQ(world.Get(name).state(), v1::RUN_STATE_RUNNING);
   v1::CloseInputRequest close;
   close.set_run(name);
-  ASSERT_TRUE(world.Do(world.engine->CloseInput(close)).ok());
-  ASSERT_TRUE(world.Do(world.engine->CloseInput(close)).ok());
+  ASSERT_TRUE(world.Do(world.engine->runs().CloseInput({}, close)).ok());
+  ASSERT_TRUE(world.Do(world.engine->runs().CloseInput({}, close)).ok());
   EXPECT_EQ(world.Wait(name).state(), v1::RUN_STATE_SUCCEEDED);
   EXPECT_THAT(world.outside.sink.back(), SizeIs(8));
-  EXPECT_EQ(ReasonOf(world.Do(world.engine->AddItems(Adding(name, 8, {items[8]}))).status()), Reason::kWrongRunState);
+  EXPECT_EQ(ReasonOf(world.Do(world.engine->runs().AddItems({}, Adding(name, 8, {items[8]}))).status()),
+            Reason::kWrongRunState);
 }
 
 TEST(InputTest, AFileIsStreamedInPiecesOfAnySize) {
@@ -64,14 +66,14 @@ TEST(InputTest, AFileIsStreamedInPiecesOfAnySize) {
     request.set_run(name);
     request.set_offset(offset);
     request.set_data(file.substr(at, piece));
-    const auto added = world.Do(world.engine->AddItems(request));
+    const auto added = world.Do(world.engine->runs().AddItems({}, request));
     ASSERT_TRUE(added.ok()) << MessageOf(added.status());
     offset = added->next_offset();
     if (piece % 3 == 0) world.Crash();
   }
   v1::CloseInputRequest close;
   close.set_run(name);
-  ASSERT_TRUE(world.Do(world.engine->CloseInput(close)).ok());
+  ASSERT_TRUE(world.Do(world.engine->runs().CloseInput({}, close)).ok());
   const v1::Run run = world.Wait(name);
   EXPECT_EQ(run.state(), v1::RUN_STATE_SUCCEEDED) << run.error().message();
   EXPECT_THAT(world.outside.sink.back(), SizeIs(100));
@@ -84,7 +86,7 @@ TEST(InputTest, AnInputThatIsClosedEmptyIsAnEmptyInput) {
   const std::string name = world.Create(create).name();
   v1::CloseInputRequest close;
   close.set_run(name);
-  ASSERT_TRUE(world.Do(world.engine->CloseInput(close)).ok());
+  ASSERT_TRUE(world.Do(world.engine->runs().CloseInput({}, close)).ok());
   EXPECT_EQ(world.Wait(name).state(), v1::RUN_STATE_SUCCEEDED);
 }
 
@@ -95,7 +97,7 @@ TEST(InputTest, ItemsSentAgainAreComparedWithWhatIsKept) {
   const std::string name = world.Create(create).name();
   const std::vector<std::string> items = MakeItems(9);
   const auto add = [&](int64_t offset, const std::vector<std::string>& content) {
-    return world.Do(world.engine->AddItems(Adding(name, offset, content)));
+    return world.Do(world.engine->runs().AddItems({}, Adding(name, offset, content)));
   };
   ASSERT_TRUE(add(0, {items[0], items[1], items[2]}).ok());
   ASSERT_TRUE(add(3, {items[3], items[4]}).ok());
@@ -106,7 +108,7 @@ TEST(InputTest, ItemsSentAgainAreComparedWithWhatIsKept) {
   EXPECT_EQ(MessageOf(other.status()), "offset 3: another item was sent before");
   v1::AddItemsRequest named = Adding(name, 0, {items[0]});
   named.mutable_items()->mutable_items(0)->set_id("x");
-  EXPECT_EQ(ReasonOf(world.Do(world.engine->AddItems(named)).status()), Reason::kRequestIdReused);
+  EXPECT_EQ(ReasonOf(world.Do(world.engine->runs().AddItems({}, named)).status()), Reason::kRequestIdReused);
   // What reaches beyond the end: nothing of it, or all.
   EXPECT_EQ(ReasonOf(add(4, {items[5], items[6]}).status()), Reason::kRequestIdReused);
   EXPECT_EQ(MessageOf(add(4, {items[4], "[]"}).status()).substr(0, 9), "items[1]:");
@@ -116,10 +118,10 @@ TEST(InputTest, ItemsSentAgainAreComparedWithWhatIsKept) {
   v1::AddItemsRequest bytes;
   bytes.set_run(name);
   bytes.set_data("x");
-  EXPECT_EQ(ReasonOf(world.Do(world.engine->AddItems(bytes)).status()), Reason::kInvalidField);
+  EXPECT_EQ(ReasonOf(world.Do(world.engine->runs().AddItems({}, bytes)).status()), Reason::kInvalidField);
   v1::CloseInputRequest close;
   close.set_run(name);
-  ASSERT_TRUE(world.Do(world.engine->CloseInput(close)).ok());
+  ASSERT_TRUE(world.Do(world.engine->runs().CloseInput({}, close)).ok());
   EXPECT_EQ(world.Wait(name).state(), v1::RUN_STATE_SUCCEEDED);
   EXPECT_THAT(world.outside.sink.back(), SizeIs(6));
 }
@@ -141,7 +143,7 @@ class ByteInputTest : public testing::Test {
     request.set_run(run_);
     request.set_offset(offset);
     request.set_data(data);
-    const auto added = world_.Do(world_.engine->AddItems(request));
+    const auto added = world_.Do(world_.engine->runs().AddItems({}, request));
     if (!added.ok()) return added.status();
     return added->next_offset();
   }
@@ -157,7 +159,7 @@ class ByteInputTest : public testing::Test {
     v1::CloseInputRequest close;
     close.set_run(run_);
     close.set_end_offset(static_cast<int64_t>(end));
-    return world_.Do(world_.engine->CloseInput(close)).status();
+    return world_.Do(world_.engine->runs().CloseInput({}, close)).status();
   }
   std::string WithOtherByte(size_t at) const {
     std::string other = file_;
@@ -237,7 +239,7 @@ TEST_F(ByteInputTest, OfARunThatWasCancelledWhatItHasIsCompared) {
   ASSERT_TRUE(AddAll(file_.substr(0, 200), 64).ok());
   v1::CancelRunRequest cancel;
   cancel.set_run(run_);
-  ASSERT_TRUE(world_.Do(world_.engine->CancelRun(cancel)).ok());
+  ASSERT_TRUE(world_.Do(world_.engine->runs().CancelRun({}, cancel)).ok());
   world_.Wait(run_);
   EXPECT_EQ(Add(20, file_.substr(20, 100)).value(), 200);
   EXPECT_EQ(ReasonOf(AddAll(file_, 64)), Reason::kWrongRunState);

@@ -19,7 +19,7 @@ TEST(RedriveTest, ARedriveWorksOnFailedItemsAndWhatDependsOnThemOnly) {
   EXPECT_EQ(world.Stage(run, "told").failed(), 2);
   world.outside.fault = nullptr;
   const size_t asked = world.outside.starts.size();
-  const auto redriven = world.Do(world.engine->RedriveRun(Named<v1::RedriveRunRequest>(run.name())));
+  const auto redriven = world.Do(world.engine->runs().RedriveRun({}, Named<v1::RedriveRunRequest>(run.name())));
   ASSERT_TRUE(redriven.ok()) << MessageOf(redriven.status());
   EXPECT_EQ(redriven->items(), 2);
   const v1::Run again = world.Wait(run.name());
@@ -33,7 +33,7 @@ TEST(RedriveTest, ARedriveWorksOnFailedItemsAndWhatDependsOnThemOnly) {
   EXPECT_NE(world.outside.generations[0], world.outside.generations[1]);
   const std::vector<v1::RunEvent> events = world.Events(run.name());
   for (size_t i = 0; i < events.size(); ++i) EXPECT_EQ(events[i].number(), static_cast<int64_t>(i) + 1);
-  const auto nothing = world.Do(world.engine->RedriveRun(Named<v1::RedriveRunRequest>(run.name())));
+  const auto nothing = world.Do(world.engine->runs().RedriveRun({}, Named<v1::RedriveRunRequest>(run.name())));
   ASSERT_TRUE(nothing.ok());
   EXPECT_EQ(nothing->items(), 0);
   EXPECT_EQ(nothing->run().state(), v1::RUN_STATE_SUCCEEDED);
@@ -50,14 +50,14 @@ TEST(RedriveTest, ARedriveTakesOnlyWhatTheRequestNames) {
   world.outside.fault = nullptr;
   auto request = Named<v1::RedriveRunRequest>(name);
   request.add_item_ids("nobody");
-  EXPECT_EQ(ReasonOf(world.Do(world.engine->RedriveRun(request)).status()), Reason::kItemNotFound);
+  EXPECT_EQ(ReasonOf(world.Do(world.engine->runs().RedriveRun({}, request)).status()), Reason::kItemNotFound);
   request.clear_item_ids();
   request.set_stage("nowhere");
-  EXPECT_EQ(ReasonOf(world.Do(world.engine->RedriveRun(request)).status()), Reason::kStageNotFound);
+  EXPECT_EQ(ReasonOf(world.Do(world.engine->runs().RedriveRun({}, request)).status()), Reason::kStageNotFound);
   request.clear_stage();
   request.set_reason(v1::ERROR_REASON_SCHEMA);
   request.add_item_ids("a3");
-  const auto redriven = world.Do(world.engine->RedriveRun(request));
+  const auto redriven = world.Do(world.engine->runs().RedriveRun({}, request));
   ASSERT_TRUE(redriven.ok());
   EXPECT_EQ(redriven->items(), 1);
   world.Wait(name);
@@ -79,10 +79,10 @@ TEST(RedriveTest, ADegradedItemIsNoMemoAndIsRedrivenWithAllThatCameOfIt) {
   world.outside.fault = nullptr;
   auto request = Named<v1::RedriveRunRequest>(name);
   request.set_stage("made");
-  auto redriven = world.Do(world.engine->RedriveRun(request));
+  auto redriven = world.Do(world.engine->runs().RedriveRun({}, request));
   ASSERT_TRUE(redriven.ok());
   EXPECT_EQ(redriven->items(), 0) << "it is degraded for its input's sake";
-  redriven = world.Do(world.engine->RedriveRun(Named<v1::RedriveRunRequest>(name)));
+  redriven = world.Do(world.engine->runs().RedriveRun({}, Named<v1::RedriveRunRequest>(name)));
   ASSERT_TRUE(redriven.ok());
   EXPECT_EQ(redriven->items(), 1);
   const v1::Run run = world.Wait(name);
@@ -104,7 +104,7 @@ TEST(RedriveTest, ARedriveThatDiesHalfwayGoesOn) {
     const auto redrive = [](World& world, std::string name) -> Task<void> {
       v1::RedriveRunRequest request;
       request.set_run(name);
-      co_await world.engine->RedriveRun(std::move(request));
+      co_await world.engine->runs().RedriveRun({}, std::move(request));
     };
     world.loop->Spawn(redrive(world, name));
     world.Pass(moment * 700us);
@@ -112,7 +112,7 @@ TEST(RedriveTest, ARedriveThatDiesHalfwayGoesOn) {
     v1::Run run = world.Wait(name);
     if (world.Stage(run, "told").degraded() > 0) {
       ASSERT_EQ(world.Stage(run, "told").degraded(), 600);  // it had not begun
-      ASSERT_TRUE(world.Do(world.engine->RedriveRun(Named<v1::RedriveRunRequest>(name))).ok());
+      ASSERT_TRUE(world.Do(world.engine->runs().RedriveRun({}, Named<v1::RedriveRunRequest>(name))).ok());
       run = world.Wait(name);
     }
     EXPECT_EQ(run.state(), v1::RUN_STATE_SUCCEEDED);
@@ -134,7 +134,7 @@ TEST(RedriveTest, ASinkThatFailsFailsTheRunAndARedriveWritesAgain) {
   EXPECT_EQ(run.error().reason(), v1::ERROR_REASON_SINK);
   EXPECT_EQ(run.error().stage(), "out");
   world.outside.fault = nullptr;
-  ASSERT_TRUE(world.Do(world.engine->RedriveRun(Named<v1::RedriveRunRequest>(run.name()))).ok());
+  ASSERT_TRUE(world.Do(world.engine->runs().RedriveRun({}, Named<v1::RedriveRunRequest>(run.name()))).ok());
   EXPECT_EQ(world.Wait(run.name()).state(), v1::RUN_STATE_SUCCEEDED);
   EXPECT_THAT(world.outside.sink, SizeIs(1));
   EXPECT_THAT(world.outside.starts, SizeIs(3));

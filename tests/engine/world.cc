@@ -270,6 +270,7 @@ StageRegistry ToyKinds(Outside& outside) {
 }
 
 World::World(uint64_t the_seed) : kinds(ToyKinds(outside)), seed(the_seed) {
+  options.checks_definitions = false;
   options.open_file = [this](Loop&, Pool&, const std::string& path) -> StatusOr<std::unique_ptr<ByteSource>> {
     if (!outside.files.contains(path)) return MakeError(Reason::kFileError, "no such file");
     return std::make_unique<ToyFile>(outside, path);
@@ -317,7 +318,7 @@ void World::Pass(Duration duration) {
 }
 
 v1::Run World::Create(v1::CreateRunRequest request) {
-  auto response = Do(engine->CreateRun(std::move(request), kNever));
+  auto response = Do(engine->runs().CreateRun({}, std::move(request)));
   EXPECT_TRUE(response.ok()) << MessageOf(response.status());
   return response.ok() ? response->run() : v1::Run();
 }
@@ -333,7 +334,7 @@ v1::Run World::Create(const v1::Pipeline& pipeline, const std::vector<std::strin
 v1::Run World::Wait(const std::string& run) {
   v1::WaitRunRequest request;
   request.set_run(run);
-  auto response = Do(engine->WaitRun(std::move(request), kNever));
+  auto response = Do(engine->runs().WaitRun({}, std::move(request)));
   EXPECT_TRUE(response.ok()) << MessageOf(response.status());
   return response.ok() ? response->run() : v1::Run();
 }
@@ -341,7 +342,7 @@ v1::Run World::Wait(const std::string& run) {
 v1::Run World::Get(const std::string& run) {
   v1::GetRunRequest request;
   request.set_run(run);
-  auto response = Do(engine->GetRun(std::move(request)));
+  auto response = Do(engine->runs().GetRun({}, std::move(request)));
   EXPECT_TRUE(response.ok()) << MessageOf(response.status());
   return response.ok() ? response->run() : v1::Run();
 }
@@ -353,7 +354,7 @@ std::vector<v1::Item> World::Items(const std::string& run, const std::string& st
   request.set_stage(stage);
   request.set_page_size(7);
   do {
-    auto response = Do(engine->ListItems(request));
+    auto response = Do(engine->runs().ListItems({}, request));
     EXPECT_TRUE(response.ok()) << MessageOf(response.status());
     if (!response.ok()) break;
     items.insert(items.end(), response->items().begin(), response->items().end());
@@ -375,7 +376,7 @@ std::vector<v1::RunEvent> World::Events(const std::string& run) {
   v1::WatchRunRequest request;
   request.set_run(run);
   while (true) {
-    auto page = Do(engine->NextEvents(request, clock.Now() + 1s));
+    auto page = Do(engine->runs().NextEvents(RequestContext(clock.Now() + 1s), request));
     EXPECT_TRUE(page.ok()) << MessageOf(page.status());
     if (!page.ok() || page->events.empty()) return events;
     events.insert(events.end(), page->events.begin(), page->events.end());

@@ -1,4 +1,4 @@
-// `why`: how an item came to be in each stage that it went through, out of the records alone.
+#include "server/engine/requests/explain.h"
 
 #include <algorithm>
 #include <utility>
@@ -7,7 +7,6 @@
 #include <boost/json.hpp>
 
 #include "server/base/json.h"
-#include "server/engine/engine_state.h"
 #include "server/engine/requests/item_view.h"
 #include "server/engine/times.h"
 #include "server/storage/answers.h"
@@ -47,18 +46,15 @@ void ReadQuestion(const storage::v1::QuestionRecord& question, v1::CallExplanati
   }
 }
 
-Task<StatusOr<std::vector<v1::CallExplanation>>> ExplainCalls(Engine::State& state, std::string run,
-                                                              std::vector<Digest> keys) {
+Task<StatusOr<std::vector<v1::CallExplanation>>> ExplainCalls(Store& store, std::string run, std::vector<Digest> keys) {
   std::vector<v1::CallExplanation> calls(keys.size());
-  auto remembered = co_await LoadCalls(state.parts.store, run, keys);
-  if (!remembered.ok()) co_return remembered.status();
+  MR_CO_ASSIGN_OR_RETURN(const auto remembered, co_await LoadCalls(store, run, keys));
   for (size_t i = 0; i < keys.size(); ++i) {
     v1::CallExplanation& call = calls[i];
     call.set_call_key(keys[i].Hex());
-    auto attempts = co_await LoadAttemptsOf(state.parts.store, run, keys[i]);
-    if (!attempts.ok()) co_return attempts.status();
-    for (storage::v1::AttemptRecord& attempt : *attempts) *call.add_attempts() = std::move(*attempt.mutable_attempt());
-    const RememberedCall& known = (*remembered)[i];
+    MR_CO_ASSIGN_OR_RETURN(auto attempts, co_await LoadAttemptsOf(store, run, keys[i]));
+    for (storage::v1::AttemptRecord& attempt : attempts) *call.add_attempts() = std::move(*attempt.mutable_attempt());
+    const RememberedCall& known = remembered[i];
     if (known.question) ReadQuestion(*known.question, call);
     if (!known.answer) continue;
     call.set_answer(Cut(known.answer->text()));
@@ -69,14 +65,13 @@ Task<StatusOr<std::vector<v1::CallExplanation>>> ExplainCalls(Engine::State& sta
   co_return calls;
 }
 
-// Who computed a remembered result, and when.
-Task<Status> ExplainMemo(Engine::State& state, const Digest& key, v1::StageExplanation& explanation) {
+// Adds which run computed a memoized result, and when.
+Task<Status> ExplainMemo(Store& store, const Digest& key, v1::StageExplanation& explanation) {
   const std::string memo_key = MemoKey(key);
-  auto value = co_await state.parts.store.Get(memo_key);
-  if (!value.ok()) co_return value.status();
+  MR_CO_ASSIGN_OR_RETURN(const std::optional<std::string> value, co_await store.Get(memo_key));
   storage::v1::MemoRecord memo;
-  // It may have been forgotten since: what it was used for stays.
-  if (!*value || !DecodeValue(memo_key, **value, memo).ok()) co_return absl::OkStatus();
+  // The memo may have been evicted since; the items that used it stay.
+  if (!value || !DecodeValue(memo_key, *value, memo).ok()) co_return absl::OkStatus();
   explanation.set_computed_by_run(memo.run());
   *explanation.mutable_computed_time() = ToTimestamp(memo.time_micros());
   co_return absl::OkStatus();
@@ -84,56 +79,50 @@ Task<Status> ExplainMemo(Engine::State& state, const Digest& key, v1::StageExpla
 
 }  // namespace
 
-Task<StatusOr<v1::ExplainItemResponse>> Engine::ExplainItem(v1::ExplainItemRequest request) {
-  State& state = *state_;
+Task<StatusOr<v1::ExplainItemResponse>> ExplainItem(Store& store, Runs& runs, v1::ExplainItemRequest request) {
   const std::string run = request.run();
-  StatusOr<FoundRun> found = co_await state.Find(run);
-  if (!found.ok()) co_return found.status();
-  StatusOr<Plan> plan = found->MakePlan();
-  if (!plan.ok()) co_return plan.status();
+  MR_CO_ASSIGN_OR_RETURN(const FoundRun found, co_await runs.Find(run));
+  MR_CO_ASSIGN_OR_RETURN(const Plan plan, found.MakePlan());
   v1::ExplainItemResponse response;
-  for (const int index : plan->order()) {
-    const std::string& stage = plan->stage(index).name;
+  for (const int index : plan.order()) {
+    const std::string& stage = plan.stage(index).name;
     if (!request.stage().empty() && request.stage() != stage) continue;
     const ItemKeys keys(run, stage);
     const std::string id_key = keys.Id(request.item_id());
-    auto id_value = co_await state.parts.store.Get(id_key);
-    if (!id_value.ok()) co_return id_value.status();
-    if (!*id_value) continue;
-    const std::optional<int64_t> ordinal = DecodeOrdinal(id_key, **id_value);
+    MR_CO_ASSIGN_OR_RETURN(const std::optional<std::string> id_value, co_await store.Get(id_key));
+    if (!id_value) continue;
+    const std::optional<int64_t> ordinal = DecodeOrdinal(id_key, *id_value);
     if (!ordinal) continue;
-    auto record = co_await GetRecord<storage::v1::ItemRecord>(state.parts.store, keys.Item(*ordinal));
-    if (!record.ok()) co_return record.status();
-    if (!*record) continue;
+    MR_CO_ASSIGN_OR_RETURN(auto record, co_await GetRecord<storage::v1::ItemRecord>(store, keys.Item(*ordinal)));
+    if (!record) continue;
     v1::StageExplanation& explanation = *response.add_stages();
-    std::string memo_bytes = (*record)->memo_key();
-    if (memo_bytes.empty() && plan->stage(index).shape == StageShape::kBarrier) {
-      auto stage_record = co_await GetRecord<storage::v1::StageRecord>(state.parts.store, StageKey(run, stage));
+    std::string memo_bytes = record->memo_key();
+    if (memo_bytes.empty() && plan.stage(index).shape == StageShape::kBarrier) {
+      auto stage_record = co_await GetRecord<storage::v1::StageRecord>(store, StageKey(run, stage));
       if (stage_record.ok() && *stage_record) memo_bytes = (*stage_record)->memo_key();
     }
     if (const std::optional<Digest> key = Digest::FromBytes(memo_bytes)) {
       explanation.set_memo_key(key->Hex());
-      if ((*record)->origin() == v1::ORIGIN_MEMO) {
-        MR_CO_RETURN_IF_ERROR(co_await ExplainMemo(state, *key, explanation));
+      if (record->origin() == v1::ORIGIN_MEMO) {
+        MR_CO_RETURN_IF_ERROR(co_await ExplainMemo(store, *key, explanation));
       }
     }
-    if ((*record)->input_ids().empty() && plan->stage(index).shape != StageShape::kFetch) {
-      explanation.add_input_ids((*record)->id());
+    if (record->input_ids().empty() && plan.stage(index).shape != StageShape::kFetch) {
+      explanation.add_input_ids(record->id());
     }
-    for (const std::string& id : (*record)->input_ids()) {
+    for (const std::string& id : record->input_ids()) {
       if (explanation.input_ids_size() < kInputIdsMax) explanation.add_input_ids(id);
     }
-    *explanation.mutable_notes() = (*record)->notes();
+    *explanation.mutable_notes() = record->notes();
     std::vector<Digest> call_keys;
-    for (const std::string& bytes : (*record)->call_keys()) {
+    for (const std::string& bytes : record->call_keys()) {
       if (const std::optional<Digest> key = Digest::FromBytes(bytes)) call_keys.push_back(*key);
     }
     if (!call_keys.empty()) {
-      auto calls = co_await ExplainCalls(state, run, std::move(call_keys));
-      if (!calls.ok()) co_return calls.status();
-      for (v1::CallExplanation& call : *calls) *explanation.add_calls() = std::move(call);
+      MR_CO_ASSIGN_OR_RETURN(auto calls, co_await ExplainCalls(store, run, std::move(call_keys)));
+      for (v1::CallExplanation& call : calls) *explanation.add_calls() = std::move(call);
     }
-    *explanation.mutable_item() = ItemView(*std::move(*record), *ordinal, stage, false);
+    *explanation.mutable_item() = ItemView(*std::move(record), *ordinal, stage, false);
   }
   if (response.stages().empty()) {
     co_return MakeError(Reason::kItemNotFound, fmt::format("the run has no item `{}`", Excerpt(request.item_id())));

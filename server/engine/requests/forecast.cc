@@ -1,5 +1,4 @@
-// `plan`: what a run would do, without doing it. Rows are read, what is remembered is looked up, rules are applied; the
-// stages that ask models get a call layer that counts questions instead of asking them. Nothing is stored or sent.
+#include "server/engine/requests/forecast.h"
 
 #include <map>
 #include <set>
@@ -7,7 +6,6 @@
 
 #include <fmt/format.h>
 
-#include "server/engine/engine_state.h"
 #include "server/engine/step/memo_lookup.h"
 #include "server/engine/step/row_source.h"
 #include "server/engine/times.h"
@@ -48,15 +46,16 @@ class CountingCalls final : public CallHandler {
 // A run that is only thought of: what steps read of a run, and nothing that they could change.
 class ImaginedRun final : public StepHost {
  public:
-  ImaginedRun(Engine::State& state, storage::v1::RunRecord record, RunStages stages)
-      : state_(state),
+  ImaginedRun(const EngineDeps& deps, const EngineOptions& options, storage::v1::RunRecord record, RunStages stages)
+      : deps_(deps),
+        options_(options),
         record_(std::move(record)),
         stages_(std::move(stages)),
-        stop_(std::make_shared<StopSignal>(state.parts.loop)) {}
+        stop_(std::make_shared<StopSignal>(deps.loop)) {}
 
-  const EngineDeps& deps() const override { return state_.parts; }
-  const EngineOptions& options() const override { return state_.options; }
-  Store& store() override { return state_.parts.store; }
+  const EngineDeps& deps() const override { return deps_; }
+  const EngineOptions& options() const override { return options_; }
+  Store& store() override { return deps_.store; }
   const Plan& plan() const override { return stages_.plan; }
   StageSlot& slot(int stage) override { return *stages_.slots[stage]; }
   const storage::v1::RunRecord& record() const override { return record_; }
@@ -71,7 +70,8 @@ class ImaginedRun final : public StepHost {
   Task<bool> AwaitRoom() override { co_return true; }
 
  private:
-  Engine::State& state_;
+  const EngineDeps& deps_;
+  const EngineOptions& options_;
   const storage::v1::RunRecord record_;
   RunStages stages_;
   const std::shared_ptr<StopSignal> stop_;
@@ -79,7 +79,7 @@ class ImaginedRun final : public StepHost {
 
 class Planner {
  public:
-  Planner(Engine::State& state, ImaginedRun& run) : state_(state), run_(run), calls_(state.parts.desk) {
+  Planner(const EngineDeps& deps, ImaginedRun& run) : deps_(deps), run_(run), calls_(deps.desk) {
     for (const PlanStage& stage : run.plan().stages()) {
       v1::StagePlan& plan = *response_.add_stages();
       plan.set_stage(stage.name);
@@ -195,7 +195,7 @@ class Planner {
     const StageSlot& slot = run_.slot(stage);
     v1::StagePlan& plan = *response_.mutable_stages(stage);
     if (!slot.work->items->pure()) plan.set_calls(plan.calls());
-    LookUpParts parts{state_.parts.loop, state_.parts.pool, state_.parts.store};
+    LookUpParts parts{deps_.loop, deps_.pool, deps_.store};
     StatusOr<LookedUp> looked = co_await LookUp(parts, std::move(items), slot.when, slot.memo_rules);
     if (!looked.ok()) co_return looked.status();
     plan.set_remembered(plan.remembered() + looked->hits);
@@ -208,7 +208,7 @@ class Planner {
         std::vector<StageItem> results = work->items->Compute(inputs);
         return std::make_pair(std::move(inputs), std::move(results));
       };
-      auto [inputs, results] = co_await Compute(state_.parts.loop, state_.parts.pool, std::move(compute));
+      auto [inputs, results] = co_await Compute(deps_.loop, deps_.pool, std::move(compute));
       for (size_t i = 0; i < inputs.size() && i < results.size(); ++i) {
         EndedItem ended;
         ended.ordinal = inputs[i].ordinal;
@@ -260,7 +260,7 @@ class Planner {
       }
       return absl::OkStatus();
     };
-    co_return co_await Compute(state_.parts.loop, state_.parts.pool, std::move(add));
+    co_return co_await Compute(deps_.loop, deps_.pool, std::move(add));
   }
 
   // A barrier whose list is remembered hands it on; another's result is known when it runs.
@@ -270,8 +270,8 @@ class Planner {
     plan.set_memory_bytes(slot.work->barrier->MemoryBytes(plan.items(), plan.bytes()));
     auto gathered = gathered_.try_emplace(stage, std::make_shared<Gathered>()).first->second;
     const Digest key = slot.memo_rules->KeyOf("", gathered->digester.Finish());
-    const int64_t now_micros = state_.parts.loop.clock().WallMicros();
-    auto head = co_await GetRecord<storage::v1::MemoRecord>(state_.parts.store, slot.memo_rules->StoreKey(key));
+    const int64_t now_micros = deps_.loop.clock().WallMicros();
+    auto head = co_await GetRecord<storage::v1::MemoRecord>(deps_.store, slot.memo_rules->StoreKey(key));
     if (!head.ok() || !*head || !slot.memo_rules->Accepts(**head, now_micros)) {
       SpreadUnknown(stage, fmt::format("what `{}` makes is known when it runs", plan.stage()));
       co_return absl::OkStatus();
@@ -281,7 +281,7 @@ class Planner {
     for (int64_t part = -1; part < (*head)->further_records(); ++part) {
       storage::v1::MemoRecord record = **head;
       if (part >= 0) {
-        auto more = co_await GetRecord<storage::v1::MemoRecord>(state_.parts.store, MemoPartKey(key, part));
+        auto more = co_await GetRecord<storage::v1::MemoRecord>(deps_.store, MemoPartKey(key, part));
         if (!more.ok() || !*more) {
           SpreadUnknown(stage, fmt::format("what `{}` makes is known when it runs", plan.stage()));
           co_return absl::OkStatus();
@@ -299,7 +299,7 @@ class Planner {
     co_return absl::OkStatus();
   }
 
-  Engine::State& state_;
+  const EngineDeps& deps_;
   ImaginedRun& run_;
   CountingCalls calls_;
   v1::PlanPipelineResponse response_;
@@ -309,27 +309,15 @@ class Planner {
 
 }  // namespace
 
-Task<StatusOr<v1::PlanPipelineResponse>> Engine::PlanPipeline(v1::PlanPipelineRequest request) {
-  State& state = *state_;
-  if (request.source_case() == v1::PlanPipelineRequest::SOURCE_NOT_SET) {
-    co_return MakeFieldError(Reason::kInvalidField, "name: a pipeline's name or a definition is needed",
-                             {{"name", "a pipeline's name or a definition is needed"}});
-  }
-  if (request.limit() < 0)
-    co_return MakeFieldError(Reason::kInvalidField, "limit is negative", {{"limit", "at least 0"}});
-  const std::set<std::string> sent;  // a plan reads the sources that the definition names
-  StatusOr<State::Prepared> prepared = co_await state.Prepare(
-      request.name(), request.has_pipeline() ? &request.pipeline() : nullptr, request.parameters(), sent);
-  if (!prepared.ok()) co_return prepared.status();
+Task<StatusOr<v1::PlanPipelineResponse>> Forecast(const EngineDeps& deps, const EngineOptions& options, MadeStages made,
+                                                  int64_t limit) {
   storage::v1::RunRecord record;
-  record.mutable_run()->set_pipeline(prepared->definition->name());
-  record.mutable_run()->set_limit(request.limit());
-  *record.mutable_run()->mutable_as_of() = ToTimestamp(state.parts.loop.clock().WallMicros());
-  auto stages =
-      co_await LoadStages(state.parts, state.parts.store, state.parts.store, std::move(prepared->made), record);
-  if (!stages.ok()) co_return stages.status();
-  ImaginedRun run(state, std::move(record), *std::move(stages));
-  Planner planner(state, run);
+  record.mutable_run()->set_pipeline(made.definition->name());
+  record.mutable_run()->set_limit(limit);
+  *record.mutable_run()->mutable_as_of() = ToTimestamp(deps.loop.clock().WallMicros());
+  MR_CO_ASSIGN_OR_RETURN(RunStages stages, co_await LoadStages(deps, deps.store, deps.store, std::move(made), record));
+  ImaginedRun run(deps, options, std::move(record), std::move(stages));
+  Planner planner(deps, run);
   co_return co_await planner.Run();
 }
 

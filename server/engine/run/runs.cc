@@ -1,0 +1,259 @@
+#include "server/engine/run/runs.h"
+
+#include <algorithm>
+#include <utility>
+#include <vector>
+
+#include <fmt/format.h>
+#include <spdlog/spdlog.h>
+
+#include "server/engine/run/stage_counts.h"
+#include "server/engine/times.h"
+#include "server/storage/records.h"
+#include "server/storage/runs.h"
+
+namespace millrace {
+namespace {
+
+StatusOr<v1::Pipeline> DefinitionOf(const storage::v1::RunRecord& record) {
+  v1::Pipeline definition;
+  if (definition.ParseFromString(record.definition())) return definition;
+  return MakeError(Reason::kStoreCorrupt, "the stored definition of the run is damaged");
+}
+
+// Brings the counts of a run that is not active up to date: its record has those of its last change of state. It keeps
+// them if other records are damaged.
+Task<void> UpdateCounts(Store& store, storage::v1::RunRecord& record) {
+  FoundRun found;
+  found.record = record;
+  const StatusOr<Plan> plan = found.MakePlan();
+  if (!plan.ok()) co_return;
+  std::vector<storage::v1::StageRecord> stages(static_cast<size_t>(plan->size()));
+  for (int i = 0; i < plan->size(); ++i) {
+    auto stage =
+        co_await GetRecord<storage::v1::StageRecord>(store, StageKey(record.run().name(), plan->stage(i).name));
+    if (!stage.ok()) co_return;
+    if (*stage) stages[static_cast<size_t>(i)] = *std::move(*stage);
+  }
+  record.mutable_run()->clear_stages();
+  for (int i = 0; i < plan->size(); ++i) {
+    *record.mutable_run()->add_stages() = ProgressOf(
+        *plan, i, [&](int at) -> auto& { return stages[static_cast<size_t>(at)]; });
+  }
+}
+
+}  // namespace
+
+Runs::Runs(const EngineDeps& deps, const EngineOptions& options, Store& store, const WorkGate& gate)
+    : deps_(deps),
+      options_(options),
+      store_(store),
+      gate_(gate),
+      parking_(deps.loop, deps.store, [this](const std::string& run) { return FindActive(run); }),
+      mutexes_(deps.loop) {}
+
+std::shared_ptr<ActiveRun> Runs::FindActive(const std::string& name) const {
+  const auto found = active_.find(name);
+  return found == active_.end() ? nullptr : found->second;
+}
+
+bool Runs::IsOpen(const std::string& name) const {
+  const std::shared_ptr<ActiveRun> active = FindActive(name);
+  return active ? !IsEnded(active->state()) : IsUnloadable(name);
+}
+
+int64_t Runs::CountOpen() const {
+  const auto open =
+      std::count_if(active_.begin(), active_.end(), [](const auto& entry) { return !IsEnded(entry.second->state()); });
+  return open + static_cast<int64_t>(unloadable_.size());
+}
+
+std::optional<std::string> Runs::FindOpenRunOf(const std::string& pipeline) const {
+  for (const auto& [name, run] : active_) {
+    if (!IsEnded(run->state()) && run->record().run().pipeline() == pipeline) return name;
+  }
+  for (const auto& [name, of_pipeline] : unloadable_) {
+    if (of_pipeline == pipeline) return name;
+  }
+  return std::nullopt;
+}
+
+std::shared_ptr<ActiveRun> Runs::Activate(storage::v1::RunRecord record, RunStages stages, int64_t last_event) {
+  for (const auto& slot : stages.slots) slot->rows->set_item_bytes_max(options_.item_bytes_max);
+  RunHooks hooks;
+  hooks.rested = [this](const std::string& run) { active_.erase(run); };
+  hooks.look_for_parked = [this] { parking_.Look(); };
+  hooks.memos = &memo_figures_;
+  auto run = std::make_shared<ActiveRun>(deps_, options_, store_, std::move(record), std::move(stages), last_event,
+                                         std::move(hooks));
+  if (gate_.draining()) run->KeepAtRest();
+  unloadable_.erase(run->name());
+  active_[run->name()] = run;
+  return run;
+}
+
+Task<StatusOr<FoundRun>> Runs::Find(std::string name) {
+  MR_CO_ASSIGN_OR_RETURN(auto record, co_await GetRecord<storage::v1::RunRecord>(deps_.store, RunKey(name)));
+  if (!record) co_return MakeError(Reason::kRunNotFound, fmt::format("no run `{}`", Excerpt(name)));
+  FoundRun found;
+  found.record = *std::move(record);
+  found.active = FindActive(name);
+  found.run = found.active ? found.active->Snapshot() : found.record.run();
+  co_return found;
+}
+
+Task<StatusOr<std::shared_ptr<ActiveRun>>> Runs::Add(storage::v1::RunRecord record, MadeStages made) {
+  MR_CO_ASSIGN_OR_RETURN(RunStages stages, co_await LoadStages(deps_, store_, store_, std::move(made), record));
+  std::shared_ptr<ActiveRun> run = Activate(std::move(record), std::move(stages), 1);
+  run->Start();  // does nothing if the server drains: the run starts with the next server
+  co_return run;
+}
+
+Task<StatusOr<std::shared_ptr<ActiveRun>>> Runs::Load(storage::v1::RunRecord record) {
+  const std::string name = record.run().name();
+  MR_CO_ASSIGN_OR_RETURN(v1::Pipeline definition, DefinitionOf(record));
+  record.clear_definition();
+  auto shared = std::make_shared<const v1::Pipeline>(std::move(definition));
+  MR_CO_ASSIGN_OR_RETURN(MadeStages made, co_await MakeStages(deps_, std::move(shared)));
+  MR_CO_ASSIGN_OR_RETURN(RunStages stages, co_await LoadStages(deps_, deps_.store, store_, std::move(made), record));
+  MR_CO_ASSIGN_OR_RETURN(const NewestEvent newest, co_await LoadNewestEvent(deps_.store, name));
+  if (newest.active_time && !IsEnded(record.run().state())) {
+    *record.mutable_run()->mutable_active_time() = *newest.active_time;
+  }
+  co_return Activate(std::move(record), std::move(stages), newest.number);
+}
+
+Task<StatusOr<FoundRun>> Runs::FindLoaded(std::string name, IfUnloadable otherwise) {
+  if (!IsUnloadable(name)) co_return co_await Find(std::move(name));
+  const NamedMutex::Holder holder = co_await Lock(name);
+  MR_CO_ASSIGN_OR_RETURN(FoundRun found, co_await Find(name));
+  if (found.active || !IsUnloadable(name)) co_return found;
+  storage::v1::RunRecord record = found.record;
+  auto run = co_await Load(std::move(record));
+  if (run.ok()) {
+    found.active = *std::move(run);
+    co_return found;
+  }
+  if (otherwise == IfUnloadable::kFail || run.status().code() == absl::StatusCode::kUnavailable) {
+    co_return WithContext(run.status(), fmt::format("run `{}` can't continue with this configuration", name));
+  }
+  MR_CO_RETURN_IF_ERROR(co_await EndInactive(std::move(found.record), v1::RUN_STATE_CANCELLED, std::nullopt));
+  co_return co_await Find(name);
+}
+
+Task<Status> Runs::EndInactive(storage::v1::RunRecord record, v1::RunState ended_as,
+                               std::optional<v1::RunError> error) {
+  const std::string name = record.run().name();
+  MR_CO_ASSIGN_OR_RETURN(const NewestEvent newest, co_await LoadNewestEvent(deps_.store, name));
+  const int64_t now_micros = deps_.loop.clock().WallMicros();
+  v1::Run& run = *record.mutable_run();
+  co_await UpdateCounts(store_, record);
+  if (newest.active_time) *run.mutable_active_time() = *newest.active_time;
+  run.set_state(ended_as);
+  run.clear_waiting_on();
+  *run.mutable_end_time() = ToTimestamp(now_micros);
+  if (error) *run.mutable_error() = *std::move(error);
+  run.set_last_event(newest.number + 1);
+  v1::RunEvent event;
+  event.set_number(run.last_event());
+  *event.mutable_time() = ToTimestamp(now_micros);
+  event.mutable_state_changed()->set_state(run.state());
+  *event.mutable_state_changed()->mutable_run() = run;
+  WriteBatch batch;
+  PutRecord(batch, EventKey(name, event.number()), event);
+  PutRecord(batch, RunKey(name), record);
+  batch.Delete(ActiveRunKey(name));
+  MR_CO_RETURN_IF_ERROR(co_await store_.Commit(std::move(batch)));
+  unloadable_.erase(name);
+  co_return absl::OkStatus();
+}
+
+Task<Status> Runs::GiveUpLoading(storage::v1::RunRecord record, Status why) {
+  const std::string& name = record.run().name();
+  if (IsEnded(record.run().state())) {  // the process died between its end and its rest
+    WriteBatch batch;
+    batch.Delete(ActiveRunKey(name));
+    co_return co_await store_.Commit(std::move(batch));
+  }
+  spdlog::warn("run {} can't continue with this configuration: {}", name, MessageOf(why));
+  if (record.run().state() == v1::RUN_STATE_PAUSED) {
+    unloadable_[name] = record.run().pipeline();
+    co_return absl::OkStatus();
+  }
+  const StageItem failed = FailedItem(why);
+  v1::RunError error;
+  error.set_reason(failed.reason);
+  error.set_message(failed.message);
+  co_return co_await EndInactive(std::move(record), v1::RUN_STATE_FAILED, std::move(error));
+}
+
+Task<Status> Runs::Recover() {
+  auto [begin, end] = ActiveRunKeys();
+  while (!begin.empty()) {
+    MR_CO_ASSIGN_OR_RETURN(ScanPage page, co_await deps_.store.Scan(std::move(begin), end));
+    for (const StoreEntry& entry : page.entries) {
+      const std::optional<std::string> name = ReadActiveRunKey(entry.key);
+      if (!name) continue;
+      auto record = co_await GetRecord<storage::v1::RunRecord>(deps_.store, RunKey(*name));
+      if (!record.ok()) co_return WithContext(record.status(), "run `" + *name + "`");
+      if (!*record) continue;
+      storage::v1::RunRecord copy = **record;
+      auto run = co_await Load(*std::move(*record));
+      if (!run.ok()) {
+        if (run.status().code() == absl::StatusCode::kUnavailable) co_return run.status();
+        MR_CO_RETURN_IF_ERROR(co_await GiveUpLoading(std::move(copy), run.status()));
+        continue;
+      }
+      const v1::RunState state = (*run)->state();
+      // One that has ended has not come to rest: starting it finishes that.
+      if (IsEnded(state) || (state == v1::RUN_STATE_RUNNING && options_.starts_runs)) (*run)->Start();
+    }
+    begin = std::move(page.next);
+  }
+  deps_.loop.Spawn(WatchStore());
+  deps_.loop.Spawn(parking_.Watch());
+  co_return absl::OkStatus();
+}
+
+Task<void> Runs::WatchStore() {
+  StoreState last = deps_.store.state();
+  while (true) {
+    co_await deps_.store.WaitForChange(last);
+    last = deps_.store.state();
+    const std::map<std::string, std::shared_ptr<ActiveRun>> present = active_;
+    for (const auto& [name, run] : present) run->WakeSteps();
+  }
+}
+
+Task<void> Runs::Drain(TimePoint deadline) {
+  const std::map<std::string, std::shared_ptr<ActiveRun>> present = active_;
+  TaskGroup group(deps_.loop);
+  for (const auto& [name, run] : present) group.Spawn(run->Drain(deadline));
+  co_await group.Join();
+}
+
+StatusOr<Plan> FoundRun::MakePlan() const {
+  if (active) return active->plan();
+  MR_ASSIGN_OR_RETURN(const v1::Pipeline definition, DefinitionOf(record));
+  std::vector<StageShape> shapes;
+  for (const v1::Stage& stage : definition.stages()) {
+    switch (stage.kind_case()) {
+      case v1::Stage::kFetch:
+        shapes.push_back(StageShape::kFetch);
+        break;
+      case v1::Stage::kCluster:
+      case v1::Stage::kMerge:
+        shapes.push_back(StageShape::kBarrier);
+        break;
+      case v1::Stage::kStore:
+        shapes.push_back(StageShape::kSink);
+        break;
+      default:
+        shapes.push_back(StageShape::kItems);
+        break;
+    }
+  }
+  return Plan::Make(definition, shapes);
+}
+
+}  // namespace millrace
