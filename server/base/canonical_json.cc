@@ -75,7 +75,12 @@ void AppendEscaped(std::string& out, std::string_view text) {
 
 // Appends a finite number as ECMAScript's Number::toString writes it: the shortest digits from which it can be read
 // back.
+// JSON has no other numbers: they become null, as in ECMAScript.
 void AppendDouble(std::string& out, double number) {
+  if (!std::isfinite(number)) {
+    out += "null";
+    return;
+  }
   if (number == 0) {  // -0 too
     out.push_back('0');
     return;

@@ -4,6 +4,7 @@
 
 #include "server/config/canonical.h"
 #include "server/config/pipeline_file.h"
+#include "server/engine/requests/run_creator.h"
 #include "server/engine/step/memo.h"
 #include "tests/engine/world.h"
 
@@ -33,7 +34,7 @@ TEST(DigestTest, ApplyPipelineAnswersTheDigestOfTheFormatsPage) {
   World world;
   v1::ApplyPipelineRequest request;
   *request.mutable_pipeline() = Example();
-  const auto response = world.Do(world.engine->ApplyPipeline(request));
+  const auto response = world.Do(world.engine->pipelines().ApplyPipeline({}, request));
   ASSERT_TRUE(response.ok()) << MessageOf(response.status());
   const std::string block = BlockOf("pipeline-digest-json");
   EXPECT_EQ(response->pipeline().digest() + "\n", block.substr(block.find('\n') + 1));
@@ -47,6 +48,21 @@ TEST(DigestTest, AMemoKeyIsThatOfTheFormatsPage) {
   ASSERT_TRUE(item.ok());
   EXPECT_EQ(CanonicalStage(pipeline, pipeline.stages(1)) + "\n" + rules.KeyOf("t-1", *item).Hex() + "\n",
             BlockOf("memo-key"));
+}
+
+TEST(DigestTest, ARequestHasTheDigestOfTheFormatsPage) {
+  v1::CreateRunRequest request;
+  request.set_request_id("once");
+  request.mutable_wait()->set_seconds(60);
+  request.set_pipeline("example");
+  (*request.mutable_parameters())["least"].set_int_(3);
+  v1::InputItem& item = *(*request.mutable_items())["titles"].add_items();
+  item.set_id("t-1");
+  item.set_json(R"({"title":"Fire"})");
+  request.set_limit(10);
+  request.mutable_as_of()->set_seconds(1767225600);
+  const std::string block = BlockOf("request-digest");
+  EXPECT_EQ(RequestDigest(request).Hex() + "\n", block.substr(block.find('\n') + 1));
 }
 
 }  // namespace

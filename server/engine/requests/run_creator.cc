@@ -1,14 +1,12 @@
 #include "server/engine/requests/run_creator.h"
 
-#include <google/protobuf/io/coded_stream.h>
-#include <google/protobuf/io/zero_copy_stream_impl_lite.h>
-
 #include <algorithm>
 #include <set>
 #include <utility>
 
 #include <fmt/format.h>
 
+#include "server/config/canonical.h"
 #include "server/engine/step/client_input.h"
 #include "server/engine/times.h"
 #include "server/storage/records.h"
@@ -64,14 +62,7 @@ Status CheckInputs(const v1::CreateRunRequest& request, const MadeStages& made) 
 Digest RequestDigest(v1::CreateRunRequest request) {
   request.clear_request_id();
   request.clear_wait();
-  std::string bytes;
-  {
-    google::protobuf::io::StringOutputStream stream(&bytes);
-    google::protobuf::io::CodedOutputStream out(&stream);
-    out.SetSerializationDeterministic(true);
-    request.SerializeToCodedStream(&out);
-  }
-  return Digest::Of(bytes);
+  return Digest::Of(CanonicalFields(request, Effect::kAny, {}));
 }
 
 Task<StatusOr<v1::CreateRunResponse>> RunCreator::Create(v1::CreateRunRequest request) {

@@ -11,7 +11,8 @@
 
 namespace millrace {
 
-// Returns the digest of what a request asks for, without its id and the time to wait.
+// Returns the digest of what a request asks for: its canonical JSON, without the request id and the time to wait. It is
+// stored, so that a repeated request id with another request is refused, by later versions too.
 Digest RequestDigest(v1::CreateRunRequest request);
 
 // Engine thread. All references must outlive it.
