@@ -15,10 +15,10 @@
 namespace millrace::api {
 namespace {
 
-// Three descriptors a connection, and these stay for the store, backends and files.
+// Descriptors that are left for the store, backends and files; and those of one connection.
 constexpr int kFdsKept = 128;
 constexpr int kFdsPerConnection = 3;
-// At the end, or without a spare descriptor, it looks again after this long.
+// How long it waits for events while it finishes, or while it has no spare descriptor.
 constexpr int kShortWaitMs = 20;
 // Tags of what is polled: the wake-up, then listeners, then the two ends of relays.
 constexpr uint64_t kWakeTag = 0;
@@ -90,7 +90,7 @@ void Acceptor::Run() {
     if (phase != Phase::kListen) listeners_.clear();
     if (phase == Phase::kFinish && (relays_.empty() || clock_.Now() >= finish_by)) break;
 
-    // With no descriptor to accept with, a listener would wake it again and again.
+    // Without a descriptor to accept with, a watched listener would wake this thread again and again.
     if (!spare_) spare_ = OpenSpare();
     for (size_t i = 0; i < listeners_.size(); ++i)
       Watch(listeners_[i].fd(), i + 1, spare_ ? uint32_t{EPOLLIN} : 0, asked[i]);
@@ -114,7 +114,7 @@ void Acceptor::Run() {
 }
 
 void Acceptor::Watch(int fd, uint64_t tag, uint32_t events, uint32_t& asked) {
-  // Even with nothing asked for, an end or an error is reported: then it is better not watched at all.
+  // epoll reports an end or an error even if no event is asked for: such a descriptor is not watched at all.
   const int operation = asked == 0 ? EPOLL_CTL_ADD : events == 0 ? EPOLL_CTL_DEL : EPOLL_CTL_MOD;
   if (asked == events) return;
   epoll_event event{};
@@ -125,7 +125,7 @@ void Acceptor::Watch(int fd, uint64_t tag, uint32_t events, uint32_t& asked) {
 }
 
 void Acceptor::Accept(const Listener& listener) {
-  // Bounded, so that a flood of connections does not keep those that are there from being served.
+  // Bounded, so that a flood of new connections does not keep the open ones waiting.
   for (int i = 0; i < 64 && spare_; ++i) {
     UniqueFd fd(accept4(listener.fd(), nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC));
     if (!fd && OutOfDescriptors(errno)) {
@@ -156,8 +156,8 @@ void Acceptor::TakeOver(const Listener& listener, UniqueFd fd) {
     return;
   }
   const int on = 1;
-  setsockopt(fd.get(), IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);  // of no effect on a unix socket
-  // An even number for the client's end; the odd one after it stands for gRPC's.
+  setsockopt(fd.get(), IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);  // fails on a unix socket, which needs none
+  // An even number is the client's end; the odd one after it is gRPC's end.
   const uint64_t id = last_id_ += 2;
   const auto [entry, added] = relays_.emplace(id, std::make_unique<Relay>(std::move(fd), UniqueFd(pair[0])));
   {
@@ -172,7 +172,7 @@ void Acceptor::TakeOver(const Listener& listener, UniqueFd fd) {
 void Acceptor::Serve(uint64_t tag) {
   const uint64_t id = tag & ~uint64_t{1};
   const auto found = relays_.find(id);
-  if (found == relays_.end()) return;  // ended by an event before this one
+  if (found == relays_.end()) return;  // an earlier event ended it
   Relay& relay = *found->second;
   const Relay::Verdict verdict = relay.Move(clock_.Now());
   if (verdict == Relay::Verdict::kGoOn) {
@@ -180,7 +180,7 @@ void Acceptor::Serve(uint64_t tag) {
     Watch(relay.inner(), id + 1, relay.InnerEvents(), relay.asked_inner);
     return;
   }
-  if (verdict == Relay::Verdict::kCut) spdlog::warn("a connection was cut: {}", relay.fault());
+  if (verdict == Relay::Verdict::kCut) spdlog::warn("cut a connection: {}", relay.fault());
   relays_.erase(found);
   const std::lock_guard lock(mutex_);
   figures_.cut += verdict == Relay::Verdict::kCut ? 1 : 0;

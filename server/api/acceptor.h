@@ -1,6 +1,6 @@
-// Accepts connections for gRPC 1.51, whose own listener never accepts again once accept() has failed for want of
-// descriptors (CVE-2023-4785). It keeps descriptors spare, caps connections, and relays each through a guard that cuts
-// what gRPC would not survive.
+// Accepts connections for gRPC 1.51, whose own listener stops for good once accept() has failed for lack of descriptors
+// (CVE-2023-4785). The acceptor keeps spare descriptors, limits the number of connections, and relays each through a
+// guard that cuts connections which would harm gRPC.
 #pragma once
 
 #include <cstdint>
@@ -23,21 +23,21 @@ struct AcceptorFigures {
   int64_t accepted = 0;
   int64_t refused = 0;  // at the limit of connections, or for want of descriptors
   int64_t cut = 0;      // by the guard
-  int64_t open = 0;
+  int64_t open = 0;     // now
 };
 
-// A thread that accepts and relays.
+// A thread that accepts connections and relays their bytes.
 class Acceptor {
  public:
-  // Takes over the inner end of a connection: non-blocking, its own to close. Called on the acceptor's thread.
+  // Takes the inner end of a connection: non-blocking, and closed by whoever takes it. Called on the acceptor's thread.
   using HandOver = absl::AnyInvocable<void(int listener_fd, int fd)>;
 
   Acceptor(std::vector<Listener> listeners, int connections_max, const Clock& clock, HandOver hand_over);
-  // Ends what is still open.
+  // Ends the connections that are still open.
   ~Acceptor();
   Acceptor(const Acceptor&) = delete;
 
-  // Closes the listeners; connections live on. Any thread.
+  // Closes the listeners; open connections stay. Any thread.
   void StopListening();
   // Returns when gRPC has ended every connection and its last bytes are on their way, or after `patience`.
   void Finish(Duration patience);
@@ -60,8 +60,8 @@ class Acceptor {
   HandOver hand_over_;
   UniqueFd wake_;
   UniqueFd poll_;
-  UniqueFd spare_;  // given up for a moment to accept, and close, a connection when there is no other
-  // The thread's own, like the next one. By a number, since descriptors come again.
+  UniqueFd spare_;  // closed for a moment to accept, and close, a connection when no other descriptor is left
+  // Used by the thread only, as is last_id_. Keyed by a number of our own, since descriptors are reused.
   std::map<uint64_t, std::unique_ptr<Relay>> relays_;
   uint64_t last_id_ = 0;
 
@@ -73,7 +73,8 @@ class Acceptor {
   std::thread thread_;  // last: it uses all the others
 };
 
-// Connections that leave descriptors for everything else under the process's limit: at most `wanted`.
+// Returns how many connections leave enough of the process's descriptors for everything else: at most `wanted`, at
+// least 4.
 int ConnectionsUnderFdLimit(int wanted);
 
 }  // namespace millrace::api

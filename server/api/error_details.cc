@@ -13,7 +13,7 @@ namespace millrace::api {
 namespace {
 
 constexpr size_t kDetailsBytesMax = 4096;
-// Of the message (percent-encoded) and the details (base64) together.
+// Bytes of the message (percent-encoded) and the details (base64) together.
 constexpr size_t kTrailerBytesMax = 7 << 10;
 
 std::string IncidentId() {
@@ -23,7 +23,7 @@ std::string IncidentId() {
   return random.Name(12);
 }
 
-// A bug's text may name anything: it goes to the log, and its id to the client.
+// The text of a bug may name anything: it goes to the log, and only its id goes to the client.
 Status AsIncident(const Status& status) {
   const std::string id = IncidentId();
   spdlog::error("incident {}: {}", id, Excerpt(MessageOf(status), 1024));
@@ -40,7 +40,7 @@ void AddViolations(const Status& status, size_t bytes_max, google::rpc::Status& 
   const std::vector<FieldViolation> violations = ViolationsOf(status);
   if (violations.empty()) return;
   google::rpc::BadRequest bad_request;
-  size_t bytes = details.ByteSizeLong() + 128;  // the Any around it, and the last line
+  size_t bytes = details.ByteSizeLong() + 128;  // for the Any around it and the last line
   for (const FieldViolation& violation : violations) {
     bytes += violation.field.size() + violation.description.size() + 12;
     auto* entry = bad_request.add_field_violations();

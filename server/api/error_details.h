@@ -7,9 +7,9 @@
 
 namespace millrace::api {
 
-// ErrorInfo always, RetryInfo where a retry helps, BadRequest with as many violations as fit: all trailers of an answer
-// together must stay below the 8 KiB that clients accept. An error without a reason is a bug: it is logged under an
-// incident id, and the client is told only that.
+// Returns the error with ErrorInfo, with RetryInfo if a retry helps, and with a BadRequest of as many violations as
+// fit: all trailers of an answer together must stay below the 8 KiB that clients accept. An error without a reason is a
+// bug: it is logged under an incident id, and the client gets only that id.
 grpc::Status ToGrpcStatus(const Status& status);
 
 }  // namespace millrace::api

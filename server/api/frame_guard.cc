@@ -24,7 +24,7 @@ const char* FrameGuard::Feed(std::string_view bytes, TimePoint now) {
   while (!bytes.empty()) {
     if (preface_ < kPreface.size()) {
       const size_t count = std::min(bytes.size(), kPreface.size() - preface_);
-      if (bytes.substr(0, count) != kPreface.substr(preface_, count)) return "it does not speak HTTP/2";
+      if (bytes.substr(0, count) != kPreface.substr(preface_, count)) return "the client does not speak HTTP/2";
       preface_ += count;
       bytes.remove_prefix(count);
     } else if (payload_left_ > 0) {
@@ -51,10 +51,11 @@ const char* FrameGuard::BeginFrame(TimePoint now) {
     case kHeaders:
       header_bytes_ = payload_left_;
       in_headers_ = !ends_headers;
-      if (!acknowledged_ && ++early_requests_ > kEarlyRequestsMax) return "it does not acknowledge the settings";
+      if (!acknowledged_ && ++early_requests_ > kEarlyRequestsMax)
+        return "the client does not acknowledge the settings";
       break;
     case kContinuation:
-      if (!in_headers_) return "headers go on that have not begun";
+      if (!in_headers_) return "a CONTINUATION frame without headers before it";
       header_bytes_ += payload_left_;
       in_headers_ = !ends_headers;
       if (!SpendIdleFrame(now)) return "too many frames without work";

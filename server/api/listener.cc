@@ -58,13 +58,14 @@ StatusOr<Listener> Listener::Tcp(std::string_view address) {
   }
   const std::unique_ptr<addrinfo, decltype(&freeaddrinfo)> owned(found, &freeaddrinfo);
   if (!IsLoopback(*found->ai_addr)) {
-    return AddressError(address, "expected a loopback address such as 127.0.0.1:7400: there is no authentication");
+    return AddressError(address,
+                        "expected a loopback address such as 127.0.0.1:7400, because the API has no authentication");
   }
 
   Listener listener;
   listener.fd_.Reset(socket(found->ai_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
   if (!listener.fd_) return SystemError("socket");
-  // Only against connections in TIME_WAIT. SO_REUSEPORT would let a second server share the port unnoticed.
+  // For connections in TIME_WAIT only. SO_REUSEPORT would let a second server share the port unnoticed.
   const int on = 1;
   setsockopt(listener.fd(), SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
   if (bind(listener.fd(), found->ai_addr, found->ai_addrlen) != 0 || listen(listener.fd(), kBacklog) != 0) {
@@ -88,14 +89,14 @@ StatusOr<Listener> Listener::Unix(const std::string& directory) {
   struct stat there {};
   if (fstatat(at, name.c_str(), &there, AT_SYMLINK_NOFOLLOW) == 0) {
     if (!S_ISSOCK(there.st_mode)) {
-      return MakeError(Reason::kFileError, fmt::format("{} in the data directory is no socket", name));
+      return MakeError(Reason::kFileError, fmt::format("{} in the data directory is not a socket", name));
     }
     unlinkat(at, name.c_str(), 0);
   }
 
   listener.fd_.Reset(socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
   if (!listener.fd_) return SystemError("socket");
-  // The mode that the file is made with: there is no moment at which others could connect.
+  // Sets the mode that bind creates the file with, so that others can't connect even for a moment.
   fchmod(listener.fd(), S_IRUSR | S_IWUSR);
   sockaddr_un address{};
   address.sun_family = AF_UNIX;

@@ -1,4 +1,4 @@
-// Sockets that listen: a loopback address, and the socket of a data directory.
+// Listening sockets: on a loopback address, and in a data directory.
 #pragma once
 
 #include <sys/types.h>
@@ -14,15 +14,15 @@ namespace millrace::api {
 // Name of the socket in a data directory.
 inline constexpr std::string_view kSocketName = "millrace.sock";
 
-// A socket that listens. A unix socket's file is removed when it goes, unless another has taken its place.
+// A listening socket. The destructor removes a unix socket's file, unless another socket has taken its place.
 class Listener {
  public:
-  // `address` is `host:port`; port 0: any. INVALID_ARGUMENT (INVALID_FIELD): not of that form, or no loopback address.
-  // FAILED_PRECONDITION (FILE_ERROR): taken, or not to be had.
+  // Listens on `address`, `host:port`; port 0: any free port. INVALID_ARGUMENT (INVALID_FIELD): it has another form, or
+  // is not a loopback address. FAILED_PRECONDITION (FILE_ERROR): the address is taken or can't be used.
   static StatusOr<Listener> Tcp(std::string_view address);
 
-  // `DIR/millrace.sock`, for this user only. A socket that is there already is taken for stale: only the holder of the
-  // directory's store may call this.
+  // Listens on `DIR/millrace.sock`, for this user only. Replaces a socket that exists. REQUIRES: the caller holds the
+  // directory's store, so that an existing socket is stale. FAILED_PRECONDITION (FILE_ERROR).
   static StatusOr<Listener> Unix(const std::string& directory);
 
   Listener(Listener&&) noexcept = default;
@@ -30,7 +30,7 @@ class Listener {
   ~Listener();
 
   int fd() const { return fd_.get(); }
-  // Of TCP: the port that was given; 0 otherwise.
+  // The TCP port that was bound; 0 for a unix socket.
   int port() const { return port_; }
   bool is_unix() const { return static_cast<bool>(directory_); }
 
@@ -39,11 +39,12 @@ class Listener {
 
   UniqueFd fd_;
   int port_ = 0;
-  UniqueFd directory_;  // of a unix socket
-  ino_t inode_ = 0;     // of its file
+  UniqueFd directory_;  // directory of a unix socket
+  ino_t inode_ = 0;     // inode of the socket's file
 };
 
-// The name by which the socket of an open directory fits into a socket address, however long the directory's path is.
+// Returns a path of the socket in an open directory that fits into a socket address, however long the directory's own
+// path is.
 std::string SocketPath(int directory_fd);
 
 }  // namespace millrace::api

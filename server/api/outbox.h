@@ -1,5 +1,5 @@
-// The thread that serializes and sends answers: gRPC does both inside Finish and StartWrite, on whichever thread calls
-// them, and the engine's must not be that thread.
+// The thread that serializes and sends answers. gRPC does both inside Finish and StartWrite, on the thread that calls
+// them, which must not be the engine's.
 #pragma once
 
 #include <condition_variable>
@@ -11,7 +11,7 @@
 
 namespace millrace::api {
 
-// Runs functions in the order in which they were put in. Any thread. Its destructor runs what is left.
+// Runs functions in the order of Put. Any thread. The destructor runs those that are left.
 class Outbox {
  public:
   Outbox() : thread_([this] { Run(); }) {}

@@ -10,7 +10,7 @@
 namespace millrace::api {
 namespace {
 
-// Rounds of one turn, so that a fast client does not keep the others waiting.
+// Rounds of one call, so that a fast client does not keep the others waiting.
 constexpr int kRoundsMax = 8;
 constexpr size_t kBytes = 64 << 10;
 
@@ -21,13 +21,13 @@ bool IsTransient(int error) { return error == EAGAIN || error == EWOULDBLOCK || 
 Relay::Verdict Relay::Move(TimePoint now) {
   const bool whole = Pump(client(), inner(), in_, &guard_, now) && Pump(inner(), client(), out_, nullptr, now);
   if (fault_ != nullptr) return Verdict::kCut;
-  // Neither side of HTTP/2 has use for the other once that has ended.
+  // An HTTP/2 connection is over once one side has ended.
   const bool over = !whole || (in_.ended && in_.waiting.empty()) || (out_.ended && out_.waiting.empty());
   return over ? Verdict::kOver : Verdict::kGoOn;
 }
 
 bool Relay::Pump(int from, int to, Flow& flow, FrameGuard* guard, TimePoint now) {
-  // Shared by all connections: an idle one holds no memory.
+  // Shared by all connections, so that an idle one needs no memory.
   thread_local std::array<char, kBytes> buffer;
   for (int round = 0; round < kRoundsMax; ++round) {
     std::string_view bytes = flow.waiting;

@@ -1,5 +1,5 @@
-// The two ends of a client's connection, ours and gRPC's, and the bytes on their way between them: bounded, in order,
-// and looked at by the frame guard.
+// A relayed connection: the client's end, gRPC's end, and the bytes in flight between them, which are bounded, in
+// order, and checked by the frame guard.
 #pragma once
 
 #include <cstdint>
@@ -19,27 +19,27 @@ class Relay {
   int client() const { return client_.get(); }
   int inner() const { return inner_.get(); }
 
-  // Moves what can be moved now.
+  // Moves the bytes that can be moved now. Says whether the relay goes on, is over, or must be cut.
   enum class Verdict { kGoOn, kOver, kCut };
   Verdict Move(TimePoint now);
-  // Why it was cut.
+  // Why the connection was cut; null if it was not.
   const char* fault() const { return fault_; }
 
-  // What to wait for, as epoll events.
+  // The events to wait for, of epoll.
   uint32_t ClientEvents() const;
   uint32_t InnerEvents() const;
-  // The events that were last asked for; kept by whoever waits.
+  // The events last asked for. Written by the waiter.
   uint32_t asked_client = 0;
   uint32_t asked_inner = 0;
 
  private:
   // One direction.
   struct Flow {
-    std::string waiting;  // bytes that the other side did not take yet; nothing more is read before it has
-    bool ended = false;   // the source will send no more
+    std::string waiting;  // bytes that the other side has not taken yet; no more are read until it has
+    bool ended = false;   // the source sends no more
   };
 
-  // Reads where there is room, writes what is there. False: the connection is broken.
+  // Moves bytes until one side would block. False: the connection is broken, or the guard found a fault.
   bool Pump(int from, int to, Flow& flow, FrameGuard* guard, TimePoint now);
 
   UniqueFd client_;

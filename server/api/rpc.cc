@@ -21,7 +21,7 @@ void RpcHost::EndAll(const Status& status) {
     admission_ = status;
     for (LiveRpc* rpc : live_) live.push_back(rpc->shared_from_this());
   }
-  // Outside the lock: what ends here removes itself.
+  // Outside the lock, since an RPC that ends removes itself.
   for (const std::shared_ptr<LiveRpc>& rpc : live) rpc->End(status);
 }
 
@@ -39,7 +39,7 @@ TimePoint DeadlineOf(const grpc::CallbackServerContext& context, const Clock& cl
   const auto deadline = context.deadline();
   if (deadline == std::chrono::system_clock::time_point::max()) return kNever;
   const auto left = std::chrono::duration_cast<Duration>(deadline - std::chrono::system_clock::now());
-  // Beyond a hundred years the sum would pass the clock's end.
+  // The sum would overflow the clock for deadlines in the far future.
   if (left > std::chrono::hours(24 * 365 * 100)) return kNever;
   return clock.Now() + left;
 }

@@ -1,6 +1,6 @@
-// An RPC in progress, and the register of them all. Handlers are written once, as coroutines on the engine's loop: an
-// RPC takes its request there, awaits the Service, and gives the answer to the outbox, which sends it. gRPC's own
-// threads only translate and hop, since two of them carry every callback of the process.
+// RPCs in progress, and the register of all of them. An RPC posts its request to the engine's loop, awaits an API
+// there, and gives the answer to the outbox, which sends it. gRPC's own threads only translate and post, since two of
+// them carry every callback of the process.
 #pragma once
 
 #include <grpcpp/grpcpp.h>
@@ -22,21 +22,21 @@
 
 namespace millrace::api {
 
-// A waiting read looks this often whether its client is still there.
+// A waiting stream checks this often whether its client is still there.
 inline constexpr Duration kSlice = std::chrono::seconds(5);
-// The answer to a wait leaves this long before the client's deadline.
+// Answers leave this long before the client's deadline, so that they arrive in time.
 inline constexpr Duration kAnswerMargin = std::chrono::milliseconds(50);
-// Streams at once, of all clients.
+// Limit of concurrent streams, over all clients.
 inline constexpr int kStreamsMax = 1000;
 
-// Something that can be ended before its time, from any thread.
+// An RPC that can be ended early, from any thread.
 class LiveRpc : public std::enable_shared_from_this<LiveRpc> {
  public:
   virtual ~LiveRpc() = default;
   virtual void End(const Status& status) = 0;
 };
 
-// What all RPCs share. Any thread.
+// The state that all RPCs share. Any thread.
 class RpcHost {
  public:
   RpcHost(Loop& loop, Apis apis) : loop_(loop), apis_(apis) {}
@@ -45,16 +45,16 @@ class RpcHost {
   const Apis& apis() const { return apis_; }
   Outbox& outbox() { return outbox_; }
 
-  // Whether calls are taken; an error before SetReady and after EndAll.
+  // OK if calls are taken; an error before SetReady and after EndAll.
   Status Admit() const;
   void SetReady();
-  // Ends every RPC in progress, and those still to come.
+  // Ends every RPC in progress with `status`, and every later one.
   void EndAll(const Status& status);
 
   void Add(LiveRpc& rpc);
   void Remove(LiveRpc& rpc);
 
-  // False at the limit of streams.
+  // Counts a stream; false if that exceeds the limit. EndStream must follow either way.
   bool BeginStream() { return ++streams_ <= kStreamsMax; }
   void EndStream() { --streams_; }
 
@@ -62,16 +62,16 @@ class RpcHost {
   Loop& loop_;
   const Apis apis_;
   mutable std::mutex mutex_;
-  std::set<LiveRpc*> live_;  // guarded by mutex_; each is held by its own reactor
+  std::set<LiveRpc*> live_;  // guarded by mutex_; each is owned by its reactor
   Status admission_;         // guarded by mutex_
   std::atomic<int> streams_{0};
   Outbox outbox_;
 };
 
-// The client's deadline on the loop's clock.
+// Returns the client's deadline on the loop's clock; kNever if it has none.
 TimePoint DeadlineOf(const grpc::CallbackServerContext& context, const Clock& clock);
 
-// A call with one answer. gRPC owns it by `self_` until OnDone, its coroutine as long as that runs.
+// A call with one answer. It owns itself (`self_`) until gRPC calls OnDone; its coroutine shares it while that runs.
 template <typename Response>
 class UnaryRpc final : public grpc::ServerUnaryReactor, public LiveRpc {
  public:
@@ -82,9 +82,9 @@ class UnaryRpc final : public grpc::ServerUnaryReactor, public LiveRpc {
     return rpc;
   }
 
-  // The client has gone, or the answer has been given.
+  // True once the client has gone or the answer was given.
   bool ended() const { return ended_; }
-  // Stopped when the client has gone. For the loop's thread.
+  // Stops when the client has gone. Loop's thread.
   const std::shared_ptr<StopSignal>& left() const { return left_; }
 
   void Answer(StatusOr<Response> result) {
@@ -105,7 +105,8 @@ class UnaryRpc final : public grpc::ServerUnaryReactor, public LiveRpc {
   UnaryRpc(RpcHost& host, Response* response)
       : host_(host), response_(response), left_(std::make_shared<StopSignal>(host.loop())) {}
 
-  // Also at the deadline and when the connection is lost. Only this wait ends: a run that was asked for goes on.
+  // Called when the client cancels, at its deadline, and when the connection is lost. Only the wait ends; a run that
+  // the request created continues.
   void OnCancel() override {
     End(absl::CancelledError("the client left"));
     host_.loop().Post([left = left_] { left->Stop(); });
@@ -116,14 +117,14 @@ class UnaryRpc final : public grpc::ServerUnaryReactor, public LiveRpc {
   }
 
   RpcHost& host_;
-  Response* const response_;  // gRPC's, until Finish
+  Response* const response_;  // owned by gRPC; valid until Finish
   const std::shared_ptr<StopSignal> left_;
   std::atomic<bool> ended_{false};
   std::shared_ptr<UnaryRpc> self_;
 };
 
-// A call with a stream of answers. At most one page of them waits here, and one write is in flight: a client that reads
-// slowly pauses its own stream and nothing else.
+// A call with a stream of answers. It holds at most one page, and one write is in flight: a client that reads slowly
+// pauses its own stream and nothing else.
 template <typename Response>
 class StreamRpc final : public grpc::ServerWriteReactor<Response>, public LiveRpc {
  public:
@@ -136,7 +137,7 @@ class StreamRpc final : public grpc::ServerWriteReactor<Response>, public LiveRp
 
   bool ended() const { return ended_; }
 
-  // Resumes when the page has been written; false where the stream has ended instead. Loop's thread.
+  // Resumes when the page was written; false if the stream has ended instead. Loop's thread.
   Task<bool> Write(std::vector<Response> page) {
     written_ = false;
     auto send = [self = Self(), page = std::move(page)]() mutable {
@@ -162,11 +163,11 @@ class StreamRpc final : public grpc::ServerWriteReactor<Response>, public LiveRp
 
   std::shared_ptr<StreamRpc> Self() { return std::static_pointer_cast<StreamRpc>(shared_from_this()); }
 
-  // Under mutex_.
+  // REQUIRES: mutex_ is held.
   void WriteNext() {
     if (!ended_ && next_ < page_.size()) {
       writing_ = true;
-      // Without buffer_hint: with it, gRPC 1.51 keeps the first message back until something else is sent.
+      // No buffer_hint: with it, gRPC 1.51 holds the first message back until something else is sent.
       this->StartWrite(&page_[next_++]);
       return;
     }
@@ -178,7 +179,7 @@ class StreamRpc final : public grpc::ServerWriteReactor<Response>, public LiveRp
       self->progress_.NotifyAll();
     });
   }
-  // Under mutex_, once, with no write in flight.
+  // REQUIRES: mutex_ is held, and no write is in flight. Called once.
   void FinishNow() {
     ResumeWriter();
     this->Finish(end_);
@@ -202,7 +203,7 @@ class StreamRpc final : public grpc::ServerWriteReactor<Response>, public LiveRp
   std::atomic<bool> ended_{false};
 
   std::mutex mutex_;
-  std::vector<Response> page_;  // guarded by mutex_; lives until it is written
+  std::vector<Response> page_;  // guarded by mutex_; must live until gRPC has written it
   size_t next_ = 0;             // guarded by mutex_
   bool writing_ = false;        // guarded by mutex_
   grpc::Status end_;            // guarded by mutex_

@@ -16,7 +16,7 @@ namespace {
 
 constexpr int kStreamsPerConnection = 100;
 constexpr int kMetadataBytesMax = 8 << 10;
-// For the last bytes of connections that gRPC has closed.
+// How long the last bytes of connections that gRPC has closed may take.
 constexpr std::chrono::milliseconds kLastBytes(500);
 
 class GrpcServer final : public Server {
@@ -25,7 +25,7 @@ class GrpcServer final : public Server {
   ~GrpcServer() override { Shutdown(); }
 
   Status Start(std::vector<Listener> listeners, const ServerOptions& options) {
-    host_.EndAll(WithRetryDelay(MakeError(Reason::kStoreUnavailable, "the server starts; try again in a moment"),
+    host_.EndAll(WithRetryDelay(MakeError(Reason::kStoreUnavailable, "the server is starting; try again in a moment"),
                                 std::chrono::milliseconds(200)));
 
     grpc::EnableDefaultHealthCheckService(true);
@@ -74,8 +74,8 @@ class GrpcServer final : public Server {
     if (!server_) return;
     SetHealth(false);
     if (acceptor_) acceptor_->StopListening();
-    // Calls first: with their connections alive the clients hear why.
-    host_.EndAll(WithRetryDelay(MakeError(Reason::kDraining, "the server is going down; try again later"),
+    // Calls end first: while their connections are open, the clients learn why.
+    host_.EndAll(WithRetryDelay(MakeError(Reason::kDraining, "the server is shutting down; try again later"),
                                 std::chrono::seconds(1)));
     server_->Shutdown(std::chrono::system_clock::now() + std::chrono::seconds(1));
     server_->Wait();

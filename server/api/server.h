@@ -1,4 +1,4 @@
-// The gRPC server: the services of millrace.v1, health and reflection on a loopback address, on the socket of the data
+// The gRPC server: the services of millrace.v1, health and reflection, on a loopback address, on the socket of the data
 // directory, or on both.
 #pragma once
 
@@ -19,27 +19,27 @@ struct ServerOptions {
   int max_connections = 1000;
 };
 
-// Its members may be called on any thread but gRPC's own and the loop's.
+// Its methods may be called on any thread except gRPC's own and the loop's.
 class Server {
  public:
-  // Accepts connections at once, and answers health with NOT_SERVING and calls with UNAVAILABLE until SetServing.
+  // Accepts connections at once. Until SetServing, health answers NOT_SERVING and calls fail with UNAVAILABLE.
   // `loop`, which another thread runs, and what `apis` refers to must outlive it. INTERNAL: gRPC refused to start.
   static StatusOr<std::unique_ptr<Server>> Start(Loop& loop, Apis apis, std::vector<Listener> listeners,
                                                  const ServerOptions& options);
-  // As Shutdown, at once.
+  // Shuts down.
   virtual ~Server() = default;
 
-  // From here on calls are taken, and health says so.
+  // Takes calls from now on; health answers SERVING.
   virtual void SetServing() = 0;
 
-  // Health says NOT_SERVING; calls are taken still.
+  // Health answers NOT_SERVING; calls are still taken.
   virtual void SetNotServing() = 0;
 
-  // No new connection; those that are open live on.
+  // Accepts no new connection; open ones stay.
   virtual void StopListening() = 0;
 
-  // No new connection; calls in progress are ended with UNAVAILABLE (DRAINING); returns when all is over. The loop need
-  // not run any more.
+  // Accepts no new connection, and ends calls in progress with UNAVAILABLE (DRAINING). Returns when all connections are
+  // closed, after about 1.5 s at most. The loop need not run any more.
   virtual void Shutdown() = 0;
 
   virtual AcceptorFigures Figures() const = 0;

@@ -10,10 +10,10 @@
 
 namespace millrace::api {
 
-// `host` must outlive them.
+// Returns the services. `host` must outlive them.
 std::vector<std::unique_ptr<grpc::Service>> MakeServices(RpcHost& host);
 
-// Their full names, for health.
+// Returns the services' full names, for health.
 std::vector<std::string> ServiceNames();
 
 }  // namespace millrace::api

@@ -1,4 +1,4 @@
-// Dates in items.
+// Dates in the JSON of items.
 #pragma once
 
 #include <cstdint>
@@ -7,7 +7,8 @@
 
 namespace millrace {
 
-// Microseconds since 1970 of an RFC 3339 time or a date (YYYY-MM-DD, its beginning in UTC).
+// Returns the microseconds since 1970 of an RFC 3339 time, or of the beginning of a date (YYYY-MM-DD) in UTC; nullopt
+// if `text` is neither.
 std::optional<int64_t> ParseDate(std::string_view text);
 
 }  // namespace millrace

@@ -1,4 +1,4 @@
-// A pool that keeps how much CPU time the work given to it took.
+// A pool that counts the CPU time of the work given to it.
 #pragma once
 
 #include <functional>
@@ -11,18 +11,19 @@ namespace millrace {
 
 class MeasuredPool final : public Pool {
  public:
-  // Works on `pool`. `cpu_time`: CPU time of the thread that calls it so far; empty: nothing is measured.
+  // Runs the work on `pool`. `cpu_time` returns the CPU time that the calling thread has used; empty: nothing is
+  // counted.
   MeasuredPool(Pool& pool, std::function<Duration()> cpu_time);
 
   void Submit(absl::AnyInvocable<void()> work, absl::AnyInvocable<void()> done) override;
 
-  // What ended since the last call of this took.
+  // Returns the CPU time of the work that ended since the last call. Loop's thread.
   Duration TakeSpent() { return std::exchange(*spent_, Duration(0)); }
 
  private:
   Pool& pool_;
   const std::function<Duration()> cpu_time_;
-  const std::shared_ptr<Duration> spent_ = std::make_shared<Duration>(0);  // outlives the pool where work does
+  const std::shared_ptr<Duration> spent_ = std::make_shared<Duration>(0);  // shared with work, which may outlive this
 };
 
 }  // namespace millrace

@@ -5,18 +5,18 @@
 namespace millrace {
 namespace {
 
-constexpr Duration kRest = std::chrono::milliseconds(200);
+constexpr Duration kRetryDelay = std::chrono::milliseconds(200);
 
-bool IsPassing(const Status& status) { return status.code() == absl::StatusCode::kUnavailable; }
+bool IsTransient(const Status& status) { return status.code() == absl::StatusCode::kUnavailable; }
 
 }  // namespace
 
-// A store that reopens says when it is back; a full disk only shows by trying again.
-Task<void> PatientStore::Rest() {
+// A store that reopens notifies; whether a full disk has room again shows only by a retry.
+Task<void> PatientStore::AwaitRetry() {
   if (inner_.state() == StoreState::kReopening) {
     co_await inner_.WaitForChange(StoreState::kReopening);
   } else {
-    co_await loop_.Sleep(kRest);
+    co_await loop_.Sleep(kRetryDelay);
   }
 }
 
@@ -24,25 +24,25 @@ Task<Status> PatientStore::Commit(WriteBatch batch, CommitMode mode) {
   while (true) {
     WriteBatch copy = batch;
     const Status status = co_await inner_.Commit(std::move(copy), mode);
-    // Any other error is not known to pass, but giving up would lose what was paid for.
+    // Retries after any error, even if it may be permanent: giving up would lose what was paid for.
     if (status.ok()) co_return status;
-    co_await Rest();
+    co_await AwaitRetry();
   }
 }
 
 Task<StatusOr<std::optional<std::string>>> PatientStore::Get(std::string key) {
   while (true) {
     StatusOr<std::optional<std::string>> value = co_await inner_.Get(key);
-    if (value.ok() || !IsPassing(value.status())) co_return value;
-    co_await Rest();
+    if (value.ok() || !IsTransient(value.status())) co_return value;
+    co_await AwaitRetry();
   }
 }
 
 Task<StatusOr<std::vector<std::optional<std::string>>>> PatientStore::MultiGet(std::vector<std::string> keys) {
   while (true) {
     StatusOr<std::vector<std::optional<std::string>>> values = co_await inner_.MultiGet(keys);
-    if (values.ok() || !IsPassing(values.status())) co_return values;
-    co_await Rest();
+    if (values.ok() || !IsTransient(values.status())) co_return values;
+    co_await AwaitRetry();
   }
 }
 
@@ -50,8 +50,8 @@ Task<StatusOr<ScanPage>> PatientStore::Scan(std::string begin, std::string end, 
                                             Direction direction) {
   while (true) {
     StatusOr<ScanPage> page = co_await inner_.Scan(begin, end, entries_max, bytes_max, direction);
-    if (page.ok() || !IsPassing(page.status())) co_return page;
-    co_await Rest();
+    if (page.ok() || !IsTransient(page.status())) co_return page;
+    co_await AwaitRetry();
   }
 }
 

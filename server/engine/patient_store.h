@@ -1,6 +1,6 @@
-// A store that is waited for: what a run reads and commits is tried again while the store is being reopened or has no
-// room at all, so that nothing that was computed or paid for is lost. Requests of clients use the store itself and are
-// told to come again.
+// A store whose callers wait: reads and commits of runs are retried while the store is being reopened or has no room at
+// all, so that nothing computed or paid for is lost. Requests of clients use the store itself, and fail with a delay
+// after which to retry.
 #pragma once
 
 #include "server/base/loop.h"
@@ -23,7 +23,8 @@ class PatientStore final : public Store {
   StoreFigures Figures() const override { return inner_.Figures(); }
 
  private:
-  Task<void> Rest();
+  // Resumes when a retry may help.
+  Task<void> AwaitRetry();
 
   Loop& loop_;
   Store& inner_;

@@ -1,4 +1,4 @@
-// Between the project's times and protobuf's; durations are with them.
+// Converts between the project's times (microseconds since 1970) and protobuf's. Includes the conversions of durations.
 #pragma once
 
 #include <google/protobuf/timestamp.pb.h>
@@ -18,7 +18,8 @@ inline google::protobuf::Timestamp ToTimestamp(int64_t micros) {
   return time;
 }
 
-// A client's time may be any number: what lies outside of the years 1 to 9999 counts as their first or last second.
+// A client's time may be any number: one before the year 1 or after 9999 becomes the first or last second of those
+// years.
 inline int64_t ToMicros(const google::protobuf::Timestamp& time) {
   constexpr int64_t kFirst = -62'135'596'800;
   constexpr int64_t kLast = 253'402'300'799;

@@ -51,7 +51,7 @@ std::string DurabilityText(const Durability& durability) {
   return "";
 }
 
-// `scheme://host:port` of a URL: where its secret may go.
+// Returns `scheme://host:port` of a URL: the only origin that its secret may be sent to.
 std::string OriginOf(const std::string& url) {
   const size_t host = url.find("://");
   return host == std::string::npos ? "" : url.substr(0, url.find('/', host + 3));
@@ -63,7 +63,7 @@ Duration ThreadCpuTime() {
   return std::chrono::seconds(time.tv_sec) + std::chrono::nanoseconds(time.tv_nsec);
 }
 
-// The configured address with the port that was bound: it may have asked for any.
+// Returns the configured address with the port that was bound, since port 0 asks for any.
 std::string BoundAddress(const std::string& address, int port) {
   return fmt::format("{}:{}", address.substr(0, address.rfind(':')), port);
 }
@@ -116,9 +116,9 @@ class CoordinatorImpl final : public Coordinator {
       loop_.Stop();
       thread_.join();
     }
-    // Its idle connections, before the loop's end takes away the context that they live on.
+    // The client's idle connections must close before the loop destroys the context that they run on.
     http_.reset();
-    // What is suspended goes while everything that it refers to is still there.
+    // Destroys suspended coroutines while everything that they refer to still exists.
     loop_.Abandon();
   }
 
@@ -129,7 +129,7 @@ class CoordinatorImpl final : public Coordinator {
     store_options.durability = MakeDurability(config.durability());
     store_options.disk_reserve = config.limits().disk_reserve();
     StatusOr<std::unique_ptr<Store>> store = OpenRocksStore(store_options, loop_, *pool_);
-    // Only who starts the server reads this: it may name the path.
+    // Only the user who starts the server reads this message, so it may name the path.
     if (!store.ok()) return WithContext(store.status(), Excerpt(config.data_dir(), 256));
     store_ = *std::move(store);
     http_ = MakeBeastClient(loop_, *pool_);
@@ -153,13 +153,13 @@ class CoordinatorImpl final : public Coordinator {
     engine_options.item_bytes_max = static_cast<size_t>(config.limits().max_item_bytes());
     engine_options.open_file = OpenFileSource;
     engine_ = std::make_unique<Engine>(EngineDeps{.loop = loop_,
-                                                   .pool = *pool_,
-                                                   .store = *store_,
-                                                   .calls = *calls_,
-                                                   .desk = *calls_,
-                                                   .stages = stages_,
-                                                   .files = files_,
-                                                   .cpu_time = ThreadCpuTime},
+                                                  .pool = *pool_,
+                                                  .store = *store_,
+                                                  .calls = *calls_,
+                                                  .desk = *calls_,
+                                                  .stages = stages_,
+                                                  .files = files_,
+                                                  .cpu_time = ThreadCpuTime},
                                        random.Fork(), std::move(engine_options));
 
     std::vector<api::Listener> listeners;
@@ -204,7 +204,7 @@ class CoordinatorImpl final : public Coordinator {
   int port() const override { return port_; }
 
  private:
-  // Runs a coroutine on the engine's thread and waits for what it promises.
+  // Starts a coroutine on the engine's thread and waits for the status that it promises.
   template <typename Start>
   Status OnLoop(Start start) {
     std::promise<Status> done;

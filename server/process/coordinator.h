@@ -1,5 +1,5 @@
-// The coordinator: the one place that knows all parts. It builds them in order, joins them, runs the engine's thread,
-// and takes them apart again.
+// The coordinator: the one place that knows all parts of the server. It builds them in order, connects them, runs the
+// engine's thread, and destroys them in reverse.
 #pragma once
 
 #include <cstdint>
@@ -14,35 +14,36 @@ namespace millrace {
 
 inline constexpr char kVersion[] = "0.1.0";
 
-// The configuration in a file, checked, with its defaults filled in. INVALID_ARGUMENT with every wrong place.
+// Reads and checks a configuration file and fills in defaults. INVALID_ARGUMENT with every wrong place;
+// FAILED_PRECONDITION (FILE_ERROR) if the file can't be read.
 StatusOr<v1::ServerConfig> LoadServerConfig(const std::string& path);
 
-// Its backends can be made: their secrets are there.
+// Checks that the backends of a configuration can be made, that is, that their secrets exist.
 Status CheckBackends(const v1::ServerConfig& config, const std::string& config_dir);
 
 struct CoordinatorOptions {
   v1::ServerConfig config;       // with its defaults filled in
-  std::string config_dir = ".";  // what files that it names are relative to
-  bool listen_tcp = true;        // else only on the data directory's socket
+  std::string config_dir = ".";  // folder that the paths of its secrets are relative to
+  bool listen_tcp = true;        // false: listen on the data directory's socket only
   bool starts_runs = true;       // see EngineOptions
 };
 
-// Its members may be called on any thread but the engine's.
+// Its methods may be called on any thread except the engine's.
 class Coordinator {
  public:
-  // Opens the store, goes on with the runs that were left, and serves. Blocks until it serves.
-  // FAILED_PRECONDITION: STORE_HELD (another process holds the data directory; says which), FILE_ERROR (the address is
-  // taken); others as the parts have them.
+  // Opens the store, continues the runs that have not ended, and serves. Blocks until it serves. FAILED_PRECONDITION:
+  // STORE_HELD (another process holds the data directory; the message names it), FILE_ERROR (the address is taken); and
+  // the errors of the parts.
   static StatusOr<std::unique_ptr<Coordinator>> Start(CoordinatorOptions options);
-  // Ends at once, as a kill would, but for the store, which is closed cleanly. Drain first to end gracefully.
+  // Ends at once, as a kill would, except that the store is closed cleanly. Drain first to end gracefully.
   virtual ~Coordinator() = default;
 
-  // Connections of clients that are open.
+  // Open connections of clients.
   virtual int64_t connections() const = 0;
-  // Takes no new connection; those that are open live on.
+  // Accepts no new connection; open ones stay.
   virtual void StopListening() = 0;
 
-  // Takes no new work, waits for calls in flight until they are stored or `patience` is over, and stops serving.
+  // Takes no new work, waits until the calls in flight are stored or `patience` is over, and stops serving.
   virtual void Drain(Duration patience) = 0;
 
   virtual std::string socket_path() const = 0;

@@ -35,13 +35,13 @@ int Main(int argc, char** argv) {
       "millraced");
   app.footer(
       "Example:\n  millraced --config millraced.yaml --data-dir /var/lib/millrace\n"
-      "Exit status: 0 ended as it was asked to, 1 ended at once by a second signal, 2 usage or configuration.");
+      "Exit status: 0 ended gracefully, 1 ended at once by a second signal, 2 wrong usage or configuration.");
   std::string config_path;
   std::string data_dir;
   bool check = false;
   app.add_option("--config", config_path, "Configuration file (YAML); absent: the backend `local` as model `local`");
   app.add_option("--data-dir", data_dir, "Directory of the store; overrides the configuration's `data_dir`");
-  app.add_flag("--check", check, "Only check the configuration, and that its secrets are there");
+  app.add_flag("--check", check, "Check the configuration and that its secrets exist, then exit");
   app.set_version_flag("--version", kVersion);
   try {
     app.parse(argc, argv);
@@ -62,16 +62,16 @@ int Main(int argc, char** argv) {
       PrintError(status);
       return 2;
     }
-    std::cout << "the configuration is right\n";
+    std::cout << "the configuration is valid\n";
     return 0;
   }
 
-  // Secrets are in this process's memory: no core dumps.
+  // No core dumps, since secrets are in this process's memory.
   ::prctl(PR_SET_DUMPABLE, 0);
   spdlog::set_default_logger(spdlog::stderr_logger_mt("millraced"));
   spdlog::set_pattern("%Y-%m-%dT%H:%M:%S.%e%z %l %v");
 
-  // Blocked before any thread is made, so that every thread has them blocked and sigwait takes them here.
+  // Blocked before any thread starts, so that all threads inherit the mask and sigwait below receives the signals.
   sigset_t signals;
   sigemptyset(&signals);
   sigaddset(&signals, SIGTERM);
@@ -94,7 +94,7 @@ int Main(int argc, char** argv) {
   std::thread([signals] {
     int second = 0;
     sigwait(&signals, &second);
-    ::_exit(1);  // as a crash, which loses nothing
+    ::_exit(1);  // a crash loses nothing either
   }).detach();
   (*coordinator)->Drain(kDrainPatience);
   coordinator->reset();

@@ -1,4 +1,4 @@
-// APIs that answer what a test tells them to, and a thread for the loop that they run on.
+// APIs that answer as a test wants, and a thread for the loop that they run on.
 #pragma once
 
 #include <chrono>
@@ -56,10 +56,10 @@ class FakeApis final : public PlainApis {
   v1::RunState run_state = v1::RUN_STATE_SUCCEEDED;  // WaitRun waits while it is RUNNING
   std::vector<v1::RunEvent> events;
   bool events_end = true;
-  int event_pages = 0;  // asked for
+  int event_pages = 0;  // requested so far
   std::vector<v1::StreamItemsResponse> items;
-  bool holds_generate = false;  // until its client leaves
-  std::string big_json;         // of the only item of ListItems
+  bool holds_generate = false;  // Generate waits until its client leaves
+  std::string big_json;         // JSON of the only item of ListItems; empty: no item
 
   void Changed() { changed_.NotifyAll(); }
 
@@ -125,7 +125,7 @@ class LoopThread {
     loop.Abandon();
   }
 
-  // Runs a function there, and waits for it.
+  // Runs a function on the loop, and waits for it.
   void Do(std::function<void()> function) {
     std::promise<void> done;
     loop.Post([&] {

@@ -1,4 +1,4 @@
-// Runs that are paused, resumed, cancelled, deleted, checked, held up.
+// Runs that are paused, resumed, cancelled, deleted, checked or held up.
 #include "server/storage/runs.h"
 #include "tests/engine/world.h"
 
@@ -51,7 +51,7 @@ TEST(ControlTest, PauseAndResumeInAnyOrderAreHarmless) {
   EXPECT_THAT(world.outside.sink.back(), SizeIs(50));
 }
 
-TEST(ControlTest, APausedRunWaitsForTheModelThatWasTakenAway) {
+TEST(ControlTest, APausedRunWaitsForTheModelThatWasRemoved) {
   World world;
   v1::Pipeline pipeline = Linear();
   StageOf(pipeline, "told").mutable_synthesize()->set_model("writer");
@@ -73,7 +73,7 @@ TEST(ControlTest, APausedRunWaitsForTheModelThatWasTakenAway) {
   ASSERT_TRUE(cancelled.ok()) << MessageOf(cancelled.status());
   EXPECT_EQ(cancelled->run().state(), v1::RUN_STATE_CANCELLED);
   EXPECT_EQ(world.Do(world.engine->admin().GetStatus({}, {}))->active_runs(), 1);
-  // A watcher waits with it, and its input takes nothing as if it had ended.
+  // A watcher of it waits, and its input takes nothing.
   v1::WatchRunRequest watch;
   watch.set_run(name);
   watch.set_after(1000);
@@ -84,7 +84,7 @@ TEST(ControlTest, APausedRunWaitsForTheModelThatWasTakenAway) {
             Reason::kModelNotFound);
   EXPECT_TRUE(world.Do(world.engine->runs().PauseRun({}, Named<v1::PauseRunRequest>(name))).ok());
   world.outside.gone.clear();
-  // Without a restart: the configuration is the call layer's.
+  // No restart is needed, since the toy call layer has the configuration.
   ASSERT_TRUE(world.Do(world.engine->runs().ResumeRun({}, Named<v1::ResumeRunRequest>(name))).ok());
   EXPECT_EQ(world.Wait(name).state(), v1::RUN_STATE_SUCCEEDED);
   EXPECT_EQ(world.Get(other).state(), v1::RUN_STATE_CANCELLED);
@@ -92,7 +92,7 @@ TEST(ControlTest, APausedRunWaitsForTheModelThatWasTakenAway) {
   EXPECT_EQ(world.Get(other).state(), v1::RUN_STATE_CANCELLED);
 }
 
-// A run of 20 items, of which 4 are told and 4 more are in flight.
+// Starts a run of 20 items; 4 have an answer and 4 more are in flight.
 std::string CreateHalfTold(World& world) {
   v1::Pipeline pipeline = Linear();
   StageOf(pipeline, "told").mutable_synthesize()->set_model("writer");
@@ -103,7 +103,7 @@ std::string CreateHalfTold(World& world) {
   return name;
 }
 
-TEST(ControlTest, ARunThatCannotGoOnFailsAndIsRedrivenWhenItCan) {
+TEST(ControlTest, ARunWhoseModelIsGoneFailsAndIsRedrivenOnceTheModelIsBack) {
   World world;
   const std::string name = CreateHalfTold(world);
   world.outside.gone = {"writer"};
@@ -122,7 +122,7 @@ TEST(ControlTest, ARunThatCannotGoOnFailsAndIsRedrivenWhenItCan) {
   EXPECT_THAT(world.outside.sink.back(), SizeIs(20));
 }
 
-TEST(ControlTest, ARunThatCannotGoOnFailsThoughItsCountsAreDamaged) {
+TEST(ControlTest, ARunWhoseModelIsGoneFailsEvenIfItsCountsAreDamaged) {
   World world;
   const std::string name = CreateHalfTold(world);
   WriteBatch damage;
@@ -137,7 +137,7 @@ TEST(ControlTest, ARunThatCannotGoOnFailsThoughItsCountsAreDamaged) {
   EXPECT_EQ(world.Create(Linear(), MakeItems(3, "b")).state(), v1::RUN_STATE_RUNNING);
 }
 
-TEST(ControlTest, WhereRunsAreLeftAtRestAnInterruptedOneGoesOnWhenItIsFollowed) {
+TEST(ControlTest, IfRunsAreLeftAtRestAnInterruptedOneContinuesWhenItIsFollowed) {
   for (const std::string way : {"watch", "resume", "stream", "wait"}) {
     SCOPED_TRACE(way);
     World world;
@@ -217,7 +217,7 @@ TEST(ControlTest, AWaitEndsWhenItsClientLeaves) {
   EXPECT_TRUE(answered);
 }
 
-TEST(ControlTest, WhatWasCancelledStaysSoWhereItsModelIsGone) {
+TEST(ControlTest, ACancelledRunWhoseModelIsGoneStaysCancelled) {
   World world;
   world.outside.latency = 1h;
   v1::Pipeline pipeline = Linear();
@@ -233,7 +233,7 @@ TEST(ControlTest, WhatWasCancelledStaysSoWhereItsModelIsGone) {
   EXPECT_TRUE(world.Do(world.engine->runs().DeleteRun({}, Named<v1::DeleteRunRequest>(name))).ok());
 }
 
-TEST(ControlTest, ACancelIsDurableAndKeepsWhatWasPaidFor) {
+TEST(ControlTest, ACancelIsDurableAndKeepsPaidAnswers) {
   World world;
   world.outside.latency = 1s;
   v1::Pipeline pipeline = Linear();
@@ -255,7 +255,7 @@ TEST(ControlTest, ACancelIsDurableAndKeepsWhatWasPaidFor) {
     cancelled += event.state_changed().state() == v1::RUN_STATE_CANCELLED ? 1 : 0;
   }
   EXPECT_EQ(cancelled, 1);
-  // The next run asks only what was not answered.
+  // The next run asks only the questions that have no answer.
   EXPECT_EQ(world.Wait(world.Create(pipeline, MakeItems(20)).name()).state(), v1::RUN_STATE_SUCCEEDED);
   EXPECT_THAT(world.outside.starts, SizeIs(20));
 }
@@ -323,7 +323,7 @@ TEST(ControlTest, ParkedItemsWakeAtTheirTimeAlsoAfterARestart) {
   EXPECT_THAT(world.outside.sink.back(), SizeIs(43));
 }
 
-TEST(ControlTest, WhatHoldsARunUpIsToldThoughNothingMoves) {
+TEST(ControlTest, ARunReportsWhatHoldsItUpEvenIfNothingMoves) {
   World world;
   world.outside.latency = 1h;
   const std::string name = world.Create(Linear(), MakeItems(3)).name();
@@ -358,7 +358,7 @@ TEST(ControlTest, AParkedItemOfAPausedRunWaitsForTheResume) {
   EXPECT_THAT(world.outside.starts, SizeIs(1));
 }
 
-TEST(ControlTest, ADiskThatIsNearlyFullStopsNewWorkAndARunGoesOnByItself) {
+TEST(ControlTest, ANearlyFullDiskStopsNewWorkAndRunsContinueByThemselves) {
   World world;
   world.store_options.disk_reserve = 1 << 20;
   world.Crash();
@@ -385,7 +385,7 @@ TEST(ControlTest, ADiskThatIsNearlyFullStopsNewWorkAndARunGoesOnByItself) {
   EXPECT_THAT(world.outside.starts, SizeIs(10));
 }
 
-TEST(ControlTest, ADeletedRunLeavesNothingButWhatIsRemembered) {
+TEST(ControlTest, ADeletedRunLeavesOnlyMemosAndAnswers) {
   World world;
   const std::string name = world.Wait(world.Create(Linear(), MakeItems(5)).name()).name();
   ASSERT_TRUE(world.Do(world.engine->runs().DeleteRun({}, Named<v1::DeleteRunRequest>(name))).ok());
@@ -397,7 +397,7 @@ TEST(ControlTest, ADeletedRunLeavesNothingButWhatIsRemembered) {
   EXPECT_EQ(world.Stage(again, "told").reused(), 5);
 }
 
-TEST(ControlTest, ADrainEndsCallsInFlightAndTheNextStartGoesOn) {
+TEST(ControlTest, ADrainStoresCallsInFlightAndTheNextStartContinues) {
   World world;
   world.outside.latency = 1s;
   v1::Pipeline pipeline = Linear();

@@ -1,4 +1,4 @@
-// What can be asked about a run before and after: `plan`, `why`, the pipelines themselves.
+// Requests about runs before and after them: forecasts, explanations, pipelines, eviction.
 #include "server/storage/answers.h"
 #include "tests/engine/world.h"
 
@@ -15,7 +15,7 @@ v1::Pipeline OfFile() {
   return pipeline;
 }
 
-TEST(ExplainTest, TellsHowAnItemCameToBeInEachStage) {
+TEST(ExplainTest, ExplainsHowAnItemWasMadeInEachStage) {
   World world;
   v1::Pipeline pipeline = MakePipeline({"in:fetch", "families:cluster:in", "told:synthesize:families"});
   const std::string name = world.Wait(world.Create(pipeline, MakeItems(10)).name()).name();
@@ -40,7 +40,7 @@ TEST(ExplainTest, TellsHowAnItemCameToBeInEachStage) {
   EXPECT_EQ(ReasonOf(world.Do(world.engine->runs().ExplainItem({}, request)).status()), Reason::kItemNotFound);
 }
 
-TEST(PlanningTest, CountsWithoutAskingOrStoring) {
+TEST(ForecastTest, CountsWithoutAskingOrStoring) {
   World world;
   for (const std::string& item : MakeItems(50)) world.outside.files["titles.jsonl"] += item + "\n";
   v1::PlanPipelineRequest request;
@@ -66,7 +66,7 @@ TEST(PlanningTest, CountsWithoutAskingOrStoring) {
   EXPECT_EQ(plan->stages(3).calls(), 0);
 }
 
-TEST(PlanningTest, CountsCallsOfItemsThatAreKnown) {
+TEST(ForecastTest, CountsCallsOfItemsThatAreKnown) {
   World world;
   for (const std::string& item : MakeItems(20)) world.outside.files["titles.jsonl"] += item + "\n";
   v1::Pipeline pipeline = Linear();
@@ -82,7 +82,7 @@ TEST(PlanningTest, CountsCallsOfItemsThatAreKnown) {
   EXPECT_FALSE(plan->stages(2).has_items());
 }
 
-TEST(PipelinesTest, AreAppliedListedRunAndForgotten) {
+TEST(PipelinesTest, AreAppliedListedRunAndDeleted) {
   World world;
   v1::ApplyPipelineRequest apply;
   *apply.mutable_pipeline() = Linear();
@@ -108,7 +108,7 @@ TEST(PipelinesTest, AreAppliedListedRunAndForgotten) {
   EXPECT_EQ(ReasonOf(world.Do(world.engine->runs().CreateRun({}, create)).status()), Reason::kPipelineNotFound);
 }
 
-TEST(PipelinesTest, WhatIsWrongIsRefusedBeforeAnythingIsStored) {
+TEST(PipelinesTest, AWrongRequestIsRefusedBeforeAnythingIsStored) {
   World world;
   const uint64_t written = world.disk.written();
   v1::CreateRunRequest create;
@@ -127,7 +127,7 @@ TEST(PipelinesTest, WhatIsWrongIsRefusedBeforeAnythingIsStored) {
   EXPECT_EQ(world.Do(world.engine->runs().ListRuns({}, {}))->runs_size(), 0);
 }
 
-TEST(EvictionTest, WhatIsForgottenIsMadeAgain) {
+TEST(EvictionTest, EvictedMemosAreComputedAgain) {
   World world;
   const std::string name = world.Wait(world.Create(Linear(), MakeItems(5)).name()).name();
   world.Pass(10s);
@@ -142,7 +142,7 @@ TEST(EvictionTest, WhatIsForgottenIsMadeAgain) {
   EXPECT_EQ(world.Stage(run, "told").computed(), 5);
 }
 
-TEST(EvictionTest, ADurationBeyondAllNumbersForgetsNothing) {
+TEST(EvictionTest, AnEnormousDurationEvictsNothing) {
   World world;
   world.Wait(world.Create(Linear(), MakeItems(5)).name());
   world.Pass(10s);

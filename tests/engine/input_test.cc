@@ -1,4 +1,4 @@
-// Inputs that clients send, piece by piece.
+// Inputs that clients send piece by piece.
 #include "server/storage/records.h"
 #include "server/storage/runs.h"
 #include "tests/engine/world.h"
@@ -16,7 +16,7 @@ v1::AddItemsRequest Adding(const std::string& run, int64_t offset, const std::ve
   return request;
 }
 
-TEST(InputTest, ItemsAreWorkedOnAsTheyComeUntilTheInputIsClosed) {
+TEST(InputTest, ItemsAreProcessedAsTheyComeUntilTheInputIsClosed) {
   World world;
   v1::CreateRunRequest create;
   *create.mutable_definition() = Linear();
@@ -90,7 +90,7 @@ TEST(InputTest, AnInputThatIsClosedEmptyIsAnEmptyInput) {
   EXPECT_EQ(world.Wait(name).state(), v1::RUN_STATE_SUCCEEDED);
 }
 
-TEST(InputTest, ItemsSentAgainAreComparedWithWhatIsKept) {
+TEST(InputTest, ItemsSentAgainAreComparedWithTheStoredOnes) {
   World world;
   v1::CreateRunRequest create;
   *create.mutable_definition() = Linear();
@@ -109,7 +109,7 @@ TEST(InputTest, ItemsSentAgainAreComparedWithWhatIsKept) {
   v1::AddItemsRequest named = Adding(name, 0, {items[0]});
   named.mutable_items()->mutable_items(0)->set_id("x");
   EXPECT_EQ(ReasonOf(world.Do(world.engine->runs().AddItems({}, named)).status()), Reason::kRequestIdReused);
-  // What reaches beyond the end: nothing of it, or all.
+  // Of items beyond the end, all are taken or none.
   EXPECT_EQ(ReasonOf(add(4, {items[5], items[6]}).status()), Reason::kRequestIdReused);
   EXPECT_EQ(MessageOf(add(4, {items[4], "[]"}).status()).substr(0, 9), "items[1]:");
   EXPECT_EQ(add(5, {})->next_offset(), 5);
@@ -126,7 +126,7 @@ TEST(InputTest, ItemsSentAgainAreComparedWithWhatIsKept) {
   EXPECT_THAT(world.outside.sink.back(), SizeIs(6));
 }
 
-// An input of bytes, sent as a command sends a file.
+// An input of bytes, sent as `millrace` sends a file.
 class ByteInputTest : public testing::Test {
  protected:
   ByteInputTest() {
@@ -147,7 +147,7 @@ class ByteInputTest : public testing::Test {
     if (!added.ok()) return added.status();
     return added->next_offset();
   }
-  // All of `data` in pieces.
+  // Sends all of `data` in pieces.
   Status AddAll(const std::string& data, size_t piece) {
     for (size_t at = 0; at < data.size(); at += piece) {
       const Status status = Add(static_cast<int64_t>(at), data.substr(at, piece)).status();
@@ -166,7 +166,7 @@ class ByteInputTest : public testing::Test {
     other[at] = other[at] == 'x' ? 'y' : 'x';
     return other;
   }
-  // What holds of an input that has all of the file and takes no more.
+  // Checks an input that has all of the file and takes no more.
   void ExpectOnlyTheSame() {
     for (const size_t piece : {1, 7, 64, 100'000}) EXPECT_TRUE(AddAll(file_, piece).ok()) << piece;
     EXPECT_TRUE(Close(file_.size()).ok());
@@ -200,7 +200,7 @@ TEST_F(ByteInputTest, ALargePartIsCommittedInPieces) {
   EXPECT_GE(record.commits(), static_cast<int64_t>(file_.size()) / 200);
 }
 
-TEST_F(ByteInputTest, TheSameBytesAreTakenHoweverTheyAreCut) {
+TEST_F(ByteInputTest, TheSameBytesAreTakenInPiecesOfAnySize) {
   ASSERT_TRUE(AddAll(file_.substr(0, 200), 30).ok());
   EXPECT_EQ(Add(0, file_.substr(0, 10)).value(), 200);
   EXPECT_EQ(Add(15, file_.substr(15, 100)).value(), 200);
@@ -235,7 +235,7 @@ TEST_F(ByteInputTest, OtherBytesAreRefusedAndChangeNothing) {
   EXPECT_THAT(world_.outside.sink.back(), SizeIs(20));
 }
 
-TEST_F(ByteInputTest, OfARunThatWasCancelledWhatItHasIsCompared) {
+TEST_F(ByteInputTest, AnInputSentAgainToACancelledRunIsComparedWithTheStoredPart) {
   ASSERT_TRUE(AddAll(file_.substr(0, 200), 64).ok());
   v1::CancelRunRequest cancel;
   cancel.set_run(run_);

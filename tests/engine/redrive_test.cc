@@ -1,4 +1,4 @@
-// Runs that are worked on again: which items, what is asked anew, what a crash leaves.
+// Redriven runs: which items are computed again, what is asked again, and what a crash leaves.
 #include "tests/engine/world.h"
 
 namespace millrace {
@@ -7,7 +7,7 @@ namespace {
 using testing::ElementsAre;
 using testing::SizeIs;
 
-TEST(RedriveTest, ARedriveWorksOnFailedItemsAndWhatDependsOnThemOnly) {
+TEST(RedriveTest, ARedriveRecomputesOnlyFailedItemsAndTheirDependents) {
   World world;
   world.outside.fault = [](const std::string& question) {
     return question == "text a3" || question == "text a4" ? MakeError(Reason::kRefusal, "no") : absl::OkStatus();
@@ -39,7 +39,7 @@ TEST(RedriveTest, ARedriveWorksOnFailedItemsAndWhatDependsOnThemOnly) {
   EXPECT_EQ(nothing->run().state(), v1::RUN_STATE_SUCCEEDED);
 }
 
-TEST(RedriveTest, ARedriveTakesOnlyWhatTheRequestNames) {
+TEST(RedriveTest, ARedriveTakesOnlyTheItemsThatTheRequestNames) {
   World world;
   world.outside.fault = [](const std::string& question) {
     if (question == "text a1") return MakeError(Reason::kRefusal, "no");
@@ -64,7 +64,7 @@ TEST(RedriveTest, ARedriveTakesOnlyWhatTheRequestNames) {
   EXPECT_THAT(world.States(name, "told"), ElementsAre("a0=OK", "a1=FAILED", "a2=FAILED", "a3=OK", "a4=OK"));
 }
 
-TEST(RedriveTest, ADegradedItemIsNoMemoAndIsRedrivenWithAllThatCameOfIt) {
+TEST(RedriveTest, ADegradedItemIsNotMemoizedAndIsRedrivenWithItsDependents) {
   World world;
   v1::Pipeline pipeline = MakePipeline({"in:fetch", "told:synthesize:in", "made:prepare:told", "out:store:made"});
   StageOf(pipeline, "told").mutable_synthesize()->mutable_fallback();
@@ -92,7 +92,7 @@ TEST(RedriveTest, ADegradedItemIsNoMemoAndIsRedrivenWithAllThatCameOfIt) {
   EXPECT_THAT(world.Items(name, "made")[1].json(), testing::HasSubstr("TEXT A1"));
 }
 
-TEST(RedriveTest, ARedriveThatDiesHalfwayGoesOn) {
+TEST(RedriveTest, ARedriveContinuesAfterACrash) {
   for (int moment = 0; moment < 30; ++moment) {
     SCOPED_TRACE(moment);
     World world;

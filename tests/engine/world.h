@@ -1,5 +1,5 @@
-// An engine in a small world: simulated time, a store in memory, toy stage kinds, and a call layer that answers at once
-// or after a while and keeps a ledger of every question it was really asked. Its memory outlives crashes of the engine.
+// An engine in a small world: simulated time, a store in memory, toy stage kinds, and a toy call layer that counts
+// every question that it really asks. The world survives crashes of the engine.
 #pragma once
 
 #include <fmt/format.h>
@@ -26,26 +26,26 @@ using std::chrono_literals::operator""ms;
 using std::chrono_literals::operator""s;
 using std::chrono_literals::operator""h;
 
-// What lies outside of the engine.
+// The world outside the engine.
 struct Outside {
-  std::map<std::string, int> asked;            // by question: how often it was really asked
-  std::vector<TimePoint> starts;               // of all questions
-  std::map<std::string, std::string> answers;  // remembered by key: the call layer's own memory
-  std::vector<std::vector<std::string>> sink;  // of every write: ids
+  std::map<std::string, int> asked;            // how often each question was really asked
+  std::vector<TimePoint> starts;               // when each question was asked
+  std::map<std::string, std::string> answers;  // by key: the call layer's own memory
+  std::vector<std::vector<std::string>> sink;  // ids of each write
   std::vector<std::string> generations;
   std::map<std::string, std::string> files;
-  int reads = 0;               // of those files, so far
-  int64_t prepared = 0;        // items that `prepare` really computed
-  std::string failing;         // a target that every run waits for
+  int reads = 0;               // reads of files so far
+  int64_t prepared = 0;        // items that `prepare` has computed
+  std::string failing;         // the target that every run waits for; empty: none
   std::set<std::string> gone;  // models that are not configured any more
-  int clustered = 0;           // how often `cluster` really ran
+  int clustered = 0;           // how often `cluster` has run
   Duration latency = 10ms;
-  std::function<Status(const std::string& question)> fault;  // of a call
+  std::function<Status(const std::string& question)> fault;  // error of a call; empty: none fails
   int in_flight = 0;
   int in_flight_max = 0;
 };
 
-// Answers a question with itself in capitals; the answer is remembered when its settlement is in the store.
+// Answers a question with itself in capitals. The answer is found again once its settlement is in the store.
 class ToyCalls final : public CallHandler, public CallDesk {
  public:
   ToyCalls(Loop& loop, Store& store, Outside& outside) : loop_(loop), store_(store), outside_(outside) {}
@@ -133,20 +133,20 @@ class World {
     if (!loop->RunUntil([&] { return result.has_value(); }, clock.Now() + 24h)) ADD_FAILURE() << "it never ended";
     return std::move(*result);
   }
-  // Goes on for so long.
+  // Lets time pass.
   void Pass(Duration duration);
-  // Goes on until something holds; false where it never does.
+  // Lets time pass until `done` returns true; false if it never does.
   bool Until(const std::function<bool()>& done, Duration limit = 24h) {
     return loop->RunUntil(done, clock.Now() + limit);
   }
 
-  // The rest is short for requests.
+  // Shorthands for requests. They expect success.
   v1::Run Create(v1::CreateRunRequest request);
   v1::Run Create(const v1::Pipeline& pipeline, const std::vector<std::string>& items);
   v1::Run Wait(const std::string& run);
   v1::Run Get(const std::string& run);
   std::vector<v1::Item> Items(const std::string& run, const std::string& stage);
-  // `id=state` of every item by ordinal.
+  // `id=state` of every item, by ordinal.
   std::vector<std::string> States(const std::string& run, const std::string& stage);
   std::vector<v1::RunEvent> Events(const std::string& run);
   const v1::StageProgress& Stage(const v1::Run& run, const std::string& stage);
@@ -158,7 +158,7 @@ class World {
   MemoryStoreOptions store_options;
   StageRegistry kinds;
   AnyFile files;
-  Duration cpu_step{};  // CPU time between two looks at it
+  Duration cpu_step{};  // CPU time that passes between two reads of it
   uint64_t seed;
   int boots = 0;
 
@@ -175,15 +175,15 @@ class World {
   }
 };
 
-// A pipeline: stages as `name:kind:need,need`.
+// Returns a pipeline of stages that are written `name:kind:need,need`.
 v1::Pipeline MakePipeline(const std::vector<std::string>& stages);
-// Items that a client sends are told and stored.
+// Returns a pipeline in which `told` asks about items that a client sends, and `out` stores the answers.
 v1::Pipeline Linear();
 v1::Stage& StageOf(v1::Pipeline& pipeline, const std::string& name);
-// `{"id": "a0", "text": "…"}` and so on.
+// Returns items `{"id": "a0", "text": "…"}` and so on.
 std::vector<std::string> MakeItems(int count, const std::string& prefix = "a");
 
-// A request that names a run.
+// Returns a request that names a run.
 template <typename Request>
 Request Named(const std::string& run) {
   Request request;

@@ -20,7 +20,7 @@ constexpr size_t kPageBytes = 2 << 20;
 constexpr size_t kStreamItems = 100;
 constexpr Duration kLookAgain = std::chrono::seconds(1);
 
-// Bytes that an item takes in a page: its JSON, and about this much for the rest.
+// Estimates the bytes that an item takes in a page: its JSON, and 200 for everything else.
 size_t PageBytesOf(const std::string& json) { return json.size() + 200; }
 
 // Items of one scan that a list takes.

@@ -15,7 +15,7 @@ v1::Item ItemView(storage::v1::ItemRecord record, int64_t ordinal, const std::st
   item.set_stage(stage);
   item.set_state(record.state());
   if (structs && !record.json().empty()) {
-    // Numbers beyond 2^53 lose digits there; `json` has them.
+    // Numbers beyond 2^53 lose digits in a Struct; `json` keeps them.
     if (!google::protobuf::util::JsonStringToMessage(record.json(), item.mutable_data()).ok()) item.clear_data();
   }
   item.set_json(std::move(*record.mutable_json()));

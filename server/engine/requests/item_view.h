@@ -9,7 +9,7 @@
 
 namespace millrace {
 
-// `structs`: also fills `data`. Takes the record's JSON.
+// Returns an item as clients see it. `structs`: also fills `data`, which parses the JSON. Moves the record's JSON out.
 v1::Item ItemView(storage::v1::ItemRecord record, int64_t ordinal, const std::string& stage, bool structs);
 
 }  // namespace millrace

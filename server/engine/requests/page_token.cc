@@ -37,7 +37,7 @@ std::string MakePageToken(std::string_view query, std::string_view position) {
 
 StatusOr<std::string> ReadPageToken(std::string_view query, std::string_view token) {
   if (token.empty()) return std::string();
-  const Status invalid = MakeError(Reason::kInvalidPageToken, "the page token is damaged or of another query");
+  const Status invalid = MakeError(Reason::kInvalidPageToken, "the page token is damaged or belongs to another query");
   if (token.size() % 2 != 0 || token.size() < 2 * kMarkBytes) return invalid;
   std::string bytes;
   for (size_t i = 0; i < token.size(); i += 2) {

@@ -1,4 +1,4 @@
-// Page tokens: where a list goes on, bound to the query that it is of.
+// Page tokens: the position at which a list continues, bound to its query.
 #pragma once
 
 #include <cstdint>
@@ -9,12 +9,13 @@
 
 namespace millrace {
 
-// `position`: any bytes. `query`: what must be the same when the next page is asked for.
+// Returns a token for `position`, which may be any bytes. `query`: a text that must be equal when the next page is
+// read.
 std::string MakePageToken(std::string_view query, std::string_view position);
-// The position; empty for an empty token. INVALID_ARGUMENT (INVALID_PAGE_TOKEN).
+// Returns the position; empty for an empty token. INVALID_ARGUMENT (INVALID_PAGE_TOKEN).
 StatusOr<std::string> ReadPageToken(std::string_view query, std::string_view token);
 
-// The size of a page: `fallback` for 0, at most 1,000. INVALID_ARGUMENT (INVALID_FIELD) where it is negative.
+// Returns the size of a page: `fallback` for 0, at most 1,000. INVALID_ARGUMENT (INVALID_FIELD) if it is negative.
 StatusOr<size_t> PageSize(int32_t page_size, size_t fallback);
 
 }  // namespace millrace
