@@ -7,6 +7,7 @@
 #include <boost/json.hpp>
 
 #include "server/base/json.h"
+#include "server/base/utf8.h"
 #include "server/engine/requests/item_view.h"
 #include "server/engine/times.h"
 #include "server/storage/answers.h"
@@ -22,14 +23,9 @@ namespace {
 constexpr size_t kTextBytesMax = 64u << 10;
 constexpr int kInputIdsMax = 1000;
 
-std::string Cut(const std::string& text) {
-  if (text.size() <= kTextBytesMax) return text;
-  size_t end = kTextBytesMax;
-  while (end > 0 && (static_cast<uint8_t>(text[end]) & 0xC0) == 0x80) --end;
-  return text.substr(0, end);
-}
+std::string Cut(const std::string& text) { return std::string(Utf8Prefix(text, kTextBytesMax)); }
 
-// The first system message and the first user message of a question.
+// Adds the model of a question, its first system message and its first user message.
 void ReadQuestion(const storage::v1::QuestionRecord& question, v1::CallExplanation& call) {
   call.set_model(question.model());
   const StatusOr<json::value> value = ParseJson(question.request());
