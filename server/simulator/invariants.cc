@@ -1,4 +1,4 @@
-// What must hold after every scenario (RELIABILITY.md: G1, G3, G5-G9, G23 and the equality of results).
+// Promises that must hold after every scenario. Each has a label that violations carry (G1, G3, G6 to G9).
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -14,12 +14,12 @@ using std::chrono_literals::operator""ms;
 
 class Checker {
  public:
-  Checker(const Scenario& scenario, const Played& played, const Played& reference)
-      : scenario_(scenario), played_(played), reference_(reference) {}
+  Checker(const Scenario& scenario, const ScenarioResult& result, const ScenarioResult& reference)
+      : scenario_(scenario), result_(result), reference_(reference) {}
 
   std::vector<std::string> Run() {
-    if (!played_.ended) {
-      Broken(fmt::format("the run did not end: {}", played_.trouble));
+    if (!result_.ended) {
+      Broken(fmt::format("the run did not end: {}", result_.problem));
       return violations_;
     }
     CheckSends();
@@ -39,69 +39,69 @@ class Checker {
   void Broken(std::string what) { violations_.push_back(std::move(what)); }
 
   bool LostPower() const {
-    return std::any_of(played_.deaths.begin(), played_.deaths.end(), [](const Death& d) { return d.power_loss; });
+    return std::any_of(result_.crashes.begin(), result_.crashes.end(), [](const Crash& d) { return d.power_loss; });
   }
-  // A power loss may take with it what only an interval protected.
+  // A power loss may lose commits that were not yet synced.
   bool MayForget() const { return LostPower() && scenario_.durable != Durable::kSync; }
 
-  // Whether a request may have been unknown to the server when its life ended: not answered, or answered so shortly
-  // before that the answer was not yet stored.
-  bool UnknownAtDeath(const Received& request) const {
-    for (const Death& death : played_.deaths) {
-      if (death.life != request.life || request.received > death.at) continue;
-      if (request.fate == Fate::kInFlight || death.disk_trouble) return true;
-      if (request.left > death.at - 200ms) return true;
-      if (death.power_loss && scenario_.durable != Durable::kSync) return true;
+  // Returns true if the server may not have stored the request's answer before it crashed: it was not answered, or only
+  // just before.
+  bool UnknownAtCrash(const Received& request) const {
+    for (const Crash& crash : result_.crashes) {
+      if (crash.incarnation != request.incarnation || request.received > crash.at) continue;
+      if (request.fate == Fate::kInFlight || crash.disk_trouble) return true;
+      if (request.left > crash.at - 200ms) return true;
+      if (crash.power_loss && scenario_.durable != Durable::kSync) return true;
     }
     return false;
   }
 
-  // Without the number of messages: what all repairs of a question have in common.
+  // Returns the question without its number of messages, which all its repairs share.
   static std::string NameOf(const std::string& question) { return question.substr(0, question.rfind('#')); }
 
-  // Questions that were refused, as they were asked or in a repair.
+  // Returns the questions that were refused, at first or in a repair.
   std::set<std::string> Refused() const {
     std::set<std::string> refused;
-    for (const Received& request : played_.log.requests) {
+    for (const Received& request : result_.log.requests) {
       if (request.fate == Fate::kRefused) refused.insert(NameOf(request.question));
     }
     return refused;
   }
 
-  // G1, G3, G5: a question is asked once, and once more for each time that its answer was not had.
+  // G1: a question is sent once, and once more for each time that its answer did not arrive.
   void CheckSends() {
     std::map<std::string, int> sends;
     std::map<std::string, int> allowed;
-    for (const Received& request : played_.log.requests) {
+    for (const Received& request : result_.log.requests) {
       ++sends[request.question];
       const bool not_had = request.fate == Fate::kRejected || request.fate == Fate::kRefused ||
-                           request.fate == Fate::kLost || UnknownAtDeath(request);
+                           request.fate == Fate::kLost || UnknownAtCrash(request);
       if (not_had) ++allowed[request.question];
     }
-    if (played_.redriven) {
-      // Where a repair was refused the item failed, and its redrive asks from the beginning.
+    if (result_.redriven) {
+      // If a repair was refused the item failed, and its redrive asks from the beginning.
       const std::set<std::string> refused = Refused();
       for (const auto& [question, count] : sends)
         allowed[question] += static_cast<int>(refused.count(NameOf(question)));
     }
     for (const auto& [question, count] : sends) {
       if (count > 1 + allowed[question]) {
-        Broken(fmt::format("G1: {} was sent {} times although only {} of them were not answered", question, count,
+        Broken(fmt::format("G1: {} was sent {} times although only {} of them got no answer", question, count,
                            allowed[question]));
       }
     }
   }
 
-  // Every request that the provider received is on record, and what may have been billed is counted.
+  // G3: every request that the provider received is on record, and requests that may have been billed are counted.
   void CheckRecorded() {
     if (MayForget()) return;
     std::map<std::string, int> sends;
-    for (const Received& request : played_.log.requests) {
+    for (const Received& request : result_.log.requests) {
       ++sends[request.question.substr(0, request.question.find('/'))];
     }
     std::map<std::string, int> recorded;
-    for (const v1::Attempt& attempt : played_.attempts) ++recorded[attempt.stage()];
-    recorded[""] = static_cast<int>(played_.attempts.size());  // of questions without a mark, whose stage can't be seen
+    for (const v1::Attempt& attempt : result_.attempts) ++recorded[attempt.stage()];
+    recorded[""] = static_cast<int>(result_.attempts.size());  // questions without a mark do not show their stage
     for (const auto& [stage, count] : sends) {
       if (count > recorded[stage]) {
         Broken(
@@ -109,22 +109,22 @@ class Checker {
       }
     }
     int64_t maybe_billed = 0;
-    for (const v1::StageProgress& stage : played_.run.stages()) maybe_billed += stage.maybe_billed();
+    for (const v1::StageProgress& stage : result_.run.stages()) maybe_billed += stage.maybe_billed();
     int64_t lost = 0;
-    for (const Received& request : played_.log.requests) lost += request.fate == Fate::kLost;
-    if (played_.deaths.empty() && maybe_billed != lost && !scenario_.cancel) {
+    for (const Received& request : result_.log.requests) lost += request.fate == Fate::kLost;
+    if (result_.crashes.empty() && maybe_billed != lost && !scenario_.cancel) {
       Broken(fmt::format("G3: {} requests were lost, {} are counted as maybe billed", lost, maybe_billed));
     }
-    if (!played_.deaths.empty() && maybe_billed < lost && !scenario_.cancel) {
+    if (!result_.crashes.empty() && maybe_billed < lost && !scenario_.cancel) {
       Broken(fmt::format("G3: {} requests were lost, only {} are counted as maybe billed", lost, maybe_billed));
     }
   }
 
-  // G3: of a run that succeeded nothing is left open: each attempt has come to something, and that is stored.
+  // G3: a run that succeeded leaves nothing open: each attempt has an outcome, and it is stored.
   void CheckSettled() {
-    if (played_.run.state() != v1::RUN_STATE_SUCCEEDED) return;
-    if (played_.pending > 0) Broken(fmt::format("G3: {} attempts are still pending", played_.pending));
-    for (const v1::Attempt& attempt : played_.attempts) {
+    if (result_.run.state() != v1::RUN_STATE_SUCCEEDED) return;
+    if (result_.pending > 0) Broken(fmt::format("G3: {} attempts are still pending", result_.pending));
+    for (const v1::Attempt& attempt : result_.attempts) {
       if (attempt.outcome() == v1::ATTEMPT_OUTCOME_STARTED) {
         Broken(fmt::format("G3: attempt {} is still on record as started", attempt.id()));
       }
@@ -145,15 +145,15 @@ class Checker {
     std::set<std::string> ids;
     for (const v1::Item& item : got) {
       const std::string key = KeyOf(item);
-      if (!seen.insert(key).second) Broken(fmt::format("G6: {}: item {} is there twice", what, key));
+      if (!seen.insert(key).second) Broken(fmt::format("G6: {}: item {} exists twice", what, key));
       const bool ended = item.state() >= v1::ITEM_STATE_OK;
       if (!ended && whole) Broken(fmt::format("G6: {}: item {} has not ended", what, key));
       if (!ended) continue;
       const auto it = expected.find(key);
       if (it == expected.end()) {
-        Broken(fmt::format("G6: {}: item {} ({}) should not be there", what, key, TextOf(item)));
+        Broken(fmt::format("G6: {}: item {} ({}) should not exist", what, key, TextOf(item)));
       } else if (it->second != TextOf(item)) {
-        Broken(fmt::format("G6: {}: item {} is {}, undisturbed {}", what, key, TextOf(item), it->second));
+        Broken(fmt::format("G6: {}: item {} is {}, without faults {}", what, key, TextOf(item), it->second));
       }
     }
     if (!whole) return;
@@ -162,43 +162,43 @@ class Checker {
     }
   }
 
-  // G6: the same items as in the undisturbed run, each once.
+  // G6: the items are those of the run without faults, each once.
   void CheckItems() {
-    CompareItems(played_.items, reference_.items, "items", played_.run.state() != v1::RUN_STATE_CANCELLED);
-    if (!scenario_.cancel && played_.run.state() != reference_.run.state()) {
-      Broken(fmt::format("the run ended {}, undisturbed {}", v1::RunState_Name(played_.run.state()),
+    CompareItems(result_.items, reference_.items, "items", result_.run.state() != v1::RUN_STATE_CANCELLED);
+    if (!scenario_.cancel && result_.run.state() != reference_.run.state()) {
+      Broken(fmt::format("the run ended {}, without faults {}", v1::RunState_Name(result_.run.state()),
                          v1::RunState_Name(reference_.run.state())));
     }
   }
 
-  // The counts that a run shows are those of its items and attempts.
+  // The counts that a run shows match its items and attempts.
   void CheckCounts() {
     std::map<std::string, std::map<v1::ItemState, int64_t>> counts;
-    for (const v1::Item& item : played_.items) ++counts[item.stage()][item.state()];
+    for (const v1::Item& item : result_.items) ++counts[item.stage()][item.state()];
     std::map<std::string, int64_t> attempts;
-    for (const v1::Attempt& attempt : played_.attempts) ++attempts[attempt.stage()];
-    for (const v1::StageProgress& stage : played_.run.stages()) {
-      if (stage.kind() == "store") continue;  // its items are outside: CheckSinks
+    for (const v1::Attempt& attempt : result_.attempts) ++attempts[attempt.stage()];
+    for (const v1::StageProgress& stage : result_.run.stages()) {
+      if (stage.kind() == "store") continue;  // its items are in the sink: CheckSinks
       std::map<v1::ItemState, int64_t>& count = counts[stage.stage()];
       const auto compare = [&](std::string_view name, int64_t shown, int64_t real) {
         if (shown != real)
-          Broken(fmt::format("counts: {} {} shown, {} there are: {}", stage.stage(), shown, name, real));
+          Broken(fmt::format("counts: stage {} shows {} {}, it has {}", stage.stage(), shown, name, real));
       };
       compare("ok", stage.ok(), count[v1::ITEM_STATE_OK]);
       compare("degraded", stage.degraded(), count[v1::ITEM_STATE_DEGRADED]);
       compare("failed", stage.failed(), count[v1::ITEM_STATE_FAILED]);
       compare("skipped", stage.skipped(), count[v1::ITEM_STATE_SKIPPED]);
-      if (!scenario_.cancel && !scenario_.redrive && played_.deaths.empty()) {
+      if (!scenario_.cancel && !scenario_.redrive && result_.crashes.empty()) {
         compare("attempts", stage.attempts(), attempts[stage.stage()]);
       }
     }
   }
 
-  // G7: events have no gaps and tell one end (and one more for each redrive).
+  // G7: events have no gaps and report one end (and one more for each redrive).
   void CheckEvents() {
     int64_t expected = 1;
     int ends = 0;
-    for (const v1::RunEvent& event : played_.events) {
+    for (const v1::RunEvent& event : result_.events) {
       if (event.number() != expected) {
         Broken(fmt::format("G7: event {} follows event {}", event.number(), expected - 1));
         return;
@@ -211,15 +211,15 @@ class Checker {
   }
 
   void CheckSinks() {
-    if (played_.run.state() != v1::RUN_STATE_SUCCEEDED) return;
+    if (result_.run.state() != v1::RUN_STATE_SUCCEEDED) return;
     for (const auto& [stage, generations] : reference_.sinks.stages) {
-      const auto it = played_.sinks.stages.find(stage);
-      if (it == played_.sinks.stages.end() || it->second.empty()) {
+      const auto it = result_.sinks.stages.find(stage);
+      if (it == result_.sinks.stages.end() || it->second.empty()) {
         Broken(fmt::format("G6: the sink of {} is empty", stage));
         continue;
       }
       if (it->second.back().rows != generations.back().rows) {
-        Broken(fmt::format("G6: the sink of {} has {} rows, undisturbed {}, or others", stage,
+        Broken(fmt::format("G6: the sink of {} has {} rows, without faults {}, or other rows", stage,
                            it->second.back().rows.size(), generations.back().rows.size()));
       }
       std::set<std::string> names;
@@ -229,53 +229,54 @@ class Checker {
     }
   }
 
-  // G9: after CancelRun was acknowledged no call starts, and the run ends cancelled.
+  // G9: no call starts after CancelRun was acknowledged, and the run ends as cancelled.
   void CheckCancel() {
-    if (!played_.cancelled_at) return;
-    for (const Received& request : played_.log.requests) {
-      if (request.received > *played_.cancelled_at + 100ms) {
+    if (!result_.cancelled_at) return;
+    for (const Received& request : result_.log.requests) {
+      if (request.received > *result_.cancelled_at + 100ms) {
         Broken(fmt::format("G9: {} was sent after the run was cancelled", request.question));
       }
     }
-    if (played_.run.state() != v1::RUN_STATE_CANCELLED) {
-      Broken(fmt::format("G9: the cancelled run ended {}", v1::RunState_Name(played_.run.state())));
+    if (result_.run.state() != v1::RUN_STATE_CANCELLED) {
+      Broken(fmt::format("G9: the cancelled run ended {}", v1::RunState_Name(result_.run.state())));
     }
   }
 
-  // G8: one request_id is one run.
+  // G8: one request_id creates one run.
   void CheckCreated() {
     if (MayForget()) return;
-    const std::set<std::string> names(played_.created.begin(), played_.created.end());
+    const std::set<std::string> names(result_.created.begin(), result_.created.end());
     if (names.size() > 1) Broken(fmt::format("G8: one request_id made {} runs", names.size()));
   }
 
-  // Nothing that was answered is asked again by a later run, and it reads back the same.
+  // A second run sends no answered question again, and has the same items.
   void CheckSecondRun() {
-    if (!played_.ran_again) return;
+    if (!result_.ran_again) return;
     const std::set<std::string> refused = Refused();
-    for (const std::string& question : played_.asked_again) {
+    for (const std::string& question : result_.asked_again) {
       if (refused.count(NameOf(question)) == 0) Broken(fmt::format("a second run asked {} again", question));
     }
-    CompareItems(played_.items_again, reference_.items, "second run", true);
+    CompareItems(result_.items_again, reference_.items, "second run", true);
   }
 
   const Scenario& scenario_;
-  const Played& played_;
-  const Played& reference_;
+  const ScenarioResult& result_;
+  const ScenarioResult& reference_;
   std::vector<std::string> violations_;
 };
 
 }  // namespace
 
-std::vector<std::string> Violations(const Scenario& scenario, const Played& played, const Played& reference) {
-  return Checker(scenario, played, reference).Run();
+std::vector<std::string> Violations(const Scenario& scenario, const ScenarioResult& result,
+                                    const ScenarioResult& reference) {
+  return Checker(scenario, result, reference).Run();
 }
 
 std::vector<std::string> CheckSeed(uint64_t seed, Mutant mutant) {
   const Scenario scenario = DrawScenario(seed);
-  const Played reference = Play(Undisturbed(scenario));
-  if (!reference.ended) return {fmt::format("undisturbed: the run did not end: {}", reference.trouble)};
-  return Violations(scenario, Play(scenario, mutant), reference);
+  const ScenarioResult reference = RunScenario(WithoutFaults(scenario));
+  if (!reference.ended) return {fmt::format("without faults: the run did not end: {}", reference.problem)};
+  return Violations(scenario, RunScenario(scenario, mutant), reference);
 }
 
 }  // namespace millrace::simulator

@@ -1,5 +1,5 @@
-// Faulty parts, put in at run time at the seams, each breaking one promise: the checker must catch every one of them.
-// Without this a green simulation proves little.
+// Mutants: faulty parts that are put in at the seams at run time, each breaking one promise. The checker must catch
+// every one of them; without that a green simulation would prove little.
 #pragma once
 
 #include <memory>
@@ -12,7 +12,7 @@
 
 namespace millrace::simulator {
 
-// What is broken.
+// The part that is broken, and how.
 enum class Mutant {
   kNone,
   kSkipCommit,       // every 7th commit is acknowledged and dropped
@@ -22,14 +22,14 @@ enum class Mutant {
   kDropStarted,      // attempts are not recorded before they are sent
   kStaleScan,        // a scan leaves out its last entry
   kDoubleSend,       // the transport sends every 5th request twice
-  kMislabelUnknown,  // the transport says "not sent" where bytes were sent
+  kMislabelUnknown,  // the transport says "not sent" although bytes were sent
   kTruncateAnswer,   // the transport takes a cut answer for a whole one
-  kSwapAnswers,      // now and then a call gets the answer of the one before it
+  kSwapAnswers,      // every 9th call gets the answer of the call before it
   kLoseItems,        // an item's row is overwritten by a delete in the same batch
   kLoseEvents,       // an event is not written
-  kLosePark,         // a parked item is not entered among those that wake
-  kDropSettlement,   // now and then what a call leaves to be committed is not
-  kIgnoreStop,       // calls don't hear of a pause or cancel
+  kLosePark,         // the wake-up entry of a parked item is not written
+  kDropSettlement,   // the settlement of every 5th call is not committed
+  kIgnoreStop,       // calls ignore a pause or cancel
 };
 
 inline constexpr Mutant kMutants[] = {
@@ -39,10 +39,11 @@ inline constexpr Mutant kMutants[] = {
     Mutant::kLosePark,       Mutant::kDropSettlement, Mutant::kIgnoreStop,
 };
 
+// Returns a short name for output.
 std::string_view NameOf(Mutant mutant);
 
-// The part with the mutant in it, in front of the real one, which must outlive it; a pass-through where the mutant is
-// not of this part.
+// Return the mutant as a decorator of the real part, which must outlive it. A mutant of another part passes everything
+// through.
 std::unique_ptr<Store> WithMutant(Mutant mutant, Store& real, Loop& loop);
 std::unique_ptr<HttpClient> WithMutant(Mutant mutant, HttpClient& real);
 std::unique_ptr<CallHandler> WithMutant(Mutant mutant, CallHandler& real);

@@ -1,5 +1,5 @@
-// A stage kind whose items may have to wait: those with a member `wake` (wall time in seconds) are parked until then.
-// No kind of the product parks yet; the engine's promise about parked items is checked all the same.
+// A stage kind that parks items: an item with a member `wake` (wall time in seconds) is parked until then. No kind of
+// the product parks items yet; this one checks the engine's promise about them.
 #pragma once
 
 #include "server/stages/stage.h"

@@ -13,8 +13,8 @@
 namespace millrace::simulator {
 namespace {
 
-// What a request asks, as far as the provider minds.
-struct Asked {
+// The parts of a request that the provider looks at.
+struct ParsedRequest {
   std::string question;
   std::string model;
   std::string schema;  // empty: text
@@ -30,15 +30,15 @@ std::string_view TextAt(const json::value& value, std::string_view path) {
   return {text->get_string().data(), text->get_string().size()};
 }
 
-Asked Read(const std::string& body) {
-  Asked asked;
+ParsedRequest Read(const std::string& body) {
+  ParsedRequest asked;
   const StatusOr<json::value> value = ParseJson(body);
   const json::value* messages = value.ok() ? FindPath(*value, "messages") : nullptr;
   if (messages == nullptr || !messages->is_array()) {
     asked.question = "no messages";
     return asked;
   }
-  const size_t count = messages->get_array().size();  // a repair adds some, and is a question of its own
+  const size_t count = messages->get_array().size();  // a repair adds messages and counts as another question
   size_t bytes = 0;
   for (const json::value& message : messages->get_array()) {
     const std::string_view text = TextAt(message, "content");
@@ -59,7 +59,7 @@ Asked Read(const std::string& body) {
   return asked;
 }
 
-// Fixed by the question.
+// Returns a number that the question and the purpose decide.
 uint64_t NumberOf(const std::string& question, std::string_view purpose) {
   const Digest digest = Digest::Of(fmt::format("{}\n{}", purpose, question));
   uint64_t bits = 0;
@@ -67,7 +67,7 @@ uint64_t NumberOf(const std::string& question, std::string_view purpose) {
   return bits;
 }
 
-// Uniform over [0, 1), fixed by the question: whether this question is one of the troublesome ones.
+// Returns a number from [0, 1), uniform over the questions: below a share, the question is one of those that fail.
 double LotOf(const std::string& question, std::string_view purpose) {
   return static_cast<double>(NumberOf(question, purpose) >> 32) / 4294967296.0;
 }
@@ -82,7 +82,7 @@ HttpResult Whole(int status, std::string body) {
   return result;
 }
 
-std::string Completion(const Asked& asked, const std::string& text) {
+std::string Completion(const ParsedRequest& asked, const std::string& text) {
   const int64_t tokens = TokensIn(text.size());
   json::object answer{
       {"id", "chatcmpl-1"},
@@ -97,17 +97,17 @@ std::string Completion(const Asked& asked, const std::string& text) {
   return json::serialize(answer);
 }
 
-std::string TextFor(const Asked& asked, const ProviderHabits& habits) {
-  if (asked.question.ends_with("#1") && LotOf(asked.question, "schema") < habits.wrong_schema) return R"({"wrong":1})";
+std::string TextFor(const ParsedRequest& asked, const ProviderProfile& profile) {
+  if (asked.question.ends_with("#1") && LotOf(asked.question, "schema") < profile.wrong_schema) return R"({"wrong":1})";
   std::string text;
   if (asked.marked) {
     text = AnswerTo(asked.question);
   } else {
-    const auto bytes = static_cast<size_t>(std::max(0, habits.answer_bytes));
+    const auto bytes = static_cast<size_t>(std::max(0, profile.answer_bytes));
     const uint64_t seed = NumberOf(asked.question, "answer");
     text = asked.schema.empty() ? backend::ExampleText(bytes, seed) : backend::ExampleFor(asked.schema, bytes, seed);
   }
-  if (!asked.schema.empty() && LotOf(asked.question, "no JSON") < habits.no_json) text.resize(text.size() / 2);
+  if (!asked.schema.empty() && LotOf(asked.question, "no JSON") < profile.no_json) text.resize(text.size() / 2);
   return text;
 }
 
@@ -124,28 +124,29 @@ std::map<std::string, int> ProviderLog::PerQuestion() const {
 }
 
 std::string AnswerTo(const std::string& question) {
-  // Without the number of messages: a repaired answer is the answer that should have been given at once.
+  // The number of messages does not count: a repaired answer is the one that the first should have been.
   const std::string name = question.substr(0, question.rfind('#'));
   return fmt::format(R"({{"summary":"about {} {}"}})", name, Digest::Of(name).Hex().substr(0, 12));
 }
 
-SimulatedProvider::SimulatedProvider(Loop& loop, ProviderLog& log, ProviderHabits habits, Random random, int life)
-    : loop_(loop), log_(log), habits_(habits), random_(random), life_(life) {}
+SimulatedProvider::SimulatedProvider(Loop& loop, ProviderLog& log, ProviderProfile profile, Random random,
+                                     int incarnation)
+    : loop_(loop), log_(log), profile_(profile), random_(random), incarnation_(incarnation) {}
 
 Duration SimulatedProvider::DrawLatency() {
-  const double factor = std::exp(habits_.latency_sigma * random_.Normal());
-  return Duration(static_cast<int64_t>(static_cast<double>(habits_.latency_median.count()) * factor));
+  const double factor = std::exp(profile_.latency_sigma * random_.Normal());
+  return Duration(static_cast<int64_t>(static_cast<double>(profile_.latency_median.count()) * factor));
 }
 
 Task<HttpResult> SimulatedProvider::Send(HttpRequest request, HttpLimits limits, HttpCancel* cancel) {
-  // Every draw is made for every request, so that one habit switched off does not move the draws of the others.
+  // Makes every draw for every request, so that switching one failure off does not move the draws of the others.
   const Duration latency = DrawLatency();
   double lot = random_.Uniform();
   const auto falls_to = [&lot](double share) {
     lot -= share;
     return lot < 0;
   };
-  if (falls_to(habits_.refused)) {
+  if (falls_to(profile_.refused)) {
     co_await loop_.Sleep(std::chrono::milliseconds(1));
     HttpResult result;
     result.error = "connection refused";
@@ -153,38 +154,38 @@ Task<HttpResult> SimulatedProvider::Send(HttpRequest request, HttpLimits limits,
   }
 
   const size_t at = log_.requests.size();
-  const Asked asked = Read(request.body);
+  const ParsedRequest asked = Read(request.body);
   const std::string& question = asked.question;
   log_.requests.push_back(
-      {.question = question, .model = asked.model, .life = life_, .received = loop_.Now(), .left = {}});
+      {.question = question, .model = asked.model, .incarnation = incarnation_, .received = loop_.Now(), .left = {}});
   const auto leave = [this, at](Fate fate) {
     log_.requests[at].fate = fate;
     log_.requests[at].left = loop_.Now();
   };
 
-  const bool rate_limited = falls_to(habits_.rate_limited);
-  const bool server_error = !rate_limited && falls_to(habits_.server_error);
-  const bool cut_before = !rate_limited && !server_error && falls_to(habits_.cut_before_answer);
-  const bool cut_in = !rate_limited && !server_error && !cut_before && falls_to(habits_.cut_in_answer);
-  const bool hang = !rate_limited && !server_error && !cut_before && !cut_in && falls_to(habits_.hangs);
+  const bool rate_limited = falls_to(profile_.rate_limited);
+  const bool server_error = !rate_limited && falls_to(profile_.server_error);
+  const bool cut_before = !rate_limited && !server_error && falls_to(profile_.cut_before_answer);
+  const bool cut_in = !rate_limited && !server_error && !cut_before && falls_to(profile_.cut_in_answer);
+  const bool hang = !rate_limited && !server_error && !cut_before && !cut_in && falls_to(profile_.hangs);
   const bool malformed =
-      !rate_limited && !server_error && !cut_before && !cut_in && !hang && falls_to(habits_.malformed);
+      !rate_limited && !server_error && !cut_before && !cut_in && !hang && falls_to(profile_.malformed);
   const bool retry_after = random_.Chance(0.5);
 
-  const std::string text = TextFor(asked, habits_);
+  const std::string text = TextFor(asked, profile_);
   const bool fails = rate_limited || server_error || cut_before || cut_in;
-  const Duration writing = fails ? Duration(0) : TokensIn(text.size()) * habits_.time_per_token;
+  const Duration writing = fails ? Duration(0) : TokensIn(text.size()) * profile_.time_per_token;
   const TimePoint end = hang ? kNever : loop_.Now() + latency + writing;
-  const TimePoint patience = std::min(limits.deadline, loop_.Now() + limits.first_byte);
+  const TimePoint time_limit = std::min(limits.deadline, loop_.Now() + limits.first_byte);
   Event over(loop_);
   if (cancel != nullptr) cancel->OnCancel([&over] { over.NotifyAll(); });
   bool cancelled = cancel != nullptr && cancel->cancelled();
-  if (!cancelled) cancelled = co_await over.WaitUntil(std::min(end, patience));
+  if (!cancelled) cancelled = co_await over.WaitUntil(std::min(end, time_limit));
   if (cancel != nullptr) cancel->OnCancel(nullptr);
 
   HttpResult result;
   result.bytes_sent = request.body.size();
-  if (cancelled || end > patience) {
+  if (cancelled || end > time_limit) {
     leave(Fate::kLost);
     result.outcome = cancelled ? HttpOutcome::kCancelled : HttpOutcome::kUnknown;
     result.error = cancelled ? "cancelled" : "no answer in time";
@@ -196,7 +197,7 @@ Task<HttpResult> SimulatedProvider::Send(HttpRequest request, HttpLimits limits,
     result.error = "connection reset";
     co_return result;
   }
-  if (LotOf(question, "refuses") < habits_.refuses_for_good) {
+  if (LotOf(question, "refuses") < profile_.refuses_for_good) {
     leave(Fate::kRefused);
     co_return Whole(400, Refusal("invalid_request_error"));
   }

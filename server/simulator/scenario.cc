@@ -3,7 +3,7 @@
 #include <fmt/format.h>
 
 #include "server/base/random.h"
-#include "server/simulator/parts.h"
+#include "server/simulator/simulation_setup.h"
 
 namespace millrace::simulator {
 namespace {
@@ -44,7 +44,7 @@ void FillPrepare(v1::Prepare& prepare, Random& random, int number) {
 
 void FillSynthesize(v1::Synthesize& synthesize, const std::string& stage, Random& random) {
   synthesize.set_model("writer");
-  // Items that share a topic ask the same question.
+  // Items with the same topic ask the same question.
   const char* field = random.Chance(0.3) ? "topic" : "key";
   synthesize.set_prompt(fmt::format("Write about [[{}/{{{{{}}}}}]].", stage, field));
   synthesize.set_output_schema(kSchema);
@@ -78,7 +78,7 @@ void DrawPipeline(Scenario& scenario, Random& random) {
   bool grouped = false;
   const int middles = 1 + static_cast<int>(random.Below(4));
   for (int i = 0; i < middles; ++i) {
-    // Mostly a chain; now and then a branch that comes together again at the end.
+    // Mostly a chain; sometimes a branch that joins it again at the end.
     const std::string need = random.Chance(0.75) ? ends.back() : ends[random.Below(ends.size())];
     const std::string name = fmt::format("s{}", i);
     v1::Stage* stage = AddStage(pipeline, name, {need});
@@ -100,7 +100,7 @@ void DrawPipeline(Scenario& scenario, Random& random) {
   }
   v1::Stage* store = AddStage(pipeline, "saved", {ends.back()});
   if (ends.size() > 2 && !grouped && random.Chance(0.15)) {
-    // Two streams of items with the same ids come together: their ids clash, which must fail cleanly.
+    // Two streams with the same item ids join: the duplicate ids must fail cleanly.
     store->add_needs(ends[ends.size() - 2]);
   }
   store->mutable_store()->mutable_jsonl()->set_path("out.jsonl");
@@ -121,7 +121,7 @@ void DrawItems(Scenario& scenario, Random& random) {
   scenario.parts = 1 + static_cast<int>(random.Below(4));
 }
 
-// Some items wait for a time of the wall clock.
+// Makes some items wait for a wall time.
 void ParkSome(Scenario& scenario, Random& random) {
   const int64_t begin = SimulatedClock().WallMicros() / 1'000'000;
   for (v1::InputItem& item : scenario.items) {
@@ -133,19 +133,19 @@ void ParkSome(Scenario& scenario, Random& random) {
 
 }  // namespace
 
-void DrawTroubles(ProviderHabits& habits, Random& random) {
+void DrawProviderFaults(ProviderProfile& profile, Random& random) {
   const auto draw = [&random](double& share, double most) {
     if (random.Chance(0.4)) share = random.Uniform() * most;
   };
-  draw(habits.refused, 0.2);
-  draw(habits.rate_limited, 0.3);
-  draw(habits.server_error, 0.3);
-  draw(habits.cut_before_answer, 0.2);
-  draw(habits.cut_in_answer, 0.2);
-  draw(habits.hangs, 0.03);
+  draw(profile.refused, 0.2);
+  draw(profile.rate_limited, 0.3);
+  draw(profile.server_error, 0.3);
+  draw(profile.cut_before_answer, 0.2);
+  draw(profile.cut_in_answer, 0.2);
+  draw(profile.hangs, 0.03);
 }
 
-void DrawBlows(Scenario& scenario, Random& random, Duration span) {
+void DrawFaults(Scenario& scenario, Random& random, Duration span) {
   const int crashes = random.Chance(0.7) ? 1 + static_cast<int>(random.Below(4)) : 0;
   const bool power = random.Chance(0.4);
   const bool disk = random.Chance(0.3);
@@ -153,24 +153,24 @@ void DrawBlows(Scenario& scenario, Random& random, Duration span) {
   const bool reads = random.Chance(0.2);
   const bool wall = random.Chance(0.3);
   const bool pause = random.Chance(0.3);
-  for (int life = 0; life <= crashes; ++life) {
-    std::vector<BlowAt> blows;
-    const auto add = [&](bool enabled, Blow blow, Duration longest) {
+  for (int incarnation = 0; incarnation <= crashes; ++incarnation) {
+    std::vector<FaultAt> faults;
+    const auto add = [&](bool enabled, Fault fault, Duration longest) {
       if (!enabled || !random.Chance(0.6)) return;
       const Duration at = Between(random, Duration(0), span);
-      blows.push_back({at, blow, Between(random, std::chrono::milliseconds(1), longest)});
+      faults.push_back({at, fault, Between(random, std::chrono::milliseconds(1), longest)});
     };
-    add(disk, Blow::kDiskLow, std::chrono::seconds(3));
-    add(disk, Blow::kDiskFull, std::chrono::seconds(3));
-    add(sync, Blow::kFailedSync, std::chrono::seconds(1));
-    add(reads, Blow::kReadError, std::chrono::seconds(1));
-    add(wall, Blow::kWallJump, std::chrono::hours(1));
-    add(pause, Blow::kPause, std::chrono::seconds(5));
-    if (life < crashes) {
+    add(disk, Fault::kDiskLow, std::chrono::seconds(3));
+    add(disk, Fault::kDiskFull, std::chrono::seconds(3));
+    add(sync, Fault::kFailedSync, std::chrono::seconds(1));
+    add(reads, Fault::kReadError, std::chrono::seconds(1));
+    add(wall, Fault::kWallJump, std::chrono::hours(1));
+    add(pause, Fault::kPause, std::chrono::seconds(5));
+    if (incarnation < crashes) {
       const bool by_power = power && scenario.durable != Durable::kProcess && random.Chance(0.5);
-      blows.push_back({Between(random, Duration(0), span), by_power ? Blow::kPowerLoss : Blow::kKill, {}});
+      faults.push_back({Between(random, Duration(0), span), by_power ? Fault::kPowerLoss : Fault::kKill, {}});
     }
-    scenario.lives.push_back(std::move(blows));
+    scenario.incarnations.push_back(std::move(faults));
   }
 }
 
@@ -182,15 +182,15 @@ Scenario DrawScenario(uint64_t seed) {
   DrawItems(scenario, random);
   scenario.durable = random.Chance(0.6) ? Durable::kSync : random.Chance(0.5) ? Durable::kInterval : Durable::kProcess;
   scenario.config = WriterConfig(1 + static_cast<int>(random.Below(30)));
-  ProviderHabits& habits = scenario.habits;
-  habits.latency_median = Between(random, std::chrono::milliseconds(5), std::chrono::milliseconds(400));
-  DrawTroubles(habits, random);
+  ProviderProfile& profile = scenario.profile;
+  profile.latency_median = Between(random, std::chrono::milliseconds(5), std::chrono::milliseconds(400));
+  DrawProviderFaults(profile, random);
   const auto draw = [&random](double& share, double most) {
     if (random.Chance(0.4)) share = random.Uniform() * most;
   };
-  draw(habits.wrong_schema, 0.3);
-  draw(habits.refuses_for_good, 0.1);
-  DrawBlows(scenario, random, std::chrono::seconds(4));
+  draw(profile.wrong_schema, 0.3);
+  draw(profile.refuses_for_good, 0.1);
+  DrawFaults(scenario, random, std::chrono::seconds(4));
   scenario.cancel = random.Chance(0.1);
   scenario.cancel_at = Between(random, std::chrono::milliseconds(50), std::chrono::seconds(6));
   scenario.redrive = !scenario.cancel && random.Chance(0.3);
@@ -200,18 +200,18 @@ Scenario DrawScenario(uint64_t seed) {
   return scenario;
 }
 
-Scenario Undisturbed(Scenario scenario) {
-  ProviderHabits calm;
-  calm.latency_median = scenario.habits.latency_median;
-  calm.latency_sigma = scenario.habits.latency_sigma;
-  calm.time_per_token = scenario.habits.time_per_token;
-  calm.answer_bytes = scenario.habits.answer_bytes;
-  // What is fixed by the question is part of the result, not a disturbance.
-  calm.wrong_schema = scenario.habits.wrong_schema;
-  calm.no_json = scenario.habits.no_json;
-  calm.refuses_for_good = scenario.habits.refuses_for_good;
-  scenario.habits = calm;
-  scenario.lives.clear();
+Scenario WithoutFaults(Scenario scenario) {
+  ProviderProfile calm;
+  calm.latency_median = scenario.profile.latency_median;
+  calm.latency_sigma = scenario.profile.latency_sigma;
+  calm.time_per_token = scenario.profile.time_per_token;
+  calm.answer_bytes = scenario.profile.answer_bytes;
+  // Failures that the question alone decides are part of the result, not faults.
+  calm.wrong_schema = scenario.profile.wrong_schema;
+  calm.no_json = scenario.profile.no_json;
+  calm.refuses_for_good = scenario.profile.refuses_for_good;
+  scenario.profile = calm;
+  scenario.incarnations.clear();
   scenario.cancel = false;
   scenario.racers = 1;
   return scenario;

@@ -1,5 +1,5 @@
-// A scenario: a pipeline, its items, and what will go wrong when, all drawn from one seed. Each seed switches features
-// and faults on and off (swarm testing, Groce et al. 2012), so that their combinations are covered.
+// A scenario: a pipeline, its items and the faults to come, all drawn from one seed. Each seed switches features and
+// faults on and off (swarm testing, Groce et al. 2012), so that their combinations are covered.
 #pragma once
 
 #include <cstdint>
@@ -15,10 +15,10 @@
 
 namespace millrace::simulator {
 
-// What happens to the server from outside at a moment.
-enum class Blow {
-  kKill,        // the process dies: what was handed to the operating system stays
-  kPowerLoss,   // the machine dies: what was not synced may be lost
+// Something that happens to the server from outside.
+enum class Fault {
+  kKill,        // the process dies; writes that the operating system took stay
+  kPowerLoss,   // the machine dies; writes that were not synced may be lost
   kDiskLow,     // the disk is nearly full for a while
   kDiskFull,    // the disk takes nothing for a while
   kFailedSync,  // one fsync fails
@@ -27,9 +27,9 @@ enum class Blow {
   kPause,       // a client pauses the run and resumes it after a while
 };
 
-struct BlowAt {
-  Duration at{};  // after the life's start
-  Blow blow = Blow::kKill;
+struct FaultAt {
+  Duration at{};  // after the incarnation's start
+  Fault fault = Fault::kKill;
   Duration lasts{};
 };
 
@@ -40,30 +40,31 @@ struct Scenario {
   uint64_t seed = 0;
   v1::Pipeline pipeline;
   v1::CreateRunRequest request;      // parameters, limit and sample
-  std::vector<v1::InputItem> items;  // of the fetch `source`; none: the fetches read what they name
-  bool items_with_request = true;    // else by AddItems, in parts
+  std::vector<v1::InputItem> items;  // for the fetch `source`; empty: fetches read the files that they name
+  bool items_with_request = true;    // false: they are sent by AddItems, in `parts`
   int parts = 1;
   Durable durable = Durable::kSync;
-  ProviderHabits habits;
-  std::vector<std::vector<BlowAt>> lives;  // blows of each life; after the last one nothing goes wrong
-  v1::ServerConfig config;                 // models and their slots
-  bool cancel = false;                     // a client cancels the run at `cancel_at`
+  ProviderProfile profile;
+  std::vector<std::vector<FaultAt>> incarnations;  // faults by incarnation; those after the last have none
+  v1::ServerConfig config;                         // models and their slots
+  bool cancel = false;                             // a client cancels the run at `cancel_at`, in the last incarnation
   Duration cancel_at{};
-  bool redrive = false;                        // failed items are redriven at the end, with a healthy provider
-  int racers = 1;                              // clients that create the run with one request_id at once
-  bool run_again = false;                      // a second run over the same items follows
-  bool read_back = true;                       // items, events and attempts are read at the end
-  Duration patience = std::chrono::hours(12);  // no life needs so long: most are over within seconds
+  bool redrive = false;                          // failed items are redriven at the end
+  int racers = 1;                                // clients that create the run at the same time with one request_id
+  bool run_again = false;                        // a second run over the same items follows
+  bool read_back = true;                         // items, events and attempts are read at the end
+  Duration time_limit = std::chrono::hours(12);  // of an incarnation; most end within seconds
 };
 
+// Draws everything about a scenario from its seed.
 Scenario DrawScenario(uint64_t seed);
 
-// Draws the parts of DrawScenario that are trouble: failures that a target may recover from, and blows in the first
-// `span` of each life.
-void DrawTroubles(ProviderHabits& habits, Random& random);
-void DrawBlows(Scenario& scenario, Random& random, Duration span);
+// Draw the faults of DrawScenario: failures that a target recovers from, and faults of the server within the first
+// `span` of each incarnation.
+void DrawProviderFaults(ProviderProfile& profile, Random& random);
+void DrawFaults(Scenario& scenario, Random& random, Duration span);
 
-// The same pipeline and items with nothing going wrong: the reference.
-Scenario Undisturbed(Scenario scenario);
+// Returns the scenario without faults: the reference for its result.
+Scenario WithoutFaults(Scenario scenario);
 
 }  // namespace millrace::simulator

@@ -7,7 +7,7 @@
 
 #include "server/base/pool.h"
 #include "server/engine/engine.h"
-#include "server/simulator/parts.h"
+#include "server/simulator/simulation_setup.h"
 #include "server/storage/keys.h"
 #include "server/storage/memory_store.h"
 
@@ -39,50 +39,51 @@ MemoryStoreOptions StoreOptions(const Scenario& scenario) {
   return options;
 }
 
-// One life of the server, from its start to its death or the scenario's end.
-class Life {
+// One incarnation of the server, from its start to its crash or the scenario's end.
+class ServerIncarnation {
  public:
-  Life(const Scenario& scenario, Mutant mutant, const Premises& premises, SimulatedClock& clock, MemoryDisk& disk,
-       Played& played, int number)
+  ServerIncarnation(const Scenario& scenario, Mutant mutant, const SimulationSetup& setup, SimulatedClock& clock,
+                    MemoryDisk& disk, ScenarioResult& result, int number)
       : scenario_(scenario),
-        blows_(static_cast<size_t>(number) < scenario.lives.size() ? scenario.lives[static_cast<size_t>(number)]
-                                                                   : std::vector<BlowAt>()),
+        faults_(static_cast<size_t>(number) < scenario.incarnations.size()
+                    ? scenario.incarnations[static_cast<size_t>(number)]
+                    : std::vector<FaultAt>()),
         clock_(clock),
         disk_(disk),
-        played_(played),
+        result_(result),
         number_(number),
         random_(scenario.seed * 1000 + static_cast<uint64_t>(number)),
         loop_(clock),
         pool_(MakeInlinePool(loop_, std::chrono::microseconds(50))),
         memory_(loop_, disk, StoreOptions(scenario)),
         store_(WithMutant(mutant, memory_, loop_)),
-        provider_(loop_, played.log, scenario.habits, random_.Fork(), number),
+        provider_(loop_, result.log, scenario.profile, random_.Fork(), number),
         http_(WithMutant(mutant, provider_)),
         calls_(MakeSimulatedCalls(loop_, *pool_, *store_, *http_, random_.Fork(), scenario.config)),
         handler_(WithMutant(mutant, calls_->handler())),
-        stages_(premises.stages(played.sinks)),
+        stages_(setup.stages(result.sinks)),
         engine_({.loop = loop_,
                  .pool = *pool_,
                  .store = *store_,
                  .calls = *handler_,
                  .desk = calls_->desk(),
                  .stages = stages_,
-                 .files = premises.files},
-                random_.Fork(), premises.options) {}
+                 .files = setup.files},
+                random_.Fork(), setup.options) {}
 
-  ~Life() { loop_.Abandon(); }
+  ~ServerIncarnation() { loop_.Abandon(); }
 
-  // Whether the scenario is over; else the server died.
-  bool Live() {
+  // Returns true if the scenario is over, false if the server crashed.
+  bool Run() {
     loop_.Spawn(Start());
-    for (const BlowAt& blow : blows_) loop_.Spawn(Strike(blow));
+    for (const FaultAt& fault : faults_) loop_.Spawn(Inject(fault));
     const bool turned =
-        loop_.RunUntil([this] { return over_ || death_.has_value(); }, clock_.Now() + scenario_.patience);
-    if (death_) {
-      played_.deaths.push_back(*death_);
+        loop_.RunUntil([this] { return over_ || crash_.has_value(); }, clock_.Now() + scenario_.time_limit);
+    if (crash_) {
+      result_.crashes.push_back(*crash_);
       return false;
     }
-    if (!turned && played_.trouble.empty()) played_.trouble = fmt::format("nothing happens any more ({})", step_);
+    if (!turned && result_.problem.empty()) result_.problem = fmt::format("nothing happens any more ({})", step_);
     return true;
   }
 
@@ -93,7 +94,7 @@ class Life {
       const Status status = co_await engine_.Recover();
       if (status.ok()) break;
       if (status.code() != absl::StatusCode::kUnavailable) {
-        played_.trouble = status.ToString();
+        result_.problem = status.ToString();
         over_ = true;
         co_return;
       }
@@ -126,10 +127,10 @@ class Life {
   Task<void> Race() {
     v1::CreateRunRequest request = Request();
     const StatusOr<v1::CreateRunResponse> response = co_await engine_.runs().CreateRun({}, std::move(request));
-    if (response.ok()) played_.created.push_back(response->run().name());
+    if (response.ok()) result_.created.push_back(response->run().name());
   }
 
-  // What a patient client does: everything again until it is done.
+  // A patient client: it repeats every request until it succeeds.
   Task<void> Client() {
     step_ = "create";
     std::string run;
@@ -138,10 +139,10 @@ class Life {
       const StatusOr<v1::CreateRunResponse> response = co_await engine_.runs().CreateRun({}, std::move(request));
       if (response.ok()) {
         run = response->run().name();
-        played_.created.push_back(run);
+        result_.created.push_back(run);
       } else if (Hopeless(response.status())) {
-        played_.trouble = fmt::format("CreateRun: {}", response.status().ToString());
-        played_.refused = response.status();
+        result_.problem = fmt::format("CreateRun: {}", response.status().ToString());
+        result_.refused = response.status();
         co_return;
       } else {
         co_await loop_.Sleep(200ms);
@@ -149,33 +150,33 @@ class Life {
     }
     run_ = run;
     if (!scenario_.items_with_request) co_await SendItems(run);
-    if (scenario_.cancel && static_cast<size_t>(number_) + 1 >= scenario_.lives.size()) co_await Cancel(run);
+    if (scenario_.cancel && static_cast<size_t>(number_) + 1 >= scenario_.incarnations.size()) co_await Cancel(run);
     step_ = "wait";
-    if (const bool held = co_await WaitForEnd(run); !held) co_return;
+    if (const bool ended = co_await WaitForEnd(run); !ended) co_return;
     if (scenario_.redrive) {
       step_ = "redrive";
       v1::RedriveRunRequest request;
       request.set_run(run);
-      while (!played_.redriven) {
+      while (!result_.redriven) {
         const StatusOr<v1::RedriveRunResponse> response = co_await engine_.runs().RedriveRun({}, request);
         if (response.ok()) {
-          played_.redriven = true;
+          result_.redriven = true;
         } else if (Hopeless(response.status())) {
-          played_.trouble = fmt::format("RedriveRun: {}", response.status().ToString());
+          result_.problem = fmt::format("RedriveRun: {}", response.status().ToString());
           co_return;
         } else {
           co_await loop_.Sleep(200ms);
         }
       }
-      if (const bool held = co_await WaitForEnd(run); !held) co_return;
+      if (const bool ended = co_await WaitForEnd(run); !ended) co_return;
     }
-    // From here on it is only looked at: what strikes now would disturb the look, not the run.
-    calm_ = true;
-    played_.done = loop_.Now();
+    // The run is over. A fault from here on would disturb only the reading.
+    reading_back_ = true;
+    result_.done = loop_.Now();
     step_ = "read";
-    if (const bool held = co_await ReadBack(run); !held) co_return;
-    played_.ended = true;
-    played_.end = loop_.Now();
+    if (const bool was_read = co_await ReadBack(run); !was_read) co_return;
+    result_.ended = true;
+    result_.end = loop_.Now();
     if (scenario_.run_again) co_await RunAgain();
   }
 
@@ -198,9 +199,9 @@ class Life {
         at = static_cast<size_t>(response->next_offset());
         co_await loop_.Sleep(300ms);
       } else if (ReasonOf(response.status()) == Reason::kWrongRunState) {
-        co_return;  // closed in an earlier life, or cancelled
+        co_return;  // closed in an earlier incarnation, or cancelled
       } else if (Hopeless(response.status())) {
-        played_.trouble = fmt::format("AddItems: {}", response.status().ToString());
+        result_.problem = fmt::format("AddItems: {}", response.status().ToString());
         co_return;
       } else {
         co_await loop_.Sleep(200ms);
@@ -223,7 +224,7 @@ class Life {
     while (true) {
       const StatusOr<v1::CancelRunResponse> response = co_await engine_.runs().CancelRun({}, request);
       if (response.ok()) {
-        if (!played_.cancelled_at) played_.cancelled_at = loop_.Now();
+        if (!result_.cancelled_at) result_.cancelled_at = loop_.Now();
         co_return;
       }
       if (Hopeless(response.status())) co_return;  // it had ended before
@@ -239,7 +240,7 @@ class Life {
           co_await engine_.runs().WaitRun(RequestContext(loop_.Now() + 1h), std::move(request));
       if (!response.ok()) {
         if (Hopeless(response.status())) {
-          played_.trouble = fmt::format("WaitRun: {}", response.status().ToString());
+          result_.problem = fmt::format("WaitRun: {}", response.status().ToString());
           co_return false;
         }
         co_await loop_.Sleep(200ms);
@@ -247,7 +248,7 @@ class Life {
       }
       if (response->run().state() >= v1::RUN_STATE_SUCCEEDED) co_return true;
       if (response->run().state() == v1::RUN_STATE_PAUSED && !pausing_) {
-        // Paused in an earlier life.
+        // It was paused in an earlier incarnation.
         v1::ResumeRunRequest resume;
         resume.set_run(run);
         [[maybe_unused]] const auto resumed = co_await engine_.runs().ResumeRun({}, resume);
@@ -259,7 +260,7 @@ class Life {
   template <typename Response>
   bool Failed(const StatusOr<Response>& response, std::string_view what) {
     if (response.ok()) return false;
-    played_.trouble = fmt::format("{}: {}", what, response.status().ToString());
+    result_.problem = fmt::format("{}: {}", what, response.status().ToString());
     return true;
   }
 
@@ -285,9 +286,9 @@ class Life {
     get.set_run(run);
     const StatusOr<v1::GetRunResponse> response = co_await engine_.runs().GetRun({}, get);
     if (Failed(response, "GetRun")) co_return false;
-    played_.run = response->run();
+    result_.run = response->run();
     if (!scenario_.read_back) co_return true;
-    if (const bool held = co_await ReadItems(run, &played_.items); !held) co_return false;
+    if (const bool was_read = co_await ReadItems(run, &result_.items); !was_read) co_return false;
     v1::WatchRunRequest watch;
     watch.set_run(run);
     while (true) {
@@ -295,7 +296,7 @@ class Life {
           co_await engine_.runs().NextEvents(RequestContext(loop_.Now() + 1s), watch);
       if (Failed(page, "WatchRun")) co_return false;
       for (const v1::RunEvent& event : page->events) {
-        played_.events.push_back(event);
+        result_.events.push_back(event);
         watch.set_after(event.number());
       }
       if (page->end || page->events.empty()) break;
@@ -305,65 +306,65 @@ class Life {
     do {
       const StatusOr<v1::ListAttemptsResponse> attempts = co_await engine_.runs().ListAttempts({}, list);
       if (Failed(attempts, "ListAttempts")) co_return false;
-      for (const v1::Attempt& attempt : attempts->attempts()) played_.attempts.push_back(attempt);
+      for (const v1::Attempt& attempt : attempts->attempts()) result_.attempts.push_back(attempt);
       list.set_page_token(attempts->next_page_token());
     } while (!list.page_token().empty());
     const std::string pending = KeyBuilder(Table::kPending);
-    played_.pending = std::distance(disk_.data().lower_bound(pending), disk_.data().lower_bound(PrefixEnd(pending)));
+    result_.pending = std::distance(disk_.data().lower_bound(pending), disk_.data().lower_bound(PrefixEnd(pending)));
     co_return true;
   }
 
-  // A later run over the same items.
+  // Creates a second run over the same items.
   Task<void> RunAgain() {
     step_ = "run again";
-    const size_t before = played_.log.requests.size();
+    const size_t before = result_.log.requests.size();
     v1::CreateRunRequest request = AnyRequest();
     AddItems(request);
     const StatusOr<v1::CreateRunResponse> response = co_await engine_.runs().CreateRun({}, std::move(request));
     if (!response.ok()) co_return;
-    if (const bool held = co_await WaitForEnd(response->run().name()); !held) co_return;
-    if (const bool held = co_await ReadItems(response->run().name(), &played_.items_again); !held) co_return;
-    for (size_t i = before; i < played_.log.requests.size(); ++i) {
-      played_.asked_again.push_back(played_.log.requests[i].question);
+    if (const bool ended = co_await WaitForEnd(response->run().name()); !ended) co_return;
+    if (const bool was_read = co_await ReadItems(response->run().name(), &result_.items_again); !was_read) co_return;
+    for (size_t i = before; i < result_.log.requests.size(); ++i) {
+      result_.asked_again.push_back(result_.log.requests[i].question);
     }
-    played_.log.requests.resize(before);
-    played_.ran_again = true;
+    result_.log.requests.resize(before);
+    result_.ran_again = true;
   }
 
-  void Die(bool power_loss) {
-    death_ = Death{.life = number_, .at = loop_.Now(), .power_loss = power_loss, .disk_trouble = disk_trouble_};
+  void CrashNow(bool power_loss) {
+    crash_ = Crash{.incarnation = number_, .at = loop_.Now(), .power_loss = power_loss, .disk_trouble = disk_trouble_};
   }
 
-  Task<void> Strike(BlowAt blow) {
-    co_await loop_.Sleep(blow.at);
-    if (calm_) co_return;
-    played_.struck.push_back({loop_.Now(), blow.blow});
-    switch (blow.blow) {
-      case Blow::kKill:
-        Die(false);
+  Task<void> Inject(FaultAt fault) {
+    co_await loop_.Sleep(fault.at);
+    if (reading_back_) co_return;
+    result_.injected.push_back({loop_.Now(), fault.fault});
+    switch (fault.fault) {
+      case Fault::kKill:
+        CrashNow(false);
         break;
-      case Blow::kPowerLoss:
-        Die(true);
+      case Fault::kPowerLoss:
+        CrashNow(true);
         break;
-      case Blow::kDiskLow:
-      case Blow::kDiskFull:
+      case Fault::kDiskLow:
+      case Fault::kDiskFull:
         disk_trouble_ = true;
-        disk_.SetRoom(blow.blow == Blow::kDiskLow ? kReserve / 2 : 0);
-        co_await loop_.Sleep(blow.lasts);
+        disk_.SetRoom(fault.fault == Fault::kDiskLow ? kReserve / 2 : 0);
+        co_await loop_.Sleep(fault.lasts);
         disk_.SetRoom(kPlenty);
         break;
-      case Blow::kFailedSync:
+      case Fault::kFailedSync:
         disk_trouble_ = true;
         disk_.faults.syncs = 1;
         break;
-      case Blow::kReadError:
+      case Fault::kReadError:
         disk_.faults.reads = 3;
         break;
-      case Blow::kWallJump:
-        clock_.JumpWall(random_.Chance(0.5) ? blow.lasts : -blow.lasts);
+      case Fault::kWallJump:
+        clock_.JumpWall(random_.Chance(0.5) ? fault.lasts : -fault.lasts);
         break;
-      case Blow::kPause:
-        co_await PauseFor(blow.lasts);
+      case Fault::kPause:
+        co_await PauseFor(fault.lasts);
         break;
     }
   }
@@ -382,10 +383,10 @@ class Life {
   }
 
   const Scenario& scenario_;
-  const std::vector<BlowAt> blows_;
+  const std::vector<FaultAt> faults_;
   SimulatedClock& clock_;
   MemoryDisk& disk_;
-  Played& played_;
+  ScenarioResult& result_;
   const int number_;
   Random random_;
   Loop loop_;
@@ -403,30 +404,30 @@ class Life {
   std::string step_;
   bool over_ = false;
   bool pausing_ = false;
-  bool calm_ = false;
+  bool reading_back_ = false;
   bool disk_trouble_ = false;
-  std::optional<Death> death_;
+  std::optional<Crash> crash_;
 };
 
 }  // namespace
 
-Played Play(const Scenario& scenario, Mutant mutant, const Premises& premises) {
-  Played played;
+ScenarioResult RunScenario(const Scenario& scenario, Mutant mutant, const SimulationSetup& setup) {
+  ScenarioResult result;
   SimulatedClock clock;
   MemoryDisk disk(scenario.seed);
   Random random(scenario.seed ^ 0x5bd1e995);
   disk.SetRoom(kPlenty);
-  played.begin = clock.Now();
+  result.begin = clock.Now();
   for (int number = 0;; ++number) {
     bool over = false;
     {
-      Life life(scenario, mutant, premises, clock, disk, played, number);
-      over = life.Live();
+      ServerIncarnation incarnation(scenario, mutant, setup, clock, disk, result, number);
+      over = incarnation.Run();
     }
-    if (over) return played;
+    if (over) return result;
     disk.SetRoom(kPlenty);
     disk.faults = {};
-    if (played.deaths.back().power_loss) disk.LoseUnsynced(random);
+    if (result.crashes.back().power_loss) disk.LoseUnsynced(random);
     clock.Advance(std::chrono::seconds(1));
   }
 }

@@ -11,22 +11,23 @@
 #include "server/config/check.h"
 #include "server/config/rules.h"
 #include "server/files/files.h"
-#include "server/simulator/parts.h"
 #include "server/simulator/scenario_runner.h"
+#include "server/simulator/simulation_setup.h"
 
 namespace millrace::simulator {
 namespace {
 
-// Longer than any run that somebody waits for.
+// Time limit of a simulated run, in virtual time: longer than anybody would wait.
 constexpr Duration kYear = std::chrono::hours(24 * 365);
 
-// Targets by the name that the provider knows them by, which says which target of the configuration was meant.
+// Returns the model name that the provider is sent, which tells the configuration's targets apart.
 std::string TargetName(const v1::TargetConfig& target) {
   return target.model().empty() ? target.backend() : fmt::format("{}/{}", target.backend(), target.model());
 }
 
-// The configuration with every backend played, and models of the pipeline that it lacks made up.
-v1::ServerConfig CastOf(const SimulateOptions& options, const v1::Pipeline& bound, v1::Simulation& simulation) {
+// Returns the configuration with every backend simulated. Models that only the pipeline names are added.
+v1::ServerConfig SimulatedConfigOf(const SimulateOptions& options, const v1::Pipeline& bound,
+                                   v1::Simulation& simulation) {
   v1::ServerConfig config = options.config;
   std::set<std::string> known;
   for (const v1::ModelConfig& model : config.models()) known.insert(model.name());
@@ -56,18 +57,18 @@ v1::ServerConfig CastOf(const SimulateOptions& options, const v1::Pipeline& boun
   return config;
 }
 
-ProviderHabits HabitsOf(const v1::SimulatedProfile& profile) {
-  ProviderHabits habits;
-  habits.latency_median = ToDuration(profile.latency());
-  habits.latency_sigma = profile.latency_sigma();
-  habits.time_per_token = ToDuration(profile.time_per_token());
-  habits.answer_bytes = profile.answer_bytes();
-  habits.rate_limited = profile.rate_limited();
-  habits.server_error = profile.server_errors();
-  habits.cut_before_answer = profile.cut();
-  habits.hangs = profile.hangs();
-  habits.no_json = profile.malformed();
-  return habits;
+ProviderProfile ProviderProfileOf(const v1::SimulatedProfile& simulated) {
+  ProviderProfile profile;
+  profile.latency_median = ToDuration(simulated.latency());
+  profile.latency_sigma = simulated.latency_sigma();
+  profile.time_per_token = ToDuration(simulated.time_per_token());
+  profile.answer_bytes = simulated.answer_bytes();
+  profile.rate_limited = simulated.rate_limited();
+  profile.server_error = simulated.server_errors();
+  profile.cut_before_answer = simulated.cut();
+  profile.hangs = simulated.hangs();
+  profile.no_json = simulated.malformed();
+  return profile;
 }
 
 Durable DurableOf(const v1::Durability& durability) {
@@ -75,46 +76,46 @@ Durable DurableOf(const v1::Durability& durability) {
   return durability.mode() == v1::Durability::MODE_PROCESS ? Durable::kProcess : Durable::kSync;
 }
 
-// The kinds of the product. The store is checked as it would be, and writes nowhere.
-StageRegistry PlayedStages(SinkWorld& sinks) {
+// Returns the kinds of the product. A store is checked as it would be, and writes no file.
+StageRegistry ProductStages(SinkWorld& sinks) {
   StageRegistry stages = BuiltinStages();
-  StageKind played = SimulatedStoreKind(sinks);
-  played.make = [real = stages.Find("store")->make,
-                 make = std::move(played.make)](const StageDefinition& definition) -> StatusOr<StageWork> {
+  StageKind simulated = SimulatedStoreKind(sinks);
+  simulated.make = [real = stages.Find("store")->make,
+                    make = std::move(simulated.make)](const StageDefinition& definition) -> StatusOr<StageWork> {
     const StatusOr<StageWork> checked = real(definition);
     if (!checked.ok()) return checked.status();
     return make(definition);
   };
-  stages.Add(std::move(played));
+  stages.Add(std::move(simulated));
   return stages;
 }
 
-std::string_view NameOf(Blow blow) {
-  switch (blow) {
-    case Blow::kKill:
+std::string_view NameOf(Fault fault) {
+  switch (fault) {
+    case Fault::kKill:
       return "killed";
-    case Blow::kPowerLoss:
+    case Fault::kPowerLoss:
       return "power lost";
-    case Blow::kDiskLow:
+    case Fault::kDiskLow:
       return "disk nearly full";
-    case Blow::kDiskFull:
+    case Fault::kDiskFull:
       return "disk full";
-    case Blow::kFailedSync:
+    case Fault::kFailedSync:
       return "fsync failed";
-    case Blow::kReadError:
+    case Fault::kReadError:
       return "reads failed";
-    case Blow::kWallJump:
+    case Fault::kWallJump:
       return "wall clock jumped";
-    case Blow::kPause:
+    case Fault::kPause:
       return "paused and resumed";
   }
   return "";
 }
 
-// The figures of one target, out of the provider's log.
-class Load {
+// Figures of one target from the provider's log.
+class TargetLoad {
  public:
-  explicit Load(const Played& played) : played_(&played) {}
+  explicit TargetLoad(const ScenarioResult& result) : result_(&result) {}
 
   void Add(const Received& request) { requests_.push_back(&request); }
 
@@ -131,7 +132,7 @@ class Load {
       changes.emplace_back(request->received, 1);
       changes.emplace_back(EndOf(*request), -1);
     }
-    std::sort(changes.begin(), changes.end());  // of one moment, ends before begins
+    std::sort(changes.begin(), changes.end());  // at the same time, ends come before begins
     int32_t now = 0;
     int32_t peak = 0;
     for (const auto& [at, change] : changes) peak = std::max(peak, now += change);
@@ -157,28 +158,28 @@ class Load {
   }
 
  private:
-  // What was in flight when the server died ended with it, as far as the server's slots go.
+  // A request in flight at a crash gave its slot back at that time.
   TimePoint EndOf(const Received& request) const {
     if (request.fate != Fate::kInFlight) return request.left;
-    for (const Death& death : played_->deaths) {
-      if (death.life == request.life) return death.at;
+    for (const Crash& crash : result_->crashes) {
+      if (crash.incarnation == request.incarnation) return crash.at;
     }
-    return std::max(played_->done, request.received);
+    return std::max(result_->done, request.received);
   }
 
-  const Played* played_;
+  const ScenarioResult* result_;
   std::vector<const Received*> requests_;
 };
 
 class Simulator {
  public:
   explicit Simulator(const SimulateOptions& options) : options_(options) {
-    premises_.stages = PlayedStages;
-    premises_.options = SimulatedEngineOptions();
+    setup_.stages = ProductStages;
+    setup_.options = SimulatedEngineOptions();
     const EngineOptions sizes;
-    premises_.options.chunk_items = sizes.chunk_items;
-    premises_.options.channel_items = sizes.channel_items;
-    premises_.options.open_file = OpenFileSource;
+    setup_.options.chunk_items = sizes.chunk_items;
+    setup_.options.channel_items = sizes.channel_items;
+    setup_.options.open_file = OpenFileSource;
   }
 
   StatusOr<v1::Simulation> Run() {
@@ -186,9 +187,9 @@ class Simulator {
     simulation.set_pipeline(options_.pipeline.name());
     MR_RETURN_IF_ERROR(CheckPipeline(options_.pipeline, BuiltinStages()));
     MR_ASSIGN_OR_RETURN(const BoundPipeline bound, BindParameters(options_.pipeline, options_.request.parameters()));
-    config_ = CastOf(options_, bound.pipeline, simulation);
+    config_ = SimulatedConfigOf(options_, bound.pipeline, simulation);
     for (int i = 0; i < options_.seeds; ++i) {
-      MR_RETURN_IF_ERROR(PlaySeed(options_.first_seed + static_cast<uint64_t>(i), *simulation.add_runs()));
+      MR_RETURN_IF_ERROR(RunSeed(options_.first_seed + static_cast<uint64_t>(i), *simulation.add_runs()));
     }
     return simulation;
   }
@@ -200,56 +201,56 @@ class Simulator {
     scenario.pipeline = options_.pipeline;
     scenario.request = options_.request;
     scenario.config = config_;
-    scenario.habits = HabitsOf(options_.profile);
+    scenario.profile = ProviderProfileOf(options_.profile);
     scenario.durable = DurableOf(config_.durability());
     scenario.read_back = options_.faults;
-    scenario.patience = kYear;
+    scenario.time_limit = kYear;
     return scenario;
   }
 
-  StatusOr<Played> PlayOut(const Scenario& scenario) const {
-    const Premises premises{.stages = premises_.stages, .files = options_.files, .options = premises_.options};
-    Played played = Play(scenario, Mutant::kNone, premises);
-    if (!played.refused.ok()) return played.refused;
-    if (!played.ended) {
+  StatusOr<ScenarioResult> RunToTheEnd(const Scenario& scenario) const {
+    const SimulationSetup setup{.stages = setup_.stages, .files = options_.files, .options = setup_.options};
+    ScenarioResult result = RunScenario(scenario, Mutant::kNone, setup);
+    if (!result.refused.ok()) return result.refused;
+    if (!result.ended) {
       return MakeError(Reason::kInternal,
-                       fmt::format("seed {}: the run would not end: {}", scenario.seed, played.trouble));
+                       fmt::format("seed {}: the run would not end: {}", scenario.seed, result.problem));
     }
-    return played;
+    return result;
   }
 
-  Status PlaySeed(uint64_t seed, v1::SimulatedRun& run) const {
+  Status RunSeed(uint64_t seed, v1::SimulatedRun& run) const {
     run.set_seed(seed);
     Scenario scenario = Plain(seed);
     if (!options_.faults) {
-      MR_ASSIGN_OR_RETURN(const Played played, PlayOut(scenario));
-      Report(played, run);
+      MR_ASSIGN_OR_RETURN(const ScenarioResult result, RunToTheEnd(scenario));
+      Report(result, run);
       return absl::OkStatus();
     }
-    MR_ASSIGN_OR_RETURN(const Played reference, PlayOut(Undisturbed(scenario)));
+    MR_ASSIGN_OR_RETURN(const ScenarioResult reference, RunToTheEnd(WithoutFaults(scenario)));
     Random random(seed);
-    DrawTroubles(scenario.habits, random);
-    DrawBlows(scenario, random, reference.done - reference.begin);
+    DrawProviderFaults(scenario.profile, random);
+    DrawFaults(scenario, random, reference.done - reference.begin);
     scenario.run_again = true;
-    MR_ASSIGN_OR_RETURN(const Played played, PlayOut(scenario));
-    Report(played, run);
-    for (const std::string& violation : Violations(scenario, played, reference)) run.add_violations(violation);
+    MR_ASSIGN_OR_RETURN(const ScenarioResult result, RunToTheEnd(scenario));
+    Report(result, run);
+    for (const std::string& violation : Violations(scenario, result, reference)) run.add_violations(violation);
     return absl::OkStatus();
   }
 
-  void Report(const Played& played, v1::SimulatedRun& run) const {
-    run.set_state(played.run.state());
-    if (played.run.has_error()) *run.mutable_error() = played.run.error();
-    *run.mutable_stages() = played.run.stages();
-    *run.mutable_wall_time() = FromDuration(played.done - played.begin);
-    for (const Struck& struck : played.struck) {
-      if (struck.at > played.done) continue;
-      run.add_faults(fmt::format("{:.1f} s: {}", std::chrono::duration<double>(struck.at - played.begin).count(),
-                                 NameOf(struck.blow)));
+  void Report(const ScenarioResult& result, v1::SimulatedRun& run) const {
+    run.set_state(result.run.state());
+    if (result.run.has_error()) *run.mutable_error() = result.run.error();
+    *run.mutable_stages() = result.run.stages();
+    *run.mutable_wall_time() = FromDuration(result.done - result.begin);
+    for (const InjectedFault& injected : result.injected) {
+      if (injected.at > result.done) continue;
+      run.add_faults(fmt::format("{:.1f} s: {}", std::chrono::duration<double>(injected.at - result.begin).count(),
+                                 NameOf(injected.fault)));
     }
-    std::map<std::string, Load> loads;
-    for (const Received& request : played.log.requests) {
-      loads.try_emplace(request.model, played).first->second.Add(request);
+    std::map<std::string, TargetLoad> loads;
+    for (const Received& request : result.log.requests) {
+      loads.try_emplace(request.model, result).first->second.Add(request);
     }
     const std::map<std::string, int32_t> slots = SlotsOf();
     Duration bound{};
@@ -279,7 +280,7 @@ class Simulator {
   }
 
   const SimulateOptions& options_;
-  Premises premises_;
+  SimulationSetup setup_;
   v1::ServerConfig config_;
 };
 

@@ -12,17 +12,16 @@ class SimulatedSink final : public SinkStage {
   Task<Status> Write(StageContext& context, ItemReader& reader) const override {
     SinkWorld::Generation generation{.name = context.generation, .rows = {}};
     while (true) {
-      StatusOr<std::vector<InputItem>> page = co_await reader.Next();
-      if (!page.ok()) co_return page.status();
-      if (page->empty()) break;
-      for (const InputItem& item : *page) generation.rows.push_back({item.id, *item.json});
+      MR_CO_ASSIGN_OR_RETURN(std::vector<InputItem> page, co_await reader.Next());
+      if (page.empty()) break;
+      for (const InputItem& item : page) generation.rows.push_back({item.id, *item.json});
       co_await context.loop.Sleep(std::chrono::milliseconds(3));
     }
     co_await context.loop.Sleep(std::chrono::milliseconds(20));
     std::vector<SinkWorld::Generation>& written = world_.stages[context.stage];
     const auto same = [&](const SinkWorld::Generation& other) { return other.name == generation.name; };
     if (std::none_of(written.begin(), written.end(), same)) written.push_back(std::move(generation));
-    // The commit has been made; a crash before the engine hears of it must be harmless.
+    // The sink has committed; a crash before the engine records it must be harmless.
     co_await context.loop.Sleep(std::chrono::milliseconds(5));
     co_return absl::OkStatus();
   }

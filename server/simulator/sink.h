@@ -1,5 +1,4 @@
-// The outside world that a simulated store stage writes to: what a transaction left there outlives crashes of the
-// server.
+// The outside world that a simulated store stage writes to. It outlives crashes of the server, as a real sink does.
 #pragma once
 
 #include <map>
@@ -12,24 +11,24 @@
 namespace millrace::simulator {
 
 // One row that was written.
-struct SunkRow {
+struct SinkRow {
   std::string id;
   std::string json;
-  auto operator<=>(const SunkRow&) const = default;
+  auto operator<=>(const SinkRow&) const = default;
 };
 
-// What was written, by stage. A generation that is there already is not written again, as in a real sink.
+// Everything that was written, by stage. A generation that exists is not written again, as in a real sink.
 class SinkWorld {
  public:
   struct Generation {
     std::string name;
-    std::vector<SunkRow> rows;
+    std::vector<SinkRow> rows;
   };
   // By stage, in the order written.
   std::map<std::string, std::vector<Generation>> stages;
 };
 
-// The kind `store` over a SinkWorld: takes its time, then writes all rows at once.
+// Returns the kind `store` over a SinkWorld. It takes some time, then writes all rows at once.
 StageKind SimulatedStoreKind(SinkWorld& world);
 
 }  // namespace millrace::simulator

@@ -8,8 +8,8 @@
 #include <iostream>
 
 #include "server/base/pool.h"
-#include "server/simulator/parts.h"
 #include "server/simulator/provider.h"
+#include "server/simulator/simulation_setup.h"
 #include "server/storage/memory_store.h"
 
 namespace millrace::simulator {

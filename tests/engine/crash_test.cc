@@ -1,5 +1,4 @@
-// Processes that die at any moment: nothing is lost, nothing stands there twice, nothing that was answered and stored
-// is asked again.
+// Crashes at any moment lose nothing and duplicate nothing, and no stored answer is asked for again.
 #include "tests/engine/world.h"
 
 namespace millrace {
@@ -32,9 +31,9 @@ void ExpectWhole(World& world, const std::string& name, int items) {
   EXPECT_EQ(events.back().state_changed().state(), v1::RUN_STATE_SUCCEEDED);
 }
 
-TEST(CrashTest, ARunGoesOnWhereItWasWhateverTheMomentItDied) {
+TEST(CrashTest, ARunContinuesAfterACrashAtAnyMoment) {
   constexpr int kItems = 12;
-  // The same run is killed after every so many turns of its clock.
+  // Kills one run at another moment each time.
   for (int moment = 1; moment <= 120; ++moment) {
     SCOPED_TRACE(moment);
     World world(static_cast<uint64_t>(moment));
@@ -51,7 +50,7 @@ TEST(CrashTest, ARunGoesOnWhereItWasWhateverTheMomentItDied) {
   }
 }
 
-TEST(CrashTest, ARunThatIsKilledAgainAndAgainComesToItsEnd) {
+TEST(CrashTest, ARunThatIsKilledRepeatedlyEnds) {
   World world;
   v1::Pipeline pipeline = Pipeline();
   StageOf(pipeline, "told").set_concurrency(4);
@@ -66,7 +65,7 @@ TEST(CrashTest, ARunThatIsKilledAgainAndAgainComesToItsEnd) {
   ExpectWhole(world, name, 60);
 }
 
-TEST(CrashTest, AnAnswerThatWasStoredIsNeverAskedForAgain) {
+TEST(CrashTest, AStoredAnswerIsNeverRequestedAgain) {
   World world;
   v1::Pipeline pipeline = MakePipeline({"in:fetch", "told:synthesize:in"});
   StageOf(pipeline, "told").set_concurrency(1);
@@ -99,7 +98,7 @@ TEST(CrashTest, AFileThatChangedWhileTheServerWasDownFailsTheRunClearly) {
   EXPECT_EQ(run.error().reason(), v1::ERROR_REASON_FILE_ERROR);
 }
 
-TEST(CrashTest, AFileThatDidNotChangeIsReadOnFromTheCursor) {
+TEST(CrashTest, AnUnchangedFileIsReadFromTheCursorOn) {
   World world;
   for (const std::string& item : MakeItems(2000)) world.outside.files["titles.jsonl"] += item + "\n";
   v1::CreateRunRequest request;
@@ -117,7 +116,7 @@ TEST(CrashTest, AFileThatDidNotChangeIsReadOnFromTheCursor) {
   EXPECT_THAT(world.Items(name, "made"), SizeIs(2000));
 }
 
-TEST(CrashTest, TheStoreMayFailAndReopenWhileARunGoesOn) {
+TEST(CrashTest, ARunContinuesAfterTheStoreFailsAndReopens) {
   World world;
   world.outside.latency = 100ms;
   const std::string name = world.Create(Pipeline(), MakeItems(50)).name();

@@ -1,4 +1,4 @@
-// What definitions are named by, as the engine uses it: the vectors of docs/formats.md.
+// Digests of definitions and memo keys as the engine uses them: the vectors of docs/formats.md.
 #include <fstream>
 #include <sstream>
 
@@ -11,7 +11,7 @@
 namespace millrace {
 namespace {
 
-// A block of the page, without its fences.
+// Returns a fenced block of the page.
 std::string BlockOf(const std::string& opening) {
   std::ostringstream page;
   page << std::ifstream("docs/formats.md", std::ios::binary).rdbuf();

@@ -1,4 +1,4 @@
-// Runs from their creation to their end.
+// Runs from creation to end.
 #include "server/base/duration.h"
 #include "tests/engine/world.h"
 
@@ -32,11 +32,11 @@ TEST(EngineTest, RunsALinearPipelineToItsEnd) {
   EXPECT_EQ(items[3].json(), R"({"id":"a3","text":"text a3","group":"3","prepared":true,"answer":"TEXT A3"})");
 }
 
-TEST(EngineTest, WhatAStageComputesIsCountedWithIt) {
+TEST(EngineTest, AStageCountsTheCpuTimeThatItComputes) {
   World world;
   world.cpu_step = 1ms;
   const v1::Run run = world.Wait(world.Create(Prepared(), MakeItems(300)).name());
-  // Two chunks of items, each looked at before and after their memos are read; of `made`, computed too.
+  // Two chunks of items, each inspected before and after their memos are read; `made` also computes.
   EXPECT_EQ(ToDuration(world.Stage(run, "told").computing_time()), 4ms);
   EXPECT_EQ(ToDuration(world.Stage(run, "made").computing_time()), 6ms);
 }
@@ -73,7 +73,7 @@ TEST(EngineTest, AnEndIsShownOnceItIsStored) {
   EXPECT_EQ(world.Get(name).state(), v1::RUN_STATE_SUCCEEDED);
 }
 
-TEST(EngineTest, WhatAStoreWroteIsCountedByItsCondition) {
+TEST(EngineTest, AStoreCountsTheItemsForWhichItsConditionHolds) {
   World world;
   v1::Pipeline pipeline = Prepared();
   v1::Comparison& compare = *StageOf(pipeline, "out").mutable_when()->mutable_compare();
@@ -129,7 +129,7 @@ TEST(EngineTest, ABarrierIsRememberedAsAWhole) {
   EXPECT_EQ(third.state(), v1::RUN_STATE_SUCCEEDED);
 }
 
-TEST(EngineTest, RefreshComputesAllAnewAndRemembersIt) {
+TEST(EngineTest, RefreshComputesEverythingAgainAndRemembersIt) {
   World world;
   world.Wait(world.Create(Prepared(), MakeItems(5)).name());
   v1::CreateRunRequest request;
@@ -141,7 +141,7 @@ TEST(EngineTest, RefreshComputesAllAnewAndRemembersIt) {
   EXPECT_EQ(world.outside.prepared, 10);
 }
 
-TEST(EngineTest, ItemsOfSeveralNeedsStandSideBySideInOrder) {
+TEST(EngineTest, ItemsOfSeveralNeedsInterleaveInOrder) {
   World world;
   v1::CreateRunRequest request;
   *request.mutable_definition() =
@@ -166,7 +166,7 @@ TEST(EngineTest, ADiamondGetsEveryItemOnce) {
   EXPECT_THAT(world.outside.sink[0], SizeIs(29));
 }
 
-TEST(EngineTest, FailedAndSkippedItemsGoNoFurther) {
+TEST(EngineTest, FailedAndSkippedItemsReachNoLaterStage) {
   World world;
   std::vector<std::string> items = MakeItems(2);
   items.push_back(R"({"id":"dropped","drop":true})");
@@ -177,7 +177,7 @@ TEST(EngineTest, FailedAndSkippedItemsGoNoFurther) {
   EXPECT_THAT(world.States(run.name(), "told"), ElementsAre("a0=OK", "a1=OK"));
 }
 
-TEST(EngineTest, AnIdThatStandsThereTwiceFailsTheLaterItem) {
+TEST(EngineTest, ADuplicateIdFailsTheLaterItem) {
   World world;
   const v1::Run run = world.Wait(
       world.Create(Prepared(), {R"({"id":"a","text":"1"})", R"({"id":"b","text":"2"})", R"({"id":"a","text":"3"})"})
@@ -201,7 +201,7 @@ TEST(EngineTest, ItemsForWhichWhenDoesNotHoldPassUnchanged) {
   EXPECT_EQ(items[1].origin(), v1::ORIGIN_COMPUTED);
 }
 
-TEST(EngineTest, NoMoreItemsThanAllowedAreWorkedOnAtOnce) {
+TEST(EngineTest, ConcurrencyLimitsTheItemsInFlight) {
   World world;
   v1::Pipeline pipeline = Prepared();
   StageOf(pipeline, "told").set_concurrency(7);
@@ -243,7 +243,7 @@ TEST(EngineTest, AnEmptyResultBecauseAllFailedFailsTheRun) {
   EXPECT_THAT(world.outside.sink, IsEmpty());
 }
 
-TEST(EngineTest, AnEmptyInputIsNoFailure) {
+TEST(EngineTest, AnEmptyInputSucceeds) {
   World world;
   const v1::Run run = world.Wait(world.Create(Prepared(), {}).name());
   EXPECT_EQ(run.state(), v1::RUN_STATE_SUCCEEDED);
@@ -367,7 +367,7 @@ TEST(EngineTest, AnItemThatIsTooLargeFailsWhereItIsMade) {
   EXPECT_EQ(told.error().reason(), v1::ERROR_REASON_BAD_ITEM);
   EXPECT_EQ(told.error().message(), "the item has 75 bytes of JSON, the server's max_item_bytes is 60");
   EXPECT_THAT(told.json(), IsEmpty());
-  // What was too large is not remembered: a greater limit makes it anew, out of answers that are.
+  // An item that was too large is not remembered; under a greater limit it is computed again from remembered answers.
   world.options.item_bytes_max = 100;
   world.Crash();
   const v1::Run again = world.Wait(world.Create(Prepared(), MakeItems(2)).name());

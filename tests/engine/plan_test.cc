@@ -1,4 +1,4 @@
-#include "server/engine/run/plan.h"
+#include "server/engine/plan.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -33,7 +33,7 @@ TEST(PlanTest, OrdersStagesAfterWhatTheyNeed) {
   EXPECT_FALSE(plan->Streams(3, 1));
 }
 
-TEST(PlanTest, RefusesWhatIsNoPlan) {
+TEST(PlanTest, RefusesPipelinesWithoutAPlan) {
   EXPECT_FALSE(Make({}).ok());
   EXPECT_FALSE(Make({"a:fetch", "b:prepare:nowhere"}).ok());
   EXPECT_FALSE(Make({"a:fetch", "b:prepare:c", "c:prepare:b"}).ok());
@@ -43,7 +43,7 @@ TEST(PlanTest, RefusesWhatIsNoPlan) {
   EXPECT_FALSE(Make({"a:fetch", "b:prepare:a,a"}).ok());
 }
 
-TEST(PlanTest, OrdinalsOfSeveralNeedsLieSideBySide) {
+TEST(PlanTest, OrdinalsOfSeveralNeedsInterleave) {
   const auto plan = Make({"a:fetch", "b:fetch", "c:prepare:a,b"});
   ASSERT_TRUE(plan.ok());
   for (int need = 0; need < 2; ++need) {

@@ -1,5 +1,5 @@
-// Plays seeds and mutants: `millrace_seeds [--first N] [--count N] [--mutants] [--mutant-seeds N] [--verbose]`. Prints
-// what broke, and ends with 1 where a seed broke a promise or a mutant was not caught.
+// Runs seeds and mutants: `millrace_seeds [--first N] [--count N] [--mutants] [--mutant-seeds N] [--verbose]`. Prints
+// the broken promises; exits with 1 if a seed broke one or a mutant was not caught.
 #include <fmt/format.h>
 
 #include <chrono>
@@ -15,11 +15,11 @@ namespace {
 using millrace::simulator::CheckSeed;
 using millrace::simulator::Mutant;
 
-// What a seed draws and what came of it, for whoever looks for the fault.
+// Prints the scenario that a seed draws and its result.
 void Describe(uint64_t seed) {
   using namespace millrace::simulator;
-  static constexpr const char* kBlows[] = {"kill",        "power loss", "disk low",  "disk full",
-                                           "failed sync", "read error", "wall jump", "pause"};
+  static constexpr const char* kFaults[] = {"kill",        "power loss", "disk low",  "disk full",
+                                            "failed sync", "read error", "wall jump", "pause"};
   static constexpr const char* kDurable[] = {"sync", "interval", "process"};
   const auto seconds = [](auto duration) { return std::chrono::duration<double>(duration).count(); };
   const Scenario scenario = DrawScenario(seed);
@@ -30,24 +30,24 @@ void Describe(uint64_t seed) {
       scenario.cancel ? fmt::format(", cancel at {:.3f} s", seconds(scenario.cancel_at)) : "",
       scenario.redrive ? ", redrive" : "", scenario.racers);
   for (const auto& stage : scenario.pipeline.stages()) std::cout << "  " << stage.ShortDebugString() << "\n";
-  for (size_t life = 0; life < scenario.lives.size(); ++life) {
-    for (const BlowAt& blow : scenario.lives[life]) {
-      std::cout << fmt::format("  life {}: {} at {:.3f} s for {:.3f} s\n", life, kBlows[static_cast<int>(blow.blow)],
-                               seconds(blow.at), seconds(blow.lasts));
+  for (size_t incarnation = 0; incarnation < scenario.incarnations.size(); ++incarnation) {
+    for (const FaultAt& fault : scenario.incarnations[incarnation]) {
+      std::cout << fmt::format("  incarnation {}: {} at {:.3f} s for {:.3f} s\n", incarnation,
+                               kFaults[static_cast<int>(fault.fault)], seconds(fault.at), seconds(fault.lasts));
     }
   }
-  const Played played = Play(scenario);
-  for (const Death& death : played.deaths) {
-    std::cout << fmt::format("  death of life {} at {:.3f} s{}\n", death.life, seconds(death.at.time_since_epoch()),
-                             death.power_loss ? " by power loss" : "");
+  const ScenarioResult result = RunScenario(scenario);
+  for (const Crash& crash : result.crashes) {
+    std::cout << fmt::format("  crash of incarnation {} at {:.3f} s{}\n", crash.incarnation,
+                             seconds(crash.at.time_since_epoch()), crash.power_loss ? " by power loss" : "");
   }
-  std::cout << "  " << played.run.ShortDebugString() << "\n";
+  std::cout << "  " << result.run.ShortDebugString() << "\n";
 }
 
-// A violation may show a whole item.
+// Cuts a violation, which may show a whole item.
 std::string_view Short(std::string_view text) { return text.substr(0, 160); }
 
-int PlaySeeds(uint64_t first, uint64_t count, bool verbose) {
+int RunSeeds(uint64_t first, uint64_t count, bool verbose) {
   int broken = 0;
   const auto start = std::chrono::steady_clock::now();
   for (uint64_t seed = first; seed < first + count; ++seed) {
@@ -72,7 +72,7 @@ int HuntMutants(uint64_t first, uint64_t seeds_max) {
     bool found = false;
     for (uint64_t seed = first; seed < first + seeds_max && !found; ++seed) {
       const std::vector<std::string> violations = CheckSeed(seed, mutant);
-      // A seed that is broken anyway proves nothing of the mutant.
+      // A seed that fails without the mutant proves nothing about it.
       if (violations.empty() || !CheckSeed(seed).empty()) continue;
       found = true;
       std::cout << fmt::format("mutant '{}' caught by seed {} ({} tried): {}\n", millrace::simulator::NameOf(mutant),
@@ -116,6 +116,6 @@ int main(int argc, char** argv) {
       return 2;
     }
   }
-  const int bad = mutants ? HuntMutants(first, mutant_seeds) : PlaySeeds(first, count, verbose);
+  const int bad = mutants ? HuntMutants(first, mutant_seeds) : RunSeeds(first, count, verbose);
   return bad == 0 ? 0 : 1;
 }

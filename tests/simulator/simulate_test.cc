@@ -55,7 +55,7 @@ class SimulateTest : public testing::Test {
     for (int i = 0; i < count; ++i) file << fmt::format("t-{},Flood number {} in the valley\n", i, i);
   }
 
-  StatusOr<v1::Simulation> Play(uint64_t seed = 1, int seeds = 1, bool faults = false) const {
+  StatusOr<v1::Simulation> Simulated(uint64_t seed = 1, int seeds = 1, bool faults = false) const {
     const FileRoots files({directory_}, {directory_});
     return Simulate({.pipeline = pipeline_,
                      .request = request_,
@@ -79,7 +79,7 @@ class SimulateTest : public testing::Test {
 
 TEST_F(SimulateTest, APlainPipelineTakesAsLongAsItsCallsOnTheirSlots) {
   profile_ = ReadSimulatedProfile("{latency: 1s}", "profile").value();
-  const StatusOr<v1::Simulation> simulation = Play();
+  const StatusOr<v1::Simulation> simulation = Simulated();
   ASSERT_TRUE(simulation.ok()) << simulation.status();
   EXPECT_THAT(simulation->made_up_models(), ElementsAre("writer"));
   const v1::SimulatedRun& run = simulation->runs(0);
@@ -98,11 +98,11 @@ TEST_F(SimulateTest, APlainPipelineTakesAsLongAsItsCallsOnTheirSlots) {
   EXPECT_FALSE(std::filesystem::exists(directory_ + "/stories.jsonl"));
 }
 
-TEST_F(SimulateTest, OneSeedIsOneAnswer) {
+TEST_F(SimulateTest, OneSeedAlwaysGivesTheSameAnswer) {
   profile_ = ReadSimulatedProfile("{latency: 1s, latency_sigma: 0.5, rate_limited: 5%, cut: 2%}", "profile").value();
   WriteTitles(200);
-  const StatusOr<v1::Simulation> first = Play(7, 2);
-  const StatusOr<v1::Simulation> again = Play(7, 2);
+  const StatusOr<v1::Simulation> first = Simulated(7, 2);
+  const StatusOr<v1::Simulation> again = Simulated(7, 2);
   ASSERT_TRUE(first.ok()) << first.status();
   ASSERT_TRUE(again.ok()) << again.status();
   EXPECT_EQ(first->DebugString(), again->DebugString());
@@ -115,10 +115,10 @@ TEST_F(SimulateTest, OneSeedIsOneAnswer) {
   EXPECT_EQ(first->runs(0).targets(0).lost(), story.maybe_billed());
 }
 
-TEST_F(SimulateTest, AnAnswerThatIsNoJsonIsRepairedOrFails) {
+TEST_F(SimulateTest, AnAnswerThatIsNotJsonIsRepairedOrFails) {
   profile_ = ReadSimulatedProfile("{latency: 10ms, malformed: 50%}", "profile").value();
   WriteTitles(100);
-  const StatusOr<v1::Simulation> simulation = Play();
+  const StatusOr<v1::Simulation> simulation = Simulated();
   ASSERT_TRUE(simulation.ok()) << simulation.status();
   const v1::StageProgress& story = simulation->runs(0).stages(1);
   EXPECT_GT(story.calls(), 120);
@@ -126,9 +126,9 @@ TEST_F(SimulateTest, AnAnswerThatIsNoJsonIsRepairedOrFails) {
   EXPECT_GT(story.ok(), 50);
 }
 
-TEST_F(SimulateTest, FaultsStrikeAndBreakNoPromise) {
+TEST_F(SimulateTest, InjectedFaultsBreakNoPromise) {
   WriteTitles(60);
-  const StatusOr<v1::Simulation> simulation = Play(1, 8, true);
+  const StatusOr<v1::Simulation> simulation = Simulated(1, 8, true);
   ASSERT_TRUE(simulation.ok()) << simulation.status();
   int faults = 0;
   for (const v1::SimulatedRun& run : simulation->runs()) {
@@ -139,7 +139,7 @@ TEST_F(SimulateTest, FaultsStrikeAndBreakNoPromise) {
   EXPECT_GT(faults, 4);
 }
 
-TEST_F(SimulateTest, SlotsAndTimeLimitsAreThoseOfTheConfiguration) {
+TEST_F(SimulateTest, TheConfigurationGivesSlotsAndTimeLimits) {
   pipeline_.mutable_stages(1)->mutable_synthesize()->set_model("local");
   const FileRoots files({directory_}, {directory_});
   WriteTitles(80);
@@ -155,18 +155,18 @@ TEST_F(SimulateTest, SlotsAndTimeLimitsAreThoseOfTheConfiguration) {
   EXPECT_DOUBLE_EQ(Seconds(simulation->runs(0).bound()), 1.0);
 }
 
-TEST_F(SimulateTest, WhatARunWouldRefuseIsRefused) {
+TEST_F(SimulateTest, ARequestThatARunWouldRefuseIsRefused) {
   (*request_.mutable_parameters())["inptu"].set_string("x");
-  EXPECT_THAT(Play().status().ToString(), HasSubstr("did you mean"));
+  EXPECT_THAT(Simulated().status().ToString(), HasSubstr("did you mean"));
   request_.mutable_parameters()->erase("inptu");
   pipeline_.mutable_stages(1)->set_needs(0, "titels");
-  EXPECT_EQ(ReasonOf(Play().status()), Reason::kInvalidDefinition);
+  EXPECT_EQ(ReasonOf(Simulated().status()), Reason::kInvalidDefinition);
 }
 
-TEST_F(SimulateTest, WhatWouldFailARunFailsIt) {
+TEST_F(SimulateTest, AnErrorThatWouldFailARunFailsTheSimulatedRun) {
   const auto reason = [this](const char* input) {
     (*request_.mutable_parameters())["input"].set_string(input);
-    const StatusOr<v1::Simulation> simulation = Play();
+    const StatusOr<v1::Simulation> simulation = Simulated();
     if (!simulation.ok()) return v1::ERROR_REASON_INTERNAL;
     EXPECT_EQ(simulation->runs(0).state(), v1::RUN_STATE_FAILED) << input;
     return simulation->runs(0).error().reason();

@@ -8,7 +8,7 @@
 
 #include "server/engine/requests/item_view.h"
 #include "server/engine/requests/page_token.h"
-#include "server/engine/run/stage_counts.h"
+#include "server/engine/stage_counts.h"
 #include "server/storage/items.h"
 #include "server/storage/records.h"
 #include "server/storage/runs.h"

@@ -4,8 +4,8 @@
 
 #include <fmt/format.h>
 
-#include "server/engine/requests/forecast.h"
 #include "server/engine/requests/page_token.h"
+#include "server/engine/run/forecast.h"
 #include "server/engine/times.h"
 #include "server/storage/records.h"
 #include "server/storage/runs.h"
@@ -94,7 +94,11 @@ Task<StatusOr<v1::PlanPipelineResponse>> PipelineRequests::PlanPipeline(RequestC
       PreparedPipeline prepared,
       co_await catalog_.Prepare(request.name(), request.has_pipeline() ? &request.pipeline() : nullptr,
                                 request.parameters(), client_inputs));
-  co_return co_await Forecast(deps_, options_, std::move(prepared.made), request.limit());
+  storage::v1::RunRecord record;
+  record.mutable_run()->set_pipeline(prepared.made.definition->name());
+  record.mutable_run()->set_limit(request.limit());
+  *record.mutable_run()->mutable_as_of() = ToTimestamp(deps_.loop.clock().WallMicros());
+  co_return co_await MakeForecast(deps_, options_, std::move(prepared.made), std::move(record));
 }
 
 }  // namespace millrace

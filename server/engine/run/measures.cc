@@ -9,12 +9,11 @@
 #include <boost/json.hpp>
 
 #include "server/base/json.h"
-#include "server/engine/step/feed.h"
 
 namespace millrace {
 namespace {
 
-// A figure in the making: fed with every item of its stage.
+// Accumulator of one figure, fed with every item of its stage.
 class Figure {
  public:
   static StatusOr<Figure> Make(const v1::Measure& measure) {
@@ -114,12 +113,11 @@ using Figures = std::vector<Figure>;
 
 // Feeds all figures of a stage in one pass over its rows.
 Task<Status> ReadStage(StepHost& host, int stage, std::shared_ptr<Figures> figures, std::vector<size_t> fed) {
-  const std::unique_ptr<WholeReader> reader = WholeReader::OfStage(host, stage);
+  const std::unique_ptr<ItemReader> reader = ReadStage(host, stage);
   while (true) {
-    auto items = co_await reader->Next();
-    if (!items.ok()) co_return items.status();
-    if (items->empty()) co_return absl::OkStatus();
-    auto add = [figures, fed, items = *std::move(items)] {
+    MR_CO_ASSIGN_OR_RETURN(auto items, co_await reader->Next());
+    if (items.empty()) co_return absl::OkStatus();
+    auto add = [figures, fed, items = std::move(items)] {
       for (const InputItem& item : items) {
         const StatusOr<json::value> value = ParseJson(*item.json);
         if (!value.ok()) continue;
@@ -137,11 +135,10 @@ Task<StatusOr<std::vector<v1::MeasureValue>>> TakeMeasures(StepHost& host, const
   auto figures = std::make_shared<Figures>();
   std::map<int, std::vector<size_t>> by_stage;
   for (const v1::Measure& measure : definition.measures()) {
-    StatusOr<Figure> figure = Figure::Make(measure);
-    if (!figure.ok()) co_return figure.status();
-    const int stage = host.plan().Find(figure->stage());
+    MR_CO_ASSIGN_OR_RETURN(Figure figure, Figure::Make(measure));
+    const int stage = host.plan().Find(figure.stage());
     if (stage >= 0) by_stage[stage].push_back(figures->size());
-    figures->push_back(*std::move(figure));
+    figures->push_back(std::move(figure));
   }
   for (auto& [stage, fed] : by_stage) {
     MR_CO_RETURN_IF_ERROR(co_await ReadStage(host, stage, figures, fed));

@@ -1,4 +1,4 @@
-// The figures that a pipeline names (`measures`), from the rows of an ended run.
+// Figures that a pipeline defines (`measures`), computed from the rows of an ended run.
 #pragma once
 
 #include <vector>
@@ -8,7 +8,7 @@
 
 namespace millrace {
 
-// In the pipeline's order. Reads on the pool.
+// Returns the figures in the pipeline's order. Reads all rows of their stages; computes on the pool.
 Task<StatusOr<std::vector<v1::MeasureValue>>> TakeMeasures(StepHost& host, const v1::Pipeline& definition);
 
 }  // namespace millrace

@@ -6,7 +6,7 @@
 namespace millrace {
 namespace {
 
-// The wall clock may be set: nothing is slept away for longer than this.
+// Longest sleep: the wall clock may be set meanwhile.
 constexpr Duration kLookEvery = std::chrono::seconds(60);
 
 }  // namespace
@@ -35,7 +35,7 @@ Task<std::optional<int64_t>> Parking::WakeDue() {
       const std::optional<ParkedItem> item = ReadParkedKey(entry.key);
       if (!item) continue;
       const std::shared_ptr<ActiveRun> run = find_run_(item->run);
-      // Of a run that is paused or has ended, items stay parked: a resume or a redrive looks again.
+      // Items of a run that is paused or has ended stay parked; a resume or a redrive looks again.
       if (run == nullptr || !run->working()) continue;
       if (item->wake_micros > now_micros) co_return item->wake_micros;
       run->WakeParked(item->stage, item->ordinal, item->wake_micros);

@@ -1,4 +1,4 @@
-// Items that wait as rows for a time, with no coroutine, slot or timeout: the store knows when each wakes.
+// Parked items: they wait for a wall time as rows in the store, without a coroutine, slot or timeout.
 #pragma once
 
 #include <functional>
@@ -12,7 +12,7 @@
 
 namespace millrace {
 
-// Engine thread.
+// Wakes parked items. Engine thread.
 class Parking {
  public:
   using FindRun = std::function<std::shared_ptr<ActiveRun>(const std::string& run)>;
@@ -20,16 +20,16 @@ class Parking {
   Parking(Loop& loop, Store& store, FindRun find_run)
       : loop_(loop), store_(store), find_run_(std::move(find_run)), changed_(loop) {}
 
-  // Wakes items whose time has come, for ever.
+  // Wakes items whose time has come. Never ends.
   Task<void> Watch();
-  // An item was parked until then, or a run that has parked items goes on.
+  // Looks again, because an item was parked, or a run with parked items has started.
   void Look() {
     ++looks_;
     changed_.NotifyAll();
   }
 
  private:
-  // Wakes what is due; when the next is.
+  // Wakes items that are due. Returns the next item's wake-up time.
   Task<std::optional<int64_t>> WakeDue();
 
   Loop& loop_;

@@ -16,14 +16,14 @@ namespace {
 
 constexpr size_t kPageItems = 256;
 
-// What a request names, as a pure test of a row.
+// Filter for the rows that a request names. Pure.
 struct Wanted {
   v1::ErrorReason reason = v1::ERROR_REASON_UNSPECIFIED;
   std::set<std::string> ids;
 
   bool Names(const storage::v1::ItemRecord& row) const {
     if (row.state() != v1::ITEM_STATE_FAILED && row.state() != v1::ITEM_STATE_DEGRADED) return false;
-    // Degraded for no reason of its own: it is made again with what it came of, and what was paid for it stays.
+    // Degraded only because its input was; it is computed again when that input is redriven.
     if (row.reason() == v1::ERROR_REASON_UNSPECIFIED) return false;
     if (reason != v1::ERROR_REASON_UNSPECIFIED && row.reason() != reason) return false;
     return ids.empty() || ids.contains(row.id());
@@ -34,7 +34,7 @@ Wanted WantedBy(const v1::RedriveRunRequest& request) {
   return {request.reason(), {request.item_ids().begin(), request.item_ids().end()}};
 }
 
-// Rows of fetches are what the source holds: reading it again would fail the same way.
+// Rows of fetches are not redriven: reading the source again would fail the same way.
 bool CanRedrive(StepHost& host, const v1::RedriveRunRequest& request, int stage) {
   const PlanStage& plan = host.plan().stage(stage);
   if (plan.shape != StageShape::kItems && plan.shape != StageShape::kBarrier) return false;
@@ -58,10 +58,9 @@ struct Page {
 Task<StatusOr<Page>> NextPage(StepHost& host, int stage, std::shared_ptr<const Wanted> wanted, std::string begin) {
   auto [first, end] = host.slot(stage).rows->keys().Items();
   if (begin.empty()) begin = std::move(first);
-  auto scanned =
-      co_await host.store().Scan(std::move(begin), std::move(end), kPageItems, 1 << 20, Store::Direction::kForwards);
-  if (!scanned.ok()) co_return scanned.status();
-  auto choose = [wanted, entries = std::move(scanned->entries)]() -> StatusOr<std::vector<Row>> {
+  MR_CO_ASSIGN_OR_RETURN(auto scanned, co_await host.store().Scan(std::move(begin), std::move(end), kPageItems, 1 << 20,
+                                                                  Store::Direction::kForwards));
+  auto choose = [wanted, entries = std::move(scanned.entries)]() -> StatusOr<std::vector<Row>> {
     std::vector<Row> rows;
     for (const StoreEntry& entry : entries) {
       storage::v1::ItemRecord record;
@@ -70,12 +69,11 @@ Task<StatusOr<Page>> NextPage(StepHost& host, int stage, std::shared_ptr<const W
     }
     return rows;
   };
-  auto rows = co_await Compute(host.deps().loop, host.deps().pool, std::move(choose));
-  if (!rows.ok()) co_return rows.status();
-  co_return Page{*std::move(rows), std::move(scanned->next)};
+  MR_CO_ASSIGN_OR_RETURN(auto rows, co_await Compute(host.deps().loop, host.deps().pool, std::move(choose)));
+  co_return Page{std::move(rows), std::move(scanned.next)};
 }
 
-// Stages of which nothing is kept: barriers and sinks that depend on a stage that is opened, and all after them.
+// Returns the stages to recompute from scratch: barriers and sinks below a reopened stage, and everything after them.
 std::set<int> ResetStages(const Plan& plan, const std::set<int>& opened) {
   std::set<int> reset;
   for (const int stage : plan.order()) {
@@ -86,13 +84,13 @@ std::set<int> ResetStages(const Plan& plan, const std::set<int>& opened) {
         std::any_of(at.needs.begin(), at.needs.end(), [&](int need) { return reset.contains(need); });
     const bool whole = at.shape == StageShape::kBarrier || at.shape == StageShape::kSink;
     if (after_reset || (depends && whole)) reset.insert(stage);
-    // A barrier's own failed items are made again with all the others.
+    // A barrier with failed items computes all its items again.
     if (opened.contains(stage) && whole) reset.insert(stage);
   }
   return reset;
 }
 
-// Stages whose rows are named by a request, and those that depend on them.
+// Returns the stages that have items which the request names, and the stages that depend on them.
 std::set<int> OpenedBy(StepHost& host, const v1::RedriveRunRequest& request) {
   std::set<int> opened;
   for (const int stage : host.plan().order()) {
@@ -103,14 +101,14 @@ std::set<int> OpenedBy(StepHost& host, const v1::RedriveRunRequest& request) {
   return opened;
 }
 
-// Deletes rows of one stage, and those that other stages made of them.
-class Taker {
+// Deletes rows of one stage, and the rows that other stages made from them.
+class RowEraser {
  public:
-  explicit Taker(StepHost& host) : host_(host) {
+  explicit RowEraser(StepHost& host) : host_(host) {
     for (int stage = 0; stage < host.plan().size(); ++stage) records_.emplace(stage, host.slot(stage).rows->record());
   }
 
-  // What the rows' calls were told is forgotten with them: they are asked anew.
+  // Forgets the answers that the run was given for these rows, so that they are asked for again.
   void ForgetAnswers(const std::vector<Row>& rows) {
     std::vector<Digest> keys;
     for (const Row& row : rows) {
@@ -145,12 +143,11 @@ class Taker {
         made.push_back({host_.plan().OrdinalIn(consumer, need, row.ordinal), {}});
         row_keys.push_back(consumer_keys.Item(made.back().ordinal));
       }
-      auto values = co_await host_.store().MultiGet(row_keys);
-      if (!values.ok()) co_return values.status();
+      MR_CO_ASSIGN_OR_RETURN(auto values, co_await host_.store().MultiGet(row_keys));
       std::vector<Row> there;
       for (size_t i = 0; i < made.size(); ++i) {
-        if (!(*values)[i]) continue;
-        MR_CO_RETURN_IF_ERROR(DecodeValue(row_keys[i], *(*values)[i], made[i].record));
+        if (!values[i]) continue;
+        MR_CO_RETURN_IF_ERROR(DecodeValue(row_keys[i], *values[i], made[i].record));
         there.push_back(std::move(made[i]));
       }
       if (!there.empty()) MR_CO_RETURN_IF_ERROR(co_await Take(consumer, std::move(there)));
@@ -158,7 +155,7 @@ class Taker {
     co_return absl::OkStatus();
   }
 
-  // Commits what was taken, with the counts after it.
+  // Commits the deletions with the new counts.
   Task<Status> Commit() {
     for (const int stage : touched_) {
       StageRows& rows = *host_.slot(stage).rows;
@@ -187,9 +184,8 @@ Task<StatusOr<int64_t>> CountRedriven(StepHost& host, const v1::RedriveRunReques
   for (const std::string& id : request.item_ids()) {
     std::vector<std::string> keys;
     for (int stage = 0; stage < host.plan().size(); ++stage) keys.push_back(host.slot(stage).rows->keys().Id(id));
-    auto found = co_await host.store().MultiGet(std::move(keys));
-    if (!found.ok()) co_return found.status();
-    if (std::none_of(found->begin(), found->end(), [](const auto& value) { return value.has_value(); })) {
+    MR_CO_ASSIGN_OR_RETURN(auto found, co_await host.store().MultiGet(std::move(keys)));
+    if (std::none_of(found.begin(), found.end(), [](const auto& value) { return value.has_value(); })) {
       co_return MakeError(Reason::kItemNotFound, fmt::format("the run has no item `{}`", Excerpt(id)));
     }
   }
@@ -199,10 +195,9 @@ Task<StatusOr<int64_t>> CountRedriven(StepHost& host, const v1::RedriveRunReques
     if (!CanRedrive(host, request, stage) || !HasBad(host, stage)) continue;
     std::string next;
     do {
-      StatusOr<Page> page = co_await NextPage(host, stage, wanted, std::move(next));
-      if (!page.ok()) co_return page.status();
-      count += static_cast<int64_t>(page->named.size());
-      next = std::move(page->next);
+      MR_CO_ASSIGN_OR_RETURN(Page page, co_await NextPage(host, stage, wanted, std::move(next)));
+      count += static_cast<int64_t>(page.named.size());
+      next = std::move(page.next);
     } while (!next.empty());
   }
   co_return count;
@@ -228,14 +223,13 @@ Task<Status> TakeBack(StepHost& host, const v1::RedriveRunRequest& request) {
     if (!CanRedrive(host, request, stage) || !HasBad(host, stage)) continue;
     std::string next;
     do {
-      StatusOr<Page> page = co_await NextPage(host, stage, wanted, std::move(next));
-      if (!page.ok()) co_return page.status();
-      next = std::move(page->next);
-      if (page->named.empty()) continue;
-      Taker taker(host);
-      taker.ForgetAnswers(page->named);
-      MR_CO_RETURN_IF_ERROR(co_await taker.Take(stage, std::move(page->named)));
-      MR_CO_RETURN_IF_ERROR(co_await taker.Commit());
+      MR_CO_ASSIGN_OR_RETURN(Page page, co_await NextPage(host, stage, wanted, std::move(next)));
+      next = std::move(page.next);
+      if (page.named.empty()) continue;
+      RowEraser eraser(host);
+      eraser.ForgetAnswers(page.named);
+      MR_CO_RETURN_IF_ERROR(co_await eraser.Take(stage, std::move(page.named)));
+      MR_CO_RETURN_IF_ERROR(co_await eraser.Commit());
     } while (!next.empty());
   }
   co_return absl::OkStatus();

@@ -1,4 +1,5 @@
-// Taking back items of an ended run, so that they are worked on again, and with them all that depends on them.
+// Redrive of an ended run: deletes the results of items and of everything that depends on them, so that they are
+// computed again.
 #pragma once
 
 #include <cstdint>
@@ -9,14 +10,15 @@
 
 namespace millrace {
 
-// How many items a request names. NOT_FOUND (STAGE_NOT_FOUND, ITEM_NOT_FOUND).
+// Returns the number of items that a request names. Error: NOT_FOUND (STAGE_NOT_FOUND, ITEM_NOT_FOUND).
 Task<StatusOr<int64_t>> CountRedriven(StepHost& host, const v1::RedriveRunRequest& request);
 
-// Opens every stage again that has such items, and those that depend on them; of barriers and sinks, and all after
-// them, nothing is kept but their memos. The caller commits the batch, with the request in the run's record.
+// Reopens every stage that has such items, and the stages that depend on them. Barriers and sinks among these, and all
+// stages after them, lose all rows but keep their memos. The caller commits the batch together with the run's record,
+// which has the request.
 void OpenStages(StepHost& host, const v1::RedriveRunRequest& request, WriteBatch& batch);
 
-// Deletes the items, page by page; each page is whole in itself, so that after a crash it goes on.
+// Deletes the items page by page. Each page is one commit, so that it can be continued after a crash.
 Task<Status> TakeBack(StepHost& host, const v1::RedriveRunRequest& request);
 
 }  // namespace millrace

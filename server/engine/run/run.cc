@@ -21,20 +21,6 @@ Status WrongState(const storage::v1::RunRecord& record) {
   return MakeError(Reason::kWrongRunState, fmt::format("run `{}` is {}", record.run().name(), state));
 }
 
-std::unique_ptr<Step> MakeStep(StepHost& host, int stage) {
-  switch (host.plan().stage(stage).shape) {
-    case StageShape::kFetch:
-      return MakeFetchStep(host, stage);
-    case StageShape::kItems:
-      return MakeItemStep(host, stage);
-    case StageShape::kBarrier:
-      return MakeBarrierStep(host, stage);
-    case StageShape::kSink:
-      return MakeSinkStep(host, stage);
-  }
-  return nullptr;
-}
-
 }  // namespace
 
 bool IsEnded(v1::RunState state) {
@@ -71,23 +57,16 @@ void ActiveRun::Follow() {
   if (recorded_state_ == v1::RUN_STATE_RUNNING) Start();
 }
 
-// `self` keeps it while this works.
+// `self` keeps the run alive.
 Task<void> ActiveRun::Work([[maybe_unused]] std::shared_ptr<ActiveRun> self) {
   if (record_.has_redrive() && !IsEnded(state())) {
     Status status = co_await TakeBack(*this, record_.redrive());
     if (status.ok()) {
       const AsyncMutex::Holder holder = co_await turn_.Enter();
       record_.clear_redrive();
-      WriteBatch nothing;
-      status = co_await Record(std::nullopt, std::move(nothing));
+      status = co_await Record(std::nullopt);
     }
-    if (!status.ok()) {
-      const StageItem failed = FailedItem(status);
-      v1::RunError error;
-      error.set_reason(failed.reason);
-      error.set_message(failed.message);
-      Fail(std::move(error));
-    }
+    if (!status.ok()) Fail("", status);
   }
   if (!IsEnded(state()) && !stopped()) co_await RunSteps();
   co_await Conclude();
@@ -97,7 +76,7 @@ Task<void> ActiveRun::Work([[maybe_unused]] std::shared_ptr<ActiveRun> self) {
 }
 
 Task<void> ActiveRun::RunSteps() {
-  // All are made before any runs: what is delivered from now on finds its way.
+  // All are made before any starts, so that each gets all items that are delivered.
   for (const int stage : plan().order()) steps_.push_back(MakeStep(*this, stage));
   complete_ = 0;
   JudgeStages();
@@ -117,7 +96,7 @@ bool ActiveRun::AllDone() {
   return true;
 }
 
-// What the episode has come to.
+// Ends the episode: records the state that it led to.
 Task<void> ActiveRun::Conclude() {
   progress_timer_.Cancel();
   hold_up_timer_.Cancel();
@@ -134,7 +113,7 @@ Task<void> ActiveRun::Conclude() {
   WriteBatch batch;
   Status status;
   if (state() == v1::RUN_STATE_CANCELLED) {
-    // What was in flight has been counted since.
+    // Counts have changed since the cancellation: calls that were in flight have ended.
     batch.Delete(ActiveRunKey(name()));
     status = co_await Record(std::nullopt, std::move(batch));
   } else if (error_) {
@@ -205,13 +184,12 @@ Task<Status> ActiveRun::Pause() {
   waiting.set_reason(v1::WaitingOn::REASON_USER);
   *waiting.mutable_since() = ToTimestamp(WallMicros());
   waiting.set_remedy("resume the run");
-  WriteBatch nothing;
-  co_return co_await RecordState(v1::RUN_STATE_PAUSED, std::move(nothing));
+  co_return co_await RecordState(v1::RUN_STATE_PAUSED);
 }
 
 Task<Status> ActiveRun::Resume() {
   const std::shared_ptr<ActiveRun> self = shared_from_this();
-  // What is in flight from before the pause ends first: an item must not be worked on twice.
+  // Waits for work that was in flight at the pause, so that no item is computed twice.
   while (state() == v1::RUN_STATE_PAUSED && working_) co_await changed_.Wait();
   const AsyncMutex::Holder holder = co_await turn_.Enter();
   if (IsEnded(state())) co_return WrongState(record_);
@@ -223,11 +201,9 @@ Task<Status> ActiveRun::Resume() {
   if (waited.reason() == v1::WaitingOn::REASON_EXPECT) {
     const int stage = plan().Find(waited.object());
     RecordChange change = [](storage::v1::StageRecord& record) { record.set_expect_checked(true); };
-    WriteBatch nothing;
-    if (stage >= 0) MR_CO_RETURN_IF_ERROR(co_await slot(stage).rows->Update(std::move(change), std::move(nothing)));
+    if (stage >= 0) MR_CO_RETURN_IF_ERROR(co_await slot(stage).rows->Update(std::move(change)));
   }
-  WriteBatch nothing;
-  MR_CO_RETURN_IF_ERROR(co_await RecordState(v1::RUN_STATE_RUNNING, std::move(nothing)));
+  MR_CO_RETURN_IF_ERROR(co_await RecordState(v1::RUN_STATE_RUNNING));
   Start();
   co_return absl::OkStatus();
 }
@@ -250,11 +226,10 @@ Task<StatusOr<int64_t>> ActiveRun::Redrive(v1::RedriveRunRequest request) {
   const std::shared_ptr<ActiveRun> self = shared_from_this();
   const AsyncMutex::Holder holder = co_await turn_.Enter();
   if (!IsEnded(state()) || working_) co_return WrongState(record_);
-  StatusOr<int64_t> items = co_await CountRedriven(*this, request);
-  if (!items.ok()) co_return items;
-  if (*items == 0 && AllDone() && state() == v1::RUN_STATE_SUCCEEDED) co_return 0;
+  MR_CO_ASSIGN_OR_RETURN(const int64_t items, co_await CountRedriven(*this, request));
+  if (items == 0 && AllDone() && state() == v1::RUN_STATE_SUCCEEDED) co_return 0;
   WriteBatch batch;
-  if (*items > 0) {
+  if (items > 0) {
     OpenStages(*this, request, batch);
     *record_.mutable_redrive() = std::move(request);
   }
@@ -265,7 +240,7 @@ Task<StatusOr<int64_t>> ActiveRun::Redrive(v1::RedriveRunRequest request) {
   batch.Put(ActiveRunKey(name()), "");
   MR_CO_RETURN_IF_ERROR(co_await RecordState(v1::RUN_STATE_RUNNING, std::move(batch)));
   Start();
-  co_return *items;
+  co_return items;
 }
 
 Task<void> ActiveRun::Drain(TimePoint deadline) {
@@ -273,7 +248,7 @@ Task<void> ActiveRun::Drain(TimePoint deadline) {
   draining_ = true;
   Stop();
   while (working_) {
-    if (const bool held = co_await changed_.WaitUntil(deadline); !held) co_return;
+    if (const bool in_time = co_await changed_.WaitUntil(deadline); !in_time) co_return;
   }
 }
 
@@ -295,7 +270,7 @@ void ActiveRun::Moved() {
   PlanProgressEvent();
 }
 
-// Where a stage has become complete, those that wait for it go on; where nothing is left of it, the run has failed.
+// If a stage has become complete, wakes the stages that wait for it. If all its items failed, the run fails.
 void ActiveRun::JudgeStages() {
   int complete = 0;
   for (int stage = 0; stage < plan().size(); ++stage) complete += Complete(stage) ? 1 : 0;
@@ -304,11 +279,7 @@ void ActiveRun::JudgeStages() {
   for (int stage = 0; stage < plan().size(); ++stage) {
     const v1::StageProgress& progress = slot(stage).rows->progress();
     if (!slot(stage).rows->done() || progress.failed() == 0 || progress.ok() + progress.degraded() > 0) continue;
-    v1::RunError error;
-    error.set_reason(v1::ERROR_REASON_NOTHING_LEFT);
-    error.set_message(fmt::format("all {} items failed", progress.failed()));
-    error.set_stage(plan().stage(stage).name);
-    Fail(std::move(error));
+    FailStage(stage, MakeError(Reason::kNothingLeft, fmt::format("all {} items failed", progress.failed())));
   }
   WakeSteps();
 }
@@ -319,9 +290,15 @@ void ActiveRun::NoteMemos(int64_t hits, int64_t misses, int64_t corrupt) {
   hooks_.memos->corrupt += corrupt;
 }
 
-void ActiveRun::Fail(v1::RunError error) {
+void ActiveRun::FailStage(int stage, const Status& error) { Fail(plan().stage(stage).name, error); }
+
+void ActiveRun::Fail(const std::string& stage, const Status& status) {
   if (error_) return;
-  error_ = std::move(error);
+  const StageItem failed = FailedItem(status);
+  v1::RunError& error = error_.emplace();
+  error.set_reason(failed.reason);
+  error.set_message(failed.message);
+  error.set_stage(stage);
   Stop();
 }
 
@@ -336,8 +313,7 @@ Task<Status> ActiveRun::Warn(std::string message) {
   v1::RunEvent event;
   event.mutable_warning()->set_message(message);
   record_.mutable_run()->add_warnings(std::move(message));
-  WriteBatch nothing;
-  co_return co_await Record(std::move(event), std::move(nothing));
+  co_return co_await Record(std::move(event));
 }
 
 Task<Status> ActiveRun::EndStage(int stage, RecordChange change, WriteBatch more) {
@@ -354,12 +330,7 @@ Task<Status> ActiveRun::EndStage(int stage, RecordChange change, WriteBatch more
   told.set_skipped(after.progress().skipped());
   told.set_done(true);
   PutRecord(more, EventKey(name(), event.number()), event);
-  RecordChange end = [change = std::move(change)](storage::v1::StageRecord& record) {
-    record.set_done(true);
-    record.mutable_progress()->set_done(true);
-    change(record);
-  };
-  MR_CO_RETURN_IF_ERROR(co_await slot(stage).rows->Update(std::move(end), std::move(more)));
+  MR_CO_RETURN_IF_ERROR(co_await slot(stage).rows->End(std::move(change), std::move(more)));
   ++last_event_;
   changed_.NotifyAll();
   co_return absl::OkStatus();

@@ -1,5 +1,5 @@
-// A run in memory: its state, its stages, its events. It is there from its creation (or a restart) until it has come to
-// rest; afterwards a run is only records in the store.
+// A run in memory: its state, stages and events. It lives from the run's creation, or a restart, until the run has
+// ended and nothing of it is in flight. Then the run is only records in the store.
 #pragma once
 
 #include <functional>
@@ -13,71 +13,70 @@
 #include "server/base/loop.h"
 #include "server/engine/async_mutex.h"
 #include "server/engine/engine_deps.h"
-#include "server/engine/run/plan.h"
+#include "server/engine/plan.h"
 #include "server/engine/step/step.h"
 
 namespace millrace {
 
 bool IsEnded(v1::RunState state);
 
-// Look-ups of memos since the start.
+// Counts of memo look-ups since the server's start.
 struct MemoFigures {
   int64_t hits = 0;
   int64_t misses = 0;
   int64_t corrupt = 0;
 };
 
-// What a run tells its engine.
+// Callbacks from a run to its engine.
 struct RunHooks {
-  std::function<void(const std::string& run)> rested;  // it ended, and nothing of it is in flight
+  std::function<void(const std::string& run)> rested;  // it has ended and nothing of it is in flight
   std::function<void()> look_for_parked;               // an item was parked, or can be woken again
   MemoFigures* memos = nullptr;
 };
 
-// What a run is made of (run_loader.h).
+// Stages of a run, ready to work (run_loader.h makes them).
 struct RunStages {
   std::shared_ptr<const v1::Pipeline> definition;
   Plan plan;
   std::vector<std::unique_ptr<StageSlot>> slots;
 };
 
-// Engine thread. Its coroutines hold it.
+// Engine thread. Its coroutines hold shared pointers to it.
 class ActiveRun final : public StepHost, public std::enable_shared_from_this<ActiveRun> {
  public:
-  // `record` without its definition, which `stages` has.
+  // `record` has no definition; `stages` has it.
   ActiveRun(const EngineDeps& deps, const EngineOptions& options, Store& store, storage::v1::RunRecord record,
             RunStages stages, int64_t last_event, RunHooks hooks);
 
-  // Begins an episode: goes on with all that is left to do. Of a run that was being redriven, or was cancelled and had
-  // not come to rest, this ends that first.
+  // Begins an episode: works until the run ends or is paused. Finishes an interrupted redrive or cancellation first.
   void Start();
 
-  // The states that clients bring about; durable when they resume. OK where it already is so;
+  // Change the state for a client. The new state is durable when they resume; OK if the run is in it already. Error:
   // FAILED_PRECONDITION (WRONG_RUN_STATE).
   Task<Status> Pause();
   Task<Status> Resume();
   Task<Status> Cancel();
-  // Of an ended run: takes back what the request names and goes on. How many items were taken back.
+  // Redrives the items of an ended run that the request names, and starts the run. Returns the number of items.
   Task<StatusOr<int64_t>> Redrive(v1::RedriveRunRequest request);
-  // Somebody waits for it: starts it where it runs by its state, and EngineOptions left it at rest.
+  // Starts a running run that EngineOptions::starts_runs left at rest, because somebody waits for it.
   void Follow();
-  // Never starts in this process.
+  // Keeps it from starting in this process.
   void KeepAtRest() { draining_ = true; }
-  // Starts nothing more in this process; the state stays. Resumes when nothing is in flight, or at `deadline`.
+  // Starts no more work in this process; the state stays. Resumes when nothing is in flight, or at `deadline`.
   Task<void> Drain(TimePoint deadline);
 
-  // As clients may see it: in the state that is stored.
+  // Returns the run as clients may see it: in the state that is stored.
   v1::Run Snapshot();
   v1::RunState state() const { return record_.run().state(); }
   v1::RunState recorded_state() const { return recorded_state_; }
   const std::string& name() const { return record_.run().name(); }
   bool working() const { return working_; }
   int64_t last_event() const { return last_event_; }
-  // Notified when the state has changed, an event was committed, or it has come to rest.
+  // Event that is notified when the state has changed, an event was committed, or the episode is over.
   Event& changed() { return changed_; }
   const v1::Pipeline& definition() const { return *stages_.definition; }
 
-  // Its input has grown or was closed; the store has room again.
+  // Makes the stages look again, because an input has grown or was closed, or the store has room again.
   void WakeSteps();
   void WakeParked(const std::string& stage, int64_t ordinal, int64_t wake_micros);
 
@@ -91,9 +90,10 @@ class ActiveRun final : public StepHost, public std::enable_shared_from_this<Act
   void Moved() override;
   void LookForParked() override { hooks_.look_for_parked(); }
   void NoteMemos(int64_t hits, int64_t misses, int64_t corrupt) override;
-  void Fail(v1::RunError error) override;
+  void FailStage(int stage, const Status& error) override;
   void PauseForCheck(int stage, std::string message) override;
   Task<Status> Warn(std::string message) override;
+  using StepHost::EndStage;
   Task<Status> EndStage(int stage, RecordChange change, WriteBatch more) override;
   Task<bool> AwaitRoom() override;
 
@@ -102,16 +102,21 @@ class ActiveRun final : public StepHost, public std::enable_shared_from_this<Act
   Task<void> RunSteps();
   Task<void> Conclude();
   void Stop();
+  // Ends the episode; the run fails. `stage` is empty if the error has none.
+  void Fail(const std::string& stage, const Status& error);
   void JudgeStages();
   bool AllDone();
 
-  // Commits the record as it is now, with an event where there is one.
+  // Commits the record as it is now, with the event if one is given.
   Task<Status> Record(std::optional<v1::RunEvent> event, WriteBatch more);
+  Task<Status> Record(std::optional<v1::RunEvent> event) { return Record(std::move(event), WriteBatch()); }
   Task<Status> RecordState(v1::RunState state, WriteBatch more);
+  Task<Status> RecordState(v1::RunState state) { return RecordState(state, WriteBatch()); }
   v1::RunEvent StateEvent();
   v1::Run Present();
   void PlanProgressEvent();
-  // Looks now and then whether the run waits on something else than was told: what holds it up moves nothing.
+  // Checks every 2 s whether the run waits on something else than the newest event says. Nothing else would notice,
+  // because no count changes while a run is held up.
   void LookForHoldUp();
   Task<void> WriteProgressEvent(std::shared_ptr<ActiveRun> self);
   Duration ActiveTime() const;
@@ -127,14 +132,14 @@ class ActiveRun final : public StepHost, public std::enable_shared_from_this<Act
   int64_t last_event_;
   RunHooks hooks_;
 
-  AsyncMutex turn_;  // of changes of the state and of events
+  AsyncMutex turn_;  // held while the state changes or an event is written
   Event changed_;
   Event room_;
   std::shared_ptr<StopSignal> stop_;
-  std::vector<std::unique_ptr<Step>> steps_;  // of this episode
+  std::vector<std::unique_ptr<Step>> steps_;  // this episode's
   bool working_ = false;
   bool draining_ = false;
-  int complete_ = 0;  // stages
+  int complete_ = 0;  // number of complete stages
   std::optional<v1::RunError> error_;
   struct Check {
     int stage = 0;
@@ -148,7 +153,7 @@ class ActiveRun final : public StepHost, public std::enable_shared_from_this<Act
   bool progress_timer_armed_ = false;
   TimePoint next_progress_{};
   Loop::Timer hold_up_timer_;
-  std::string told_hold_up_;  // by the newest Progress event
+  std::string told_hold_up_;  // cause in the newest Progress event; empty: none
 };
 
 }  // namespace millrace

@@ -7,7 +7,6 @@
 
 #include "server/config/place.h"
 #include "server/config/shared_outputs.h"
-#include "server/engine/step/client_input.h"
 #include "server/storage/inputs.h"
 #include "server/storage/records.h"
 #include "server/storage/runs.h"

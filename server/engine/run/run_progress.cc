@@ -1,4 +1,5 @@
-// What clients see of a run: snapshots with counts, what it waits on, and Progress events, at most one an interval.
+// Progress of a run for clients: snapshots with counts, the cause that holds it up, and Progress events, at most one an
+// interval.
 
 #include <algorithm>
 #include <chrono>
@@ -7,8 +8,7 @@
 #include <fmt/format.h>
 
 #include "server/engine/run/run.h"
-#include "server/engine/run/stage_counts.h"
-#include "server/engine/step/client_input.h"
+#include "server/engine/stage_counts.h"
 #include "server/engine/times.h"
 #include "server/storage/records.h"
 #include "server/storage/runs.h"
@@ -33,7 +33,7 @@ Duration ActiveRun::ActiveTime() const {
 v1::Run ActiveRun::Snapshot() {
   v1::Run run = Present();
   if (run.state() == recorded_state_) return run;
-  // A change that is being stored is shown when it is: before that a crash takes it back.
+  // A change is shown once it is stored, because until then a crash would undo it.
   run.set_state(recorded_state_);
   run.clear_waiting_on();
   if (recorded_state_ == v1::RUN_STATE_RUNNING) {
@@ -64,7 +64,7 @@ v1::Run ActiveRun::Present() {
   return run;
 }
 
-// Of a run that runs: the first of these that holds it up as a whole.
+// Returns the first cause that holds up the whole run, if it is running.
 std::optional<v1::WaitingOn> ActiveRun::WaitsOn() {
   v1::WaitingOn waiting;
   const auto since = [&](v1::WaitingOn::Reason reason) {
@@ -73,21 +73,22 @@ std::optional<v1::WaitingOn> ActiveRun::WaitsOn() {
     *waiting.mutable_since() = ToTimestamp(waiting_since_micros_);
     return waiting;
   };
-  // One that is only about to be resumed is no longer at rest.
+  // A run whose resume is being recorded is not at rest.
   if (!working_ && !options_.starts_runs && recorded_state_ == v1::RUN_STATE_RUNNING) {
-    waiting.set_remedy("nobody works on it; it goes on when it is watched, or resumed");
+    waiting.set_remedy("nothing works on it; it continues when it is watched or resumed");
     return since(v1::WaitingOn::REASON_USER);
   }
   if (store_.state() != StoreState::kOk) {
-    waiting.set_remedy(store_.state() == StoreState::kReopening
-                           ? "a write failed: the store is being reopened and goes on by itself; see the server's log"
-                           : "make room on the disk of the data directory");
+    waiting.set_remedy(
+        store_.state() == StoreState::kReopening
+            ? "a write failed: the store is being reopened and the run then continues; see the server's log"
+            : "free space on the disk of the data directory");
     return since(v1::WaitingOn::REASON_DISK);
   }
   const CallDesk::FailingTarget failing = deps_.desk.FindFailing(name());
   if (!failing.name.empty()) {
     waiting.set_object(failing.name);
-    waiting.set_remedy(fmt::format("it is tried again and again; it says: {}", Excerpt(failing.error, 300)));
+    waiting.set_remedy(fmt::format("it is being retried; its error: {}", Excerpt(failing.error, 300)));
     return since(v1::WaitingOn::REASON_TARGET);
   }
   int64_t in_flight = 0;
@@ -105,7 +106,7 @@ std::optional<v1::WaitingOn> ActiveRun::WaitsOn() {
   if (in_flight == 0 && parked > 0) {
     waiting.set_object(parking);
     waiting.set_count(parked);
-    waiting.set_remedy("the items go on by themselves when their time has come");
+    waiting.set_remedy("the items continue by themselves at their time");
     return since(v1::WaitingOn::REASON_TIME);
   }
   if (in_flight == 0 && !input.empty()) {

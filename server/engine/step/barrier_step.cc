@@ -1,5 +1,5 @@
-// A stage that works on all of its input at once, at work. Its result is remembered as a whole, as a list in parts.
-// What it makes is seen by nobody before all of it is there: a crash in between begins it again from nothing.
+// A barrier at work: a stage that takes all of its input at once. Its result is remembered as a whole, as a list in
+// parts. Nobody sees the result before it is complete: after a crash it begins from scratch.
 
 #include <algorithm>
 #include <utility>
@@ -42,7 +42,7 @@ class BarrierStep final : public Step, private ItemWriter {
   Task<void> Run() override {
     if (rows_.done()) co_return;
     const Status status = co_await Work();
-    if (!status.ok() && !host_.stopped()) FailStage(host_, stage_, status);
+    if (!status.ok() && !host_.stopped()) host_.FailStage(stage_, status);
     working_ = false;
     host_.Moved();
   }
@@ -51,7 +51,6 @@ class BarrierStep final : public Step, private ItemWriter {
 
  private:
   Task<Status> Work();
-  Task<StatusOr<Digest>> DigestInput();
   Task<StatusOr<std::optional<std::string>>> GetMemo(const std::string& key);
   Task<StatusOr<bool>> Recall();
   Task<Status> Put(std::vector<StageItem> items) override;
@@ -66,14 +65,14 @@ class BarrierStep final : public Step, private ItemWriter {
   bool working_ = false;
   std::optional<Digest> memo_key_;
   int64_t next_ordinal_ = 0;
-  // Of the result that is being made: its first part stands in the record itself, which is committed last.
+  // The memo of the result that is being made. Its first part is in the record itself, which is committed last.
   storage::v1::MemoRecord memo_;
   bool memorable_ = true;
 };
 
 Task<Status> BarrierStep::Work() {
-  if (const bool held = co_await AwaitWholeInput(host_, stage_, changed_); !held) co_return absl::OkStatus();
-  if (const bool held = co_await host_.AwaitRoom(); !held) co_return absl::OkStatus();
+  if (const bool may_begin = co_await AwaitWholeInput(host_, stage_, changed_); !may_begin) co_return absl::OkStatus();
+  if (const bool has_room = co_await host_.AwaitRoom(); !has_room) co_return absl::OkStatus();
   working_ = true;
   rows_.Begin();
   host_.Moved();
@@ -84,13 +83,11 @@ Task<Status> BarrierStep::Work() {
     MR_CO_RETURN_IF_ERROR(co_await host_.store().Commit(std::move(batch)));
   }
   if (slot_.memo_rules) {
-    StatusOr<Digest> input = co_await DigestInput();
-    if (!input.ok()) co_return input.status();
-    memo_key_ = slot_.memo_rules->KeyOf("", *input);
-    StatusOr<bool> recalled = co_await Recall();
-    if (!recalled.ok()) co_return recalled.status();
-    host_.NoteMemos(*recalled ? 1 : 0, *recalled ? 0 : 1, 0);
-    if (*recalled) co_return co_await End(false);
+    MR_CO_ASSIGN_OR_RETURN(const Digest input, co_await host_.DigestInput(stage_));
+    memo_key_ = slot_.memo_rules->KeyOf("", input);
+    MR_CO_ASSIGN_OR_RETURN(const bool recalled, co_await Recall());
+    host_.NoteMemos(recalled ? 1 : 0, recalled ? 0 : 1, 0);
+    if (recalled) co_return co_await End(false);
   }
   StageContext context = MakeStageContext(host_, stage_);
   WholeReader reader(host_, stage_, WholeReader::Which::kWorkedOn);
@@ -99,43 +96,20 @@ Task<Status> BarrierStep::Work() {
   co_return co_await End(true);
 }
 
-// Over (id, digest) of every item in order; on the pool, page by page.
-Task<StatusOr<Digest>> BarrierStep::DigestInput() {
-  WholeReader reader(host_, stage_, WholeReader::Which::kWorkedOn);
-  auto digester = std::make_shared<Digester>();
-  while (true) {
-    auto items = co_await reader.Next();
-    if (!items.ok()) co_return items.status();
-    if (items->empty()) break;
-    auto add = [digester, items = *std::move(items)]() -> Status {
-      for (const InputItem& item : items) {
-        const StatusOr<Digest> digest = ItemDigest(*item.json);
-        if (!digest.ok()) return digest.status();
-        digester->AddPart(item.id).Add(digest->bytes());
-      }
-      return absl::OkStatus();
-    };
-    MR_CO_RETURN_IF_ERROR(co_await Compute(host_.deps().loop, rows_.pool(), std::move(add)));
-  }
-  co_return digester->Finish();
-}
-
-// One that the disk has lost is made again.
+// Returns the memo's value; nullopt if there is none or the disk has lost it, so that it is computed again.
 Task<StatusOr<std::optional<std::string>>> BarrierStep::GetMemo(const std::string& key) {
   std::vector<std::string> keys(1, key);
-  auto read = co_await GetRemembered(host_.store(), std::move(keys));
-  if (!read.ok()) co_return read.status();
-  host_.NoteMemos(0, 0, static_cast<int64_t>(read->lost.size()));
-  co_return std::move(read->values.front());
+  MR_CO_ASSIGN_OR_RETURN(auto read, co_await GetRemembered(host_.store(), std::move(keys)));
+  host_.NoteMemos(0, 0, static_cast<int64_t>(read.lost.size()));
+  co_return std::move(read.values.front());
 }
 
-// Takes the result from memory; false where it is not there whole.
+// Commits the remembered result; returns false if it is not complete.
 Task<StatusOr<bool>> BarrierStep::Recall() {
   const std::string key = slot_.memo_rules->StoreKey(*memo_key_);
-  auto value = co_await GetMemo(key);
-  if (!value.ok()) co_return value.status();
+  MR_CO_ASSIGN_OR_RETURN(auto value, co_await GetMemo(key));
   storage::v1::MemoRecord head;
-  if (!*value || !DecodeValue(key, **value, head).ok()) co_return false;
+  if (!value || !DecodeValue(key, *value, head).ok()) co_return false;
   if (!slot_.memo_rules->Accepts(head, host_.deps().loop.clock().WallMicros())) co_return false;
   for (int64_t part = -1; part < head.further_records(); ++part) {
     if (host_.stopped()) co_return MakeError(Reason::kCancelled, "the run was stopped");
@@ -145,10 +119,9 @@ Task<StatusOr<bool>> BarrierStep::Recall() {
       head.set_further_records(record.further_records());
     } else {
       const std::string part_key = MemoPartKey(*memo_key_, part);
-      auto part_value = co_await GetMemo(part_key);
-      if (!part_value.ok()) co_return part_value.status();
-      if (!*part_value || !DecodeValue(part_key, **part_value, record).ok()) {
-        // Parts of it are gone: begin again and make it anew.
+      MR_CO_ASSIGN_OR_RETURN(auto part_value, co_await GetMemo(part_key));
+      if (!part_value || !DecodeValue(part_key, *part_value, record).ok()) {
+        // A part is missing: start over and compute the result.
         WriteBatch batch;
         rows_.Reset(batch);
         MR_CO_RETURN_IF_ERROR(co_await host_.store().Commit(std::move(batch)));
@@ -198,17 +171,16 @@ Task<Status> BarrierStep::Put(std::vector<StageItem> items) {
   co_return absl::OkStatus();
 }
 
-// Items for which `when` does not hold come after what the stage made.
+// Appends the items for which `when` does not hold after the result.
 Task<Status> BarrierStep::PassOthers() {
   if (!slot_.when) co_return absl::OkStatus();
   WholeReader reader(host_, stage_, WholeReader::Which::kPassing);
   while (true) {
-    auto items = co_await reader.Next();
-    if (!items.ok()) co_return items.status();
-    if (items->empty()) co_return absl::OkStatus();
+    MR_CO_ASSIGN_OR_RETURN(auto items, co_await reader.Next());
+    if (items.empty()) co_return absl::OkStatus();
     EndedGroup group;
     group.check_ids = true;
-    for (InputItem& item : *items) {
+    for (InputItem& item : items) {
       EndedItem ended;
       ended.ordinal = next_ordinal_++;
       ended.input_id = std::move(item.id);
@@ -229,7 +201,7 @@ Task<Status> BarrierStep::End(bool computed) {
                         fmt::format("{} items failed, more than max_failures allows", progress.failed()));
   }
   WriteBatch batch;
-  // A list that is kept for one run alone would never be looked up: the run's own rows are there.
+  // A list that is kept for one run alone would never be looked up, because the run has its own rows.
   if (computed && memo_key_ && memorable_ && slot_.memo_rules->shared()) {
     memo_.set_run(rows_.run());
     memo_.set_time_micros(host_.deps().loop.clock().WallMicros());

@@ -1,4 +1,4 @@
-// An edge between two stages that work at the same time: items on their way, bounded in number and in bytes.
+// Queue of items between two stages that work at the same time, bounded in number and in bytes.
 #pragma once
 
 #include <cstddef>
@@ -10,26 +10,35 @@
 
 namespace millrace {
 
-// Engine thread. Its reader waits on its own event, which it shares with all else that it waits for.
-class Channel {
+// Receives the items that a stage has committed, in the order of the commits. Engine thread.
+class ItemConsumer {
+ public:
+  virtual ~ItemConsumer() = default;
+  // Takes items; resumes when there is room for more.
+  virtual Task<void> Put(std::vector<InputItem> items) = 0;
+  // Nothing more will be put: the stage is done.
+  virtual void Close() = 0;
+};
+
+// Engine thread. The reader brings its own event, so that it can wait for several things at once.
+class Channel final : public ItemConsumer {
  public:
   Channel(Loop& loop, Event& readable, size_t items_max, size_t bytes_max)
       : readable_(readable), room_(loop), items_max_(items_max), bytes_max_(bytes_max) {}
 
-  // Adds items in order, waiting for room. An item larger than the channel passes alone. After Stop they are dropped:
-  // they are in the store, and whoever reads next finds them there.
-  Task<void> Put(std::vector<InputItem> items);
+  // Adds items in order, waiting for room. An item larger than the channel passes alone. After Stop items are dropped:
+  // they are in the store, where the next episode reads them.
+  Task<void> Put(std::vector<InputItem> items) override;
 
-  // At most `max` of the items that are there.
+  // Removes and returns the oldest items, at most `max`.
   std::vector<InputItem> Take(size_t max);
 
-  // Nothing more will be put.
-  void Close();
+  void Close() override;
   bool closed() const { return closed_; }
-  // Closed, and all taken.
+  // Returns true if it is closed and all items were taken.
   bool exhausted() const { return closed_ && items_.empty(); }
 
-  // The reader is gone.
+  // Drops all items, now and later: the reader is gone.
   void Stop();
 
   size_t size() const { return items_.size(); }

@@ -14,11 +14,11 @@ namespace {
 
 constexpr size_t kDataBytesMax = 1 << 20;
 constexpr int kItemsMax = 10'000;
-constexpr int kPartItems = 500;  // so that what is read at once stays small
+constexpr int kPartItems = 500;  // so that a part fits in memory easily
 
 Status Invalid(const std::string& message) { return MakeError(Reason::kInvalidField, message); }
 
-// What was sent is not what was sent before.
+// Error: the client sends something else than it sent before.
 Status Differs(const std::string& message) { return MakeError(Reason::kRequestIdReused, message); }
 
 Status TakesNoMore(const storage::v1::InputState& state) {
@@ -28,12 +28,12 @@ Status TakesNoMore(const storage::v1::InputState& state) {
 bool IsSame(char a, char b) { return a == b; }
 bool IsSame(const v1::InputItem& a, const v1::InputItem& b) { return a.id() == b.id() && a.json() == b.json(); }
 
-// Items or bytes of a part.
+// Returns the number of items or bytes of a part.
 int64_t PartSize(const storage::v1::InputRecord& part) {
   return part.items().empty() ? static_cast<int64_t>(part.data().size()) : part.items_size();
 }
 
-// How many are the same from two places on, until one of both ends.
+// Returns the number of equal elements from two positions on, until either sequence ends.
 template <typename Sequence>
 int64_t CountSame(const Sequence& kept, int64_t kept_at, const Sequence& sent, int64_t sent_at) {
   const auto begin = kept.begin() + kept_at;
@@ -41,7 +41,7 @@ int64_t CountSame(const Sequence& kept, int64_t kept_at, const Sequence& sent, i
   return std::mismatch(begin, kept.end(), sent.begin() + sent_at, sent.end(), is_same).first - begin;
 }
 
-// The first item that can't be taken.
+// Returns the error of the first bad item.
 Status CheckItems(const FetchStage& fetch, const v1::InlineItems& items, int64_t first_row) {
   if (items.items_size() > kItemsMax) {
     return Invalid(fmt::format("items: at most {} in one request, got {}", kItemsMax, items.items_size()));
@@ -86,12 +86,12 @@ Task<StatusOr<int64_t>> ClientInput::Append(const FetchStage* fetch, v1::AddItem
   }
   const bool items = request.has_items();
   const int64_t size = items ? request.items().items_size() : static_cast<int64_t>(request.data().size());
-  if (size == 0) co_return end;  // it only asks
+  if (size == 0) co_return end;  // it only asks for the end
   if (end > 0 && state_.items() != items) co_return Invalid("an input takes items or bytes, not both");
   if (!items && request.data().size() > kDataBytesMax) co_return Invalid("data: at most 1 MiB in one request");
   const int64_t kept = std::min(end - request.offset(), size);
   MR_CO_RETURN_IF_ERROR(co_await CompareUntil(request.offset() + kept, request));
-  if (kept == size) co_return end;  // all of it came before
+  if (kept == size) co_return end;  // all of it was sent before
   if (state_.closed() || fetch == nullptr) co_return TakesNoMore(state_);
   if (!items && fetch->MakeReader() == nullptr) co_return Invalid("data: this fetch takes items");
   WriteBatch batch;
@@ -138,13 +138,11 @@ Status ClientInput::CheckEnd(int64_t end) const {
 
 Task<Status> ClientInput::CompareUntil(int64_t end, const v1::AddItemsRequest& request) const {
   for (int64_t offset = request.offset(); offset < end;) {
-    auto part = co_await ReadPart(store_, offset);
-    if (!part.ok()) co_return part.status();
+    MR_CO_ASSIGN_OR_RETURN(auto part, co_await ReadPart(store_, offset));
     const int64_t sent_at = offset - request.offset();
-    const int64_t same = request.has_items()
-                             ? CountSame(part->record.items(), part->at, request.items().items(), sent_at)
-                             : CountSame(part->record.data(), part->at, request.data(), sent_at);
-    const int64_t part_end = offset + PartSize(part->record) - part->at;
+    const int64_t same = request.has_items() ? CountSame(part.record.items(), part.at, request.items().items(), sent_at)
+                                             : CountSame(part.record.data(), part.at, request.data(), sent_at);
+    const int64_t part_end = offset + PartSize(part.record) - part.at;
     offset += same;
     if (offset < std::min(end, part_end)) {
       co_return Differs(
@@ -156,35 +154,33 @@ Task<Status> ClientInput::CompareUntil(int64_t end, const v1::AddItemsRequest& r
 
 Task<StatusOr<std::vector<v1::InputItem>>> ClientInput::ReadItems(int64_t offset) {
   std::string key = InputKey(run_, stage_, offset);
-  auto record = co_await GetRecord<storage::v1::InputRecord>(patient_, std::move(key));
-  if (!record.ok()) co_return record.status();
+  MR_CO_ASSIGN_OR_RETURN(auto record, co_await GetRecord<storage::v1::InputRecord>(patient_, std::move(key)));
   std::vector<v1::InputItem> items;
-  if (*record) {
-    for (v1::InputItem& item : *(*record)->mutable_items()) items.push_back(std::move(item));
+  if (record) {
+    for (v1::InputItem& item : *record->mutable_items()) items.push_back(std::move(item));
   }
   co_return items;
 }
 
 Task<StatusOr<std::string>> ClientInput::ReadBytes(int64_t offset) {
   if (offset >= state_.next_offset()) co_return std::string();
-  auto part = co_await ReadPart(patient_, offset);
-  if (!part.ok()) co_return part.status();
-  co_return part->record.data().substr(static_cast<size_t>(part->at));
+  MR_CO_ASSIGN_OR_RETURN(auto part, co_await ReadPart(patient_, offset));
+  co_return part.record.data().substr(static_cast<size_t>(part.at));
 }
 
 Task<StatusOr<ClientInput::Part>> ClientInput::ReadPart(Store& store, int64_t offset) const {
   // The part that holds `offset` is the last that begins at or before it.
   auto [begin, end] = InputKeys(run_, stage_, 0, offset + 1);
-  auto page = co_await store.Scan(std::move(begin), std::move(end), 1, 1, Store::Direction::kBackwards);
-  if (!page.ok()) co_return page.status();
+  MR_CO_ASSIGN_OR_RETURN(auto page,
+                         co_await store.Scan(std::move(begin), std::move(end), 1, 1, Store::Direction::kBackwards));
   Part part;
-  if (!page->entries.empty()) {
-    const StoreEntry& entry = page->entries.front();
+  if (!page.entries.empty()) {
+    const StoreEntry& entry = page.entries.front();
     MR_CO_RETURN_IF_ERROR(DecodeValue(entry.key, entry.value, part.record));
     part.at = offset - LastNumberOf(entry.key);
   }
   if (part.at >= PartSize(part.record)) {
-    co_return MakeError(Reason::kStoreCorrupt, "a part of the input is gone");
+    co_return MakeError(Reason::kStoreCorrupt, "a part of the input is missing");
   }
   co_return part;
 }

@@ -1,5 +1,5 @@
-// The input of a fetch that a client sends: appended to until it is closed, stored before it is acknowledged, read from
-// the store.
+// Input of a fetch that a client sends. Parts are appended until it is closed; each is stored before it is
+// acknowledged, and read from the store.
 #pragma once
 
 #include <cstdint>
@@ -20,38 +20,38 @@ namespace millrace {
 // Engine thread.
 class ClientInput {
  public:
-  // Clients append to `store`; a run reads by `patient`.
+  // Clients append to `store`, whose errors they get; a run reads from `patient`, which waits while the store is down.
   ClientInput(Loop& loop, Store& store, Store& patient, std::string run, std::string stage,
               storage::v1::InputState state);
 
   const storage::v1::InputState& state() const { return state_; }
 
-  // Appends what reaches beyond the end; what is before it must be the same as was sent there. The end. `fetch` null:
-  // the run has ended and takes no more. ALREADY_EXISTS (REQUEST_ID_REUSED: something else was sent there),
-  // OUT_OF_RANGE (INVALID_FIELD), FAILED_PRECONDITION (WRONG_RUN_STATE: closed or ended), INVALID_ARGUMENT (BAD_ITEM,
-  // BAD_ITEM_ID, INVALID_FIELD).
+  // Appends the part beyond the current end; the overlap must equal what is stored. Returns the new end. `fetch` null:
+  // the run has ended and takes no more. Errors: ALREADY_EXISTS (REQUEST_ID_REUSED: the overlap differs), OUT_OF_RANGE
+  // (INVALID_FIELD), FAILED_PRECONDITION (WRONG_RUN_STATE: closed or ended), INVALID_ARGUMENT (BAD_ITEM, BAD_ITEM_ID,
+  // INVALID_FIELD).
   Task<StatusOr<int64_t>> Append(const FetchStage* fetch, v1::AddItemsRequest request);
-  // Nothing can be added any more. Idempotent. Errors of CheckEnd where an end is given.
+  // Closes the input: nothing can be added any more. Idempotent. Errors: those of CheckEnd, if an end is given.
   Task<Status> Close(std::optional<int64_t> end);
-  // Whether the input can end there: ALREADY_EXISTS (REQUEST_ID_REUSED) where it is longer or closed elsewhere,
-  // OUT_OF_RANGE (INVALID_FIELD) where it is not that long yet.
+  // Checks that the input can end there. Errors: ALREADY_EXISTS (REQUEST_ID_REUSED) if it is longer or was closed at
+  // another end, OUT_OF_RANGE (INVALID_FIELD) if it is shorter.
   Status CheckEnd(int64_t end) const;
 
-  // The items that were added at `offset`; empty: none yet.
+  // Returns the items that were added at `offset`; empty: none yet.
   Task<StatusOr<std::vector<v1::InputItem>>> ReadItems(int64_t offset);
-  // The bytes from `offset` on, of one part at most; empty: none yet.
+  // Returns the bytes from `offset` on, at most those of one part; empty: none yet.
   Task<StatusOr<std::string>> ReadBytes(int64_t offset);
 
  private:
-  // A stored part, and where in it something is.
+  // A stored part and a position in it.
   struct Part {
     storage::v1::InputRecord record;
     int64_t at = 0;
   };
 
-  // The part with the item or byte at `offset`, which is before the end.
+  // Returns the part with the item or byte at `offset`. REQUIRES: `offset` is before the end.
   Task<StatusOr<Part>> ReadPart(Store& store, int64_t offset) const;
-  // Compares what of the request is before `end` with what is stored there: a part in memory at a time.
+  // Compares the request's items or bytes before `end` with those stored, one part in memory at a time.
   Task<Status> CompareUntil(int64_t end, const v1::AddItemsRequest& request) const;
 
   Store& store_;
@@ -62,7 +62,7 @@ class ClientInput {
   AsyncMutex turn_;
 };
 
-// Checks items and puts them, and the state of an input that is closed with them, into a batch.
+// Checks items and puts them into a batch as an input that is closed after them.
 Status PutClosedInput(const FetchStage& fetch, const std::string& run, const std::string& stage,
                       const v1::InlineItems& items, WriteBatch& batch);
 

@@ -63,8 +63,7 @@ std::vector<std::string> Expectations::Judge() {
     const auto last = std::unique(unique.values.begin(), unique.values.end());
     const auto repeated = unique.values.end() - last;
     if (repeated > 0) {
-      broken.push_back(
-          fmt::format("unique: {} items have a value of `{}` that stands there before", repeated, unique.field));
+      broken.push_back(fmt::format("unique: {} items repeat a value of `{}`", repeated, unique.field));
     }
   }
   for (const Nulls& nulls : nulls_) {
@@ -98,7 +97,7 @@ Task<bool> PassesExpectations(StepHost& host, int stage) {
   while (true) {
     auto items = co_await reader->Next();
     if (!items.ok()) {
-      if (!host.stopped()) FailStage(host, stage, items.status());
+      if (!host.stopped()) host.FailStage(stage, items.status());
       co_return false;
     }
     if (items->empty()) break;
@@ -118,20 +117,19 @@ Task<bool> PassesExpectations(StepHost& host, int stage) {
     co_return false;
   }
   if (!broken.empty() && expect.action() != v1::Expect::ACTION_WARN) {
-    FailStage(host, stage, MakeError(Reason::kExpectation, message));
+    host.FailStage(stage, MakeError(Reason::kExpectation, message));
     co_return false;
   }
   if (!broken.empty()) {
     const Status warned = co_await host.Warn(fmt::format("stage `{}`: {}", slot.rows->stage(), message));
     if (!warned.ok()) {
-      FailStage(host, stage, warned);
+      host.FailStage(stage, warned);
       co_return false;
     }
   }
   RecordChange change = [](storage::v1::StageRecord& record) { record.set_expect_checked(true); };
-  WriteBatch nothing;
-  const Status status = co_await slot.rows->Update(std::move(change), std::move(nothing));
-  if (!status.ok()) FailStage(host, stage, status);
+  const Status status = co_await slot.rows->Update(std::move(change));
+  if (!status.ok()) host.FailStage(stage, status);
   host.Moved();
   co_return status.ok();
 }

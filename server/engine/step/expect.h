@@ -1,4 +1,4 @@
-// Checks on the whole input of a stage before its first item is worked on (`expect`); of a fetch, on the rows it read.
+// Checks of a stage's whole input before its first item (`expect`); for a fetch, of the rows that it read.
 #pragma once
 
 #include <cstdint>
@@ -10,19 +10,19 @@
 
 namespace millrace {
 
-// What a pass over the items has to gather. Pure but for the order of calls: Add for every page, then Judge.
+// Figures that the checks need, gathered in one pass over the items. Call Add for every page, then Judge once.
 class Expectations {
  public:
   Expectations(const v1::Expect& expect, int64_t as_of_micros);
 
   void Add(const std::vector<InputItem>& items);
-  // What does not hold, a sentence each, for people.
+  // Returns a sentence for each check that failed.
   std::vector<std::string> Judge();
 
  private:
   struct Unique {
     std::string field;
-    std::vector<uint64_t> values;  // halves of digests: 64 bits tell a million values apart but for once in 40 million
+    std::vector<uint64_t> values;  // 64 bits of digests: two of a million values collide once in 40 million
   };
   struct Nulls {
     std::string field;
@@ -38,8 +38,8 @@ class Expectations {
   std::optional<int64_t> newest_micros_;
 };
 
-// Makes the checks of a stage where it has any and they were not made before. True: the stage may begin. False: the
-// episode is over: the run failed or paused, as the checks say, or was stopped.
+// Makes the checks of a stage, unless they were made before. Returns true if the stage may begin, false if the episode
+// is over: the run was failed or paused, as `expect.action` says, or was stopped.
 Task<bool> PassesExpectations(StepHost& host, int stage);
 
 }  // namespace millrace

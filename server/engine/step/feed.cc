@@ -13,7 +13,7 @@ namespace {
 
 constexpr size_t kPageBytes = 1 << 20;
 
-// Rows of a page that other stages get, as they are in their own stage.
+// A row that other stages get, with its ordinal in its own stage.
 struct ReadRow {
   InputItem item;
   int64_t commit = 0;
@@ -35,26 +35,24 @@ StatusOr<std::vector<ReadRow>> DecodeRows(const std::vector<StoreEntry>& entries
   return rows;
 }
 
-// A page of a stage's rows and where the next begins (empty: it was the last).
+// A page of a stage's rows, and the key where the next begins (empty: it was the last).
 struct RowPage {
   std::vector<ReadRow> rows;
   std::string next;
 };
 
-// `begin`: where the page before ended; empty: the first.
+// Reads a page. `begin`: `next` of the page before; empty: the first page.
 Task<StatusOr<RowPage>> ReadRows(StepHost& host, const StageRows& rows, std::string begin, size_t max) {
   auto [first, end] = rows.keys().Items();
   if (begin.empty()) begin = std::move(first);
-  auto page =
-      co_await host.store().Scan(std::move(begin), std::move(end), max, kPageBytes, Store::Direction::kForwards);
-  if (!page.ok()) co_return page.status();
+  MR_CO_ASSIGN_OR_RETURN(auto page, co_await host.store().Scan(std::move(begin), std::move(end), max, kPageBytes,
+                                                               Store::Direction::kForwards));
   RowPage result;
-  result.next = std::move(page->next);
-  if (page->entries.empty()) co_return result;
-  auto decode = [entries = std::move(page->entries)] { return DecodeRows(entries); };
-  auto decoded = co_await Compute(host.deps().loop, host.deps().pool, std::move(decode));
-  if (!decoded.ok()) co_return decoded.status();
-  result.rows = *std::move(decoded);
+  result.next = std::move(page.next);
+  if (page.entries.empty()) co_return result;
+  auto decode = [entries = std::move(page.entries)] { return DecodeRows(entries); };
+  MR_CO_ASSIGN_OR_RETURN(auto decoded, co_await Compute(host.deps().loop, host.deps().pool, std::move(decode)));
+  result.rows = std::move(decoded);
   co_return result;
 }
 
@@ -99,10 +97,9 @@ Task<StatusOr<std::vector<InputItem>>> Feed::Next(size_t max) {
 }
 
 Task<StatusOr<std::vector<InputItem>>> Feed::Read(Need& need, size_t max) {
-  StatusOr<RowPage> page = co_await ReadRows(host_, *host_.slot(need.stage).rows, need.next, max);
-  if (!page.ok()) co_return page.status();
+  MR_CO_ASSIGN_OR_RETURN(RowPage page, co_await ReadRows(host_, *host_.slot(need.stage).rows, need.next, max));
   std::vector<InputItem> items;
-  for (ReadRow& row : page->rows) {
+  for (ReadRow& row : page.rows) {
     if (row.commit > need.boundary) continue;
     items.push_back(std::move(row.item));
     items.back().ordinal = host_.plan().OrdinalIn(stage_, need.number, items.back().ordinal);
@@ -114,18 +111,17 @@ Task<StatusOr<std::vector<InputItem>>> Feed::Read(Need& need, size_t max) {
     std::vector<std::string> keys;
     keys.reserve(items.size());
     for (const InputItem& item : items) keys.push_back(own.keys().Item(item.ordinal));
-    auto values = co_await host_.store().MultiGet(std::move(keys));
-    if (!values.ok()) co_return values.status();
+    MR_CO_ASSIGN_OR_RETURN(auto values, co_await host_.store().MultiGet(std::move(keys)));
     size_t kept = 0;
     for (size_t i = 0; i < items.size(); ++i) {
-      if ((*values)[i]) continue;
+      if (values[i]) continue;
       if (kept != i) items[kept] = std::move(items[i]);
       ++kept;
     }
     items.resize(kept);
   }
-  need.read = page->next.empty();
-  need.next = std::move(page->next);
+  need.read = page.next.empty();
+  need.next = std::move(page.next);
   co_return items;
 }
 
@@ -165,12 +161,11 @@ std::unique_ptr<WholeReader> WholeReader::OfStage(StepHost& host, int stage) {
 Task<Status> WholeReader::Fill(Source& source) {
   while (source.items.empty() && !source.read) {
     if (host_.stopped()) co_return Stopped();
-    StatusOr<RowPage> page = co_await ReadRows(host_, *host_.slot(source.stage).rows, source.next, 1000);
-    if (!page.ok()) co_return page.status();
-    source.read = page->next.empty();
-    source.next = std::move(page->next);
+    MR_CO_ASSIGN_OR_RETURN(RowPage page, co_await ReadRows(host_, *host_.slot(source.stage).rows, source.next, 1000));
+    source.read = page.next.empty();
+    source.next = std::move(page.next);
     std::vector<InputItem> items;
-    for (ReadRow& row : page->rows) {
+    for (ReadRow& row : page.rows) {
       items.push_back(std::move(row.item));
       items.back().ordinal = items.back().ordinal * source.factor + source.shift;
     }
@@ -196,7 +191,7 @@ Task<Status> WholeReader::Fill(Source& source) {
 Task<StatusOr<std::vector<InputItem>>> WholeReader::Next() {
   std::vector<InputItem> next;
   while (next.size() < 1000) {
-    // A source is asked for more only where nothing has been gathered yet: what is gathered is then given out first.
+    // Another page is read only if no item is gathered: items that are gathered are returned first.
     Source* first = nullptr;
     for (Source& source : sources_) {
       if (source.items.empty() && !source.read) {

@@ -1,5 +1,5 @@
-// What a stage works on: the items of the stages that it needs. First those that were committed before this episode and
-// have not ended here, read from the store; then those that are delivered as they end. No item comes twice.
+// Input of a stage: the items of the stages that it needs. First come items that were committed before this episode and
+// have not ended in this stage, read from the store; then those that are delivered as they end. No item comes twice.
 #pragma once
 
 #include <memory>
@@ -13,26 +13,27 @@ namespace millrace {
 // Engine thread; one reader.
 class Feed {
  public:
-  // `changed` is notified where waiting may be worth a look.
+  // `changed` is notified when there may be more items.
   Feed(StepHost& host, int stage, Event& changed);
 
-  // The next items, at most `max`; empty: nothing is there now (or never more: see `exhausted`).
+  // Returns the next items, at most `max`; empty: none now (and none ever, if `exhausted`).
   Task<StatusOr<std::vector<InputItem>>> Next(size_t max);
-  // Every item has been given out.
+  // Returns true if every item was returned and no more can come.
   bool exhausted() const;
+  // Takes no more items: those that are delivered from now on are dropped.
   void Stop();
 
  private:
   struct Need {
     int stage = 0;
-    int number = 0;                    // place among the needs
-    std::unique_ptr<Channel> channel;  // null: its items are taken when it is complete
-    int64_t boundary = 0;              // commits up to here are read from the store, later ones are delivered
-    std::string next;                  // key where reading goes on; empty: the first
-    bool read = false;                 // to the end
+    int number = 0;                    // index among the needs
+    std::unique_ptr<Channel> channel;  // null: its items are read when it is complete
+    int64_t boundary = 0;              // commits up to this one are read from the store, later ones are delivered
+    std::string next;                  // key where reading continues; empty: the first
+    bool read = false;                 // all were read
   };
 
-  // A page of what was committed before and has not ended here; may be empty.
+  // Returns a page of items that were committed before and have not ended here; may be empty.
   Task<StatusOr<std::vector<InputItem>>> Read(Need& need, size_t max);
 
   StepHost& host_;
@@ -40,19 +41,19 @@ class Feed {
   std::vector<Need> needs_;
 };
 
-// Items of stages in ordinal order, for barriers, sinks and checks: OK and degraded ones with what they are. The stages
-// must be complete. Where `when` is set, only items for which it holds, or (`passing`) only the others.
+// Reads the OK and degraded items of complete stages in ordinal order, for barriers, sinks, checks and measures. If the
+// stage has a `when`, it returns only the items for which it holds, or only the others (kPassing).
 class WholeReader final : public ItemReader {
  public:
   enum class Which { kAll, kWorkedOn, kPassing };
   WholeReader(StepHost& host, int stage, Which which);
-  // The items of one stage itself.
+  // Returns a reader of the stage's own items.
   static std::unique_ptr<WholeReader> OfStage(StepHost& host, int stage);
 
   Task<StatusOr<std::vector<InputItem>>> Next() override;
   void Rewind() override;
 
-  // Items that were read since the beginning.
+  // Number of items returned since the beginning.
   int64_t count() const { return count_; }
 
  private:
@@ -62,7 +63,7 @@ class WholeReader final : public ItemReader {
     int64_t shift = 0;
     std::string next;
     bool read = false;
-    std::vector<InputItem> items;  // read, not yet given out, in reverse
+    std::vector<InputItem> items;  // read, not yet returned; last one first
   };
 
   WholeReader(StepHost& host, std::vector<Source> sources, const std::optional<ConditionEvaluator>* when, Which which);

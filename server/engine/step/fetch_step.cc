@@ -1,4 +1,4 @@
-// A fetch at work: commits rows together with the cursor after them, so that none is lost or read twice.
+// A fetch at work. It commits rows together with the cursor after them, so that no row is lost or read twice.
 
 #include <algorithm>
 #include <cstring>
@@ -16,8 +16,8 @@
 namespace millrace {
 namespace {
 
-// A row's place in a draw by a fixed seed: the same rows are drawn from the same input, and most of them from an input
-// that has grown.
+// A row's rank in a sample drawn with a fixed seed: one input always gives the same sample, and an input that has grown
+// gives mostly the same.
 using Rank = std::pair<uint64_t, int64_t>;
 Rank RankOf(const std::string& id, int64_t row) {
   uint64_t hash = 0;
@@ -39,7 +39,7 @@ class FetchStep final : public Step {
     Status status = absl::OkStatus();
     if (!rows_.done()) status = co_await ReadAll();
     if (status.ok() && rows_.done()) co_await PassesExpectations(host_, stage_);
-    if (!status.ok() && !host_.stopped()) FailStage(host_, stage_, status);
+    if (!status.ok() && !host_.stopped()) host_.FailStage(stage_, status);
     reading_ = false;
     host_.Moved();
   }
@@ -54,7 +54,7 @@ class FetchStep final : public Step {
   Task<Status> ReadAll();
   Task<Status> Draw();
   Task<Status> Commit(RowBatch batch);
-  // Waits for what the client sends next. False: the episode is over.
+  // Waits until the client sends more. Returns false if the episode is over.
   Task<bool> AwaitInput(uint64_t wakes);
   bool TooManyFailed(bool closed) const {
     return Exceeds(slot_.definition->max_failures(), rows_.progress().failed(), rows_.progress().items_in(), closed);
@@ -68,7 +68,7 @@ class FetchStep final : public Step {
   uint64_t wakes_ = 0;
   bool reading_ = true;
   bool waits_ = false;
-  std::optional<Rank> last_drawn_;  // of a sample: rows up to this rank are taken
+  std::optional<Rank> last_drawn_;  // for a sample: rows up to this rank are taken
 };
 
 Task<bool> FetchStep::AwaitInput(uint64_t wakes) {
@@ -82,9 +82,9 @@ Task<bool> FetchStep::AwaitInput(uint64_t wakes) {
 Task<Status> FetchStep::ReadAll() {
   const v1::Run& run = host_.record().run();
   uint64_t wakes = wakes_;
-  // Whether a client sends items or bytes is known with the first of them.
+  // The first part shows whether the client sends items or bytes.
   while (slot_.input && slot_.input->state().next_offset() == 0 && !slot_.input->state().closed()) {
-    if (const bool held = co_await AwaitInput(wakes); !held) co_return absl::OkStatus();
+    if (const bool woken = co_await AwaitInput(wakes); !woken) co_return absl::OkStatus();
     wakes = wakes_;
   }
   if (run.sample() > 0) {
@@ -93,19 +93,17 @@ Task<Status> FetchStep::ReadAll() {
   }
   rows_.Begin();
   storage::v1::FetchCursor cursor = rows_.record().cursor();
-  auto source = co_await OpenRows(host_, stage_, std::move(cursor));
-  if (!source.ok()) co_return source.status();
+  MR_CO_ASSIGN_OR_RETURN(auto source, co_await OpenRows(host_, stage_, std::move(cursor)));
   while (!rows_.record().cursor().done()) {
-    if (const bool held = co_await host_.AwaitRoom(); !held) co_return absl::OkStatus();
+    if (const bool has_room = co_await host_.AwaitRoom(); !has_room) co_return absl::OkStatus();
     wakes = wakes_;
-    StatusOr<RowBatch> batch = co_await (*source)->Next();
-    if (!batch.ok()) co_return batch.status();
+    MR_CO_ASSIGN_OR_RETURN(RowBatch batch, co_await source->Next());
     if (host_.stopped()) co_return absl::OkStatus();
-    if (batch->waits) {
-      if (const bool held = co_await AwaitInput(wakes); !held) co_return absl::OkStatus();
+    if (batch.waits) {
+      if (const bool woken = co_await AwaitInput(wakes); !woken) co_return absl::OkStatus();
       continue;
     }
-    MR_CO_RETURN_IF_ERROR(co_await Commit(*std::move(batch)));
+    MR_CO_RETURN_IF_ERROR(co_await Commit(std::move(batch)));
     host_.Moved();
     if (TooManyFailed(rows_.record().cursor().done())) {
       co_return MakeError(Reason::kTooManyFailures,
@@ -114,9 +112,7 @@ Task<Status> FetchStep::ReadAll() {
     }
     if (host_.stopped()) co_return absl::OkStatus();
   }
-  WriteBatch nothing;
-  RecordChange none = [](storage::v1::StageRecord&) {};
-  co_return co_await host_.EndStage(stage_, std::move(none), std::move(nothing));
+  co_return co_await host_.EndStage(stage_);
 }
 
 Task<Status> FetchStep::Commit(RowBatch batch) {
@@ -145,22 +141,20 @@ Task<Status> FetchStep::Commit(RowBatch batch) {
 // Reads the whole source once to find the rows of lowest rank.
 Task<Status> FetchStep::Draw() {
   storage::v1::FetchCursor begin;
-  auto source = co_await OpenRows(host_, stage_, std::move(begin));
-  if (!source.ok()) co_return source.status();
+  MR_CO_ASSIGN_OR_RETURN(auto source, co_await OpenRows(host_, stage_, std::move(begin)));
   const size_t size = static_cast<size_t>(host_.record().run().sample());
   std::priority_queue<Rank> drawn;
   bool done = false;
   while (!done) {
     const uint64_t wakes = wakes_;
-    StatusOr<RowBatch> batch = co_await (*source)->Next();
-    if (!batch.ok()) co_return batch.status();
+    MR_CO_ASSIGN_OR_RETURN(RowBatch batch, co_await source->Next());
     if (host_.stopped()) co_return absl::OkStatus();
-    if (batch->waits) {
-      if (const bool held = co_await AwaitInput(wakes); !held) co_return absl::OkStatus();
+    if (batch.waits) {
+      if (const bool woken = co_await AwaitInput(wakes); !woken) co_return absl::OkStatus();
       continue;
     }
-    int64_t number = batch->after.rows() - static_cast<int64_t>(batch->rows.size());
-    for (const FetchedRow& row : batch->rows) {
+    int64_t number = batch.after.rows() - static_cast<int64_t>(batch.rows.size());
+    for (const FetchedRow& row : batch.rows) {
       ++number;
       const Rank rank = RankOf(IdOf(row, number), number);
       if (drawn.size() < size) {
@@ -170,7 +164,7 @@ Task<Status> FetchStep::Draw() {
         drawn.push(rank);
       }
     }
-    done = batch->after.done();
+    done = batch.after.done();
   }
   last_drawn_ = drawn.empty() ? Rank{0, 0} : drawn.top();
   co_return absl::OkStatus();

@@ -1,5 +1,5 @@
-// A stage that works on items one by one or in chunks, at work: takes them as they come, passes on what `when` leaves
-// alone, reuses what is remembered, works on the rest, and commits what has ended in groups.
+// A stage at work that takes items one by one or in chunks. It takes them as they come, passes those on for which
+// `when` does not hold, reuses remembered results, computes the others, and commits ended items in groups.
 
 #include <algorithm>
 #include <deque>
@@ -22,7 +22,7 @@ constexpr int kChunksMax = 2;                  // looked up or computed at once
 constexpr size_t kGroupItemsMax = 1024;        // committed together
 constexpr size_t kOutboxItemsMax = 2048;       // ended, not yet committed and delivered, before no more is begun
 constexpr size_t kOutboxBytesMax = 16u << 20;  // their bytes
-constexpr size_t kDueMax = 4096;               // parked items whose time has come
+constexpr size_t kDueMax = 4096;               // woken items that wait for a chunk
 constexpr int64_t kConcurrencyDefault = 1000;
 
 size_t BytesOf(const EndedItem& ended) {
@@ -50,7 +50,7 @@ class ItemStep final : public Step {
         committed_(loop_) {
     concurrency_ = slot_.definition->concurrency() > 0 ? slot_.definition->concurrency() : kConcurrencyDefault;
     failed_ = rows_.progress().failed();
-    // Where ids come from several stages, or may have been changed before this episode, they may stand there twice.
+    // Ids may be duplicates if they come from several stages, or were changed before this episode.
     check_ids_ = host.plan().stage(stage).needs.size() > 1 || rows_.record().commits() > 0;
     if (!rows_.done()) feed_ = std::make_unique<Feed>(host, stage, changed_);
   }
@@ -76,10 +76,10 @@ class ItemStep final : public Step {
   bool Idle() const { return chunks_ == 0 && in_flight_ == 0 && outbox_.empty() && committing_ == 0 && due_.empty(); }
   bool AllEnded() const { return feed_->exhausted() && Idle() && rows_.progress().parked() == 0; }
 
-  Task<void> WorkOnChunk(std::vector<InputItem> chunk);
+  Task<void> WorkOnChunk(int64_t number, std::vector<InputItem> chunk);
   Task<void> WorkOnAll(std::vector<OpenItem> open);
   Task<void> WorkOnOne(OpenItem open);
-  Task<Status> ComputeAll(std::vector<OpenItem> open);
+  Task<Status> ComputeItems(std::vector<OpenItem> open, std::vector<EndedItem>& ended);
   EndedItem Ended(OpenItem open, StageItem item) const;
   void Push(EndedItem ended);
   Task<void> AwaitOutbox();
@@ -94,21 +94,23 @@ class ItemStep final : public Step {
   Loop& loop_;
   int64_t concurrency_ = kConcurrencyDefault;
   std::unique_ptr<Feed> feed_;
-  std::optional<StageContext> context_;  // what each item's is copied from
+  std::optional<StageContext> context_;  // copied for each item
 
-  Event changed_;  // there may be something to take, or nothing more will come
+  Event changed_;  // notified when there may be items to take, or no more will come
   uint64_t wakes_ = 0;
-  Event slots_;  // an item that was worked on has ended
-  Event room_;   // what had ended was committed
-  Event ended_;  // there is something to commit
+  Event slots_;  // notified when a call slot is free
+  Event room_;   // notified when the outbox, or the number of chunks, has shrunk
+  Event ended_;  // notified when the outbox has items, or no more will come
   int chunks_ = 0;
+  int64_t chunks_begun_ = 0;
+  int64_t chunks_pushed_ = 0;  // chunks whose results that need no call are in the outbox
   int64_t in_flight_ = 0;
   std::vector<EndedItem> outbox_;
   size_t outbox_bytes_ = 0;
   size_t committing_ = 0;
   bool closing_ = false;
-  // Committed, on their way to stages that may be slow: what has ended is committed meanwhile, since others may wait
-  // for its answers.
+  // Committed items that are being delivered to stages, which may be slow. Commits continue meanwhile, since others may
+  // wait for the answers in them.
   std::deque<StageRows::Delivery> deliveries_;
   size_t undelivered_ = 0;
   size_t undelivered_bytes_ = 0;
@@ -116,8 +118,8 @@ class ItemStep final : public Step {
   bool all_committed_ = false;
   bool check_ids_ = false;
   int64_t failed_ = 0;
-  std::deque<std::pair<int64_t, int64_t>> due_;  // ordinal and time of parked items that woke
-  std::map<int64_t, int64_t> woken_;             // those that are being worked on
+  std::deque<std::pair<int64_t, int64_t>> due_;  // ordinal and wake-up time of woken items that wait for a chunk
+  std::map<int64_t, int64_t> woken_;             // all woken items that have not ended, by ordinal
 };
 
 Task<void> ItemStep::Run() {
@@ -125,7 +127,7 @@ Task<void> ItemStep::Run() {
   Judge();
   // A stage that checks its whole input waits for all of it.
   if (host_.plan().stage(stage_).whole_input) {
-    if (const bool held = co_await AwaitWholeInput(host_, stage_, changed_); !held) co_return;
+    if (const bool may_begin = co_await AwaitWholeInput(host_, stage_, changed_); !may_begin) co_return;
   }
   context_.emplace(MakeStageContext(host_, stage_));
   TaskGroup committer(loop_);
@@ -144,20 +146,18 @@ Task<void> ItemStep::Run() {
   feed_->Stop();
   Judge();
   if (host_.stopped() || !AllEnded()) co_return;
-  WriteBatch nothing;
-  RecordChange none = [](storage::v1::StageRecord&) {};
-  const Status status = co_await host_.EndStage(stage_, std::move(none), std::move(nothing));
-  if (!status.ok()) FailStage(host_, stage_, status);
+  const Status status = co_await host_.EndStage(stage_);
+  if (!status.ok()) host_.FailStage(stage_, status);
   host_.Moved();
 }
 
 Task<void> ItemStep::TakeAll(TaskGroup& workers) {
   while (!host_.stopped()) {
-    if (const bool held = co_await host_.AwaitRoom(); !held) break;
+    if (const bool has_room = co_await host_.AwaitRoom(); !has_room) break;
     const uint64_t wakes = wakes_;
     StatusOr<std::vector<InputItem>> chunk = co_await Take();
     if (!chunk.ok()) {
-      if (!host_.stopped()) FailStage(host_, stage_, chunk.status());
+      if (!host_.stopped()) host_.FailStage(stage_, chunk.status());
       break;
     }
     if (chunk->empty()) {
@@ -168,7 +168,7 @@ Task<void> ItemStep::TakeAll(TaskGroup& workers) {
     while (chunks_ >= kChunksMax) co_await room_.Wait();
     ++chunks_;
     rows_.Begin();
-    workers.Spawn(WorkOnChunk(*std::move(chunk)));
+    workers.Spawn(WorkOnChunk(chunks_begun_++, *std::move(chunk)));
   }
 }
 
@@ -185,7 +185,7 @@ void ItemStep::WakeParked(int64_t ordinal, int64_t wake_micros) {
   changed_.NotifyAll();
 }
 
-// Parked items whose time has come, as they came in. One that is no longer parked was redriven since.
+// Returns woken items as they came in. An item that is no longer parked was redriven meanwhile and is left out.
 Task<StatusOr<std::vector<InputItem>>> ItemStep::TakeDue() {
   std::vector<std::pair<int64_t, int64_t>> due;
   if (due_.size() >= kDueMax) host_.LookForParked();
@@ -200,15 +200,14 @@ Task<StatusOr<std::vector<InputItem>>> ItemStep::TakeDue() {
     keys.push_back(rows_.keys().Item(ordinal));
     keys.push_back(host_.slot(need).rows->keys().Item(source.ordinal));
   }
-  auto values = co_await host_.store().MultiGet(keys);
-  if (!values.ok()) co_return values.status();
+  MR_CO_ASSIGN_OR_RETURN(auto values, co_await host_.store().MultiGet(keys));
   std::vector<InputItem> items;
   WriteBatch stale;
   for (size_t i = 0; i < due.size(); ++i) {
     storage::v1::ItemRecord own;
     storage::v1::ItemRecord source;
-    const auto& own_value = (*values)[2 * i];
-    const auto& source_value = (*values)[2 * i + 1];
+    const auto& own_value = values[2 * i];
+    const auto& source_value = values[2 * i + 1];
     if (own_value) MR_CO_RETURN_IF_ERROR(DecodeValue(keys[2 * i], *own_value, own));
     if (source_value) MR_CO_RETURN_IF_ERROR(DecodeValue(keys[2 * i + 1], *source_value, source));
     if (own.state() != v1::ITEM_STATE_PARKED || own.wake_micros() != due[i].second || !source_value) {
@@ -226,23 +225,23 @@ Task<StatusOr<std::vector<InputItem>>> ItemStep::TakeDue() {
   co_return items;
 }
 
-Task<void> ItemStep::WorkOnChunk(std::vector<InputItem> chunk) {
+Task<void> ItemStep::WorkOnChunk(int64_t number, std::vector<InputItem> chunk) {
   LookUpParts parts{loop_, rows_.pool(), host_.store()};
   StatusOr<LookedUp> looked = co_await LookUp(parts, std::move(chunk), slot_.when, slot_.memo_rules);
   Status status = looked.status();
-  if (looked.ok()) {
-    host_.NoteMemos(looked->hits, looked->misses, looked->corrupt);
-    co_await AwaitOutbox();
-    for (EndedItem& ended : looked->ended) Push(std::move(ended));
-    if (!looked->open.empty() && !host_.stopped()) {
-      if (slot_.work->items->pure()) {
-        status = co_await ComputeAll(std::move(looked->open));
-      } else {
-        co_await WorkOnAll(std::move(looked->open));
-      }
-    }
+  LookedUp known = looked.ok() ? *std::move(looked) : LookedUp();
+  host_.NoteMemos(known.hits, known.misses, known.corrupt);
+  if (slot_.work->items->pure() && !known.open.empty() && !host_.stopped()) {
+    status = co_await ComputeItems(std::exchange(known.open, {}), known.ended);
   }
-  if (!status.ok() && !host_.stopped()) FailStage(host_, stage_, status);
+  // Results that need no call are committed in the order of the input, so that one input always gives one order.
+  while (chunks_pushed_ != number && !host_.stopped()) co_await room_.Wait();
+  co_await AwaitOutbox();
+  for (EndedItem& ended : known.ended) Push(std::move(ended));
+  ++chunks_pushed_;
+  room_.NotifyAll();
+  if (!known.open.empty() && !host_.stopped()) co_await WorkOnAll(std::move(known.open));
+  if (!status.ok() && !host_.stopped()) host_.FailStage(stage_, status);
   --chunks_;
   room_.NotifyAll();
   if (Idle()) changed_.NotifyAll();
@@ -257,7 +256,8 @@ EndedItem ItemStep::Ended(OpenItem open, StageItem item) const {
   return ended;
 }
 
-Task<Status> ItemStep::ComputeAll(std::vector<OpenItem> open) {
+// Adds what the stage makes of the items to `ended`, and sorts all of it by ordinal.
+Task<Status> ItemStep::ComputeItems(std::vector<OpenItem> open, std::vector<EndedItem>& ended) {
   using Computed = std::pair<std::vector<OpenItem>, std::vector<StageItem>>;
   auto compute = [work = slot_.work, open = std::move(open)]() mutable -> StatusOr<Computed> {
     std::vector<InputItem> items;
@@ -266,14 +266,13 @@ Task<Status> ItemStep::ComputeAll(std::vector<OpenItem> open) {
     std::vector<StageItem> made = work->items->Compute(items);
     return Computed(std::move(open), std::move(made));
   };
-  StatusOr<Computed> computed = co_await Compute(loop_, rows_.pool(), std::move(compute));
-  if (!computed.ok()) co_return computed.status();
-  auto& [inputs, made] = *computed;
+  MR_CO_ASSIGN_OR_RETURN(Computed computed, co_await Compute(loop_, rows_.pool(), std::move(compute)));
+  auto& [inputs, made] = computed;
   if (inputs.size() != made.size()) {
     co_return MakeError(Reason::kInternal, fmt::format("the stage made {} items of {}", made.size(), inputs.size()));
   }
-  co_await AwaitOutbox();
-  for (size_t i = 0; i < inputs.size(); ++i) Push(Ended(std::move(inputs[i]), std::move(made[i])));
+  for (size_t i = 0; i < inputs.size(); ++i) ended.push_back(Ended(std::move(inputs[i]), std::move(made[i])));
+  std::sort(ended.begin(), ended.end(), [](const EndedItem& a, const EndedItem& b) { return a.ordinal < b.ordinal; });
   co_return absl::OkStatus();
 }
 
@@ -281,10 +280,10 @@ Task<void> ItemStep::WorkOnAll(std::vector<OpenItem> open) {
   for (OpenItem& each : open) {
     co_await AwaitOutbox();
     while (in_flight_ >= concurrency_ && !host_.stopped()) co_await slots_.Wait();
-    if (const bool held = co_await host_.AwaitRoom(); !held) co_return;
+    if (const bool has_room = co_await host_.AwaitRoom(); !has_room) co_return;
     ++in_flight_;
     loop_.Spawn(WorkOnOne(std::move(each)));
-    // A handler begins one: the loop's others take their turn before the next.
+    // One call begins a turn, so that other coroutines get theirs in between.
     co_await loop_.Yield();
   }
 }
@@ -334,7 +333,8 @@ void ItemStep::Push(EndedItem ended) {
   ended_.NotifyOne();
 }
 
-// One group after another, so that the order of numbers is the order of commits. Ends when nothing is left to come.
+// Commits one group after another, so that commit numbers are in the order of commits. Ends when no more items will
+// come.
 Task<void> ItemStep::CommitEnded() {
   while (true) {
     while (outbox_.empty()) {
@@ -363,7 +363,7 @@ Task<void> ItemStep::CommitEnded() {
     committing_ = 0;
     for (const int64_t ordinal : woken) woken_.erase(ordinal);
     if (!delivery.ok()) {
-      FailStage(host_, stage_, delivery.status());
+      host_.FailStage(stage_, delivery.status());
     } else if (!delivery->items.empty()) {
       undelivered_ += delivery->items.size();
       undelivered_bytes_ += BytesOf(*delivery);
@@ -379,7 +379,7 @@ Task<void> ItemStep::CommitEnded() {
   }
 }
 
-// Ends when all is committed and delivered.
+// Delivers committed items. Ends when all are committed and delivered.
 Task<void> ItemStep::DeliverCommitted() {
   while (true) {
     while (deliveries_.empty()) {
@@ -400,12 +400,9 @@ Task<void> ItemStep::DeliverCommitted() {
 void ItemStep::Judge() {
   if (host_.stopped() || rows_.done()) return;
   if (!Exceeds(slot_.definition->max_failures(), failed_, host_.ItemsIn(stage_), host_.InputClosed(stage_))) return;
-  v1::RunError error;
-  error.set_reason(v1::ERROR_REASON_TOO_MANY_FAILURES);
-  error.set_message(
-      fmt::format("{} of {} items failed, more than max_failures allows", failed_, host_.ItemsIn(stage_)));
-  error.set_stage(rows_.stage());
-  host_.Fail(std::move(error));
+  host_.FailStage(
+      stage_, MakeError(Reason::kTooManyFailures, fmt::format("{} of {} items failed, more than max_failures allows",
+                                                              failed_, host_.ItemsIn(stage_))));
 }
 
 }  // namespace

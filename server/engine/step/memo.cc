@@ -16,6 +16,14 @@ StatusOr<Digest> ItemDigest(std::string_view text) {
   return Digest::Of(canonical);
 }
 
+Status ItemListDigester::Add(const std::vector<InputItem>& items) {
+  for (const InputItem& item : items) {
+    MR_ASSIGN_OR_RETURN(const Digest digest, ItemDigest(*item.json));
+    digester_.AddPart(item.id).Add(digest.bytes());
+  }
+  return absl::OkStatus();
+}
+
 MemoRules::MemoRules(const v1::Pipeline& pipeline, const v1::Stage& stage, int semantics_version,
                      std::string_view models, std::string run, bool refresh)
     : run_(std::move(run)), mode_(stage.cache().mode()) {
@@ -40,7 +48,7 @@ std::string MemoRules::StoreKey(const Digest& key) const { return shared() ? Mem
 bool MemoRules::Accepts(const storage::v1::MemoRecord& record, int64_t now_micros) const {
   if (record.run() == run_) return true;
   if (mode_ != v1::CachePolicy::MODE_USE) return false;
-  // A clock that was set back makes a result look younger, never older.
+  // A clock that was set back makes a result younger, never older.
   return !ttl_micros_ || now_micros - record.time_micros() <= *ttl_micros_;
 }
 

@@ -1,11 +1,12 @@
-// What a result is remembered by (DESIGN, idea 1): a digest of the stage's kind and its version, of the fields of its
-// definition that affect results, and of the input. docs/formats.md has the exact bytes.
+// Memo keys: a result is remembered under a digest of the stage's kind and its version, of the fields of its definition
+// that affect results, and of the input. docs/formats.md has the exact bytes.
 #pragma once
 
 #include <cstdint>
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "millrace/storage/v1/records.pb.h"
 #include "millrace/v1/pipeline.pb.h"
@@ -15,25 +16,40 @@
 
 namespace millrace {
 
-// The digest of an item: of its canonical JSON. INVALID_ARGUMENT where it is no JSON.
+struct InputItem;
+
+// Returns the digest of an item: of its canonical JSON. INVALID_ARGUMENT if it is not JSON.
 StatusOr<Digest> ItemDigest(std::string_view json);
 
-// How one stage of one run remembers. Immutable; any thread.
+// Digest of a list of items: of (id, digest of the item) in order. A barrier's result is remembered by it.
+class ItemListDigester {
+ public:
+  // INVALID_ARGUMENT if an item is not JSON.
+  Status Add(const std::vector<InputItem>& items);
+  // Returns the digest of all items added so far. Call it once.
+  Digest Finish() { return digester_.Finish(); }
+
+ private:
+  Digester digester_;
+};
+
+// Memo rules of one stage of one run. Immutable; any thread.
 class MemoRules {
  public:
-  // `models`: the identities of the models that the stage asks; empty: none.
+  // `models`: the identities of the models that the stage calls; empty: none.
   MemoRules(const v1::Pipeline& pipeline, const v1::Stage& stage, int semantics_version, std::string_view models,
             std::string run, bool refresh);
 
-  // The key of the result for one item, or for the list of all (`input` then covers ids and digests in order).
+  // Returns the key of the result for one item, or for the list of all items (then `id` is empty and `input` is the
+  // list's digest).
   Digest KeyOf(std::string_view id, const Digest& input) const;
 
-  // Where results are kept and looked up.
+  // Returns the key in the store.
   std::string StoreKey(const Digest& key) const;
-  // Later runs may reuse them.
+  // Returns true if later runs may reuse the results.
   bool shared() const { return mode_ != v1::CachePolicy::MODE_OFF; }
 
-  // A remembered result may be reused: this run's own always, an earlier run's as the policy says.
+  // Returns true if a result may be reused: this run's own always, an earlier run's as the policy says.
   bool Accepts(const storage::v1::MemoRecord& record, int64_t now_micros) const;
 
  private:

@@ -58,11 +58,11 @@ EndedItem Bad(InputItem input) {
   EndedItem ended;
   ended.ordinal = input.ordinal;
   ended.input_id = std::move(input.id);
-  ended.item = FailedItem(v1::ERROR_REASON_BAD_ITEM, "the item is no JSON object");
+  ended.item = FailedItem(v1::ERROR_REASON_BAD_ITEM, "the item is not a JSON object");
   return ended;
 }
 
-// Sorts a chunk by what is known of it.
+// Sorts a chunk into ended and open items.
 LookedUp Sort(std::vector<InputItem> items, std::vector<Look> looks, const std::vector<std::string>& keys,
               const std::vector<std::optional<std::string>>& values, const MemoRules* memo_rules, int64_t now_micros) {
   LookedUp result;
@@ -141,10 +141,9 @@ Task<StatusOr<LookedUp>> LookUp(LookUpParts parts, std::vector<InputItem> items,
   std::vector<std::optional<std::string>> values;
   int64_t damaged = 0;
   if (!looked.keys.empty()) {
-    auto found = co_await GetRemembered(parts.store, looked.keys);
-    if (!found.ok()) co_return found.status();
-    values = std::move(found->values);
-    damaged = static_cast<int64_t>(found->lost.size());
+    MR_CO_ASSIGN_OR_RETURN(auto found, co_await GetRemembered(parts.store, looked.keys));
+    values = std::move(found.values);
+    damaged = static_cast<int64_t>(found.lost.size());
   }
   const int64_t now_micros = parts.loop.clock().WallMicros();
   auto sort = [looked = std::move(looked), values = std::move(values), memo_rules, now_micros, damaged]() mutable {

@@ -1,5 +1,5 @@
-// What can be said of items before they are worked on: which pass a stage unchanged, and what is remembered of the
-// others. In chunks, because a look at one item costs little beside the way there.
+// Decides which items of a chunk pass through a stage, which have a memoized result and which must be computed. Works
+// in chunks, because looking at one item costs little beside the hop to the pool and the read.
 #pragma once
 
 #include <memory>
@@ -17,17 +17,17 @@
 
 namespace millrace {
 
-// An item that has to be worked on.
+// An item that must be computed.
 struct OpenItem {
   InputItem item;
   std::optional<Digest> memo_key;
 };
 
-// What becomes of a chunk: what has ended already, and what has not, each in the order of the input.
+// A chunk, sorted: items that have ended already and items that must be computed, each in the order of the input.
 struct LookedUp {
   std::vector<EndedItem> ended;
   std::vector<OpenItem> open;
-  int64_t hits = 0;  // remembered
+  int64_t hits = 0;  // items with a memoized result
   int64_t misses = 0;
   int64_t corrupt = 0;
 };
@@ -38,11 +38,11 @@ struct LookUpParts {
   Store& store;
 };
 
-// Where `memo_rules` is null nothing is remembered.
+// Looks a chunk up. If `memo_rules` is null nothing is remembered.
 Task<StatusOr<LookedUp>> LookUp(LookUpParts parts, std::vector<InputItem> items, std::optional<ConditionEvaluator> when,
                                 std::shared_ptr<const MemoRules> memo_rules);
 
-// An ended item out of a memo's, and back to an item on its way.
+// Returns the input's result from a memo.
 EndedItem FromMemo(InputItem input, const storage::v1::MemoRecord& record, storage::v1::MemoItem item);
 
 }  // namespace millrace

@@ -8,7 +8,7 @@
 namespace millrace {
 namespace {
 
-// Items that a client sends.
+// Rows from the items that a client sends.
 class ItemRows final : public RowSource {
  public:
   ItemRows(Loop& loop, Pool& pool, std::shared_ptr<const StageWork> work, std::shared_ptr<ClientInput> input,
@@ -19,13 +19,12 @@ class ItemRows final : public RowSource {
     RowBatch batch;
     const bool closed = input_->state().closed();
     if (cursor_.offset() < input_->state().next_offset()) {
-      auto items = co_await input_->ReadItems(cursor_.offset());
-      if (!items.ok()) co_return items.status();
-      const int64_t count = static_cast<int64_t>(items->size());
+      MR_CO_ASSIGN_OR_RETURN(auto items, co_await input_->ReadItems(cursor_.offset()));
+      const int64_t count = static_cast<int64_t>(items.size());
       if (count == 0) {
-        co_return MakeError(Reason::kStoreCorrupt, "a part of the input is gone");
+        co_return MakeError(Reason::kStoreCorrupt, "a part of the input is missing");
       }
-      auto convert = [work = work_, items = *std::move(items), row = cursor_.rows()]() mutable {
+      auto convert = [work = work_, items = std::move(items), row = cursor_.rows()]() mutable {
         std::vector<FetchedRow> rows;
         for (const v1::InputItem& item : items) rows.push_back(work->fetch->FromClient(item, ++row));
         return rows;
@@ -56,9 +55,8 @@ class ClientBytes final : public ByteSource {
   Task<StatusOr<Chunk>> Read(int64_t offset, size_t) override {
     Chunk chunk;
     const bool closed = input_->state().closed();
-    auto bytes = co_await input_->ReadBytes(offset);
-    if (!bytes.ok()) co_return bytes.status();
-    chunk.bytes = *std::move(bytes);
+    MR_CO_ASSIGN_OR_RETURN(auto bytes, co_await input_->ReadBytes(offset));
+    chunk.bytes = std::move(bytes);
     chunk.end = closed && offset + static_cast<int64_t>(chunk.bytes.size()) == input_->state().next_offset();
     co_return chunk;
   }
@@ -68,7 +66,7 @@ class ClientBytes final : public ByteSource {
   const std::shared_ptr<ClientInput> input_;
 };
 
-// Rows that a reader makes out of bytes.
+// Rows that a reader parses from bytes.
 class ByteRows final : public RowSource {
  public:
   ByteRows(Loop& loop, Pool& pool, size_t read_bytes, std::unique_ptr<ByteSource> bytes,
@@ -84,16 +82,15 @@ class ByteRows final : public RowSource {
     RowBatch batch;
     while (batch.rows.empty() && !cursor_.done()) {
       const int64_t read_to = cursor_.offset() + static_cast<int64_t>(rest_.size());
-      // Twice as much each time where a row is larger: it is parsed from its beginning again.
+      // If a row is larger the size doubles each time, because the row is parsed from its beginning again.
       const size_t size = std::max(read_bytes_, rest_.size());
       if (ahead_.bytes.empty()) {
-        auto chunk = co_await bytes_->Read(read_to, size);
-        if (!chunk.ok()) co_return chunk.status();
-        if (chunk->bytes.empty() && !chunk->end) {
+        MR_CO_ASSIGN_OR_RETURN(auto chunk, co_await bytes_->Read(read_to, size));
+        if (chunk.bytes.empty() && !chunk.end) {
           batch.waits = true;
           break;
         }
-        ahead_ = *std::move(chunk);
+        ahead_ = std::move(chunk);
       }
       rest_.append(ahead_.bytes, 0, size);
       ahead_.bytes.erase(0, size);
@@ -113,7 +110,7 @@ class ByteRows final : public RowSource {
         return fed;
       };
       Fed fed = co_await Compute(loop_, pool_, std::move(feed));
-      if (!fed.rows.ok()) co_return fed.rows.status();
+      MR_CO_RETURN_IF_ERROR(fed.rows.status());
       rest_ = std::move(fed.rest);
       cursor_.set_offset(cursor_.offset() + static_cast<int64_t>(fed.rows->consumed));
       cursor_.set_rows(cursor_.rows() + static_cast<int64_t>(fed.rows->rows.size()));
@@ -133,7 +130,7 @@ class ByteRows final : public RowSource {
   const std::shared_ptr<RowReader> reader_;
   storage::v1::FetchCursor cursor_;
   std::string rest_;         // parsed, not yet consumed
-  ByteSource::Chunk ahead_;  // read, not yet parsed: a client's part comes as a whole
+  ByteSource::Chunk ahead_;  // read, not yet parsed: a client's part is read as a whole
 };
 
 Status NoReader(const std::string& stage) {
@@ -151,7 +148,7 @@ Task<StatusOr<std::unique_ptr<RowSource>>> OpenRows(StepHost& host, int stage, s
   }
   std::shared_ptr<RowReader> reader = slot.work->fetch->MakeReader();
   if (slot.input && (reader == nullptr || slot.input->state().next_offset() == 0)) {
-    // Closed without anything in it: there is nothing to read a header from.
+    // It was closed empty, so it has no header to read.
     co_return std::make_unique<ItemRows>(loop, pool, slot.work, slot.input, std::move(cursor));
   }
   if (reader == nullptr) co_return NoReader(slot.rows->stage());
@@ -159,17 +156,14 @@ Task<StatusOr<std::unique_ptr<RowSource>>> OpenRows(StepHost& host, int stage, s
   if (slot.input) {
     bytes = std::make_unique<ClientBytes>(slot.input);
   } else {
-    const StatusOr<std::string> path = host.deps().files.ForReading(slot.work->fetch->path());
-    if (!path.ok()) co_return path.status();
+    MR_CO_ASSIGN_OR_RETURN(const std::string path, host.deps().files.ForReading(slot.work->fetch->path()));
     if (!host.options().open_file) co_return MakeError(Reason::kFileError, "no files are read here");
-    auto opened = host.options().open_file(loop, pool, *path);
-    if (!opened.ok()) co_return opened.status();
-    bytes = *std::move(opened);
+    MR_CO_ASSIGN_OR_RETURN(auto opened, host.options().open_file(loop, pool, path));
+    bytes = std::move(opened);
   }
-  StatusOr<std::string> identity = co_await bytes->Identity();
-  if (!identity.ok()) co_return identity.status();
+  MR_CO_ASSIGN_OR_RETURN(std::string identity, co_await bytes->Identity());
   if (cursor.rows() > 0 || cursor.offset() > 0) {
-    if (cursor.source_digest() != *identity) {
+    if (cursor.source_digest() != identity) {
       co_return MakeError(Reason::kFileError,
                           fmt::format("`{}` changed while it was being read: start a new run, which computes only "
                                       "what is new",
@@ -177,7 +171,7 @@ Task<StatusOr<std::unique_ptr<RowSource>>> OpenRows(StepHost& host, int stage, s
     }
     MR_CO_RETURN_IF_ERROR(reader->Restore(cursor.reader_state()));
   }
-  cursor.set_source_digest(*std::move(identity));
+  cursor.set_source_digest(std::move(identity));
   co_return std::make_unique<ByteRows>(loop, pool, host.options().read_bytes, std::move(bytes), std::move(reader),
                                        std::move(cursor));
 }

@@ -1,4 +1,4 @@
-// Where the rows of a fetch come from, in batches, each with the cursor at which reading goes on after it.
+// Source of a fetch's rows, in batches. Each batch has the cursor at which reading continues after it.
 #pragma once
 
 #include <memory>
@@ -13,19 +13,20 @@ namespace millrace {
 
 struct RowBatch {
   std::vector<FetchedRow> rows;
-  storage::v1::FetchCursor after;  // `after.done`: these are the last
-  bool waits = false;              // nothing is there yet: the client has to send more
+  storage::v1::FetchCursor after;  // `after.done`: this is the last batch
+  bool waits = false;              // no row yet: the client has to send more
 };
 
 // Engine thread; one call at a time.
 class RowSource {
  public:
   virtual ~RowSource() = default;
+  // Returns the next batch.
   virtual Task<StatusOr<RowBatch>> Next() = 0;
 };
 
-// Opens what the stage reads, from `cursor` on. FAILED_PRECONDITION (FILE_ERROR) where the source is no longer what the
-// cursor was made of: rows of both would stand side by side.
+// Opens the stage's source at `cursor`. Error FILE_ERROR if the source has changed since the cursor was made: the run
+// would mix rows of both versions.
 Task<StatusOr<std::unique_ptr<RowSource>>> OpenRows(StepHost& host, int stage, storage::v1::FetchCursor cursor);
 
 }  // namespace millrace

@@ -29,7 +29,7 @@ void AddTotals(v1::StageProgress& progress, const storage::v1::CallTotals& total
 
 bool Delivers(v1::ItemState state) { return state == v1::ITEM_STATE_OK || state == v1::ITEM_STATE_DEGRADED; }
 
-// An id of its own for an item whose id is taken, so that it can be shown and redriven.
+// Returns another id for an item whose id is taken, so that it can be shown and redriven.
 std::string IdOfRepeated(const std::string& id, int64_t ordinal) {
   const std::string mark = fmt::format("#{}", ordinal);
   size_t keep = std::min(id.size(), kIdBytesMax - mark.size());
@@ -37,7 +37,7 @@ std::string IdOfRepeated(const std::string& id, int64_t ordinal) {
   return id.substr(0, keep) + mark;
 }
 
-// The item fails; what it cost and what is committed along stay.
+// Replaces the item with `failed`, keeping its cost and its settlement.
 void Fail(EndedItem& ended, StageItem failed) {
   if (failed.id.empty()) failed.id = std::move(ended.item.id);
   failed.totals = ended.item.totals;
@@ -91,7 +91,7 @@ void CountItem(v1::StageProgress& progress, const storage::v1::ItemRecord& item,
   if (item.origin() == v1::ORIGIN_MEMO) progress.set_reused(progress.reused() + sign);
 }
 
-// What a group comes to, made on the pool.
+// A group encoded for its commit, made on the pool.
 struct StageRows::Encoded {
   WriteBatch batch;
   storage::v1::StageRecord record;
@@ -100,7 +100,7 @@ struct StageRows::Encoded {
 
 namespace {
 
-// What the encoding of a group needs, held by the job itself.
+// Everything that encoding a group needs; the job on the pool owns it.
 struct Encoding {
   std::shared_ptr<const ItemKeys> keys;
   std::shared_ptr<const MemoRules> memo_rules;
@@ -108,7 +108,7 @@ struct Encoding {
   std::string stage;
   storage::v1::StageRecord record;
   EndedGroup group;
-  std::vector<std::optional<std::string>> id_holders;  // where ids are checked: values of the id index
+  std::vector<std::optional<std::string>> id_holders;  // if ids are checked: values of the id index
   int64_t now_micros = 0;
 };
 
@@ -121,8 +121,7 @@ void MarkRepeatedIds(Encoding& encoding) {
     const std::optional<std::string>& holder = encoding.id_holders[i];
     const bool taken = holder && DecodeOrdinal(encoding.keys->Id(id), *holder).value_or(ended.ordinal) != ended.ordinal;
     if (!taken && seen.insert(id).second) continue;
-    StageItem failed =
-        FailedItem(v1::ERROR_REASON_BAD_ITEM_ID, fmt::format("the id `{}` stands there twice", Excerpt(id)));
+    StageItem failed = FailedItem(v1::ERROR_REASON_BAD_ITEM_ID, fmt::format("duplicate item id `{}`", Excerpt(id)));
     failed.id = IdOfRepeated(id, ended.ordinal);
     Fail(ended, std::move(failed));
   }
@@ -199,9 +198,8 @@ StageRows::StageRows(Parts parts, std::string run, std::string stage, storage::v
       moved_(parts.loop) {}
 
 Task<Status> StageRows::Commit(EndedGroup group) {
-  StatusOr<Delivery> delivery = co_await CommitOnly(std::move(group));
-  if (!delivery.ok()) co_return delivery.status();
-  co_await Deliver(*std::move(delivery));
+  MR_CO_ASSIGN_OR_RETURN(Delivery delivery, co_await CommitOnly(std::move(group)));
+  co_await Deliver(std::move(delivery));
   co_return absl::OkStatus();
 }
 
@@ -228,13 +226,13 @@ Task<StatusOr<StageRows::Delivery>> StageRows::CommitOnly(EndedGroup group) {
     }
   }
   const size_t count = group.items.size();
+  group.check_ids = group.check_ids && checks_ids_;
   if (group.check_ids) {
     std::vector<std::string> keys;
     keys.reserve(count);
     for (const EndedItem& ended : group.items) keys.push_back(keys_->Id(ended.item.id));
-    auto holders = co_await parts_.store.MultiGet(std::move(keys));
-    if (!holders.ok()) co_return holders.status();
-    encoding->id_holders = *std::move(holders);
+    MR_CO_ASSIGN_OR_RETURN(auto holders, co_await parts_.store.MultiGet(std::move(keys)));
+    encoding->id_holders = std::move(holders);
   }
   encoding->keys = keys_;
   encoding->memo_rules = memo_rules_;
@@ -266,11 +264,11 @@ Task<StatusOr<StageRows::Delivery>> StageRows::CommitOnly(EndedGroup group) {
   Encoded encoded = co_await Compute(parts_.loop, parts_.pool, std::move(encode));
   const TimePoint begun = parts_.loop.Now();
   MR_CO_RETURN_IF_ERROR(co_await parts_.store.Commit(std::move(encoded.batch)));
-  // Counted with the next commit: it is not known before.
+  // Counted with the next commit, because it is known only now.
   AddTo(*encoded.record.mutable_progress()->mutable_storing_time(),
         (parts_.loop.Now() - begun) * static_cast<int64_t>(count));
   record_ = std::move(encoded.record);
-  // From here on a channel that is attached gets only later commits; those attached before get these.
+  // A consumer attached after this line receives later commits only.
   delivered_ = record_.commits();
   Delivery delivery{std::move(encoded.passed_on), consumers_};
   moved_.NotifyAll();
@@ -288,9 +286,18 @@ Task<Status> StageRows::Update(RecordChange change, WriteBatch more) {
   record_ = std::move(record);
   moved_.NotifyAll();
   if (record_.done()) {
-    for (Channel* channel : consumers_) channel->Close();
+    for (ItemConsumer* consumer : consumers_) consumer->Close();
   }
   co_return absl::OkStatus();
+}
+
+Task<Status> StageRows::End(RecordChange change, WriteBatch more) {
+  RecordChange end = [change = std::move(change)](storage::v1::StageRecord& record) {
+    record.set_done(true);
+    record.mutable_progress()->set_done(true);
+    change(record);
+  };
+  co_return co_await Update(std::move(end), std::move(more));
 }
 
 void StageRows::CountComputing(v1::StageProgress& progress) {

@@ -1,5 +1,5 @@
-// The rows of one stage of one run: every item that ends there is committed here, with its indexes, its memo, the
-// settlement of its calls and the stage's counts in one batch; and only what is committed is delivered to other stages.
+// Rows of one stage of one run. An item that ends in the stage is committed here, in one batch with its indexes, its
+// memo, the settlement of its calls and the stage's counts. Only committed items are delivered to other stages.
 #pragma once
 
 #include <cstdint>
@@ -21,25 +21,25 @@
 
 namespace millrace {
 
-// An item that has ended in a stage, or is to be parked, on its way into the store.
+// An item that has ended in a stage, or is to be parked, before its commit.
 struct EndedItem {
   int64_t ordinal = 0;
-  std::string input_id;  // used where `item.id` is empty
-  StageItem item;        // but for its JSON
+  std::string input_id;  // its id if `item.id` is empty
+  StageItem item;        // without its JSON, if `json` is set
   std::shared_ptr<const std::string> json;
   v1::Origin origin = v1::ORIGIN_COMPUTED;
-  std::optional<Digest> memo_key;  // what its result is, or is to be, remembered by
-  bool woken = false;              // it was parked
-  int64_t parked_until = 0;        // until then; its entry among the parked goes
+  std::optional<Digest> memo_key;  // key of its memo; nullopt: not remembered
+  bool woken = false;              // it was parked before
+  int64_t parked_until = 0;        // if `woken`: its wake-up time, whose entry is deleted
 };
 
 // A group of items that are committed together.
 struct EndedGroup {
   std::vector<EndedItem> items;
-  std::optional<storage::v1::FetchCursor> cursor;  // of a fetch: where it goes on
-  int64_t rows_read = 0;                           // of a fetch
-  WriteBatch more;                                 // committed along
-  bool check_ids = false;                          // ids may stand there twice
+  std::optional<storage::v1::FetchCursor> cursor;  // for a fetch: where reading continues
+  int64_t rows_read = 0;                           // for a fetch
+  WriteBatch more;                                 // committed in the same batch
+  bool check_ids = false;                          // ids may be duplicates of others in the stage
 };
 
 using RecordChange = std::function<void(storage::v1::StageRecord&)>;
@@ -50,8 +50,8 @@ class StageRows {
   struct Parts {
     Loop& loop;
     Pool& pool;
-    Store& store;                        // a patient one
-    std::function<Duration()> cpu_time;  // of the calling thread; empty: what computing takes is not counted
+    Store& store;                        // waits while the store is being reopened
+    std::function<Duration()> cpu_time;  // CPU time of the calling thread; empty: computing time is not counted
   };
 
   StageRows(Parts parts, std::string run, std::string stage, storage::v1::StageRecord record);
@@ -59,53 +59,61 @@ class StageRows {
   const std::string& run() const { return run_; }
   const std::string& stage() const { return stage_; }
   const ItemKeys& keys() const { return *keys_; }
-  // Counts are those of committed items.
+  // The stage's record as last committed.
   const storage::v1::StageRecord& record() const { return record_; }
   const v1::StageProgress& progress() const { return record_.progress(); }
   bool done() const { return record_.done(); }
-  // Its items may be read by stages that take them whole.
+  // Returns true if its items may be read as a whole.
   bool complete(bool needs_check) const { return record_.done() && (!needs_check || record_.expect_checked()); }
 
-  // Rules for the memos of items whose `memo_key` is set; null: none are written.
+  // Sets the rules for memos of items with a `memo_key`; null: no memos are written.
   void set_memo_rules(std::shared_ptr<const MemoRules> rules) { memo_rules_ = std::move(rules); }
-  // Items with more bytes of JSON fail.
+  // Sets the limit: items with more bytes of JSON fail.
   void set_item_bytes_max(size_t bytes) { item_bytes_max_ = bytes; }
 
-  // Items that end ok or degraded from now on are put there, after their commit.
-  void Attach(Channel& channel) { consumers_.push_back(&channel); }
-  // The episode is over.
+  // Sets whether items with a duplicate id fail (default: true). Turn it off if the store keeps no rows to compare
+  // with.
+  void set_checks_ids(bool checks_ids) { checks_ids_ = checks_ids; }
+
+  // Delivers items that end OK or degraded from now on to `consumer`, after their commit.
+  void Attach(ItemConsumer& consumer) { consumers_.push_back(&consumer); }
+  // Ends the deliveries and the stage's clock: the episode is over.
   void DetachAll() {
     consumers_.clear();
     elapsed_until_.reset();
   }
-  // The stage begins to work, where it has not in this episode: its time runs from here.
+  // Starts the stage's clock, if it is not running.
   void Begin() {
     if (!elapsed_until_) elapsed_until_ = parts_.loop.Now();
   }
-  // The number of the newest commit that was delivered: what is attached now gets all later ones.
+  // Number of the newest commit that was delivered: a consumer attached now gets all later ones.
   int64_t delivered() const { return delivered_; }
 
-  // For what the stage computes: the CPU time that it takes is counted with the next commit.
+  // The pool for the stage's computing. The CPU time spent there is counted with the next commit.
   Pool& pool() { return computing_; }
 
-  // Items that were committed, and who was attached then.
+  // Committed items and the consumers that were attached at that time.
   struct Delivery {
     std::vector<InputItem> items;
-    std::vector<Channel*> consumers;
+    std::vector<ItemConsumer*> consumers;
   };
-  // Commits a group and delivers it; or leaves that to the caller, who delivers in the order of the commits.
+  // Commits a group and delivers it. After CommitOnly the caller delivers, in the order of the commits.
   Task<Status> Commit(EndedGroup group);
   Task<StatusOr<Delivery>> CommitOnly(EndedGroup group);
-  // Waits for room.
+  // Puts the items to each consumer; resumes when all had room.
   static Task<void> Deliver(Delivery delivery);
-  // Commits the stage's record after `change`, and `more`. Where the stage is done then, what is attached is closed.
+  // Commits the stage's record after `change`, and `more`. If the stage is done then, its consumers are closed.
   Task<Status> Update(RecordChange change, WriteBatch more);
-  // The same without the commit, which is the caller's.
+  Task<Status> Update(RecordChange change) { return Update(std::move(change), WriteBatch()); }
+  // Ends the stage: as Update, with the record marked as done.
+  Task<Status> End(RecordChange change, WriteBatch more);
+  // Changes the record and puts it into `batch`, which the caller commits.
   void Prepare(const RecordChange& change, WriteBatch& batch);
-  // Deletes all rows; the record keeps its money and its numbers. The caller commits the batch.
+  // Puts the deletion of all rows into `batch`, which the caller commits. The record keeps cost, calls and commit
+  // numbers.
   void Reset(WriteBatch& batch);
 
-  // Notified after every commit.
+  // Event that is notified after every commit.
   Event& moved() { return moved_; }
 
  private:
@@ -120,14 +128,16 @@ class StageRows {
   const std::shared_ptr<const ItemKeys> keys_;
   storage::v1::StageRecord record_;
   std::shared_ptr<const MemoRules> memo_rules_;
-  std::vector<Channel*> consumers_;
+  std::vector<ItemConsumer*> consumers_;
   int64_t delivered_ = 0;
   size_t item_bytes_max_ = SIZE_MAX;
-  std::optional<TimePoint> elapsed_until_;  // up to here its time is counted; nullopt: it rests
+  bool checks_ids_ = true;
+  std::optional<TimePoint> elapsed_until_;  // time is counted up to here; nullopt: the clock is stopped
   Event moved_;
 };
 
-// Adds an item to a stage's counts, or takes it out again (`sign` -1; calls, tokens and cost stay: they were paid).
+// Adds an item to a stage's counts, or subtracts it (`sign` -1). Calls, tokens and cost stay as they are: they were
+// paid.
 void CountItem(v1::StageProgress& progress, const storage::v1::ItemRecord& item, int sign);
 
 }  // namespace millrace

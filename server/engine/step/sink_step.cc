@@ -1,5 +1,6 @@
-// A stage that writes all items to outside, at work. It has no rows of its own: its items are those of the stages that
-// it needs. A crash before its end is recorded repeats the write, which is harmless: the generation is the same.
+// A sink at work: a stage that writes all items to outside. It has no rows: its items are those of the stages that it
+// needs. After a crash the write is repeated, unless the stage's end was recorded; this is harmless, because the
+// generation is the same.
 
 #include <algorithm>
 #include <utility>
@@ -18,7 +19,7 @@ class SinkStep final : public Step {
   Task<void> Run() override {
     if (rows_.done()) co_return;
     const Status status = co_await Work();
-    if (!status.ok() && !host_.stopped()) FailStage(host_, stage_, status);
+    if (!status.ok() && !host_.stopped()) host_.FailStage(stage_, status);
     working_ = false;
     host_.Moved();
   }
@@ -27,8 +28,9 @@ class SinkStep final : public Step {
 
  private:
   Task<Status> Work() {
-    if (const bool held = co_await AwaitWholeInput(host_, stage_, changed_); !held) co_return absl::OkStatus();
-    if (const bool held = co_await host_.AwaitRoom(); !held) co_return absl::OkStatus();
+    if (const bool may_begin = co_await AwaitWholeInput(host_, stage_, changed_); !may_begin)
+      co_return absl::OkStatus();
+    if (const bool has_room = co_await host_.AwaitRoom(); !has_room) co_return absl::OkStatus();
     working_ = true;
     rows_.Begin();
     host_.Moved();
@@ -37,17 +39,15 @@ class SinkStep final : public Step {
     MR_CO_RETURN_IF_ERROR(co_await slot_.work->sink->Write(context, reader));
     int64_t written = host_.ItemsIn(stage_);
     if (slot_.when) {
-      // A sink that knows by its generation that all is written has not read it.
+      // A sink that finds its generation written does not read the items, so they are counted here.
       while (true) {
-        auto items = co_await reader.Next();
-        if (!items.ok()) co_return items.status();
-        if (items->empty()) break;
+        MR_CO_ASSIGN_OR_RETURN(auto items, co_await reader.Next());
+        if (items.empty()) break;
       }
       written = reader.count();
     }
     RecordChange change = [written](storage::v1::StageRecord& record) { record.mutable_progress()->set_ok(written); };
-    WriteBatch nothing;
-    co_return co_await host_.EndStage(stage_, std::move(change), std::move(nothing));
+    co_return co_await host_.EndStage(stage_, std::move(change));
   }
 
   StepHost& host_;

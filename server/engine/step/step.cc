@@ -4,8 +4,9 @@
 
 #include <algorithm>
 
-#include "server/engine/run/stage_counts.h"
+#include "server/engine/stage_counts.h"
 #include "server/engine/step/expect.h"
+#include "server/engine/step/feed.h"
 #include "server/engine/times.h"
 
 namespace millrace {
@@ -20,7 +21,21 @@ int64_t StepHost::ItemsIn(int stage) {
       plan(), stage, [this](int at) -> auto& { return slot(at).rows->record(); });
 }
 
+Task<StatusOr<Digest>> StepHost::DigestInput(int stage) {
+  WholeReader reader(*this, stage, WholeReader::Which::kWorkedOn);
+  auto digester = std::make_shared<ItemListDigester>();
+  while (true) {
+    MR_CO_ASSIGN_OR_RETURN(std::vector<InputItem> items, co_await reader.Next());
+    if (items.empty()) break;
+    auto add = [digester, items = std::move(items)] { return digester->Add(items); };
+    MR_CO_RETURN_IF_ERROR(co_await Compute(deps().loop, slot(stage).rows->pool(), std::move(add)));
+  }
+  co_return digester->Finish();
+}
+
 void Step::WakeParked(int64_t, int64_t) {}
+
+std::unique_ptr<ItemReader> ReadStage(StepHost& host, int stage) { return WholeReader::OfStage(host, stage); }
 
 StageContext MakeStageContext(StepHost& host, int stage) {
   const storage::v1::RunRecord& record = host.record();
@@ -54,13 +69,18 @@ Task<bool> AwaitWholeInput(StepHost& host, int stage, Event& changed) {
   co_return co_await PassesExpectations(host, stage);
 }
 
-void FailStage(StepHost& host, int stage, const Status& status) {
-  const StageItem item = FailedItem(status);
-  v1::RunError error;
-  error.set_reason(item.reason);
-  error.set_message(item.message);
-  error.set_stage(host.plan().stage(stage).name);
-  host.Fail(std::move(error));
+std::unique_ptr<Step> MakeStep(StepHost& host, int stage) {
+  switch (host.plan().stage(stage).shape) {
+    case StageShape::kFetch:
+      return MakeFetchStep(host, stage);
+    case StageShape::kItems:
+      return MakeItemStep(host, stage);
+    case StageShape::kBarrier:
+      return MakeBarrierStep(host, stage);
+    case StageShape::kSink:
+      return MakeSinkStep(host, stage);
+  }
+  return nullptr;
 }
 
 }  // namespace millrace

@@ -7,8 +7,8 @@
 
 namespace millrace {
 
-// True where `failed` items are more than allowed. `items` is the stage's input so far; a share is judged when the
-// input is closed, but for a share of 0, which the first failure breaks.
+// Returns true if more than the allowed number of items failed. `items` is the stage's input so far. A share is judged
+// when the input is closed, except a share of 0, which the first failure exceeds.
 inline bool Exceeds(const v1::Tolerance& tolerance, int64_t failed, int64_t items, bool input_closed) {
   switch (tolerance.limit_case()) {
     case v1::Tolerance::kCount:

@@ -1,4 +1,4 @@
-#include "server/simulator/parts.h"
+#include "server/simulator/simulation_setup.h"
 
 #include <fmt/format.h>
 
@@ -28,7 +28,7 @@ class RealCalls final : public SimulatedCalls {
 class RefusedFiles final : public FileAccess {
  public:
   StatusOr<std::string> ForReading(std::string_view path) const override { return Refuse(path); }
-  // The simulated sink writes nowhere.
+  // Allowed: the simulated sink writes no file.
   StatusOr<std::string> ForWriting(std::string_view path) const override { return std::string(path); }
 
  private:

@@ -1,4 +1,4 @@
-#include "server/engine/run/plan.h"
+#include "server/engine/plan.h"
 
 #include <fmt/format.h>
 
@@ -92,6 +92,15 @@ std::vector<int> Plan::After(int index) const {
     }
   }
   return result;
+}
+
+Plan Plan::Streaming() const {
+  Plan plan = *this;
+  for (PlanStage& stage : plan.stages_) {
+    stage.streams = true;
+    if (stage.shape == StageShape::kItems) stage.whole_input = false;
+  }
+  return plan;
 }
 
 int Plan::Result() const {

@@ -1,5 +1,5 @@
-// The parts of a simulated server that are the real ones: the call layer over the real `openai` backend, the real stage
-// kinds (but for the sink), the real checks.
+// The parts of a simulated server that are those of the product: the call layer over the `openai` backend, the stage
+// kinds (except the sink) and the checks.
 #pragma once
 
 #include <functional>
@@ -12,11 +12,11 @@
 
 namespace millrace::simulator {
 
-// One model alias `writer` on one target of `concurrency` slots.
+// Returns a configuration with one model alias, `writer`, on one target with `concurrency` slots.
 v1::ServerConfig WriterConfig(int concurrency);
 
-// The call layer over the models of a configuration. Each of its backends is the real `openai`, with the simulated
-// provider behind it.
+// The call layer over the models of a configuration. Each backend is the real `openai` with the simulated provider
+// behind it.
 class SimulatedCalls {
  public:
   virtual ~SimulatedCalls() = default;
@@ -26,16 +26,17 @@ class SimulatedCalls {
 std::unique_ptr<SimulatedCalls> MakeSimulatedCalls(Loop& loop, Pool& pool, Store& store, HttpClient& http,
                                                    Random random, const v1::ServerConfig& config);
 
-// The kinds of the product, with `store` writing to `sinks`.
+// Returns the kinds of the product, with a `store` that writes to `sinks`.
 StageRegistry SimulatedStages(SinkWorld& sinks);
 
-// Refuses every path.
+// Returns a file access that refuses every path for reading.
 const FileAccess& NoFiles();
 
+// Returns the engine's options, with small chunks so that small runs have many.
 EngineOptions SimulatedEngineOptions();
 
-// What a simulated server is made of that no seed draws.
-struct Premises {
+// The parts of a simulated server that no seed draws.
+struct SimulationSetup {
   std::function<StageRegistry(SinkWorld&)> stages = SimulatedStages;
   const FileAccess& files = NoFiles();
   EngineOptions options = SimulatedEngineOptions();

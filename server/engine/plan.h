@@ -63,6 +63,10 @@ class Plan {
     return {static_cast<int>(ordinal % needs), ordinal / needs};
   }
 
+  // Returns the plan of a run whose rows can't be read back: every stage delivers its items as they end, and every
+  // stage that works on single items begins with the first of them.
+  Plan Streaming() const;
+
  private:
   std::vector<PlanStage> stages_;
   std::vector<int> order_;

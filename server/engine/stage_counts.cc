@@ -1,4 +1,4 @@
-#include "server/engine/run/stage_counts.h"
+#include "server/engine/stage_counts.h"
 
 #include <algorithm>
 

@@ -1,0 +1,27 @@
+// Counts of a stage as clients see them, from the records of its run's stages, whether the run is in memory or not.
+#pragma once
+
+#include <absl/functional/function_ref.h>
+
+#include <cstdint>
+
+#include "millrace/storage/v1/records.pb.h"
+#include "millrace/v1/run.pb.h"
+#include "server/engine/plan.h"
+
+namespace millrace {
+
+// Returns true if readers may see the stage's items. A barrier's are seen when it is done, because a crash restarts it.
+bool IsReadable(StageShape shape, const storage::v1::StageRecord& record);
+
+// Returns the record of a stage by its index in the plan.
+using RecordOf = absl::FunctionRef<const storage::v1::StageRecord&(int stage)>;
+
+// Returns true if all stages that the stage needs are done, so that nothing more comes in.
+bool InputClosed(const Plan& plan, int stage, RecordOf record_of);
+// Returns the number of items that the stage takes in, as far as it is known.
+int64_t ItemsIn(const Plan& plan, int stage, RecordOf record_of);
+// Returns the counts that clients see. Items that are not readable are not counted.
+v1::StageProgress ProgressOf(const Plan& plan, int stage, RecordOf record_of);
+
+}  // namespace millrace
