@@ -1,4 +1,4 @@
-// Crashes at any moment lose nothing and duplicate nothing, and no stored answer is asked for again.
+// Crashes at any moment lose nothing and duplicate nothing, and no stored answer is requested again.
 #include "tests/engine/world.h"
 
 namespace millrace {
