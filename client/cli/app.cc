@@ -6,8 +6,8 @@
 #include "client/cli/arguments.h"
 #include "client/cli/commands.h"
 #include "client/cli/output.h"
-#include "server/config/nearest.h"
 #include "server/process/coordinator.h"
+#include "server/text/nearest.h"
 
 namespace millrace::cli {
 

@@ -9,6 +9,7 @@
 #include "server/base/utf8.h"
 #include "server/config/binding.h"
 #include "server/config/scalar.h"
+#include "server/stages/registry.h"
 
 namespace millrace::cli {
 namespace {
@@ -96,13 +97,12 @@ StatusOr<std::vector<InputFile>> ReadInputs(const std::vector<std::string>& give
 std::vector<InputFile> FilesOfFetches(const v1::Pipeline& pipeline, const v1::CreateRunRequest& request) {
   std::vector<InputFile> files;
   const std::set<std::string> sent(request.client_inputs().begin(), request.client_inputs().end());
-  const StatusOr<BoundPipeline> bound = BindParameters(pipeline, request.parameters(), sent);
+  const StageRegistry kinds = BuiltinStages();
+  const StatusOr<BoundPipeline> bound = BindParameters(pipeline, kinds, request.parameters(), sent);
   if (!bound.ok()) return files;
   for (const v1::Stage& stage : bound->pipeline.stages()) {
     if (sent.contains(stage.name())) continue;
-    const v1::Fetch& fetch = stage.fetch();
-    const std::string& path = fetch.has_csv() ? fetch.csv().path() : fetch.jsonl().path();
-    if (!path.empty()) files.push_back({stage.name(), path});
+    for (const StageFile& file : kinds.FilesReadBy(stage)) files.push_back({stage.name(), file.path});
   }
   return files;
 }

@@ -14,7 +14,7 @@
 #include "client/cli/output.h"
 #include "server/base/text_file.h"
 #include "server/config/pipeline_file.h"
-#include "server/stages/stage.h"
+#include "server/stages/registry.h"
 
 namespace millrace::cli {
 namespace {

@@ -5,6 +5,7 @@
 
 #include "client/cli/arguments.h"
 #include "client/cli/commands.h"
+#include "client/cli/kinds.h"
 #include "client/cli/output.h"
 #include "server/config/schema.h"
 
@@ -48,7 +49,7 @@ int Plan(Session& session, const std::string& pipeline, const std::vector<std::s
   std::vector<std::vector<std::string>> rows = {{"STAGE", "KIND", "ITEMS", "REMEMBERED", "CALLS", "CACHE HITS", "BYTES",
                                                  "MEMORY", "TOKENS IN", "TOKENS OUT", "COST", "NOTE"}};
   for (const v1::StagePlan& stage : response->stages()) {
-    const bool calls = stage.kind() == "synthesize";
+    const bool calls = ShapeOfKind(stage.kind()) == StageShape::kCalling;
     rows.push_back({stage.stage(), stage.kind(), OrUnknown(stage.has_items(), stage.items()), Count(stage.remembered()),
                     calls ? OrUnknown(stage.has_calls(), stage.calls()) : "-", calls ? Count(stage.cache_hits()) : "-",
                     Count(stage.bytes()), stage.memory_bytes() > 0 ? "<= " + Count(stage.memory_bytes()) : "-",

@@ -4,6 +4,7 @@
 
 #include <chrono>
 
+#include "client/cli/kinds.h"
 #include "client/cli/output.h"
 
 namespace millrace::cli {
@@ -20,7 +21,8 @@ int64_t Ended(const v1::StageProgress& stage) {
 
 std::string StageLine(const v1::StageProgress& stage) {
   std::string line = fmt::format("{}: {}", Safe(stage.stage()), Count(Ended(stage)));
-  if (stage.kind() != "fetch" && stage.kind() != "cluster" && stage.kind() != "merge") {
+  const std::optional<StageShape> shape = ShapeOfKind(stage.kind());
+  if (shape != StageShape::kFetch && shape != StageShape::kBarrier) {
     line += fmt::format(" of {}{}", Count(stage.items_in()), stage.input_closed() ? "" : "+");
   }
   if (stage.reused() > 0) line += fmt::format(", {} remembered", Count(stage.reused()));
@@ -52,9 +54,9 @@ std::string WhatWasMade(const v1::Run& run) {
   const v1::StageProgress* last = nullptr;
   const v1::StageProgress* maker = nullptr;
   for (const v1::StageProgress& stage : run.stages()) {
-    if (stage.kind() == "store") continue;
+    if (ShapeOfKind(stage.kind()) == StageShape::kSink) continue;
     last = &stage;
-    if (stage.kind() == "cluster") maker = &stage;
+    if (MakesNewItems(stage.kind())) maker = &stage;
   }
   if (last == nullptr || run.stages_size() == 0) return "nothing";
   const v1::StageProgress& first = run.stages(0);
@@ -144,7 +146,8 @@ std::string LastLine(const v1::Run& run, const std::string& backends) {
     remembered += stage.cache_hits();
     degraded += stage.degraded();
     failed += stage.failed();
-    if (stage.kind() != "fetch" && stage.kind() != "store") {
+    const std::optional<StageShape> shape = ShapeOfKind(stage.kind());
+    if (shape != StageShape::kFetch && shape != StageShape::kSink) {
       computed += stage.computed();
       made += stage.ok() + stage.degraded();
     }

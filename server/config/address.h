@@ -1,4 +1,4 @@
-// Addresses that a configuration may name.
+// Network addresses in a configuration.
 #pragma once
 
 #include <cstdint>
@@ -15,7 +15,7 @@ struct HostPort {
 };
 std::optional<HostPort> ParseHostPort(std::string_view text);
 
-// localhost, 127.0.0.0/8 or ::1.
+// Returns true for localhost, 127.0.0.0/8 and ::1.
 bool IsLoopback(std::string_view host);
 
 }  // namespace millrace

@@ -15,12 +15,12 @@
 #include "server/base/json.h"
 #include "server/config/field_path.h"
 #include "server/config/field_value.h"
-#include "server/config/nearest.h"
-#include "server/config/parameter_template.h"
 #include "server/config/place.h"
 #include "server/config/rules.h"
 #include "server/config/scalar.h"
 #include "server/config/shared_outputs.h"
+#include "server/stages/registry.h"
+#include "server/text/nearest.h"
 
 namespace millrace {
 namespace {
@@ -37,7 +37,7 @@ std::vector<std::string> ParameterNames(const v1::Pipeline& pipeline) {
   return {names.begin(), names.end()};
 }
 
-// The default as a value; not set where there is none.
+// Returns the default as a value; not set if the parameter has none.
 ParameterValue DefaultOf(const Parameter& parameter) {
   ParameterValue value;
   switch (parameter.type_case()) {
@@ -59,7 +59,7 @@ ParameterValue DefaultOf(const Parameter& parameter) {
   return value;
 }
 
-// The text of a value, as YAML would write it.
+// Returns the text of a value as YAML would have it.
 std::string TextOf(const ParameterValue& value) {
   switch (value.value_case()) {
     case ParameterValue::kString:
@@ -88,7 +88,7 @@ What CheckBounds(const Bounds& bounds, Number number) {
   return std::nullopt;
 }
 
-// Makes `value` one of the parameter's type, within its bounds.
+// Converts `value` to the parameter's type and checks its bounds.
 What Convert(const Parameter& parameter, ParameterValue& value) {
   const bool is_text = value.value_case() == ParameterValue::kString;
   const auto expected = [&](std::string_view type) {
@@ -150,7 +150,7 @@ std::string Expand(const std::vector<TemplatePiece>& pieces, const ParameterValu
   return text;
 }
 
-// The name of the parameter that the template is, and nothing else; empty where it is more.
+// Returns the name of the parameter if the template is exactly one; else empty.
 std::string OnlyParameter(const std::vector<TemplatePiece>& pieces) {
   return pieces.size() == 1 && pieces[0].is_parameter ? pieces[0].text : "";
 }
@@ -168,7 +168,7 @@ json::value JsonOf(const ParameterValue& value) {
   }
 }
 
-// Every parameter that the pieces name has a value.
+// Returns true if every parameter that the pieces name has a value.
 bool HaveValues(const std::vector<TemplatePiece>& pieces, const ParameterValues& values) {
   return std::all_of(pieces.begin(), pieces.end(),
                      [&](const TemplatePiece& piece) { return !piece.is_parameter || values.contains(piece.text); });
@@ -182,15 +182,16 @@ void ExpandTexts(json::value& value, const ParameterValues& values) {
     for (json::value& element : *array) ExpandTexts(element, values);
   } else if (const json::string* text = value.if_string()) {
     const StatusOr<std::vector<TemplatePiece>> pieces = ParseTemplate({text->data(), text->size()});
-    // Only in a message, whose template may escape what it likes (`\u0024(x)`): the text then stands as it is.
+    // This happens only in a message from a client, whose JSON may hide a template by escapes (`\u0024(x)`): it stays
+    // text.
     if (!pieces.ok() || !HaveValues(*pieces, values)) return;
     const std::string name = OnlyParameter(*pieces);
     value = name.empty() ? json::value(json::string(Expand(*pieces, values))) : JsonOf(values.at(name));
   }
 }
 
-// A binding of a JSON text: the template is one parameter, or JSON with parameters in its texts, or plain text.
-void BindJson(const Slot& slot, const std::string& text, const std::vector<TemplatePiece>& pieces,
+// Binds a JSON text: the template is one parameter, or JSON with parameters in its texts, or plain text.
+void BindJson(const FieldRef& slot, const std::string& text, const std::vector<TemplatePiece>& pieces,
               const ParameterValues& values) {
   json::value value;
   const StatusOr<json::value> parsed = ParseJson(text, {.depth = kOutsideDepthMax});
@@ -215,12 +216,13 @@ void BindJson(const Slot& slot, const std::string& text, const std::vector<Templ
   }
 }
 
-What Bind(v1::Pipeline& pipeline, const v1::Binding& binding, const ParameterValues& values) {
-  const StatusOr<std::vector<TemplatePiece>> pieces = ParseTemplate(binding.template_());
+What ApplyBinding(v1::Pipeline& pipeline, const ParsedBinding& parsed, const ParameterValues& values) {
+  const StatusOr<std::vector<TemplatePiece>>& pieces = parsed.pieces;
   if (!pieces.ok()) return std::string(MessageOf(pieces.status()));
-  const StatusOr<std::vector<Slot>> slots = ResolvePath(pipeline, binding.path());
+  const v1::Binding& binding = *parsed.binding;
+  const StatusOr<std::vector<FieldRef>> slots = ResolvePath(pipeline, binding.path());
   if (!slots.ok()) return std::string(MessageOf(slots.status()));
-  const Slot& slot = slots->back();
+  const FieldRef& slot = slots->back();
   if (RulesOf(*slot.field).json_text()) {
     BindJson(slot, binding.template_(), *pieces, values);
     return std::nullopt;
@@ -228,22 +230,24 @@ What Bind(v1::Pipeline& pipeline, const v1::Binding& binding, const ParameterVal
   return SetScalar(slot, {Expand(*pieces, values), false});
 }
 
-// Text parameters that are used, and only as the paths of files that are not read.
-std::set<std::string> UnreadPaths(const v1::Pipeline& pipeline, const std::set<std::string>& client_inputs) {
+// Returns the text parameters that are used only as paths of files that are not read.
+std::set<std::string> UnreadPaths(const v1::Pipeline& pipeline, const StageRegistry& stages,
+                                  const std::vector<ParsedBinding>& bindings,
+                                  const std::set<std::string>& client_inputs) {
   std::set<std::string> paths;
   for (int i = 0; i < pipeline.stages_size(); ++i) {
-    if (!client_inputs.contains(pipeline.stages(i).name())) continue;
-    for (const std::string_view source : {"csv", "jsonl"}) {
-      paths.insert(fmt::format("stages[{}].fetch.{}.path", i, source));
+    const v1::Stage& stage = pipeline.stages(i);
+    if (!client_inputs.contains(stage.name())) continue;
+    for (const StageFile& file : stages.FilesReadBy(stage)) {
+      paths.insert(PathOfField(PathOfElement("stages", static_cast<size_t>(i)), file.field));
     }
   }
   std::set<std::string> unread;
   std::set<std::string> read;
-  for (const v1::Binding& binding : pipeline.bindings()) {
-    const StatusOr<std::vector<TemplatePiece>> pieces = ParseTemplate(binding.template_());
-    if (!pieces.ok()) continue;
-    for (const TemplatePiece& piece : *pieces) {
-      if (piece.is_parameter) (paths.contains(binding.path()) ? unread : read).insert(piece.text);
+  for (const ParsedBinding& binding : bindings) {
+    if (!binding.pieces.ok()) continue;
+    for (const TemplatePiece& piece : *binding.pieces) {
+      if (piece.is_parameter) (paths.contains(binding.binding->path()) ? unread : read).insert(piece.text);
     }
   }
   std::erase_if(unread, [&](const std::string& name) {
@@ -252,8 +256,8 @@ std::set<std::string> UnreadPaths(const v1::Pipeline& pipeline, const std::set<s
   return unread;
 }
 
-// A field that what runs depends on in a way that must be known before a run has parameters.
-bool IsFixed(std::string_view path, const std::vector<Slot>& slots) {
+// Returns true for a field that must be known before a run has parameters: names, needs, definition files.
+bool IsFixed(std::string_view path, const std::vector<FieldRef>& slots) {
   if (!path.starts_with("stages[") && !path.starts_with("measures[")) return true;
   const bool is_direct = slots.size() == 2;
   const std::string& name = slots.back().field->name();
@@ -262,7 +266,14 @@ bool IsFixed(std::string_view path, const std::vector<Slot>& slots) {
 
 }  // namespace
 
-std::vector<FieldViolation> CheckBindings(const v1::Pipeline& pipeline) {
+Bindings::Bindings(const v1::Pipeline& pipeline) : pipeline_(pipeline) {
+  for (const v1::Binding& binding : pipeline.bindings()) {
+    parsed_.push_back({&binding, ParseTemplate(binding.template_())});
+  }
+}
+
+std::vector<FieldViolation> Bindings::Check() const {
+  const v1::Pipeline& pipeline = pipeline_;
   std::vector<FieldViolation> violations;
   const std::vector<std::string> names = ParameterNames(pipeline);
   for (const std::string& name : names) {
@@ -281,12 +292,11 @@ std::vector<FieldViolation> CheckBindings(const v1::Pipeline& pipeline) {
 
   v1::Pipeline copy = pipeline;  // resolving may make messages
   std::set<std::string> bound;
-  for (int i = 0; i < pipeline.bindings_size(); ++i) {
-    const v1::Binding& binding = pipeline.bindings(i);
-    // The fault is told at the field that is bound: there it stands in a file.
-    const std::string& path = binding.path();
+  for (size_t i = 0; i < parsed_.size(); ++i) {
+    // The fault is reported at the field that is bound: a file has it there.
+    const std::string& path = parsed_[i].binding->path();
     if (!bound.insert(path).second) violations.push_back({path, "is bound twice"});
-    if (const StatusOr<std::vector<TemplatePiece>> pieces = ParseTemplate(binding.template_()); !pieces.ok()) {
+    if (const StatusOr<std::vector<TemplatePiece>>& pieces = parsed_[i].pieces; !pieces.ok()) {
       violations.push_back({path, std::string(MessageOf(pieces.status()))});
     } else {
       for (const TemplatePiece& piece : *pieces) {
@@ -295,7 +305,7 @@ std::vector<FieldViolation> CheckBindings(const v1::Pipeline& pipeline) {
             {path, fmt::format("unknown parameter \"{}\"{}", piece.text, DidYouMean(piece.text, names))});
       }
     }
-    const StatusOr<std::vector<Slot>> slots = ResolvePath(copy, path);
+    const StatusOr<std::vector<FieldRef>> slots = ResolvePath(copy, path);
     if (!slots.ok()) {
       violations.push_back({fmt::format("bindings[{}].path", i), std::string(MessageOf(slots.status()))});
     } else if (IsFixed(path, *slots)) {
@@ -305,24 +315,23 @@ std::vector<FieldViolation> CheckBindings(const v1::Pipeline& pipeline) {
   return violations;
 }
 
-v1::Pipeline BindDefaults(const v1::Pipeline& pipeline) {
+v1::Pipeline Bindings::BindDefaults() const {
   ParameterValues defaults;
-  for (const auto& [name, parameter] : pipeline.parameters()) {
+  for (const auto& [name, parameter] : pipeline_.parameters()) {
     ParameterValue value = DefaultOf(parameter);
     if (!Convert(parameter, value)) defaults.emplace(name, std::move(value));
   }
-  v1::Pipeline bound = pipeline;
+  v1::Pipeline bound = pipeline_;
   bound.clear_bindings();
-  for (const v1::Binding& binding : pipeline.bindings()) {
-    const StatusOr<std::vector<TemplatePiece>> pieces = ParseTemplate(binding.template_());
-    const bool is_known = pieces.ok() && HaveValues(*pieces, defaults);
-    if (!is_known || Bind(bound, binding, defaults)) *bound.add_bindings() = binding;
+  for (const ParsedBinding& binding : parsed_) {
+    const bool is_known = binding.pieces.ok() && HaveValues(*binding.pieces, defaults);
+    if (!is_known || ApplyBinding(bound, binding, defaults)) *bound.add_bindings() = *binding.binding;
   }
   return bound;
 }
 
-StatusOr<BoundPipeline> BindParameters(const v1::Pipeline& pipeline, const ParameterValues& values,
-                                       const std::set<std::string>& client_inputs) {
+StatusOr<BoundPipeline> BindParameters(const v1::Pipeline& pipeline, const StageRegistry& stages,
+                                       const ParameterValues& values, const std::set<std::string>& client_inputs) {
   BoundPipeline bound;
   std::vector<FieldViolation> violations;
   const std::vector<std::string> names = ParameterNames(pipeline);
@@ -335,7 +344,8 @@ StatusOr<BoundPipeline> BindParameters(const v1::Pipeline& pipeline, const Param
     if (pipeline.parameters().contains(name)) continue;
     violations.push_back({PathOfEntry("parameters", name), "unknown parameter" + DidYouMean(name, names)});
   }
-  const std::set<std::string> unread = UnreadPaths(pipeline, client_inputs);
+  const Bindings bindings(pipeline);
+  const std::set<std::string> unread = UnreadPaths(pipeline, stages, bindings.parsed(), client_inputs);
   for (const std::string& name : names) {
     const Parameter& parameter = pipeline.parameters().at(name);
     const std::string path = PathOfEntry("parameters", name);
@@ -360,24 +370,25 @@ StatusOr<BoundPipeline> BindParameters(const v1::Pipeline& pipeline, const Param
 
   bound.pipeline = pipeline;
   bound.pipeline.clear_bindings();
-  for (const v1::Binding& binding : pipeline.bindings()) {
-    if (What what = Bind(bound.pipeline, binding, bound.parameters)) {
+  for (const ParsedBinding& parsed : bindings.parsed()) {
+    if (What what = ApplyBinding(bound.pipeline, parsed, bound.parameters)) {
+      const v1::Binding& binding = *parsed.binding;
       violations.push_back({binding.path(), *what + fmt::format(" (from {})", Excerpt(binding.template_()))});
     }
   }
   if (!violations.empty()) return fail();
   violations = CheckRules(bound.pipeline);
   if (!violations.empty()) return fail();
-  violations = SharedOutputs(bound.pipeline);
+  violations = SharedOutputs(bound.pipeline, stages);
   if (!violations.empty()) return fail();
   FillDefaults(bound.pipeline, AbsentMessages::kLeave);
   return bound;
 }
 
-StatusOr<BoundPipeline> BindParameters(const v1::Pipeline& pipeline,
+StatusOr<BoundPipeline> BindParameters(const v1::Pipeline& pipeline, const StageRegistry& stages,
                                        const google::protobuf::Map<std::string, ParameterValue>& values,
                                        const std::set<std::string>& client_inputs) {
-  return BindParameters(pipeline, ParameterValues(values.begin(), values.end()), client_inputs);
+  return BindParameters(pipeline, stages, ParameterValues(values.begin(), values.end()), client_inputs);
 }
 
 }  // namespace millrace

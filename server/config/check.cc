@@ -12,11 +12,12 @@
 #include "server/config/field_path.h"
 #include "server/config/field_value.h"
 #include "server/config/fields_read.h"
-#include "server/config/nearest.h"
 #include "server/config/place.h"
 #include "server/config/rules.h"
 #include "server/config/shared_outputs.h"
 #include "server/config/stages_refused.h"
+#include "server/stages/registry.h"
+#include "server/text/nearest.h"
 
 namespace millrace {
 namespace {
@@ -33,32 +34,31 @@ BoundPaths BoundPathsOf(const v1::Pipeline& pipeline) {
   return paths;
 }
 
-// Beyond the bounds that pipeline.proto gives and CheckRules finds broken.
+// Returns true if the pipeline is beyond the bounds of pipeline.proto, which CheckRules reports.
 bool IsTooLarge(const v1::Pipeline& pipeline) {
   return pipeline.stages_size() > 100 || pipeline.parameters_size() > 100 || pipeline.bindings_size() > 1000 ||
          pipeline.measures_size() > 100 || pipeline.files_size() > 100;
 }
 
-// `stages[3]`, and nothing within it.
+// Returns true for `stages[3]`, and false for a field within it.
 bool IsStage(std::string_view path) { return ParentPath(path) == "stages"; }
 
 class PipelineChecker {
  public:
-  explicit PipelineChecker(const v1::Pipeline& pipeline) : pipeline_(pipeline), bound_(BoundPathsOf(pipeline)) {}
+  PipelineChecker(const v1::Pipeline& pipeline, const StageRegistry& stages, const Bindings& bindings)
+      : pipeline_(pipeline), registry_(stages), bindings_(bindings), bound_(BoundPathsOf(pipeline)) {}
 
   std::vector<FieldViolation> Check() {
     violations_ = CheckRules(pipeline_, bound_);
-    // What follows takes the numbers of things for bounded: it recurses along needs and compares names with names.
+    // The checks below rely on the bounds: they recurse along needs and compare names with names.
     if (IsTooLarge(pipeline_)) return std::move(violations_);
-    const std::vector<FieldViolation> bindings = CheckBindings(pipeline_);
+    const std::vector<FieldViolation> bindings = bindings_.Check();
     violations_.insert(violations_.end(), bindings.begin(), bindings.end());
     CheckNames();
     CheckNeeds();
     CheckCycles();
     CheckFiles();
     CheckMeasures();
-    const std::vector<FieldViolation> shared = SharedOutputs(BindDefaults(pipeline_));
-    violations_.insert(violations_.end(), shared.begin(), shared.end());
     return std::move(violations_);
   }
 
@@ -76,19 +76,28 @@ class PipelineChecker {
     }
   }
 
+  // Refuses options that the kind's shape does not have.
+  void CheckShape(int index, const StageKind& kind) {
+    const v1::Stage& stage = pipeline_.stages(index);
+    const std::string path = StagePath(index);
+    if (stage.has_timeout() && kind.shape != StageShape::kCalling) {
+      Refuse(path + ".timeout", "only a stage that calls models has a time limit for an item");
+    }
+    if (kind.shape != StageShape::kFetch) {
+      if (stage.needs_size() == 0) Refuse(path, "needs must name the stages whose items it takes");
+      return;
+    }
+    if (stage.needs_size() > 0) {
+      Refuse(path + ".needs", fmt::format("a {} takes no items of other stages", kind.name));
+    }
+    if (stage.has_when()) Refuse(path + ".when", fmt::format("a {} has no items to choose from", kind.name));
+  }
+
   void CheckNeeds() {
     for (int i = 0; i < pipeline_.stages_size(); ++i) {
       const v1::Stage& stage = pipeline_.stages(i);
       const std::string path = StagePath(i) + ".needs";
-      if (stage.has_fetch() && stage.needs_size() > 0) Refuse(path, "a fetch takes no items of other stages");
-      const bool calls = stage.has_synthesize() || stage.kind_case() == v1::Stage::KIND_NOT_SET;
-      if (stage.has_timeout() && !calls) {
-        Refuse(StagePath(i) + ".timeout", "only a stage that calls models has a time limit for an item");
-      }
-      if (stage.has_fetch() && stage.has_when()) Refuse(StagePath(i) + ".when", "a fetch has no items to choose from");
-      if (!stage.has_fetch() && stage.kind_case() != v1::Stage::KIND_NOT_SET && stage.needs_size() == 0) {
-        Refuse(StagePath(i), "needs must name the stages whose items it takes");
-      }
+      if (const StageKind* kind = registry_.Of(stage)) CheckShape(i, *kind);
       std::set<std::string> seen;
       for (int j = 0; j < stage.needs_size(); ++j) {
         const std::string& need = stage.needs(j);
@@ -97,8 +106,9 @@ class PipelineChecker {
         const auto found = stages_.find(need);
         if (found == stages_.end()) {
           Refuse(at, fmt::format("unknown stage \"{}\"{}", Excerpt(need), DidYouMean(need, names_)));
-        } else if (pipeline_.stages(found->second).has_store()) {
-          Refuse(at, fmt::format("\"{}\" is a store: no items come out of it", need));
+        } else if (const StageKind* kind = registry_.Of(pipeline_.stages(found->second));
+                   kind != nullptr && kind->shape == StageShape::kSink) {
+          Refuse(at, fmt::format("\"{}\" is a {}: no items come out of it", need, kind->name));
         }
       }
     }
@@ -173,7 +183,7 @@ class PipelineChecker {
       const auto check_measure = [&](std::string_view side, const std::string& name) {
         if (name.empty() || measures.contains(name)) return;
         Refuse(fmt::format("{}.ratio.{}", path, side),
-               fmt::format("no measure \"{}\" stands before this one{}", Excerpt(name), DidYouMean(name, known)));
+               fmt::format("no measure \"{}\" comes before this one{}", Excerpt(name), DidYouMean(name, known)));
       };
       if (measure.has_count()) check_stage("count", measure.count().stage());
       if (measure.has_share()) check_stage("share", measure.share().stage());
@@ -186,13 +196,15 @@ class PipelineChecker {
       }
       if (measure.name().empty()) continue;
       if (!measures.emplace(measure.name(), i).second) {
-        Refuse(path + ".name", fmt::format("there is a measure \"{}\" already", Excerpt(measure.name())));
+        Refuse(path + ".name", fmt::format("duplicate measure \"{}\"", Excerpt(measure.name())));
       }
       known.push_back(measure.name());
     }
   }
 
   const v1::Pipeline& pipeline_;
+  const StageRegistry& registry_;
+  const Bindings& bindings_;
   const BoundPaths bound_;
   std::map<std::string, int> stages_;  // by name
   std::vector<std::string> names_;     // in their order
@@ -201,18 +213,18 @@ class PipelineChecker {
 
 }  // namespace
 
-std::vector<FieldViolation> PipelineViolations(const v1::Pipeline& pipeline) {
-  return PipelineChecker(pipeline).Check();
-}
-
 std::vector<FieldViolation> PipelineViolations(const v1::Pipeline& pipeline, const StageRegistry& stages) {
-  std::vector<FieldViolation> violations = PipelineViolations(pipeline);
-  const std::vector<FieldViolation> unmade = FieldsReadUnmade(pipeline, stages);
-  violations.insert(violations.end(), unmade.begin(), unmade.end());
+  const Bindings bindings(pipeline);
+  std::vector<FieldViolation> violations = PipelineChecker(pipeline, stages, bindings).Check();
   if (IsTooLarge(pipeline)) return violations;
+  const v1::Pipeline with_defaults = bindings.BindDefaults();
+  for (const std::vector<FieldViolation>& more :
+       {SharedOutputs(with_defaults, stages), FieldsReadUnmade(pipeline, stages)}) {
+    violations.insert(violations.end(), more.begin(), more.end());
+  }
   const std::vector<FieldViolation> before = violations;
-  for (FieldViolation& refused : StagesRefused(BindDefaults(pipeline), stages)) {
-    // A stage also refuses what the checks before it have told in their words.
+  for (FieldViolation& refused : StagesRefused(with_defaults, stages)) {
+    // A stage also refuses what the checks before it have reported in their words.
     const bool is_told = std::any_of(before.begin(), before.end(), [&](const FieldViolation& told) {
       return IsBelow(told.field, refused.field) || (IsBelow(refused.field, told.field) && !IsStage(told.field));
     });

@@ -1,5 +1,5 @@
-// What must hold of a pipeline before anything of it runs, beyond the rules of its fields: the graph, what stages refer
-// to, fields that nothing makes, and what stages can't be made of.
+// Checks of a pipeline as a whole, beyond the rules of its fields: the graph of stages, references, fields that no
+// stage makes, shared output files, and definitions that a kind refuses.
 #pragma once
 
 #include <vector>
@@ -11,15 +11,12 @@ namespace millrace {
 
 class StageRegistry;
 
-// INVALID_ARGUMENT (INVALID_DEFINITION) with everything that is wrong, by path. `pipeline` may have bindings: what they
-// set is not looked at before BindParameters, but for what defaults make of it and stages would refuse. Compiles
-// gazetteers, so it may take a while.
+// Checks a pipeline. INVALID_ARGUMENT (INVALID_DEFINITION) with every problem, by path. A field that is bound is
+// checked with the defaults of its parameters, if they suffice for it; else BindParameters checks it. Compiles
+// gazetteers, so it may take seconds.
 Status CheckPipeline(const v1::Pipeline& pipeline, const StageRegistry& stages);
 
-// The same as a list.
+// Returns the problems as a list. A stage whose kind is not in `stages` is checked by the rules of its fields alone.
 std::vector<FieldViolation> PipelineViolations(const v1::Pipeline& pipeline, const StageRegistry& stages);
-
-// Those that need no registry: all but the fields that nothing makes and what stages can't be made of.
-std::vector<FieldViolation> PipelineViolations(const v1::Pipeline& pipeline);
 
 }  // namespace millrace

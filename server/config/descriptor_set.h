@@ -1,5 +1,5 @@
-// The project's .proto files with their comments, which generated code leaves out: a serialized FileDescriptorSet, put
-// in place by the build (embed.cmake).
+// Serialized FileDescriptorSet of the project's .proto files with their comments, which generated code leaves out. The
+// build embeds it (embed.cmake).
 #pragma once
 
 #include <cstddef>

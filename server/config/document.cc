@@ -16,7 +16,7 @@
 namespace millrace {
 namespace {
 
-// Leaves the parser early; caught in this file.
+// Exception that leaves the parser early; caught in this file.
 struct Stop {};
 
 // Reads from memory in place.
@@ -115,7 +115,7 @@ class TreeBuilder final : public YAML::EventHandler {
     throw Stop();
   }
 
-  // Ancestors of a node stay where they are while it grows: only the innermost level is added to.
+  // Pointers to ancestors stay valid: only the innermost level grows.
   YamlNode* Add(const YAML::Mark& mark, YamlNode node) {
     Count(mark);
     if (levels_.empty()) {
@@ -152,13 +152,14 @@ class TreeBuilder final : public YAML::EventHandler {
   bool began_ = false;
 };
 
-// What the parser would pass over: bytes that are no UTF-8, and control characters. Nothing where all is well.
+// Finds bytes that the parser would pass over: bytes that are not UTF-8, and control characters. nullopt if there are
+// none.
 std::optional<Problem> FindBadBytes(std::string_view text) {
   if (text.starts_with("\xef\xbb\xbf"))
     return Problem{{1, 1}, "", "begins with a byte order mark; save it as UTF-8 without"};
   if (text.starts_with("\xff\xfe") || text.starts_with("\xfe\xff") ||
       text.substr(0, 4).find('\0') != std::string_view::npos) {
-    return Problem{{1, 1}, "", "is no UTF-8; it looks like UTF-16 or UTF-32"};
+    return Problem{{1, 1}, "", "is not UTF-8; it looks like UTF-16 or UTF-32"};
   }
   Place place{1, 1};
   for (size_t i = 0; i < text.size();) {
@@ -177,7 +178,7 @@ std::optional<Problem> FindBadBytes(std::string_view text) {
       continue;
     }
     const size_t length = Utf8Length(text, i);
-    if (length == 0) return Problem{place, "", fmt::format("byte 0x{:02x} is no UTF-8", c)};
+    if (length == 0) return Problem{place, "", fmt::format("byte 0x{:02x} is not UTF-8", c)};
     i += length;
     place.column += static_cast<int>(length);
   }

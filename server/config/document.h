@@ -1,7 +1,7 @@
-// A YAML document as a plain tree in which every node knows its place. What makes YAML surprising is refused: duplicate
-// keys, aliases and anchors (so no bombs and no cycles), tags, several documents, byte order marks, UTF-16, keys that
-// are no text. The tree is built from the parser's events, so a refused document never takes more memory than the
-// limits.
+// Reader of a YAML document into a plain tree in which every node knows its place. It refuses the surprises of YAML:
+// duplicate keys, aliases and anchors (so no bombs and no cycles), tags, several documents, byte order marks, UTF-16,
+// and keys that are not text. It builds the tree from the parser's events, so a refused document never takes more
+// memory than the limits.
 #pragma once
 
 #include <cstddef>
@@ -23,7 +23,7 @@ struct YamlNode {
   Kind kind = Kind::kNull;
   Place place;
   std::string text{};                 // of a scalar
-  bool quoted = false;                // the scalar has quotes or is a block: it is text, whatever it looks like
+  bool quoted = false;                // the scalar has quotes or is a block: it is always text
   std::vector<YamlNode> elements{};   // of a list
   std::vector<YamlMember> members{};  // of a map, in order; names are different
 };
@@ -41,7 +41,7 @@ struct YamlLimits {
   int depth = 64;
 };
 
-// Reads one document; nothing in it gives a null. INVALID_ARGUMENT (INVALID_DEFINITION) with all that is wrong.
+// Reads one document; an empty one is a null. INVALID_ARGUMENT (INVALID_DEFINITION) with every problem.
 StatusOr<YamlNode> ReadYaml(std::string_view text, std::string_view filename, const YamlLimits& limits = {});
 
 }  // namespace millrace

@@ -8,7 +8,7 @@
 #include <charconv>
 #include <optional>
 
-#include "server/config/nearest.h"
+#include "server/text/nearest.h"
 
 namespace millrace {
 namespace {
@@ -35,7 +35,7 @@ struct Step {
 
 StatusOr<std::vector<Step>> SplitPath(std::string_view path) {
   const auto bad = [&] {
-    return PathError(fmt::format("\"{}\" is no path such as stages[0].fetch.csv.path", Excerpt(path)));
+    return PathError(fmt::format("\"{}\" is not a path such as stages[0].fetch.csv.path", Excerpt(path)));
   };
   std::vector<Step> steps;
   size_t at = 0;
@@ -75,7 +75,7 @@ std::vector<std::string> FieldNames(const Descriptor& descriptor) {
   return names;
 }
 
-// The entry of a map with this key; null where there is none.
+// Returns the entry of a map with this key; null if there is none.
 Message* FindEntry(Message& message, const FieldDescriptor* field, const std::string& key) {
   const Reflection& reflection = *message.GetReflection();
   for (int i = 0; i < reflection.FieldSize(message, field); ++i) {
@@ -87,7 +87,7 @@ Message* FindEntry(Message& message, const FieldDescriptor* field, const std::st
 
 }  // namespace
 
-Message* Slot::MutableMessage() const {
+Message* FieldRef::MutableMessage() const {
   const Reflection& reflection = *message->GetReflection();
   return index < 0 ? reflection.MutableMessage(message, field)
                    : reflection.MutableRepeatedMessage(message, field, index);
@@ -109,13 +109,13 @@ std::string PathOfEntry(std::string_view map, std::string_view key) {
   return fmt::format("{}[\"{}\"]", map, quoted);
 }
 
-StatusOr<std::vector<Slot>> ResolvePath(Message& message, std::string_view path) {
+StatusOr<std::vector<FieldRef>> ResolvePath(Message& message, std::string_view path) {
   MR_ASSIGN_OR_RETURN(const std::vector<Step> steps, SplitPath(path));
   if (steps.empty()) return PathError("the path is empty");
-  std::vector<Slot> slots;
+  std::vector<FieldRef> slots;
   Message* at = &message;
   for (size_t i = 0; i < steps.size(); ++i) {
-    if (at == nullptr || steps[i].index) return PathError(fmt::format("\"{}\" goes on after a value", Excerpt(path)));
+    if (at == nullptr || steps[i].index) return PathError(fmt::format("\"{}\" continues after a value", Excerpt(path)));
     const Descriptor& descriptor = *at->GetDescriptor();
     const FieldDescriptor* field = descriptor.FindFieldByName(steps[i].name);
     if (field == nullptr) {
@@ -128,7 +128,7 @@ StatusOr<std::vector<Slot>> ResolvePath(Message& message, std::string_view path)
         return PathError(fmt::format("\"{}\": {} is set instead of {}", Excerpt(path), set->name(), field->name()));
       }
     }
-    Slot slot{at, field, -1};
+    FieldRef slot{at, field, -1};
     if (field->is_map()) {
       if (i + 1 == steps.size())
         return PathError(fmt::format("\"{}\" is a mapping; name one of its keys", Excerpt(path)));
@@ -148,7 +148,7 @@ StatusOr<std::vector<Slot>> ResolvePath(Message& message, std::string_view path)
       slot.index = static_cast<int>(index);
     }
     slots.push_back(slot);
-    // Only what is passed through is made.
+    // Only messages that the path goes through are made.
     const bool is_message = slot.field->cpp_type() == FieldDescriptor::CPPTYPE_MESSAGE;
     at = is_message && i + 1 < steps.size() ? slot.MutableMessage() : nullptr;
   }

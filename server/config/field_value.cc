@@ -12,8 +12,8 @@
 
 #include "server/base/canonical_json.h"
 #include "server/base/json.h"
-#include "server/config/nearest.h"
 #include "server/config/scalar.h"
+#include "server/text/nearest.h"
 
 namespace millrace {
 namespace {
@@ -24,7 +24,7 @@ using google::protobuf::FieldDescriptor;
 using google::protobuf::Message;
 using google::protobuf::Reflection;
 
-// PICK_ of an enum whose zero is PICK_UNSPECIFIED.
+// Returns the prefix of an enum's values: `PICK_` if its zero is PICK_UNSPECIFIED.
 std::string PrefixOf(const EnumDescriptor& type) {
   std::string prefix = type.FindValueByNumber(0)->name();
   constexpr std::string_view kZero = "UNSPECIFIED";
@@ -41,7 +41,7 @@ std::string Lower(std::string text) {
 
 // Sets a value through the right member of Reflection, whether of a singular field or of a list.
 template <typename Value>
-void Put(const Slot& slot, Value value, void (Reflection::*set)(Message*, const FieldDescriptor*, Value) const,
+void Put(const FieldRef& slot, Value value, void (Reflection::*set)(Message*, const FieldDescriptor*, Value) const,
          void (Reflection::*set_element)(Message*, const FieldDescriptor*, int, Value) const) {
   const Reflection& reflection = *slot.message->GetReflection();
   if (slot.index < 0) {
@@ -51,32 +51,32 @@ void Put(const Slot& slot, Value value, void (Reflection::*set)(Message*, const 
   }
 }
 
-void PutInt64(const Slot& slot, int64_t value) {
+void PutInt64(const FieldRef& slot, int64_t value) {
   Put<int64_t>(slot, value, &Reflection::SetInt64, &Reflection::SetRepeatedInt64);
 }
-void PutInt32(const Slot& slot, int32_t value) {
+void PutInt32(const FieldRef& slot, int32_t value) {
   Put<int32_t>(slot, value, &Reflection::SetInt32, &Reflection::SetRepeatedInt32);
 }
-void PutUint64(const Slot& slot, uint64_t value) {
+void PutUint64(const FieldRef& slot, uint64_t value) {
   Put<uint64_t>(slot, value, &Reflection::SetUInt64, &Reflection::SetRepeatedUInt64);
 }
-void PutUint32(const Slot& slot, uint32_t value) {
+void PutUint32(const FieldRef& slot, uint32_t value) {
   Put<uint32_t>(slot, value, &Reflection::SetUInt32, &Reflection::SetRepeatedUInt32);
 }
-void PutDouble(const Slot& slot, double value) {
+void PutDouble(const FieldRef& slot, double value) {
   Put<double>(slot, value, &Reflection::SetDouble, &Reflection::SetRepeatedDouble);
 }
-void PutBool(const Slot& slot, bool value) {
+void PutBool(const FieldRef& slot, bool value) {
   Put<bool>(slot, value, &Reflection::SetBool, &Reflection::SetRepeatedBool);
 }
-void PutEnum(const Slot& slot, int value) {
+void PutEnum(const FieldRef& slot, int value) {
   Put<int>(slot, value, &Reflection::SetEnumValue, &Reflection::SetRepeatedEnumValue);
 }
-void PutString(const Slot& slot, std::string value) {
+void PutString(const FieldRef& slot, std::string value) {
   Put<std::string>(slot, std::move(value), &Reflection::SetString, &Reflection::SetRepeatedString);
 }
 
-// Which field a scalar sets by a short form; empty: none.
+// Returns the field that a scalar sets by a short form; empty: none.
 const std::string& ShortFormPath(const v1::ShortForm& form, const Scalar& scalar) {
   if (scalar.quoted) return form.text();
   const ScalarKind kind = KindOf(scalar.text);
@@ -170,7 +170,7 @@ std::string Got(const Scalar& scalar) {
   return fmt::format("{}\"{}\"", scalar.quoted ? "text " : "", Excerpt(scalar.text));
 }
 
-std::optional<std::string> SetScalar(const Slot& slot, const Scalar& scalar) {
+std::optional<std::string> SetScalar(const FieldRef& slot, const Scalar& scalar) {
   const FieldDescriptor& field = *slot.field;
   const auto wrong = [&](std::string_view hint = "") {
     return fmt::format("expected {}, got {}{}", Expectation(field), Got(scalar), hint);
@@ -252,14 +252,14 @@ std::optional<std::string> SetShortForm(Message& message, const Scalar& scalar) 
     return fmt::format("expected {}, got {}", ShortFormExpectation(form, *message.GetDescriptor()), Got(scalar));
   };
   if (path.empty()) return expected();
-  const StatusOr<std::vector<Slot>> slots = ResolvePath(message, path);
+  const StatusOr<std::vector<FieldRef>> slots = ResolvePath(message, path);
   if (!slots.ok()) return std::string(MessageOf(slots.status()));
   std::optional<std::string> what = SetScalar(slots->back(), scalar);
-  if (what && slots->back().field->enum_type() != nullptr) return expected();  // there are other forms than its names
+  if (what && slots->back().field->enum_type() != nullptr) return expected();  // it has other forms than its names
   return what;
 }
 
-void Touch(const Slot& slot) {
+void Touch(const FieldRef& slot) {
   switch (slot.field->cpp_type()) {
     case FieldDescriptor::CPPTYPE_INT32:
       return PutInt32(slot, 0);

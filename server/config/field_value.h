@@ -1,5 +1,5 @@
-// One scalar of a definition set in a message, as its field's type and rules ask: numbers, sizes, percentages,
-// durations, enums without prefix, short forms of messages, JSON.
+// Conversion of one scalar of a definition to the value of a field, by the field's type and rules: numbers, sizes,
+// percentages, durations, enums without prefix, short forms of messages, JSON.
 #pragma once
 
 #include <optional>
@@ -17,41 +17,41 @@ class EnumDescriptor;
 
 namespace millrace {
 
-// A scalar as written.
+// A scalar as the file has it.
 struct Scalar {
   std::string text;
-  bool quoted = false;  // text, whatever it looks like
+  bool quoted = false;  // always text
 };
 
 const v1::FieldRules& RulesOf(const google::protobuf::FieldDescriptor& field);
 const v1::ShortForm& ShortFormOf(const google::protobuf::Descriptor& descriptor);
 bool IsDuration(const google::protobuf::FieldDescriptor& field);
 
-// Names of an enum's values as YAML writes them.
+// Returns the names of an enum's values as YAML has them.
 std::vector<std::string> EnumNames(const google::protobuf::EnumDescriptor& type);
-// The number of the value of that name.
+// Returns the number of the value with that name.
 std::optional<int> EnumNumber(const google::protobuf::EnumDescriptor& type, std::string_view name);
 std::string EnumName(const google::protobuf::EnumDescriptor& type, int number);
 
-// What a field expects, such as `a whole number` or `one of drop, keep`.
+// Returns what a field expects, such as `a whole number` or `one of drop, keep`.
 std::string Expectation(const google::protobuf::FieldDescriptor& field);
 
-// Sets the slot. Nothing, or what is wrong: `expected a number, got "high"`.
-std::optional<std::string> SetScalar(const Slot& slot, const Scalar& scalar);
+// Sets the field. Returns what is wrong, or nothing: `expected a number, got "high"`.
+std::optional<std::string> SetScalar(const FieldRef& slot, const Scalar& scalar);
 
-// Sets a message by its short form for this scalar; likewise.
+// Sets a message by its short form for this scalar. Returns what is wrong, or nothing.
 std::optional<std::string> SetShortForm(google::protobuf::Message& message, const Scalar& scalar);
 
-// Sets the slot to its type's default so that it counts as given (a oneof's member, an optional field, a message).
-void Touch(const Slot& slot);
+// Sets the field to its type's default so that it counts as given (a oneof's member, an optional field, a message).
+void Touch(const FieldRef& slot);
 
-// A scalar without quotes as a JSON value; nothing where it is ambiguous (007).
+// Returns a scalar without quotes as a JSON value; nullopt if it is ambiguous (007).
 std::optional<std::string> ScalarToJson(const Scalar& scalar);
 
-// A string as JSON.
+// Returns a string as JSON, with its quotes.
 std::string QuoteJson(std::string_view text);
 
-// What stands there, for an error: `text "high"`, `"high"`, `nothing`.
+// Returns the actual value for an error: `text "high"`, `"high"`, `nothing`.
 std::string Got(const Scalar& scalar);
 
 }  // namespace millrace

@@ -9,28 +9,19 @@
 
 #include "server/config/field_path.h"
 #include "server/config/field_value.h"
-#include "server/config/nearest.h"
 #include "server/config/rules.h"
-#include "server/stages/stage.h"
+#include "server/stages/registry.h"
+#include "server/text/nearest.h"
 
 namespace millrace {
 namespace {
 
 using google::protobuf::FieldDescriptor;
 
-// Fields that items are known to have; nullopt: they may have any.
+// Fields that items are known to have; nullopt: they may have any field.
 using Known = std::optional<std::set<std::string>>;
 
 std::string FirstName(std::string_view path) { return std::string(path.substr(0, path.find('.'))); }
-
-// The conditions of a merge see a pair of items; what is left is the items' field, or empty.
-std::string FieldOfPair(const std::string& name) {
-  if (name == "similarity" || name == "days_apart") return "";
-  for (const std::string_view side : {"left.", "right.", "shared."}) {
-    if (name.starts_with(side)) return name.substr(side.size());
-  }
-  return name;
-}
 
 class FieldFlow {
  public:
@@ -46,7 +37,7 @@ class FieldFlow {
   }
 
  private:
-  // Also looks at what the stage reads, once.
+  // Returns the fields of a stage's items. Checks the fields that the stage reads on the first call.
   const Known& OutputOf(int index) {
     if (const auto found = outputs_.find(index); found != outputs_.end()) return found->second;
     outputs_[index] = std::nullopt;  // in a cycle, nothing is known
@@ -59,7 +50,7 @@ class FieldFlow {
       if (!made) input = std::nullopt;
       if (input) input->insert(made->begin(), made->end());
     }
-    CheckReads(index, input);
+    CheckReads(index, kind, input);
     Known output = input;
     if (kind != nullptr && kind->fields) {
       const StageKind::Fields fields = kind->fields(stage);
@@ -77,11 +68,11 @@ class FieldFlow {
     return outputs_[index] = std::move(output);
   }
 
-  void CheckReads(int index, Known known) {
+  void CheckReads(int index, const StageKind* kind, Known known) {
     if (!known) return;
     const v1::Stage& stage = pipeline_.stages(index);
     const std::string root = PathOfElement("stages", static_cast<size_t>(index));
-    // What a stage writes it may read: rules see what the ones before them did.
+    // A stage may read fields that it writes: a rule sees what the rules before it did.
     VisitStrings(stage, root, [&](const FieldDescriptor& field, const std::string& path, const std::string& value) {
       if (!RulesOf(field).writes_field() || value.empty()) return;
       if (bound_.contains(path)) known = std::nullopt;
@@ -90,8 +81,7 @@ class FieldFlow {
     if (!known) return;
     VisitStrings(stage, root, [&](const FieldDescriptor& field, const std::string& path, const std::string& value) {
       if (!RulesOf(field).reads_field() || bound_.contains(path)) return;
-      const bool is_pair = path.find(".merge.rules[") != std::string::npos;
-      CheckField(is_pair ? FieldOfPair(value) : value, path, *known);
+      CheckField(kind != nullptr && kind->field_read ? kind->field_read(path, value) : value, path, *known);
     });
   }
 
@@ -141,7 +131,7 @@ class FieldFlow {
 }  // namespace
 
 std::vector<FieldViolation> FieldsReadUnmade(const v1::Pipeline& pipeline, const StageRegistry& stages) {
-  if (pipeline.stages_size() > 100) return {};  // refused as it is; the recursion is as deep as the graph
+  if (pipeline.stages_size() > 100) return {};  // refused elsewhere; the recursion is as deep as the graph
   return FieldFlow(pipeline, stages).Run();
 }
 

@@ -1,4 +1,4 @@
-// Fields that a stage reads and nothing before it makes.
+// Check that a stage reads only fields that the stages before it make.
 #pragma once
 
 #include <vector>
@@ -10,8 +10,8 @@ namespace millrace {
 
 class StageRegistry;
 
-// By path, with the nearest field that is made. Where it is not known what a source has (a CSV file's columns), nothing
-// is said. A graph with unknown or cyclic needs is passed over as far as it goes.
+// Returns the fields that are read and not made, by path, each with the nearest field that is made. Returns nothing
+// about items whose fields are not known (the columns of a CSV file), nor about stages with unknown or cyclic needs.
 std::vector<FieldViolation> FieldsReadUnmade(const v1::Pipeline& pipeline, const StageRegistry& stages);
 
 }  // namespace millrace

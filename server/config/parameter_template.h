@@ -1,4 +1,4 @@
-// Text in which `$(name)` stands for a parameter; `$$(` is a literal `$(`.
+// Templates: text in which `$(name)` stands for a parameter, and `$$(` for a literal `$(`.
 #pragma once
 
 #include <string>
@@ -14,12 +14,13 @@ struct TemplatePiece {
   bool is_parameter = false;
 };
 
-// The pieces in order, literal ones never empty. INVALID_ARGUMENT where a `$(` is not followed by a name and `)`.
+// Returns the pieces in order; literal ones are never empty. INVALID_ARGUMENT (INVALID_DEFINITION) if a name and `)` do
+// not follow a `$(`.
 StatusOr<std::vector<TemplatePiece>> ParseTemplate(std::string_view text);
 
 bool HasParameter(const std::vector<TemplatePiece>& pieces);
 
-// The literal pieces together.
+// Returns the literal pieces joined.
 std::string LiteralText(const std::vector<TemplatePiece>& pieces);
 
 }  // namespace millrace

@@ -11,11 +11,12 @@
 #include "server/config/field_value.h"
 #include "server/config/reader.h"
 #include "server/config/rules.h"
+#include "server/stages/registry.h"
 
 namespace millrace {
 namespace {
 
-// Whether a violation only follows from something that could not be read.
+// Returns true if a violation only follows from a part of the file that could not be read.
 bool IsConsequence(const FieldViolation& violation, const std::vector<Problem>& problems) {
   return std::any_of(problems.begin(), problems.end(), [&](const Problem& problem) {
     return !problem.path.empty() &&
@@ -24,7 +25,7 @@ bool IsConsequence(const FieldViolation& violation, const std::vector<Problem>& 
 }
 
 void LoadFiles(v1::Pipeline& pipeline, const FileLoader& load_file, Reading& reading) {
-  std::set<std::pair<std::string, std::string>> wanted;  // file, where it is named
+  std::set<std::pair<std::string, std::string>> wanted;  // file, and the path of the field that names it
   VisitStrings(pipeline, "",
                [&](const google::protobuf::FieldDescriptor& field, const std::string& path, const std::string& value) {
                  if (RulesOf(field).definition_file() && !value.empty()) wanted.emplace(value, path);
@@ -54,8 +55,8 @@ StatusOr<PipelineFile> ReadPipeline(std::string_view text, std::string_view file
   LoadFiles(file.pipeline, load_file, reading);
 
   const std::vector<Problem> unread = reading.problems;
-  const std::vector<FieldViolation> violations =
-      stages == nullptr ? PipelineViolations(file.pipeline) : PipelineViolations(file.pipeline, *stages);
+  static const StageRegistry none;
+  const std::vector<FieldViolation> violations = PipelineViolations(file.pipeline, stages == nullptr ? none : *stages);
   for (const FieldViolation& violation : violations) {
     if (IsConsequence(violation, unread)) continue;
     reading.problems.push_back({PlaceOf(reading.places, violation.field), violation.field, violation.description});

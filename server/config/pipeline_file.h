@@ -13,7 +13,7 @@ namespace millrace {
 
 class StageRegistry;
 
-// The content of a definition file by the path that a stage names; relative to the pipeline's file.
+// Returns the content of a definition file by the path that a stage names, relative to the pipeline's file.
 using FileLoader = std::function<StatusOr<std::string>(std::string_view path)>;
 
 struct PipelineFile {
@@ -22,12 +22,12 @@ struct PipelineFile {
   Places places;
 };
 
-// Reads, loads definition files and checks, all in one pass: INVALID_ARGUMENT (INVALID_DEFINITION) with every problem
-// and its place. With `stages` that is all that CheckPipeline finds, without it what needs no kinds of stages.
+// Reads a pipeline, loads its definition files and checks it, in one pass: INVALID_ARGUMENT (INVALID_DEFINITION) with
+// every problem and its place. Without `stages`, checks that need the kinds of stages are left out.
 StatusOr<PipelineFile> ReadPipeline(std::string_view text, std::string_view filename, const FileLoader& load_file,
                                     const StageRegistry* stages = nullptr);
 
-// An error about fields of a file's pipeline, with their places: for what only a server finds.
+// Returns an error about fields of the pipeline with their places in the file: for problems that only a server finds.
 Status WithPlaces(const Status& status, const PipelineFile& file);
 
 }  // namespace millrace

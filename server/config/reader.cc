@@ -9,8 +9,8 @@
 #include "millrace/v1/server_config.pb.h"
 #include "server/config/field_path.h"
 #include "server/config/field_value.h"
-#include "server/config/nearest.h"
 #include "server/config/parameter_template.h"
+#include "server/text/nearest.h"
 
 namespace millrace {
 namespace {
@@ -159,13 +159,13 @@ class Reader {
     if (field->cpp_type() == FieldDescriptor::CPPTYPE_MESSAGE) {
       reflection.AddMessage(&message, field);
     } else {
-      reflection.AddString(&message, field, "");  // the messages' lists are of messages or strings, as a test sees
+      reflection.AddString(&message, field, "");  // the messages' lists are of messages or strings: a test checks it
     }
     reading.places[path] = node.place;
     ReadSlot(node, {&message, field, index}, path);
   }
 
-  void ReadSlot(const YamlNode& node, const Slot& slot, const std::string& path) {
+  void ReadSlot(const YamlNode& node, const FieldRef& slot, const std::string& path) {
     const FieldDescriptor& field = *slot.field;
     if (RulesOf(field).json_text()) return ReadJson(node, slot, path);
     if (field.cpp_type() == FieldDescriptor::CPPTYPE_MESSAGE && !IsDuration(field)) {
@@ -185,8 +185,8 @@ class Reader {
     if (std::optional<std::string> what = SetShortForm(message, *scalar)) Refuse(node, path, *std::move(what));
   }
 
-  // The scalar with `$$(` undone; nothing where parameters enter (then it has become a binding, and `touch` was
-  // called), or where it is wrong.
+  // Returns the scalar with `$$(` undone; nullopt if it has parameters (then it has become a binding, and `touch` was
+  // called), or if it is wrong.
   template <typename Function>
   std::optional<Scalar> Unbound(const YamlNode& node, const std::string& path, Function touch) {
     if (!MayBind(path)) return Scalar{node.text, node.quoted};
@@ -212,8 +212,8 @@ class Reader {
     binding.set_template_(text);
   }
 
-  // A tree as JSON text, in the order given. A text with parameters makes a binding of the whole.
-  void ReadJson(const YamlNode& node, const Slot& slot, const std::string& path) {
+  // Returns a tree as JSON text, in its order. A text with parameters makes a binding of the whole.
+  void ReadJson(const YamlNode& node, const FieldRef& slot, const std::string& path) {
     bool is_bound = false;
     if (MayBind(path)) {
       const size_t before = reading.problems.size();
@@ -238,7 +238,7 @@ class Reader {
     }
   }
 
-  // Whether a text in the tree has a parameter.
+  // Returns true if a text in the tree has a parameter.
   bool FindParameters(const YamlNode& node, const std::string& path) {
     bool found = false;
     if (node.kind == Kind::kScalar) {
@@ -254,7 +254,7 @@ class Reader {
     return found;
   }
 
-  // False where something is wrong, which has been said. In a binding, texts stay templates.
+  // Returns false if something is wrong, and reports it. In a binding, texts stay templates.
   bool AppendJson(const YamlNode& node, const std::string& path, bool is_bound, std::string& out) {
     bool is_first = true;
     const auto separate = [&] {
@@ -301,8 +301,8 @@ class Reader {
     return false;
   }
 
-  // A field without presence can't tell a written 0 from an absent one: where that would mean something else, it is
-  // refused instead of being misread.
+  // A field without presence can't tell a written 0 from an absent one: a 0 is refused if absence means something else,
+  // so that it is not misread.
   void RefuseLostZero(const YamlNode& node, const Message& message, const FieldDescriptor& field,
                       const std::string& path) {
     if (field.has_presence() || node.kind != Kind::kScalar || message.GetReflection()->HasField(message, &field))

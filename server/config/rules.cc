@@ -15,7 +15,7 @@
 #include "server/base/json.h"
 #include "server/config/field_path.h"
 #include "server/config/field_value.h"
-#include "server/config/nearest.h"
+#include "server/text/nearest.h"
 
 namespace millrace {
 namespace {
@@ -35,12 +35,12 @@ std::string StringOf(const Message& message, const FieldDescriptor* field, int i
   return index < 0 ? reflection.GetString(message, field) : reflection.GetRepeatedString(message, field, index);
 }
 
-const Message& MessageOfSlot(const Message& message, const FieldDescriptor* field, int index) {
+const Message& MessageAt(const Message& message, const FieldDescriptor* field, int index) {
   const Reflection& reflection = *message.GetReflection();
   return index < 0 ? reflection.GetMessage(message, field) : reflection.GetRepeatedMessage(message, field, index);
 }
 
-// The value of a singular number.
+// Returns the value of a singular number.
 double NumberOf(const Message& message, const FieldDescriptor* field) {
   const Reflection& reflection = *message.GetReflection();
   switch (field->cpp_type()) {
@@ -96,7 +96,7 @@ class RuleChecker {
         return;
       }
       CheckRange(rules, size, path, [](double n) { return fmt::format("{} entries", n); });
-      // A list beyond its bounds is refused as it is: looking at each of its entries would be work without bounds.
+      // A list beyond its bounds is refused without a check of its entries, which would be work without bounds.
       if (rules.has_max() && size > rules.max()) return;
       for (int i = 0; i < size; ++i) CheckElement(message, field, i, path);
       return;
@@ -122,11 +122,12 @@ class RuleChecker {
     CheckValue(entry, entry.GetDescriptor()->map_value(), -1, at);
   }
 
-  // A singular value or an element. Bounds of a list count its entries, so they are not those of its elements.
+  // Checks a singular value or an element. The bounds of a list count its entries, so they are not those of its
+  // elements.
   void CheckValue(const Message& message, const FieldDescriptor* field, int index, const std::string& path) {
     const v1::FieldRules& rules = RulesOf(*field);
     if (IsMessage(*field)) {
-      const Message& value = MessageOfSlot(message, field, index);
+      const Message& value = MessageAt(message, field, index);
       if (IsDuration(*field)) {
         CheckDuration(rules, static_cast<const google::protobuf::Duration&>(value), path);
       } else {
@@ -160,7 +161,7 @@ class RuleChecker {
     const bool is_mixed = (value.seconds() > 0 && value.nanos() < 0) || (value.seconds() < 0 && value.nanos() > 0);
     const bool is_too_long = value.seconds() >= kSecondsMax || value.seconds() <= -kSecondsMax;
     if (is_too_long || std::abs(value.nanos()) > 999'999'999 || is_mixed) {
-      Refuse(path, "is no valid duration");
+      Refuse(path, "is not a valid duration");
       return;
     }
     const double seconds = static_cast<double>(value.seconds()) + 1e-9 * value.nanos();
@@ -213,7 +214,7 @@ class RuleChecker {
   std::map<std::string, std::unique_ptr<re2::RE2>> patterns_;
 };
 
-// Whether a message that is not there would have defaults once it is.
+// Returns true if an absent message would have fields with defaults.
 bool HasDefaults(const Descriptor& descriptor) {
   for (int i = 0; i < descriptor.field_count(); ++i) {
     const FieldDescriptor& field = *descriptor.field(i);
@@ -252,7 +253,7 @@ void VisitStrings(const Message& message, std::string_view path,
       }
       const std::string element = index < 0 ? at : PathOfElement(at, static_cast<size_t>(i));
       if (IsMessage(*field)) {
-        VisitStrings(MessageOfSlot(message, field, index), element, visit);
+        VisitStrings(MessageAt(message, field, index), element, visit);
       } else if (IsString(*field)) {
         visit(*field, element, StringOf(message, field, index));
       }

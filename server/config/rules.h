@@ -1,5 +1,5 @@
-// The rules that the messages' own options state (required, bounds, patterns, one member of a oneof), checked on a
-// message, wherever it came from.
+// Checks of a message by the rules that its own options state: required fields, bounds, patterns, one member of a
+// oneof.
 #pragma once
 
 #include <functional>
@@ -17,10 +17,10 @@ class Message;
 
 namespace millrace {
 
-// Paths whose value comes later, from a parameter.
+// Paths of fields that a parameter will set.
 using BoundPaths = std::set<std::string, std::less<>>;
 
-// Every field that breaks a rule, in the order of the message. What is at or below a bound path is not looked at.
+// Returns every field that breaks a rule, in the order of the message. Skips fields at or below a bound path.
 std::vector<FieldViolation> CheckRules(const google::protobuf::Message& message, const BoundPaths& bound = {});
 
 // Calls `visit` for every string that is set in a message or below it.
@@ -28,8 +28,8 @@ void VisitStrings(const google::protobuf::Message& message, std::string_view pat
                   const std::function<void(const google::protobuf::FieldDescriptor& field, const std::string& path,
                                            const std::string& value)>& visit);
 
-// Sets every absent field that has a default to it. A pipeline's message stays absent where it is; of a server's
-// configuration the messages with defaults are made.
+// Sets every absent field that has a default to it. kLeave: absent messages stay absent, as in a pipeline. kMake:
+// absent messages with defaults are made, as in a server's configuration.
 enum class AbsentMessages { kLeave, kMake };
 void FillDefaults(google::protobuf::Message& message, AbsentMessages absent);
 

@@ -28,7 +28,7 @@ constexpr std::array<Unit, 9> kSizes = {{{"", 1},
                                          {"MB", 1'000'000},
                                          {"GB", 1'000'000'000},
                                          {"TB", 1'000'000'000'000}}};
-// The larger first.
+// Larger units first.
 constexpr std::array<Unit, 7> kDurations = {{{"d", 86'400'000'000'000},
                                              {"h", 3'600'000'000'000},
                                              {"m", 60'000'000'000},

@@ -30,7 +30,7 @@ constexpr char kSizePattern[] = "^[0-9]+(KiB|MiB|GiB|TiB|kB|MB|GB|TB)$";
 constexpr char kPercentagePattern[] = "^[0-9.]+%$";
 constexpr char kParameterPattern[] = R"(\$\([a-z][a-z0-9_]*\))";
 
-// The descriptors with comments. Built once; never changed after that.
+// The descriptors with comments. Built once, then immutable.
 const DescriptorPool& PoolWithComments() {
   static const std::unique_ptr<DescriptorPool> pool = [] {
     auto made = std::make_unique<DescriptorPool>();
@@ -129,7 +129,7 @@ class SchemaWriter {
     add(form.percentage(), Text(kPercentagePattern));
     add(form.duration(), Text(kDurationPattern));
     add(form.boolean(), {{"type", "boolean"}});
-    // A text, list or mapping stands for a field, and is what that is.
+    // A text, list or mapping stands for a field, and has that field's schema.
     for (const std::string& path : {form.text(), form.list(), form.mapping()}) {
       if (!path.empty()) options.push_back(Value(FieldAt(descriptor, path), false));
     }
@@ -149,7 +149,7 @@ class SchemaWriter {
 
   json::object Property(const FieldDescriptor* field) {
     json::object property = Value(field, has_parameters_);
-    // Beside $ref nothing counts in draft 7.
+    // Draft 7 ignores everything beside $ref.
     if (property.contains("$ref")) property = {{"allOf", json::array{std::move(property)}}};
     if (std::string comment = CommentOf(*field); !comment.empty()) property["description"] = std::move(comment);
     if (const std::string& value = RulesOf(*field).default_value(); !value.empty()) {
@@ -166,7 +166,7 @@ class SchemaWriter {
     return json::string(value);
   }
 
-  // A field's value: a list, a mapping or one value.
+  // Returns the schema of a field's value: a list, a mapping or one value.
   json::object Value(const FieldDescriptor* field, bool may_bind) {
     const v1::FieldRules& rules = RulesOf(*field);
     if (field->is_map()) {
@@ -217,7 +217,7 @@ class SchemaWriter {
         if (rules.required() && !is_list) text["minLength"] = 1;
         if (rules.has_max() && !is_list) text["maxLength"] = static_cast<int64_t>(rules.max());
         options.push_back(std::move(text));
-        // Any text may hold parameters; only where there is a pattern must that be said.
+        // Any text may hold parameters; the schema must say so only if the field has a pattern.
         if (rules.pattern().empty()) may_bind = false;
         break;
       }

@@ -1,5 +1,5 @@
-// JSON Schemas (draft 7) of the YAML files, from the same descriptors that the reader walks: for editors, and as the
-// reference of every key. Short forms, sizes, durations and parameters are in it; what only CheckPipeline knows is not.
+// JSON Schemas (draft 7) of the YAML files, made from the descriptors that the reader walks: for editors, and as the
+// reference of every key. They cover short forms, sizes, durations and parameters, but not the checks of CheckPipeline.
 #pragma once
 
 #include <string>
@@ -10,11 +10,11 @@ class FieldDescriptor;
 
 namespace millrace {
 
-// As JSON text, indented.
+// Return a schema as indented JSON text.
 std::string PipelineSchema();
 std::string ServerConfigSchema();
 
-// The comment that stands above a field in its .proto file, as one line; empty where there is none.
+// Returns the comment above a field in its .proto file, as one line; empty if it has none.
 std::string CommentOf(const google::protobuf::FieldDescriptor& field);
 
 }  // namespace millrace

@@ -10,10 +10,10 @@
 #include "server/config/address.h"
 #include "server/config/document.h"
 #include "server/config/field_path.h"
-#include "server/config/nearest.h"
 #include "server/config/reader.h"
 #include "server/config/rules.h"
 #include "server/http/guard.h"
+#include "server/text/nearest.h"
 
 namespace millrace {
 namespace {
@@ -68,7 +68,7 @@ class ConfigChecker {
       }
     }
     if (!backend.openai().has_api_key()) return;
-    // What stands there is not shown: it may be the secret itself.
+    // The message does not show the value: it may be the secret itself.
     const v1::Secret& key = backend.openai().api_key();
     static const re2::RE2 name("[A-Za-z_][A-Za-z0-9_]*");
     if (key.has_env() && !re2::RE2::FullMatch(key.env(), name)) {

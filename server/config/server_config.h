@@ -1,4 +1,4 @@
-// The server's configuration, written as YAML.
+// The server's configuration in YAML.
 #pragma once
 
 #include <string>
@@ -10,16 +10,16 @@
 
 namespace millrace {
 
-// Reads and checks a configuration; absent fields with a default are set to it, and profile files are put in place.
-// INVALID_ARGUMENT (INVALID_DEFINITION) with every problem and its place. Secrets are not read: their variables and
-// files need to be there only when they are used.
+// Reads and checks a configuration, sets absent fields to their defaults, and puts profile files in place. Reads no
+// secrets: their variables and files need not exist before they are used.
+// INVALID_ARGUMENT (INVALID_DEFINITION) with every problem and its place.
 StatusOr<v1::ServerConfig> ReadServerConfig(std::string_view text, std::string_view filename,
                                             const FileLoader& load_file);
 
-// Where there is no file: the backend `local` under the alias `local`.
+// Returns the configuration without a file: the backend `local` under the alias `local`.
 v1::ServerConfig BuiltinServerConfig();
 
-// How a simulated provider behaves, from a file of its own.
+// Reads the behaviour of a simulated provider. INVALID_ARGUMENT (INVALID_DEFINITION).
 StatusOr<v1::SimulatedProfile> ReadSimulatedProfile(std::string_view text, std::string_view filename);
 
 }  // namespace millrace

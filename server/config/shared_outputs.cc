@@ -7,54 +7,28 @@
 #include <string>
 
 #include "server/config/field_path.h"
-#include "server/stages/stage.h"
+#include "server/files/file_access.h"
+#include "server/stages/registry.h"
 
 namespace millrace {
 namespace {
-
-// Where a store writes: the field that says so, and what stands there.
-struct Output {
-  std::string field;
-  std::string file;
-  bool has_tables = false;
-};
-
-// The same of what a fetch reads.
-struct Source {
-  std::string field;
-  std::string file;
-};
-
-Source SourceOf(const v1::Fetch& fetch, const std::string& stage) {
-  if (fetch.has_csv()) return {stage + ".fetch.csv.path", fetch.csv().path()};
-  if (fetch.has_jsonl()) return {stage + ".fetch.jsonl.path", fetch.jsonl().path()};
-  return {};
-}
-
-Output OutputOf(const v1::Store& store, const std::string& stage) {
-  switch (store.sink_case()) {
-    case v1::Store::kSqlite:
-      return {stage + ".store.sqlite.path", store.sqlite().path(), true};
-    case v1::Store::kJsonl:
-      return {stage + ".store.jsonl.path", store.jsonl().path()};
-    case v1::Store::kCsv:
-      return {stage + ".store.csv.path", store.csv().path()};
-    case v1::Store::SINK_NOT_SET:
-      break;
-  }
-  return {};
-}
 
 std::string Normal(const std::string& file) { return std::filesystem::path(file).lexically_normal().string(); }
 
 }  // namespace
 
-std::vector<FieldViolation> SharedOutputs(const v1::Pipeline& pipeline, const FileAccess* files) {
+std::vector<FieldViolation> SharedOutputs(const v1::Pipeline& pipeline, const StageRegistry& stages,
+                                          const FileAccess* files) {
   std::map<std::string, std::string> templates;
   for (const v1::Binding& binding : pipeline.bindings()) templates.emplace(binding.path(), binding.template_());
-  const auto written = [&](const std::string& field, const std::string& file) {
-    const auto bound = templates.find(field);
-    return bound == templates.end() ? file : bound->second;
+  // The files with their fields' paths in the pipeline; of a field that is bound, its template.
+  const auto in_pipeline = [&](int index, std::vector<StageFile> found) {
+    std::erase_if(found, [&](StageFile& file) {
+      file.field = PathOfField(PathOfElement("stages", static_cast<size_t>(index)), file.field);
+      if (const auto bound = templates.find(file.field); bound != templates.end()) file.path = bound->second;
+      return file.path.empty();
+    });
+    return found;
   };
 
   std::map<std::string, std::string> readers;  // by file
@@ -63,40 +37,39 @@ std::vector<FieldViolation> SharedOutputs(const v1::Pipeline& pipeline, const Fi
   }
   for (int i = 0; i < pipeline.stages_size(); ++i) {
     const v1::Stage& stage = pipeline.stages(i);
-    const Source source = SourceOf(stage.fetch(), PathOfElement("stages", static_cast<size_t>(i)));
-    std::string file = written(source.field, source.file);
-    if (file.empty()) continue;
-    if (files != nullptr) {
-      StatusOr<std::string> found = files->ForReading(file);
-      if (!found.ok()) continue;  // told when it is opened
-      file = *std::move(found);
+    for (StageFile& source : in_pipeline(i, stages.FilesReadBy(stage))) {
+      if (files != nullptr) {
+        StatusOr<std::string> found = files->ForReading(source.path);
+        if (!found.ok()) continue;  // reported when it is opened
+        source.path = *std::move(found);
+      }
+      readers.emplace(Normal(source.path), fmt::format("the stage \"{}\" reads it", Excerpt(stage.name())));
     }
-    readers.emplace(Normal(file), fmt::format("the stage \"{}\" reads it", Excerpt(stage.name())));
   }
 
   struct Writer {
     std::string stage;
-    bool has_tables = false;
+    bool holds_tables = false;
   };
   std::map<std::string, Writer> writers;  // by file
   std::vector<FieldViolation> violations;
   for (int i = 0; i < pipeline.stages_size(); ++i) {
     const v1::Stage& stage = pipeline.stages(i);
-    Output output = OutputOf(stage.store(), PathOfElement("stages", static_cast<size_t>(i)));
-    output.file = written(output.field, output.file);
-    if (output.file.empty()) continue;
-    const StatusOr<std::string> found = files == nullptr ? output.file : files->ForWriting(output.file);
-    if (!found.ok()) continue;  // the stage can't be made
-    const std::string file = Normal(*found);
-    if (const auto reader = readers.find(file); reader != readers.end()) {
-      violations.push_back({output.field, fmt::format("the stage \"{}\" would overwrite {}: {}", Excerpt(stage.name()),
-                                                      Excerpt(output.file, 256), reader->second)});
+    for (const StageFile& output : in_pipeline(i, stages.FilesWrittenBy(stage))) {
+      const StatusOr<std::string> found = files == nullptr ? output.path : files->ForWriting(output.path);
+      if (!found.ok()) continue;  // the stage can't be made
+      const std::string file = Normal(*found);
+      if (const auto reader = readers.find(file); reader != readers.end()) {
+        violations.push_back(
+            {output.field, fmt::format("the stage \"{}\" would overwrite {}: {}", Excerpt(stage.name()),
+                                       Excerpt(output.path, 256), reader->second)});
+      }
+      const auto [first, is_new] = writers.emplace(file, Writer{stage.name(), output.holds_tables});
+      if (is_new || (first->second.holds_tables && output.holds_tables)) continue;
+      violations.push_back(
+          {output.field, fmt::format("the stages \"{}\" and \"{}\" would both write {}", Excerpt(first->second.stage),
+                                     Excerpt(stage.name()), Excerpt(output.path, 256))});
     }
-    const auto [first, is_new] = writers.emplace(file, Writer{stage.name(), output.has_tables});
-    if (is_new || (first->second.has_tables && output.has_tables)) continue;
-    violations.push_back(
-        {output.field, fmt::format("the stages \"{}\" and \"{}\" would both write {}", Excerpt(first->second.stage),
-                                   Excerpt(stage.name()), Excerpt(output.file, 256))});
   }
   return violations;
 }

@@ -1,5 +1,5 @@
-// Stages that would write a file that is not theirs alone: a store replaces it as a whole, so that only one store's
-// items would be left, or nothing of what a fetch reads.
+// Stages that would write a file that another stage reads or writes. A file is replaced as a whole: only the items of
+// one stage would be left in it, or nothing of an input.
 #pragma once
 
 #include <vector>
@@ -10,10 +10,13 @@
 namespace millrace {
 
 class FileAccess;
+class StageRegistry;
 
-// Every store whose file an earlier store writes too, a fetch reads or a stage is defined by, by path. Of fields that
-// are bound their templates are compared: once they are bound, look again. Tables of one SQLite database may come from
-// several stores. With `files` paths are compared by the files that they lead to, links followed (blocks).
-std::vector<FieldViolation> SharedOutputs(const v1::Pipeline& pipeline, const FileAccess* files = nullptr);
+// Returns the fields, by path, that name an output file which an earlier stage writes too, which a stage reads, or
+// which is a definition file. Several stages may write tables of one SQLite database. A field that is bound is compared
+// by its template: call it again once parameters are bound. With `files`, paths are compared by the files that they
+// lead to, links followed (blocks).
+std::vector<FieldViolation> SharedOutputs(const v1::Pipeline& pipeline, const StageRegistry& stages,
+                                          const FileAccess* files = nullptr);
 
 }  // namespace millrace

@@ -4,21 +4,22 @@
 
 #include "server/config/field_path.h"
 #include "server/config/place.h"
+#include "server/files/file_access.h"
 #include "server/stages/rules/condition.h"
-#include "server/stages/stage.h"
+#include "server/stages/stage_work.h"
 
 namespace millrace {
 namespace {
 
-// Whether files may be touched is known where the run is.
+// Allows every path: only the server that runs the pipeline knows which paths it allows.
 class AnyFile final : public FileAccess {
  public:
   StatusOr<std::string> ForReading(std::string_view path) const override { return std::string(path); }
   StatusOr<std::string> ForWriting(std::string_view path) const override { return std::string(path); }
 };
 
-// The list with the field, whose entries may be judged by each other (each threshold by the one before it); without a
-// list the field alone.
+// Returns the list that holds the field, since entries may be judged by each other (each threshold by the one before
+// it); the field alone if it is in no list.
 std::string_view JudgedTogether(std::string_view field, std::string_view stage) {
   const size_t entry = field.rfind('[');
   return entry == std::string_view::npos || entry <= stage.size() ? field : field.substr(0, entry);
@@ -34,7 +35,7 @@ std::vector<FieldViolation> StagesRefused(const v1::Pipeline& pipeline, const St
     const std::string path = PathOfElement("stages", static_cast<size_t>(i));
     std::vector<FieldViolation> wrong;
     if (stage.has_when()) {
-      wrong = ViolationsBelow(path + ".when", ConditionEvaluator::Compile(stage.when()).status());
+      wrong = ViolationsBelow(path + ".when", rules::ConditionEvaluator::Compile(stage.when()).status());
     }
     if (const StageKind* kind = stages.Of(stage); kind != nullptr && kind->make) {
       const StatusOr<StageWork> made = kind->make(StageDefinition{pipeline, stage, files});

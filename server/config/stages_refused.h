@@ -1,4 +1,4 @@
-// What the kinds of stages refuse: what only making a stage tells, such as a template that does not end.
+// Check of stages by their kinds: problems that only making a stage finds, such as a template that does not end.
 #pragma once
 
 #include <vector>
@@ -10,9 +10,9 @@ namespace millrace {
 
 class StageRegistry;
 
-// By path, of a pipeline whose parameters have their defaults (BindDefaults). What a binding that is left sets is not
-// known, so neither that field nor what may be judged by it is told: BindParameters and the making of the run tell it.
-// No file is touched but the definition files that are part of the pipeline.
+// Returns the problems by path. REQUIRES: defaults are put into the pipeline (Bindings::BindDefaults). A field that is
+// still bound is not known, so problems of it, and of fields that are judged together with it, are left out: creating
+// the run reports them. Reads no file but the definition files that are part of the pipeline.
 std::vector<FieldViolation> StagesRefused(const v1::Pipeline& pipeline, const StageRegistry& stages);
 
 }  // namespace millrace

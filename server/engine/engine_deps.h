@@ -9,9 +9,11 @@
 
 #include "server/base/loop.h"
 #include "server/base/pool.h"
+#include "server/files/byte_source.h"
+#include "server/files/file_access.h"
 #include "server/llm/call.h"
 #include "server/llm/model_directory.h"
-#include "server/stages/stage.h"
+#include "server/stages/registry.h"
 #include "server/storage/store.h"
 
 namespace millrace {

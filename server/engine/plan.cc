@@ -11,13 +11,6 @@ Status Wrong(const std::string& message) { return MakeError(Reason::kInvalidDefi
 
 }  // namespace
 
-StageShape ShapeOf(const StageWork& work) {
-  if (work.fetch) return StageShape::kFetch;
-  if (work.barrier) return StageShape::kBarrier;
-  if (work.sink) return StageShape::kSink;
-  return StageShape::kItems;
-}
-
 StatusOr<Plan> Plan::Make(const v1::Pipeline& pipeline, const std::vector<StageShape>& shapes) {
   Plan plan;
   std::map<std::string, int, std::less<>> index;
@@ -29,8 +22,8 @@ StatusOr<Plan> Plan::Make(const v1::Pipeline& pipeline, const std::vector<StageS
     entry.kind = KindName(stage);
     entry.shape = shapes[i];
     entry.whole_input = entry.shape == StageShape::kBarrier || entry.shape == StageShape::kSink ||
-                        (entry.shape == StageShape::kItems && stage.has_expect());
-    entry.streams = entry.shape == StageShape::kItems || (entry.shape == StageShape::kFetch && !stage.has_expect());
+                        (WorksOnEach(entry.shape) && stage.has_expect());
+    entry.streams = WorksOnEach(entry.shape) || (entry.shape == StageShape::kFetch && !stage.has_expect());
     plan.stages_.push_back(std::move(entry));
   }
   if (plan.stages_.empty()) return Wrong("a pipeline has at least one stage");
@@ -98,7 +91,7 @@ Plan Plan::Streaming() const {
   Plan plan = *this;
   for (PlanStage& stage : plan.stages_) {
     stage.streams = true;
-    if (stage.shape == StageShape::kItems) stage.whole_input = false;
+    if (WorksOnEach(stage.shape)) stage.whole_input = false;
   }
   return plan;
 }

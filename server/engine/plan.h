@@ -8,18 +8,14 @@
 
 #include "millrace/v1/pipeline.pb.h"
 #include "server/base/status.h"
-#include "server/stages/stage.h"
+#include "server/stages/registry.h"
 
 namespace millrace {
-
-enum class StageShape { kFetch, kItems, kBarrier, kSink };
-
-StageShape ShapeOf(const StageWork& work);
 
 struct PlanStage {
   std::string name;
   std::string kind;
-  StageShape shape = StageShape::kItems;
+  StageShape shape = StageShape::kPure;
   std::vector<int> needs;
   std::vector<int> consumers;
   // It begins when all that it needs is there: a barrier, a sink, and whoever checks its whole input first.

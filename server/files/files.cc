@@ -40,13 +40,13 @@ StatusOr<std::string> Resolve(std::string_view path, const std::vector<std::stri
     if (error) continue;
     const fs::path given(path);
     const fs::path joined = given.is_absolute() ? given : root / given;
-    // What the text says must be below the root before anything is looked up there...
+    // The path as text must be below the root before the file system is asked about it...
     if (!IsBelow(joined.lexically_normal(), root) && !IsBelow(fs::weakly_canonical(joined, error), root)) continue;
     allowed = true;
     const fs::path probe = directory_only ? joined.parent_path() : joined;
     const fs::path resolved = fs::canonical(probe, error);
     if (error) continue;
-    // ... and what it comes to as well.
+    // ... and so must the file that it leads to.
     const bool below = directory_only ? resolved == root || IsBelow(resolved, root) : IsBelow(resolved, root);
     if (!below) return NotAllowed(path, setting);
     if (!directory_only) return resolved.string();

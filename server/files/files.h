@@ -7,7 +7,8 @@
 
 #include "server/base/loop.h"
 #include "server/base/pool.h"
-#include "server/stages/stage.h"
+#include "server/files/byte_source.h"
+#include "server/files/file_access.h"
 
 namespace millrace {
 

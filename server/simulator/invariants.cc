@@ -178,7 +178,7 @@ class Checker {
     std::map<std::string, int64_t> attempts;
     for (const v1::Attempt& attempt : result_.attempts) ++attempts[attempt.stage()];
     for (const v1::StageProgress& stage : result_.run.stages()) {
-      if (stage.kind() == "store") continue;  // its items are in the sink: CheckSinks
+      if (result_.sinks.stages.contains(stage.stage())) continue;  // its items are outside: CheckSinks
       std::map<v1::ItemState, int64_t>& count = counts[stage.stage()];
       const auto compare = [&](std::string_view name, int64_t shown, int64_t real) {
         if (shown != real)

@@ -5,23 +5,22 @@
 #include <utility>
 
 #include "server/base/json.h"
+#include "server/stages/stage_work.h"
 
 namespace millrace::simulator {
 namespace {
 
-int64_t WakeMicros(const std::string& text) {
-  const StatusOr<json::value> item = ParseJson(text);
-  const json::value* wake = item.ok() ? FindPath(*item, "wake") : nullptr;
+int64_t WakeMicros(const json::value& item) {
+  const json::value* wake = FindPath(item, "wake");
   return wake != nullptr && wake->is_int64() ? wake->get_int64() * 1'000'000 : 0;
 }
 
-class ParkingItems final : public ItemStage {
+class ParkingItems final : public CallingStage {
  public:
-  explicit ParkingItems(std::unique_ptr<ItemStage> real) : real_(std::move(real)) {}
-  bool pure() const override { return false; }
-  Task<StageItem> Process(StageContext& context, InputItem item) const override {
-    const int64_t wake_micros = WakeMicros(*item.json);
-    if (wake_micros > context.loop.clock().WallMicros()) {
+  explicit ParkingItems(std::unique_ptr<CallingStage> real) : real_(std::move(real)) {}
+  Task<StageItem> Process(CallingContext& context, ParsedItem item) const override {
+    const int64_t wake_micros = WakeMicros(item.value);
+    if (wake_micros > context.stage.loop.clock().WallMicros()) {
       StageItem parked;
       parked.wake_micros = wake_micros;
       co_return parked;
@@ -30,7 +29,7 @@ class ParkingItems final : public ItemStage {
   }
 
  private:
-  const std::unique_ptr<ItemStage> real_;
+  const std::unique_ptr<CallingStage> real_;
 };
 
 }  // namespace
@@ -38,9 +37,8 @@ class ParkingItems final : public ItemStage {
 StageKind WithParking(StageKind real) {
   StageKind kind = real;
   kind.make = [make = std::move(real.make)](const StageDefinition& definition) -> StatusOr<StageWork> {
-    StatusOr<StageWork> work = make(definition);
-    if (work.ok()) work->items = std::make_unique<ParkingItems>(std::move(work->items));
-    return work;
+    MR_ASSIGN_OR_RETURN(StageWork work, make(definition));
+    return std::make_unique<ParkingItems>(std::get<std::unique_ptr<CallingStage>>(std::move(work)));
   };
   return kind;
 }

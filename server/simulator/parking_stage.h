@@ -2,7 +2,7 @@
 // the product parks items yet; this one checks the engine's promise about them.
 #pragma once
 
-#include "server/stages/stage.h"
+#include "server/stages/registry.h"
 
 namespace millrace::simulator {
 

@@ -13,6 +13,7 @@
 #include "server/files/files.h"
 #include "server/simulator/scenario_runner.h"
 #include "server/simulator/simulation_setup.h"
+#include "server/stages/stage_work.h"
 
 namespace millrace::simulator {
 namespace {
@@ -27,19 +28,20 @@ std::string TargetName(const v1::TargetConfig& target) {
 
 // Returns the configuration with every backend simulated. Models that only the pipeline names are added.
 v1::ServerConfig SimulatedConfigOf(const SimulateOptions& options, const v1::Pipeline& bound,
-                                   v1::Simulation& simulation) {
+                                   const StageRegistry& stages, v1::Simulation& simulation) {
   v1::ServerConfig config = options.config;
   std::set<std::string> known;
   for (const v1::ModelConfig& model : config.models()) known.insert(model.name());
   for (const v1::Stage& stage : bound.stages()) {
-    const std::string& name = stage.synthesize().model();
-    if (!stage.has_synthesize() || !known.insert(name).second) continue;
-    simulation.add_made_up_models(name);
-    v1::ModelConfig& model = *config.add_models();
-    model.set_name(name);
-    v1::TargetConfig& target = *model.add_targets();
-    target.set_backend("made-up");
-    target.set_model(name);
+    for (const std::string& name : stages.ModelsOf(stage)) {
+      if (!known.insert(name).second) continue;
+      simulation.add_made_up_models(name);
+      v1::ModelConfig& model = *config.add_models();
+      model.set_name(name);
+      v1::TargetConfig& target = *model.add_targets();
+      target.set_backend("made-up");
+      target.set_model(name);
+    }
   }
   FillDefaults(config, AbsentMessages::kMake);
   for (v1::ModelConfig& model : *config.mutable_models()) {
@@ -76,17 +78,20 @@ Durable DurableOf(const v1::Durability& durability) {
   return durability.mode() == v1::Durability::MODE_PROCESS ? Durable::kProcess : Durable::kSync;
 }
 
-// Returns the kinds of the product. A store is checked as it would be, and writes no file.
+// Returns the kinds of the product. A sink is made, so that its definition is checked, but it writes nowhere.
 StageRegistry ProductStages(SinkWorld& sinks) {
   StageRegistry stages = BuiltinStages();
-  StageKind simulated = SimulatedStoreKind(sinks);
-  simulated.make = [real = stages.Find("store")->make,
-                    make = std::move(simulated.make)](const StageDefinition& definition) -> StatusOr<StageWork> {
-    const StatusOr<StageWork> checked = real(definition);
-    if (!checked.ok()) return checked.status();
-    return make(definition);
-  };
-  stages.Add(std::move(simulated));
+  const StageRegistry real = stages;
+  for (const auto& [name, kind] : real.kinds()) {
+    if (kind.shape != StageShape::kSink) continue;
+    StageKind simulated = kind;
+    simulated.make = [check = kind.make,
+                   make = SimulatedStoreKind(sinks).make](const StageDefinition& definition) -> StatusOr<StageWork> {
+      MR_RETURN_IF_ERROR(check(definition).status());
+      return make(definition);
+    };
+    stages.Add(std::move(simulated));
+  }
   return stages;
 }
 
@@ -185,9 +190,11 @@ class Simulator {
   StatusOr<v1::Simulation> Run() {
     v1::Simulation simulation;
     simulation.set_pipeline(options_.pipeline.name());
-    MR_RETURN_IF_ERROR(CheckPipeline(options_.pipeline, BuiltinStages()));
-    MR_ASSIGN_OR_RETURN(const BoundPipeline bound, BindParameters(options_.pipeline, options_.request.parameters()));
-    config_ = SimulatedConfigOf(options_, bound.pipeline, simulation);
+    const StageRegistry stages = BuiltinStages();
+    MR_RETURN_IF_ERROR(CheckPipeline(options_.pipeline, stages));
+    MR_ASSIGN_OR_RETURN(const BoundPipeline bound,
+                        BindParameters(options_.pipeline, stages, options_.request.parameters()));
+    config_ = SimulatedConfigOf(options_, bound.pipeline, stages, simulation);
     for (int i = 0; i < options_.seeds; ++i) {
       MR_RETURN_IF_ERROR(RunSeed(options_.first_seed + static_cast<uint64_t>(i), *simulation.add_runs()));
     }

@@ -10,7 +10,7 @@
 #include "millrace/v1/server_config.pb.h"
 #include "millrace/v1/simulation.pb.h"
 #include "server/base/status.h"
-#include "server/stages/stage.h"
+#include "server/files/file_access.h"
 
 namespace millrace::simulator {
 

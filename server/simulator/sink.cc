@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "server/stages/stage_work.h"
+
 namespace millrace::simulator {
 namespace {
 
@@ -35,10 +37,9 @@ class SimulatedSink final : public SinkStage {
 StageKind SimulatedStoreKind(SinkWorld& world) {
   StageKind kind;
   kind.name = "store";
+  kind.shape = StageShape::kSink;
   kind.make = [&world](const StageDefinition&) -> StatusOr<StageWork> {
-    StageWork work;
-    work.sink = std::make_unique<SimulatedSink>(world);
-    return work;
+    return std::make_unique<SimulatedSink>(world);
   };
   kind.fields = [](const v1::Stage&) { return StageKind::Fields{}; };
   return kind;

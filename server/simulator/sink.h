@@ -6,7 +6,7 @@
 #include <vector>
 
 #include "server/base/random.h"
-#include "server/stages/stage.h"
+#include "server/stages/registry.h"
 
 namespace millrace::simulator {
 

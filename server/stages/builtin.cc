@@ -2,7 +2,7 @@
 #include "server/stages/fetch/fetch.h"
 #include "server/stages/merge/merge.h"
 #include "server/stages/prepare/prepare.h"
-#include "server/stages/stage.h"
+#include "server/stages/registry.h"
 #include "server/stages/store/store.h"
 #include "server/stages/synthesize/synthesize.h"
 

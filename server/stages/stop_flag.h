@@ -1,4 +1,4 @@
-// Tells a long computation on the pool that nobody waits for it any more.
+// Flag that ends a long computation on the pool once nobody waits for it.
 #pragma once
 
 #include <atomic>
@@ -7,12 +7,12 @@
 #include <utility>
 
 #include "server/base/status.h"
-#include "server/llm/call.h"
+#include "server/base/stop_signal.h"
 
 namespace millrace {
 
-// Held by the coroutine that awaits the computation; engine thread. Set when the run is stopped, and when the coroutine
-// ends or is destroyed (a server that goes down does not wait for what is computed).
+// Belongs to the coroutine that awaits the computation. Set when the run is stopped, and when the coroutine ends or is
+// destroyed: a server that goes down does not wait for computations. Engine thread.
 class StopFlag {
  public:
   // `signal` may be null.
@@ -24,7 +24,7 @@ class StopFlag {
   StopFlag(const StopFlag&) = delete;
   ~StopFlag() { set_->store(true); }
 
-  // What the computation reads, and owns a share of; any thread.
+  // Returns the flag for the computation, which shares it; any thread.
   std::shared_ptr<const std::atomic<bool>> Share() const { return set_; }
 
  private:
@@ -33,7 +33,7 @@ class StopFlag {
   std::optional<StopSignal::Watch> watch_;
 };
 
-// How a computation ends that was stopped.
+// Returns the error of a computation that was stopped.
 inline Status StoppedEarly() { return MakeError(Reason::kCancelled, "the run was stopped"); }
 
 }  // namespace millrace

@@ -4,6 +4,18 @@
 
 namespace millrace {
 
+std::string CsvText(const CsvField& field, std::string_view row) {
+  const std::string_view raw = row.substr(field.begin, field.end - field.begin);
+  if (!field.doubled) return std::string(raw);
+  std::string text;
+  text.reserve(raw.size());
+  for (size_t i = 0; i < raw.size(); ++i) {
+    text.push_back(raw[i]);
+    if (raw[i] == '"') ++i;
+  }
+  return text;
+}
+
 void CsvScanner::Reset() {
   state_ = State::kFieldStart;
   at_ = 0;

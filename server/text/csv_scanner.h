@@ -19,6 +19,9 @@ struct CsvField {
   bool doubled = false;  // the text has doubled quotes, each of which means one
 };
 
+// Returns the text of a field of `row`, each doubled quote as one.
+std::string CsvText(const CsvField& field, std::string_view row);
+
 // Scanner of one row after another. One thread.
 class CsvScanner {
  public:

@@ -19,7 +19,7 @@
 #include "server/files/files.h"
 #include "server/http/client.h"
 #include "server/llm/calls.h"
-#include "server/stages/stage.h"
+#include "server/stages/registry.h"
 #include "server/storage/rocks_store.h"
 
 namespace millrace {

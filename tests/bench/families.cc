@@ -43,7 +43,7 @@ StatusOr<std::vector<InputItem>> Prepared(const v1::Pipeline& pipeline, const st
   if (stage == nullptr) return items;
   const NoFiles files;
   MR_ASSIGN_OR_RETURN(const StageWork work, PrepareKind().make({pipeline, *stage, files}));
-  std::vector<StageItem> made = work.items->Compute(items);
+  std::vector<StageItem> made = WorkAs<PureStage>(work).Compute(Parsed(items));
   for (size_t i = 0; i < made.size(); ++i) {
     if (made[i].id.empty()) made[i].id = items[i].id;
   }

@@ -5,7 +5,7 @@
 
 #include "millrace/v1/pipeline.pb.h"
 #include "server/base/status.h"
-#include "server/stages/stage.h"
+#include "server/stages/item.h"
 #include "tools/agreement/scores.h"
 
 namespace millrace {

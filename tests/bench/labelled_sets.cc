@@ -21,7 +21,7 @@ StatusOr<std::vector<InputItem>> Read(const v1::Fetch& fetch, const std::string&
   const v1::Pipeline pipeline;
   const NoFiles files;
   MR_ASSIGN_OR_RETURN(const StageWork work, FetchKind().make({pipeline, stage, files}));
-  MR_ASSIGN_OR_RETURN(RowReader::Rows rows, work.fetch->MakeReader()->Feed(bytes, true));
+  MR_ASSIGN_OR_RETURN(RowReader::Rows rows, WorkAs<FetchStage>(work).MakeReader()->Feed(bytes, true));
   std::vector<InputItem> items;
   for (FetchedRow& row : rows.rows) {
     if (row.item.state != v1::ITEM_STATE_OK) return absl::DataLossError(path + ": " + row.item.message);

@@ -7,7 +7,7 @@
 
 #include "millrace/v1/stages.pb.h"
 #include "server/base/status.h"
-#include "server/stages/stage.h"
+#include "server/stages/item.h"
 
 namespace millrace {
 

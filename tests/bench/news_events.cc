@@ -6,6 +6,7 @@
 
 #include "server/config/binding.h"
 #include "server/config/pipeline_file.h"
+#include "server/stages/registry.h"
 
 namespace millrace {
 
@@ -23,7 +24,7 @@ StatusOr<v1::Pipeline> LoadNewsEvents(const std::string& path) {
                       }));
   ParameterValues values;
   values["input"].set_string("titles.csv");
-  MR_ASSIGN_OR_RETURN(BoundPipeline bound, BindParameters(file.pipeline, values));
+  MR_ASSIGN_OR_RETURN(BoundPipeline bound, BindParameters(file.pipeline, BuiltinStages(), values));
   return std::move(bound.pipeline);
 }
 

@@ -27,13 +27,13 @@ std::vector<std::string> Split(std::string_view text) {
   return parts;
 }
 
-size_t Column(const Table& table, std::string_view name) {
+size_t Column(const rules::Table& table, std::string_view name) {
   return static_cast<size_t>(std::find(table.columns.begin(), table.columns.end(), name) - table.columns.begin());
 }
 
 StatusOr<std::map<std::string, std::string>> TheatersOfSubregions() {
   MR_ASSIGN_OR_RETURN(const std::string csv, ReadWholeFile("configs/pipelines/news-events/theaters.csv"));
-  MR_ASSIGN_OR_RETURN(const Table table, ReadTable(csv));
+  MR_ASSIGN_OR_RETURN(const rules::Table table, rules::ReadTable(csv));
   std::map<std::string, std::string> theaters;
   for (const auto& row : table.rows) {
     for (const std::string& subregion : Split(row[Column(table, "subregions")])) {
@@ -47,11 +47,12 @@ StatusOr<std::map<std::string, std::string>> TheatersOfSubregions() {
 
 StatusOr<TheaterFigures> MeasureTheaters(const v1::Pipeline& pipeline, const std::string& data_directory) {
   MR_ASSIGN_OR_RETURN(const auto theaters, TheatersOfSubregions());
-  MR_ASSIGN_OR_RETURN(const Rules rules, Rules::Compile(StageNamed(pipeline, "theater").prepare(), pipeline));
+  MR_ASSIGN_OR_RETURN(const rules::Rules rules,
+                      rules::Rules::Compile(StageNamed(pipeline, "theater").prepare(), pipeline));
   MR_ASSIGN_OR_RETURN(const std::string news_csv, ReadWholeFile(data_directory + "/news-families/news.csv"));
-  MR_ASSIGN_OR_RETURN(const Table news, ReadTable(news_csv));
+  MR_ASSIGN_OR_RETURN(const rules::Table news, rules::ReadTable(news_csv));
   MR_ASSIGN_OR_RETURN(const std::string labels_csv, ReadWholeFile(data_directory + "/news-families/labels.csv"));
-  MR_ASSIGN_OR_RETURN(const Table labels, ReadTable(labels_csv));
+  MR_ASSIGN_OR_RETURN(const rules::Table labels, rules::ReadTable(labels_csv));
 
   std::vector<json::object> items;
   for (const auto& row : news.rows) {

@@ -11,10 +11,10 @@
 #include "server/config/check.h"
 #include "server/config/document.h"
 #include "server/config/field_value.h"
-#include "server/config/nearest.h"
 #include "server/config/scalar.h"
 #include "server/config/server_config.h"
 #include "server/http/guard.h"
+#include "server/text/nearest.h"
 #include "tests/config/support.h"
 
 namespace millrace {
@@ -53,13 +53,13 @@ TEST(NaughtyStringsTest, AreRefusedAsNamesAndTakenAsText) {
 
     v1::ParameterValue value;
     value.set_string(text);
-    const StatusOr<BoundPipeline> bound = BindParameters(pipeline, {{"input", value}});
+    const StatusOr<BoundPipeline> bound = BindParameters(pipeline, TestStages(), {{"input", value}});
     EXPECT_EQ(bound.ok(), !text.empty() && text.size() <= 4096) << text;
     if (bound.ok()) {
       EXPECT_EQ(bound->pipeline.stages(0).fetch().csv().path(), text);
     }
-    EXPECT_FALSE(BindParameters(pipeline, {{text, value}}).ok()) << text;
-    (void)BindParameters(pipeline,
+    EXPECT_FALSE(BindParameters(pipeline, TestStages(), {{text, value}}).ok()) << text;
+    (void)BindParameters(pipeline, TestStages(),
                          {{"min_titles", value}, {"window", value}, {"thorough", value}, {"threshold", value}});
   }
 }
@@ -172,7 +172,7 @@ TEST(MutatedYamlTest, NeverCrashesOrHangsAReader) {
       continue;
     }
     ++accepted;
-    (void)BindParameters(file->pipeline, ParameterValues());
+    (void)BindParameters(file->pipeline, TestStages(), ParameterValues());
   }
   EXPECT_GT(accepted, 20);
 }

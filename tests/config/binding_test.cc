@@ -31,8 +31,8 @@ v1::Pipeline Pipeline(std::string_view text) {
 
 TEST(BindParametersTest, PutsDefaultsAndValuesInTheirFields) {
   const v1::Pipeline pipeline = Pipeline(ReadFile("tests/config/data/news.yaml"));
-  const StatusOr<BoundPipeline> bound =
-      BindParameters(pipeline, {{"input", Text("x y.csv")}, {"min_titles", Int(5)}, {"window", Text("36h")}});
+  const StatusOr<BoundPipeline> bound = BindParameters(
+      pipeline, TestStages(), {{"input", Text("x y.csv")}, {"min_titles", Int(5)}, {"window", Text("36h")}});
   ASSERT_TRUE(bound.ok()) << bound.status();
   EXPECT_EQ(bound->pipeline.bindings_size(), 0);
   EXPECT_EQ(bound->pipeline.stages(0).fetch().csv().path(), "x y.csv");
@@ -46,7 +46,7 @@ TEST(BindParametersTest, PutsDefaultsAndValuesInTheirFields) {
   EXPECT_EQ(bound->parameters.at("thorough").bool_(), false);
 }
 
-TEST(BindParametersTest, RefusesStoresThatComeToWriteOneFile) {
+TEST(BindParametersTest, RefusesTwoStoresThatWouldWriteTheSameFile) {
   const v1::Pipeline pipeline = Pipeline(R"(name: p
 parameters: {one: a.jsonl, two: b.jsonl}
 stages:
@@ -54,26 +54,27 @@ stages:
 - {name: b, needs: [a], store: {jsonl: {path: $(one)}}}
 - {name: c, needs: [a], store: {jsonl: {path: $(two)}}}
 )");
-  EXPECT_TRUE(BindParameters(pipeline, ParameterValues()).ok());
-  const StatusOr<BoundPipeline> bound = BindParameters(pipeline, {{"two", Text("./a.jsonl")}});
+  EXPECT_TRUE(BindParameters(pipeline, TestStages(), ParameterValues()).ok());
+  const StatusOr<BoundPipeline> bound = BindParameters(pipeline, TestStages(), {{"two", Text("./a.jsonl")}});
   EXPECT_EQ(ReasonOf(bound.status()), Reason::kInvalidField);
   EXPECT_THAT(Problems(bound.status()),
               ElementsAre("stages[2].store.jsonl.path: the stages \"b\" and \"c\" would both write ./a.jsonl"));
 }
 
-TEST(BindParametersTest, RefusesStoresThatComeToWriteWhatIsRead) {
+TEST(BindParametersTest, RefusesAStoreThatWouldWriteAFileThatIsRead) {
   const v1::Pipeline pipeline = Pipeline(R"(name: p
 parameters: {one: {string: {}}, two: {string: {}}}
 stages:
 - {name: a, fetch: {csv: {path: $(one)}}}
 - {name: b, needs: [a], store: {jsonl: {path: $(two)}}}
 )");
-  EXPECT_TRUE(BindParameters(pipeline, {{"one", Text("x")}, {"two", Text("y")}}).ok());
-  EXPECT_THAT(Problems(BindParameters(pipeline, {{"one", Text("in/../x")}, {"two", Text("./x")}}).status()),
-              ElementsAre("stages[1].store.jsonl.path: the stage \"b\" would overwrite ./x: the stage \"a\" reads it"));
+  EXPECT_TRUE(BindParameters(pipeline, TestStages(), {{"one", Text("x")}, {"two", Text("y")}}).ok());
+  EXPECT_THAT(
+      Problems(BindParameters(pipeline, TestStages(), {{"one", Text("in/../x")}, {"two", Text("./x")}}).status()),
+      ElementsAre("stages[1].store.jsonl.path: the stage \"b\" would overwrite ./x: the stage \"a\" reads it"));
 }
 
-TEST(BindParametersTest, ThePathOfAFileThatIsNotReadNeedNotBeGiven) {
+TEST(BindParametersTest, APathThatIsNotReadNeedNotBeGiven) {
   const v1::Pipeline pipeline = Pipeline(R"(name: p
 parameters: {one: {string: {pattern: '.+[.]csv'}}, two: {string: {}}, both: {string: {}}, n: {int: {}}}
 stages:
@@ -82,17 +83,17 @@ stages:
 - {name: c, fetch: {csv: {path: '$(n)$(both)'}}}
 )");
   const auto missing = [&](const std::set<std::string>& client_inputs, const ParameterValues& values) {
-    return Problems(BindParameters(pipeline, values, client_inputs).status());
+    return Problems(BindParameters(pipeline, TestStages(), values, client_inputs).status());
   };
   const auto must = [](std::string name) { return "parameters." + name + ": must be given; it has no default"; };
   EXPECT_THAT(missing({}, {}), ElementsAre(must("both"), must("n"), must("one"), must("two")));
   EXPECT_THAT(missing({"a"}, {}), ElementsAre(must("both"), must("n"), must("two")));
   EXPECT_THAT(missing({"b", "absent"}, {}), ElementsAre(must("both"), must("n"), must("one")));
-  // `both` names a column that is read, and `n` is no text.
+  // `both` names a column that is read, and `n` is not text.
   EXPECT_THAT(missing({"a", "b", "c"}, {}), ElementsAre(must("both"), must("n")));
 
-  const StatusOr<BoundPipeline> bound =
-      BindParameters(pipeline, {{"both", Text("id")}, {"n", Int(1)}, {"two", Text("t")}}, {"a", "b", "c"});
+  const StatusOr<BoundPipeline> bound = BindParameters(
+      pipeline, TestStages(), {{"both", Text("id")}, {"n", Int(1)}, {"two", Text("t")}}, {"a", "b", "c"});
   ASSERT_TRUE(bound.ok()) << bound.status();
   EXPECT_EQ(bound->pipeline.stages(0).fetch().csv().path(), "-");
   EXPECT_EQ(bound->pipeline.stages(1).fetch().jsonl().path(), "t");
@@ -102,7 +103,7 @@ stages:
 
 TEST(BindParametersTest, FillsTheDefaultsOfAbsentFields) {
   const StatusOr<BoundPipeline> bound =
-      BindParameters(Pipeline(ReadFile("tests/config/data/news.yaml")), ParameterValues());
+      BindParameters(Pipeline(ReadFile("tests/config/data/news.yaml")), TestStages(), ParameterValues());
   ASSERT_TRUE(bound.ok()) << bound.status();
   EXPECT_EQ(bound->pipeline.stages(0).concurrency(), 1000);
   EXPECT_EQ(bound->pipeline.stages(0).fetch().csv().delimiter(), ",");
@@ -117,23 +118,24 @@ TEST(BindParametersTest, FillsTheDefaultsOfAbsentFields) {
 
 TEST(BindParametersTest, ReadsTextAsTheParametersType) {
   const v1::Pipeline pipeline = Pipeline(ReadFile("tests/config/data/news.yaml"));
-  const StatusOr<BoundPipeline> bound =
-      BindParameters(pipeline, {{"min_titles", Text("7")}, {"threshold", Text("40%")}, {"thorough", Text("true")}});
+  const StatusOr<BoundPipeline> bound = BindParameters(
+      pipeline, TestStages(), {{"min_titles", Text("7")}, {"threshold", Text("40%")}, {"thorough", Text("true")}});
   ASSERT_TRUE(bound.ok()) << bound.status();
   EXPECT_EQ(bound->parameters.at("min_titles").int_(), 7);
   EXPECT_EQ(bound->parameters.at("threshold").float_(), 0.4);
   EXPECT_TRUE(bound->parameters.at("thorough").bool_());
 }
 
-TEST(BindParametersTest, TellsEveryWrongValue) {
+TEST(BindParametersTest, ReportsEveryWrongValue) {
   const v1::Pipeline pipeline = Pipeline(ReadFile("tests/config/data/news.yaml"));
   v1::Pipeline without_default = pipeline;
   (*without_default.mutable_parameters())["input"].mutable_string()->clear_default_();
-  const Status status = BindParameters(without_default, {{"imput", Text("x")},
-                                                         {"min_titles", Int(0)},
-                                                         {"output", Text("out.sqlite")},
-                                                         {"threshold", Text("high")},
-                                                         {"thorough", Int(1)}})
+  const Status status = BindParameters(without_default, TestStages(),
+                                       {{"imput", Text("x")},
+                                        {"min_titles", Int(0)},
+                                        {"output", Text("out.sqlite")},
+                                        {"threshold", Text("high")},
+                                        {"thorough", Int(1)}})
                             .status();
   EXPECT_EQ(ReasonOf(status), Reason::kInvalidField);
   EXPECT_THAT(Problems(status), ElementsAre("parameters.imput: unknown parameter; did you mean \"input\"?",
@@ -147,19 +149,20 @@ TEST(BindParametersTest, TellsEveryWrongValue) {
 TEST(BindParametersTest, ChecksTheRulesOfAFieldOnceItIsBound) {
   const v1::Pipeline pipeline =
       Pipeline(PipelineText("concurrency: $(n)\ntimeout: $(n)s\nsynthesize: {model: m, prompt: x}"));
-  EXPECT_TRUE(BindParameters(pipeline, {{"n", Int(4)}}).ok());
-  EXPECT_EQ(BindParameters(pipeline, {{"n", Int(4)}})->pipeline.stages(1).timeout().seconds(), 4);
-  EXPECT_THAT(Problems(BindParameters(pipeline, {{"n", Int(200000)}}).status()),
+  EXPECT_TRUE(BindParameters(pipeline, TestStages(), {{"n", Int(4)}}).ok());
+  EXPECT_EQ(BindParameters(pipeline, TestStages(), {{"n", Int(4)}})->pipeline.stages(1).timeout().seconds(), 4);
+  EXPECT_THAT(Problems(BindParameters(pipeline, TestStages(), {{"n", Int(200000)}}).status()),
               ElementsAre("stages[1].concurrency: must be at most 100000, got 200000"));
   EXPECT_THAT(
-      Problems(BindParameters(pipeline, {{"n", Int(-1)}}).status()),
+      Problems(BindParameters(pipeline, TestStages(), {{"n", Int(-1)}}).status()),
       ElementsAre(HasSubstr("stages[1].timeout: expected a duration such as 30s or 1h30m, got \"-1s\" (from $(n)s)")));
 }
 
 TEST(BindParametersTest, KeepsTheTypeWhereATemplateIsOneParameter) {
   const auto value = [](std::string_view yaml, const ParameterValues& values) -> std::string {
     const StatusOr<BoundPipeline> bound = BindParameters(
-        Pipeline(PipelineText("prepare: {rules: [{set: {field: x, value: " + std::string(yaml) + "}}]}")), values);
+        Pipeline(PipelineText("prepare: {rules: [{set: {field: x, value: " + std::string(yaml) + "}}]}")), TestStages(),
+        values);
     EXPECT_TRUE(bound.ok()) << bound.status();
     return bound.ok() ? bound->pipeline.stages(1).prepare().rules(0).set().value() : "";
   };
@@ -171,12 +174,12 @@ TEST(BindParametersTest, KeepsTheTypeWhereATemplateIsOneParameter) {
             R"x({"z":3,"a":["x a\"b","a\"b","$(s)",1]})x");
 }
 
-TEST(BindParametersTest, WhatATemplateDoesNotNameStandsAsItIs) {
+TEST(BindParametersTest, TextWithoutParametersStaysAsItIs) {
   v1::Pipeline pipeline = Pipeline(PipelineText("prepare: {rules: [{set: {field: x, value: {a: $(s)}}}]}"));
   ASSERT_EQ(pipeline.bindings_size(), 1);
   pipeline.mutable_bindings(0)->set_template_(R"x({"a":"$(s)","b":"\u0024(absent)","c":"\u0024(n)","d":"\u0024("})x");
-  EXPECT_THAT(CheckBindings(pipeline), IsEmpty());
-  const StatusOr<BoundPipeline> bound = BindParameters(pipeline, {{"s", Text("12")}});
+  EXPECT_THAT(Bindings(pipeline).Check(), IsEmpty());
+  const StatusOr<BoundPipeline> bound = BindParameters(pipeline, TestStages(), {{"s", Text("12")}});
   ASSERT_TRUE(bound.ok()) << bound.status();
   EXPECT_EQ(bound->pipeline.stages(1).prepare().rules(0).set().value(),
             R"x({"a":"12","b":"$(absent)","c":"$(n)","d":"$("})x");
@@ -184,27 +187,28 @@ TEST(BindParametersTest, WhatATemplateDoesNotNameStandsAsItIs) {
 
 TEST(BindParametersTest, NeverReadsAValueAsATemplate) {
   const v1::Pipeline pipeline = Pipeline(PipelineText("prepare: {rules: [{drop: '$(s) $(n)'}]}"));
-  const StatusOr<BoundPipeline> bound = BindParameters(pipeline, {{"s", Text("$(n) $$( $(")}});
+  const StatusOr<BoundPipeline> bound = BindParameters(pipeline, TestStages(), {{"s", Text("$(n) $$( $(")}});
   ASSERT_TRUE(bound.ok()) << bound.status();
   EXPECT_EQ(bound->pipeline.stages(1).prepare().rules(0).drop().reason(), "$(n) $$( $( 3");
 }
 
 TEST(BindParametersTest, BindsAShortFormByTheKindOfTheValue) {
   const v1::Pipeline pipeline = Pipeline(PipelineText("max_failures: $(s)\nprepare: {rules: [{drop: {}}]}"));
-  EXPECT_EQ(BindParameters(pipeline, {{"s", Text("5%")}})->pipeline.stages(1).max_failures().share(), 0.05);
-  EXPECT_EQ(BindParameters(pipeline, {{"s", Text("7")}})->pipeline.stages(1).max_failures().count(), 7);
-  EXPECT_THAT(Problems(BindParameters(pipeline, {{"s", Text("x")}}).status()),
+  EXPECT_EQ(BindParameters(pipeline, TestStages(), {{"s", Text("5%")}})->pipeline.stages(1).max_failures().share(),
+            0.05);
+  EXPECT_EQ(BindParameters(pipeline, TestStages(), {{"s", Text("7")}})->pipeline.stages(1).max_failures().count(), 7);
+  EXPECT_THAT(Problems(BindParameters(pipeline, TestStages(), {{"s", Text("x")}}).status()),
               ElementsAre(HasSubstr("stages[1].max_failures: expected a whole number or a percentage")));
 }
 
-TEST(CheckBindingsTest, RefusesPathsThatLeadNowhere) {
+TEST(BindingsTest, RefusesPathsThatLeadNowhere) {
   v1::Pipeline pipeline = Pipeline(PipelineText("prepare: {rules: [{drop: {}}]}"));
   const auto problem = [&](std::string path, std::string text) {
     v1::Pipeline bound = pipeline;
     v1::Binding* binding = bound.add_bindings();
     binding->set_path(std::move(path));
     binding->set_template_(std::move(text));
-    const std::vector<FieldViolation> violations = CheckBindings(bound);
+    const std::vector<FieldViolation> violations = Bindings(bound).Check();
     return violations.empty() ? "" : violations[0].field + ": " + violations[0].description;
   };
   EXPECT_EQ(problem("stages[1].concurrency", "$(n)"), "");
@@ -226,11 +230,11 @@ TEST(CheckBindingsTest, RefusesPathsThatLeadNowhere) {
   }
 }
 
-TEST(BindParametersTest, OfTooManyValuesOnlyTellsThat) {
+TEST(BindParametersTest, ReportsOnlyThatThereAreTooManyValues) {
   const v1::Pipeline pipeline = Pipeline(PipelineText("prepare: {rules: [{drop: {}}]}"));
   ParameterValues values;
   for (int i = 0; i < 200'000; ++i) values["x" + std::to_string(i)] = Int(i);
-  EXPECT_THAT(Problems(BindParameters(pipeline, values).status()), ElementsAre("parameters: too many"));
+  EXPECT_THAT(Problems(BindParameters(pipeline, TestStages(), values).status()), ElementsAre("parameters: too many"));
 }
 
 }  // namespace

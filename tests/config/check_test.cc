@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 
 #include "server/config/shared_outputs.h"
+#include "server/files/file_access.h"
 #include "tests/config/support.h"
 
 namespace millrace {
@@ -32,7 +33,7 @@ stages:
                           "p.yaml:7:20: stages[4].needs: is a cycle: e needs e"));
 }
 
-TEST(CheckPipelineTest, RefusesNeedsThatMakeNoSense) {
+TEST(CheckPipelineTest, RefusesWrongNeeds) {
   EXPECT_THAT(
       ProblemsOf(R"(name: p
 stages:
@@ -51,7 +52,7 @@ stages:
                   "p.yaml:7:3: stages[4]: one of fetch, prepare, synthesize, cluster, merge, store must be set"));
 }
 
-TEST(CheckPipelineTest, RefusesATimeLimitWhereNothingHasOne) {
+TEST(CheckPipelineTest, RefusesATimeLimitOnAStageThatCallsNoModel) {
   const auto with = [](const std::string& kind) {
     return ReadTestPipeline(PipelineText("timeout: 5s\n" + kind)).status();
   };
@@ -76,7 +77,7 @@ stages:
                           "p.yaml:9:47: stages[5].store.jsonl.path: the stages \"d\" and \"f\" would both write x"));
 }
 
-TEST(CheckPipelineTest, RefusesStoresThatWouldOverwriteWhatIsRead) {
+TEST(CheckPipelineTest, RefusesStoresThatWouldOverwriteAnInput) {
   EXPECT_THAT(
       ProblemsOf(R"(name: p
 parameters: {input: in/x.jsonl, other: {string: {}}}
@@ -100,7 +101,7 @@ stages:
           "by it"));
 }
 
-TEST(SharedOutputsTest, KnowsAFileByWhatItsPathsLeadTo) {
+TEST(SharedOutputsTest, KnowsAFileByWhereItsPathsLead) {
   struct Linked final : FileAccess {
     StatusOr<std::string> ForReading(std::string_view path) const override {
       if (path == "link.csv") return "/data/a.csv";
@@ -117,7 +118,7 @@ stages:
 )");
   ASSERT_TRUE(file.ok()) << file.status();
   const Linked files;
-  const std::vector<FieldViolation> violations = SharedOutputs(file->pipeline, &files);
+  const std::vector<FieldViolation> violations = SharedOutputs(file->pipeline, TestStages(), &files);
   ASSERT_EQ(violations.size(), 1u);
   EXPECT_EQ(violations[0].field, "stages[2].store.csv.path");
   EXPECT_EQ(violations[0].description, "the stage \"c\" would overwrite a.csv: the stage \"a\" reads it");
@@ -179,8 +180,8 @@ measures:
 - {name: later, count: {stage: a}}
 )"),
               ElementsAre("p.yaml:4:28: measures[0].count.stage: unknown stage \"b\"; known: a",
-                          "p.yaml:5:10: measures[1].name: there is a measure \"m\" already",
-                          "p.yaml:5:32: measures[1].ratio.to: no measure \"later\" stands before this one; known: m"));
+                          "p.yaml:5:10: measures[1].name: duplicate measure \"m\"",
+                          "p.yaml:5:32: measures[1].ratio.to: no measure \"later\" comes before this one; known: m"));
 }
 
 StatusOr<PipelineFile> ReadWithBuiltinStages(std::string_view text) {
@@ -194,7 +195,7 @@ StatusOr<PipelineFile> ReadWithBuiltinStages(std::string_view text) {
   return ReadPipeline(text, "p.yaml", files, &stages);
 }
 
-TEST(CheckPipelineTest, TellsWhatStagesCanNotBeMadeOf) {
+TEST(CheckPipelineTest, ReportsDefinitionsThatAKindRefuses) {
   const StatusOr<PipelineFile> file = ReadWithBuiltinStages(R"(name: p
 parameters: {open: '{{#x}}', from: {string: {}}, into: {string: {}}}
 stages:
@@ -220,15 +221,17 @@ stages:
   EXPECT_THAT(
       Problems(file.status()),
       ElementsAre(
-          "p.yaml:4:53: stages[0].fetch.csv.delimiter: expected one ASCII character that is no quote, line end or NUL",
+          "p.yaml:4:53: stages[0].fetch.csv.delimiter: expected one ASCII character other than a quote, a line end or "
+          "NUL",
           "p.yaml:9:13: stages[1].synthesize.system: Unclosed section \"x\" at 0",
           "p.yaml:10:13: stages[1].synthesize.prompt: Unclosed tag at 7",
           "p.yaml:11:20: stages[1].synthesize.output_schema: the schema: Unrecognised JSON type name 'objekt'",
           "p.yaml:12:51: stages[1].synthesize.fallback.rules[0].set.template: Unclosed tag at 0",
           HasSubstr("p.yaml:13:5: stages[1].synthesize.nonsense: unknown key"),
           "p.yaml:14:65: stages[2].synthesize.prompt_file: Unclosed section \"of\" at 5",
-          "p.yaml:14:90: stages[2].synthesize.output_schema: the schema at /$ref: only `#` and `#/…` can be referred "
-          "to",
+          "p.yaml:14:90: stages[2].synthesize.output_schema: the schema at /$ref: expected `#` or `#/…`: other "
+          "documents are not "
+          "fetched",
           "p.yaml:19:29: stages[3].prepare.rules[0].look_up.gazetteer: weights.csv: gazetteer, row 1 after the header: "
           "weight: expected a number above 0, got heavy",
           "p.yaml:20:53: stages[3].prepare.rules[1].look_up.set: places.csv has no column weight",
@@ -252,7 +255,7 @@ stages:
   EXPECT_THAT(Problems(file.status()), testing::IsEmpty());
 }
 
-TEST(CheckPipelineTest, RefusesDefinitionFilesThatAreNoText) {
+TEST(CheckPipelineTest, RefusesDefinitionFilesThatAreNotText) {
   v1::Pipeline pipeline = ReadTestPipeline(ReadFile("tests/config/data/news.yaml"))->pipeline;
   (*pipeline.mutable_files())["places.csv"] = "name\nCh\xffle\n";
   EXPECT_THAT(Problems(CheckPipeline(pipeline, BuiltinStages())),
@@ -260,7 +263,7 @@ TEST(CheckPipelineTest, RefusesDefinitionFilesThatAreNoText) {
                           "UTF-8: byte 7 (0xff)"));
 }
 
-TEST(CheckPipelineTest, WantsEveryDefinitionFileAndTheirSizeBounded) {
+TEST(CheckPipelineTest, RequiresEveryDefinitionFileAndBoundsTheirSize) {
   v1::Pipeline pipeline = ReadTestPipeline(ReadFile("tests/config/data/news.yaml"))->pipeline;
   (*pipeline.mutable_files())["places.csv"] = std::string(5u << 20, 'x');
   EXPECT_THAT(Problems(CheckPipeline(pipeline, TestStages())),
@@ -299,7 +302,7 @@ TEST(CheckPipelineTest, BoundsTheNumberOfStages) {
   EXPECT_THAT(ProblemsOf(text), ElementsAre("p.yaml:3:1: stages: must be at most 100 entries, got 101 entries"));
 }
 
-TEST(CheckPipelineTest, TellsOfAHugeMessageOnlyThatItIsHuge) {
+TEST(CheckPipelineTest, ReportsOnlyThatAHugeMessageIsHuge) {
   v1::Pipeline pipeline;
   pipeline.set_name("p");
   for (int i = 0; i < 200'000; ++i) {
@@ -313,7 +316,7 @@ TEST(CheckPipelineTest, TellsOfAHugeMessageOnlyThatItIsHuge) {
               ElementsAre("stages: must be at most 100 entries, got 200000 entries"));
 }
 
-TEST(CheckPipelineTest, GivesPlacesToWhatAServerFinds) {
+TEST(CheckPipelineTest, GivesPlacesToProblemsThatAServerFinds) {
   const StatusOr<PipelineFile> file = ReadTestPipeline(ReadFile("tests/config/data/news.yaml"));
   ASSERT_TRUE(file.ok());
   const Status status =

@@ -48,7 +48,7 @@ TEST(DocumentTest, RefusesWhatMakesYamlSurprising) {
                                        6)),
               HasSubstr("looks like UTF-16"));
   EXPECT_THAT(ErrorOf(std::string_view("\0a\0:", 4)), HasSubstr("looks like UTF-16"));
-  EXPECT_THAT(ErrorOf("a: b\nc: \xff\n"), HasSubstr("f:2:4: byte 0xff is no UTF-8"));
+  EXPECT_THAT(ErrorOf("a: b\nc: \xff\n"), HasSubstr("f:2:4: byte 0xff is not UTF-8"));
   EXPECT_THAT(ErrorOf("a: \x1b[31m\n"), HasSubstr("f:1:4: control character 0x1b"));
   EXPECT_THAT(ErrorOf("a:\n\tb: 1\n"), HasSubstr("no YAML"));
   EXPECT_THAT(ErrorOf("a: [1, 2\n"), HasSubstr("no YAML"));
@@ -103,7 +103,7 @@ std::string Unveil(std::string text) {
   return text;
 }
 
-// What became of a case: accepted, refused, or misread (another value than the suite says).
+// Returns the outcome of a case: accepted, refused, or misread (a value other than the suite says).
 std::string Outcome(const std::string& yaml, const YAML::Node& json, std::string& detail) {
   const StatusOr<YamlNode> node = ReadYaml(yaml, "f");
   if (!node.ok()) {

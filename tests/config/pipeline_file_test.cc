@@ -25,7 +25,7 @@ TEST(ShippedPipelinesTest, AreRightAndBindTheirParameters) {
     for (const auto& [name, parameter] : file->pipeline.parameters()) {
       if (parameter.has_string() && !parameter.string().has_default_()) values[name].set_string("some.csv");
     }
-    EXPECT_THAT(Problems(BindParameters(file->pipeline, values).status()), testing::IsEmpty());
+    EXPECT_THAT(Problems(BindParameters(file->pipeline, TestStages(), values).status()), testing::IsEmpty());
   }
   EXPECT_GT(pipelines, 0);
 }

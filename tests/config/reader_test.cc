@@ -173,12 +173,12 @@ TEST(ReaderTest, RefusesWhatDoesNotFitItsField) {
               HasSubstr("can't read the definition file \"none.csv\": no such file"));
 }
 
-TEST(ReaderTest, RefusesADocumentThatIsNoMapping) {
+TEST(ReaderTest, RefusesADocumentThatIsNotAMapping) {
   EXPECT_THAT(Problems(ReadTestPipeline("").status()), ElementsAre("p.yaml:1:1: expected a mapping, got nothing"));
   EXPECT_THAT(Problems(ReadTestPipeline("- a").status()), ElementsAre("p.yaml:1:1: expected a mapping, got a list"));
 }
 
-// What the reader and the checks take for granted of the messages that they walk.
+// The reader and the checks rely on these properties of the messages that they walk.
 TEST(MessagesTest, EveryFieldOfAPipelineSaysWhatItAffects) {
   std::set<const google::protobuf::Descriptor*> seen;
   const auto visit = [&](const auto& self, const google::protobuf::Descriptor* descriptor, bool is_pipeline) -> void {

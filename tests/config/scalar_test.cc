@@ -2,7 +2,7 @@
 
 #include <gtest/gtest.h>
 
-#include "server/config/nearest.h"
+#include "server/text/nearest.h"
 
 namespace millrace {
 namespace {

@@ -132,7 +132,7 @@ TEST(ServerConfigTest, NeverShowsWhatStandsInThePlaceOfASecret) {
   }
 }
 
-TEST(ServerConfigTest, ParametersAreNoBusinessOfAServer) { EXPECT_EQ(Read("data_dir: $(x)")->data_dir(), "$(x)"); }
+TEST(ServerConfigTest, DoesNotExpandParameters) { EXPECT_EQ(Read("data_dir: $(x)")->data_dir(), "$(x)"); }
 
 TEST(AddressTest, KnowsLoopbackAddresses) {
   for (const char* host : {"localhost", "127.0.0.1", "127.9.9.9", "::1"}) EXPECT_TRUE(IsLoopback(host)) << host;

@@ -1,4 +1,4 @@
-// What the tests of this folder share.
+// Helpers of the tests of this folder.
 #pragma once
 
 #include <gtest/gtest.h>
@@ -16,7 +16,7 @@
 #include "server/config/document.h"
 #include "server/config/field_value.h"
 #include "server/config/pipeline_file.h"
-#include "server/stages/stage.h"
+#include "server/stages/registry.h"
 
 namespace millrace {
 
@@ -41,25 +41,25 @@ inline std::vector<std::string> Problems(const Status& status) {
   return lines;
 }
 
-// The kinds as far as the checks know them: what fields they make.
+// The kinds of the product, which make no stages and whose items have these fields.
 inline StageRegistry TestStages() {
-  StageRegistry stages;
-  const auto add = [&](std::string name, StageKind::Fields (*fields)(const v1::Stage&)) {
-    StageKind kind;
-    kind.name = std::move(name);
+  StageRegistry stages = BuiltinStages();
+  const auto change = [&](std::string_view name, StageKind::Fields (*fields)(const v1::Stage&)) {
+    StageKind kind = *stages.Find(name);
+    kind.make = nullptr;
     kind.fields = fields;
     stages.Add(std::move(kind));
   };
-  add("fetch", [](const v1::Stage&) { return StageKind::Fields{std::nullopt, true}; });
-  add("prepare", [](const v1::Stage&) { return StageKind::Fields{std::vector<std::string>{"theater"}, false}; });
-  add("cluster", [](const v1::Stage&) {
+  change("fetch", [](const v1::Stage&) { return StageKind::Fields{std::nullopt, true}; });
+  change("prepare", [](const v1::Stage&) { return StageKind::Fields{std::vector<std::string>{"theater"}, false}; });
+  change("cluster", [](const v1::Stage&) {
     return StageKind::Fields{std::vector<std::string>{"id", "members", "size", "title", "theater"}, true};
   });
-  add("merge", [](const v1::Stage&) { return StageKind::Fields{std::vector<std::string>{"merged"}, false}; });
-  add("synthesize", [](const v1::Stage&) {
+  change("merge", [](const v1::Stage&) { return StageKind::Fields{std::vector<std::string>{"merged"}, false}; });
+  change("synthesize", [](const v1::Stage&) {
     return StageKind::Fields{std::vector<std::string>{"summary", "kind"}, false};
   });
-  add("store", [](const v1::Stage&) { return StageKind::Fields{std::vector<std::string>{}, true}; });
+  change("store", [](const v1::Stage&) { return StageKind::Fields{std::vector<std::string>{}, true}; });
   return stages;
 }
 

@@ -62,7 +62,7 @@ TEST_F(HolderTest, AKilledRunContinues) {
   EXPECT_EQ(workspace_.Read("stories.jsonl"), "") << "it was over before it was killed: this proves nothing";
   // Showing a run does not start it, so there is nothing to wait for.
   const Finished looked = Millrace({"show", name, "--format", "json"});
-  EXPECT_THAT(looked.out, AllOf(HasSubstr("RUN_STATE_RUNNING"), HasSubstr("it goes on when it is watched")));
+  EXPECT_THAT(looked.out, AllOf(HasSubstr("RUN_STATE_RUNNING"), HasSubstr("it continues when it is watched or resumed")));
   const Finished watched = Millrace({"watch", name});
   EXPECT_EQ(watched.exit, 0) << watched.out << watched.err;
   EXPECT_THAT(watched.out, HasSubstr("run " + name + " done: 300 story of 300 titles"));

@@ -94,7 +94,7 @@ TEST(ForecastTest, AStageBehindAnOpenCallHasAReasonAndNoFigures) {
   EXPECT_EQ(plan->stages(1).remembered(), 20);
   EXPECT_EQ(plan->stages(2).remembered(), 0);
   EXPECT_FALSE(plan->stages(2).has_calls());
-  EXPECT_EQ(plan->stages(2).reason(), "answers for `told` are not there yet");
+  EXPECT_EQ(plan->stages(2).reason(), "answers for `told` are not known yet");
 }
 
 TEST(ForecastTest, ItemsOfAClientAreNotKnownAndThoseOfAFileBesideThemAre) {

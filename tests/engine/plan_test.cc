@@ -18,7 +18,7 @@ StatusOr<Plan> Make(const std::vector<std::string>& stages) {
     shapes.push_back(stage.has_fetch()     ? StageShape::kFetch
                      : stage.has_cluster() ? StageShape::kBarrier
                      : stage.has_store()   ? StageShape::kSink
-                                           : StageShape::kItems);
+                                           : StageShape::kPure);
   }
   return Plan::Make(pipeline, shapes);
 }

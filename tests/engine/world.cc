@@ -2,6 +2,8 @@
 
 #include <google/protobuf/util/json_util.h>
 
+#include "server/stages/stage_work.h"
+
 namespace millrace {
 namespace {
 
@@ -81,15 +83,14 @@ class ToyFetch final : public FetchStage {
 };
 
 // Drops, fails or marks an item as its fields say.
-class ToyPrepare final : public ItemStage {
+class ToyPrepare final : public PureStage {
  public:
   explicit ToyPrepare(Outside& outside) : outside_(outside) {}
-  bool pure() const override { return true; }
-  std::vector<StageItem> Compute(const std::vector<InputItem>& items) const override {
+  std::vector<StageItem> Compute(std::vector<ParsedItem> items) const override {
     std::vector<StageItem> made;
-    for (const InputItem& input : items) {
+    for (ParsedItem& input : items) {
       ++outside_.prepared;
-      json::object object = Parse(*input.json);
+      json::object object = std::move(input.value.as_object());
       if (object.contains("drop")) {
         made.push_back(SkippedItem(v1::ERROR_REASON_DROPPED, "dropped"));
       } else if (object.contains("fail")) {
@@ -108,14 +109,13 @@ class ToyPrepare final : public ItemStage {
 };
 
 // Asks about the item's text. Parks an item until its `wake` (seconds of simulated wall time).
-class ToySynthesize final : public ItemStage {
+class ToySynthesize final : public CallingStage {
  public:
   explicit ToySynthesize(const v1::Synthesize& definition) : definition_(definition) {}
-  bool pure() const override { return false; }
-  Task<StageItem> Process(StageContext& context, InputItem item) const override {
-    json::object object = Parse(*item.json);
+  Task<StageItem> Process(CallingContext& context, ParsedItem item) const override {
+    json::object object = std::move(item.value.as_object());
     const int64_t wake_micros = Number(object, "wake") * 1'000'000;
-    if (wake_micros > context.loop.clock().WallMicros()) {
+    if (wake_micros > context.stage.loop.clock().WallMicros()) {
       StageItem parked;
       parked.wake_micros = wake_micros;
       co_return parked;
@@ -233,39 +233,26 @@ class ToyFile final : public ByteSource {
 
 StageRegistry ToyKinds(Outside& outside) {
   StageRegistry kinds;
-  const auto add = [&](std::string name, std::function<StageWork(const v1::Stage&)> make) {
+  const auto add = [&](std::string name, StageShape shape, std::function<StageWork(const v1::Stage&)> make) {
     StageKind kind;
     kind.name = std::move(name);
+    kind.shape = shape;
+    if (shape == StageShape::kCalling) {
+      kind.models = [](const v1::Stage& stage) { return std::vector<std::string>{stage.synthesize().model()}; };
+    }
     kind.make = [make = std::move(make)](const StageDefinition& definition) -> StatusOr<StageWork> {
       return make(definition.stage);
     };
     kinds.Add(std::move(kind));
   };
-  add("fetch", [](const v1::Stage& stage) {
-    StageWork work;
-    work.fetch = std::make_unique<ToyFetch>(stage.fetch().has_jsonl() ? stage.fetch().jsonl().path() : "");
-    return work;
+  add("fetch", StageShape::kFetch, [](const v1::Stage& stage) {
+    return std::make_unique<ToyFetch>(stage.fetch().has_jsonl() ? stage.fetch().jsonl().path() : "");
   });
-  add("prepare", [&outside](const v1::Stage&) {
-    StageWork work;
-    work.items = std::make_unique<ToyPrepare>(outside);
-    return work;
-  });
-  add("synthesize", [](const v1::Stage& stage) {
-    StageWork work;
-    work.items = std::make_unique<ToySynthesize>(stage.synthesize());
-    return work;
-  });
-  add("cluster", [&outside](const v1::Stage&) {
-    StageWork work;
-    work.barrier = std::make_unique<ToyCluster>(outside);
-    return work;
-  });
-  add("store", [&outside](const v1::Stage&) {
-    StageWork work;
-    work.sink = std::make_unique<ToySink>(outside);
-    return work;
-  });
+  add("prepare", StageShape::kPure, [&outside](const v1::Stage&) { return std::make_unique<ToyPrepare>(outside); });
+  add("synthesize", StageShape::kCalling,
+      [](const v1::Stage& stage) { return std::make_unique<ToySynthesize>(stage.synthesize()); });
+  add("cluster", StageShape::kBarrier, [&outside](const v1::Stage&) { return std::make_unique<ToyCluster>(outside); });
+  add("store", StageShape::kSink, [&outside](const v1::Stage&) { return std::make_unique<ToySink>(outside); });
   return kinds;
 }
 

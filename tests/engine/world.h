@@ -38,6 +38,7 @@ struct Outside {
   int64_t prepared = 0;        // items that `prepare` has computed
   std::string failing;         // the target that every run waits for; empty: none
   std::set<std::string> gone;  // models that are not configured any more
+  std::set<std::string> changed;  // models whose configuration has changed
   int clustered = 0;           // how often `cluster` has run
   Duration latency = 10ms;
   std::function<Status(const std::string& question)> fault;  // error of a call; empty: none fails
@@ -83,7 +84,7 @@ class ToyCalls final : public CallHandler, public CallDesk {
   StatusOr<std::string> Identity(std::string_view alias) const override {
     if (alias == "nobody" || outside_.gone.contains(std::string(alias)))
       return MakeError(Reason::kModelNotFound, fmt::format("no model `{}`", alias));
-    return "toy/" + std::string(alias);
+    return (outside_.changed.contains(std::string(alias)) ? "other/" : "toy/") + std::string(alias);
   }
   Task<StatusOr<bool>> IsRemembered(CallContext, CallRequest request) override {
     auto known = co_await store_.Get("x/answer/" + request.question.messages.front().content);

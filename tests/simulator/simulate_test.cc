@@ -10,6 +10,7 @@
 #include "server/config/pipeline_file.h"
 #include "server/config/server_config.h"
 #include "server/files/files.h"
+#include "server/stages/registry.h"
 
 namespace millrace::simulator {
 namespace {

@@ -9,7 +9,8 @@
 #include <vector>
 
 #include "server/base/json.h"
-#include "server/stages/stage.h"
+#include "server/files/file_access.h"
+#include "server/stages/stage_work.h"
 
 namespace millrace {
 
@@ -51,15 +52,24 @@ class NoFiles final : public FileAccess {
   StatusOr<std::string> ForWriting(std::string_view) const override { return absl::PermissionDeniedError("no files"); }
 };
 
-// Calls no model.
-class NoCalls final : public CallHandler {
- public:
-  Task<CallOutcome> Handle(CallContext, CallRequest) override {
-    CallOutcome outcome;
-    outcome.status = absl::UnimplementedError("no calls");
-    co_return outcome;
-  }
-};
+// The items with their JSON parsed, as a stage that works on each gets them. REQUIRES: each is JSON.
+inline std::vector<ParsedItem> Parsed(const std::vector<InputItem>& items) {
+  std::vector<ParsedItem> parsed;
+  for (const InputItem& item : items) parsed.push_back({item, *ParseJson(*item.json)});
+  return parsed;
+}
+
+// The context of a stage of the run `r-1`.
+inline StageContext ContextOf(Loop& loop, Pool& pool, const v1::Stage& stage) {
+  return {.loop = loop,
+          .pool = pool,
+          .run = "r-1",
+          .pipeline = "test",
+          .stage = stage.name(),
+          .generation = "r-1",
+          .as_of_micros = 0,
+          .stop = nullptr};
+}
 
 inline std::vector<InputItem> ItemsOf(const std::vector<json::object>& objects) {
   std::vector<InputItem> items;
@@ -74,7 +84,7 @@ inline std::vector<InputItem> ItemsOf(const std::vector<json::object>& objects) 
   return items;
 }
 
-// What the stage of `kind` made of the items, or its error.
+// Returns the items that a stage of `kind` makes of the items, or its error.
 inline StatusOr<std::vector<StageItem>> RunBarrier(const StageKind& kind, const v1::Stage& stage,
                                                    std::vector<InputItem> items, size_t page = 100) {
   const v1::Pipeline pipeline;
@@ -83,8 +93,7 @@ inline StatusOr<std::vector<StageItem>> RunBarrier(const StageKind& kind, const 
   SimulatedClock clock;
   Loop loop(clock);
   const std::unique_ptr<Pool> pool = MakeInlinePool(loop);
-  NoCalls calls;
-  StageContext context{loop, *pool, calls, "r-1", "test", stage.name(), "r-1", 0, {}};
+  StageContext context = ContextOf(loop, *pool, stage);
   PagedItems reader(std::move(items), page);
   KeptItems writer;
   std::optional<Status> status;
@@ -92,7 +101,7 @@ inline StatusOr<std::vector<StageItem>> RunBarrier(const StageKind& kind, const 
                       std::optional<Status>& status) -> Task<void> {
     status = co_await barrier.Run(context, reader, writer);
   };
-  loop.Spawn(run(*work.barrier, context, reader, writer, status));
+  loop.Spawn(run(WorkAs<BarrierStage>(work), context, reader, writer, status));
   loop.RunUntil([&] { return status.has_value(); });
   if (!status) return absl::InternalError("the stage did not end");
   if (!status->ok()) return *status;

@@ -22,7 +22,7 @@ TEST(Titles, TheGeneratorMakesTheDemosFilesAgain) {
 }
 
 TEST(Titles, FamiliesAreOfAllSizes) {
-  const auto truth = ReadTable(titles::GenerateTitles(1, 3000).truth);
+  const auto truth = rules::ReadTable(titles::GenerateTitles(1, 3000).truth);
   ASSERT_TRUE(truth.ok()) << truth.status();
   ASSERT_EQ(truth->rows.size(), 3000u);
   std::map<std::string, int> sizes;

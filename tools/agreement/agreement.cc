@@ -54,7 +54,7 @@ StatusOr<FamilyOfTitle> ReadFamilies(const std::string& path) {
   return families;
 }
 
-std::optional<size_t> Column(const Table& table, std::string_view name) {
+std::optional<size_t> Column(const rules::Table& table, std::string_view name) {
   const auto found = std::find(table.columns.begin(), table.columns.end(), name);
   if (found == table.columns.end()) return std::nullopt;
   return static_cast<size_t>(found - table.columns.begin());
@@ -67,7 +67,7 @@ StatusOr<Agreement> Agree(const std::string& result, const std::string& truth) {
   std::ifstream file(truth, std::ios::binary);
   if (!file) return MakeError(Reason::kFileError, truth + ": no such file");
   const std::string csv{std::istreambuf_iterator<char>(file), {}};
-  const StatusOr<Table> table = ReadTable(csv);
+  const StatusOr<rules::Table> table = rules::ReadTable(csv);
   if (!table.ok()) return Wrong(truth, MessageOf(table.status()));
   const std::optional<size_t> id = Column(*table, "id");
   const std::optional<size_t> family = Column(*table, "family");

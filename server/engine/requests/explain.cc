@@ -78,7 +78,7 @@ Task<Status> ExplainMemo(Store& store, const Digest& key, v1::StageExplanation& 
 Task<StatusOr<v1::ExplainItemResponse>> ExplainItem(Store& store, Runs& runs, v1::ExplainItemRequest request) {
   const std::string run = request.run();
   MR_CO_ASSIGN_OR_RETURN(const FoundRun found, co_await runs.Find(run));
-  MR_CO_ASSIGN_OR_RETURN(const Plan plan, found.MakePlan());
+  MR_CO_ASSIGN_OR_RETURN(const Plan plan, runs.PlanOf(found));
   v1::ExplainItemResponse response;
   for (const int index : plan.order()) {
     const std::string& stage = plan.stage(index).name;

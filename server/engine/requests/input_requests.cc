@@ -38,7 +38,7 @@ StatusOr<int> FindInput(ActiveRun& run, const std::string& stage) {
 }  // namespace
 
 Task<StatusOr<std::shared_ptr<ClientInput>>> InputRequests::FindKept(const FoundRun& run, std::string stage) {
-  MR_CO_ASSIGN_OR_RETURN(const Plan plan, run.MakePlan());
+  MR_CO_ASSIGN_OR_RETURN(const Plan plan, runs_.PlanOf(run));
   if (!stage.empty() && plan.Find(stage) < 0) {
     co_return MakeError(Reason::kStageNotFound, fmt::format("the run has no stage `{}`", Excerpt(stage)));
   }
@@ -71,7 +71,7 @@ Task<StatusOr<v1::AddItemsResponse>> InputRequests::Add(v1::AddItemsRequest requ
   MR_CO_ASSIGN_OR_RETURN(const int stage, FindInput(*run, request.stage()));
   const std::shared_ptr<ClientInput> input = run->slot(stage).input;
   MR_CO_ASSIGN_OR_RETURN(const int64_t next,
-                         co_await input->Append(run->slot(stage).work->fetch.get(), std::move(request)));
+                         co_await input->Append(&WorkAs<FetchStage>(*run->slot(stage).work), std::move(request)));
   run->WakeSteps();
   response.set_next_offset(next);
   co_return response;

@@ -60,7 +60,7 @@ StatusOr<TakenItems> TakeItems(std::vector<StoreEntry> entries, const ItemFilter
 Task<StatusOr<ItemRequests::Stage>> ItemRequests::Find(std::string run, std::string stage) {
   Stage found;
   MR_CO_ASSIGN_OR_RETURN(found.run, co_await runs_.Find(std::move(run)));
-  MR_CO_ASSIGN_OR_RETURN(const Plan plan, found.run.MakePlan());
+  MR_CO_ASSIGN_OR_RETURN(const Plan plan, runs_.PlanOf(found.run));
   found.index = stage.empty() ? plan.Result() : plan.Find(stage);
   if (found.index < 0) {
     co_return MakeError(Reason::kStageNotFound, fmt::format("the run has no stage `{}`", Excerpt(stage)));

@@ -22,7 +22,7 @@ class ItemRequests {
     FoundRun run;
     int index = 0;
     std::string name;
-    StageShape shape = StageShape::kItems;
+    StageShape shape = StageShape::kPure;
   };
 
   // `stage` empty: the stage whose items are the result. NOT_FOUND (RUN_NOT_FOUND, STAGE_NOT_FOUND).

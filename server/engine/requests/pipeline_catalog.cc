@@ -56,7 +56,7 @@ Task<StatusOr<PreparedPipeline>> PipelineCatalog::Prepare(
   MR_CO_ASSIGN_OR_RETURN(prepared.applied, co_await Resolve(std::move(name), definition));
   BoundPipeline bound{prepared.applied.pipeline(), ParameterValues(parameters.begin(), parameters.end())};
   if (options_.checks_definitions) {
-    MR_CO_ASSIGN_OR_RETURN(bound, BindParameters(prepared.applied.pipeline(), bound.parameters, client_inputs));
+    MR_CO_ASSIGN_OR_RETURN(bound, BindParameters(prepared.applied.pipeline(), deps_.stages, bound.parameters, client_inputs));
   }
   prepared.parameters = std::move(bound.parameters);
   prepared.definition = std::make_shared<const v1::Pipeline>(std::move(bound.pipeline));

@@ -128,7 +128,7 @@ Task<StatusOr<v1::Run>> RunCreator::CreateNew(v1::CreateRunRequest request, std:
   WriteBatch batch;
   for (const auto& [stage, items] : request.items()) {
     const StageWork& work = *made.work[made.plan.Find(stage)];
-    MR_CO_RETURN_IF_ERROR(PutClosedInput(*work.fetch, name, stage, items, batch));
+    MR_CO_RETURN_IF_ERROR(PutClosedInput(WorkAs<FetchStage>(work), name, stage, items, batch));
   }
   if (request.validate_only()) co_return run;
   run.set_name(name);

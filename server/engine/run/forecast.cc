@@ -70,15 +70,14 @@ class CountingCalls final : public CallHandler {
 };
 
 // A stage that calls models: its calls are counted, and none of its items ends.
-class CountedStage final : public ItemStage {
+class CountedStage final : public CallingStage {
  public:
   CountedStage(std::shared_ptr<const StageWork> real, std::function<void()> on_item)
       : real_(std::move(real)), on_item_(std::move(on_item)) {}
 
-  bool pure() const override { return false; }
-  Task<StageItem> Process(StageContext& context, InputItem item) const override {
+  Task<StageItem> Process(CallingContext& context, ParsedItem item) const override {
     on_item_();
-    [[maybe_unused]] const StageItem made = co_await real_->items->Process(context, std::move(item));
+    [[maybe_unused]] const StageItem made = co_await WorkAs<CallingStage>(*real_).Process(context, std::move(item));
     StageItem unended;
     unended.stopped = true;
     co_return unended;
@@ -231,19 +230,24 @@ Task<Status> Forecast::Load(MadeStages made) {
 void Forecast::ReplaceWork(int stage) {
   const std::string& name = plan().stage(stage).name;
   StageSlot& at = slot(stage);
-  auto work = std::make_shared<StageWork>();
-  if (at.work->barrier) {
-    work->barrier = std::make_unique<UnrunBarrier>(
-        [this, stage, name] { ends_.emplace(stage, fmt::format("what `{}` makes is known when it runs", name)); });
-  } else if (at.work->items && !at.work->items->pure()) {
-    response_.mutable_stages(stage)->set_calls(0);
-    work->items = std::make_unique<CountedStage>(at.work, [this, stage, name] {
-      ends_.emplace(stage, fmt::format("answers for `{}` are not there yet", name));
-    });
-  } else {
-    return;
+  std::unique_ptr<BarrierStage> barrier;
+  std::unique_ptr<CallingStage> calling;
+  switch (ShapeOf(*at.work)) {
+    case StageShape::kBarrier:
+      barrier = std::make_unique<UnrunBarrier>(
+          [this, stage, name] { ends_.emplace(stage, fmt::format("what `{}` makes is known when it runs", name)); });
+      at.work = std::make_shared<const StageWork>(std::move(barrier));
+      break;
+    case StageShape::kCalling:
+      response_.mutable_stages(stage)->set_calls(0);
+      calling = std::make_unique<CountedStage>(at.work, [this, stage, name] {
+        ends_.emplace(stage, fmt::format("answers for `{}` are not known yet", name));
+      });
+      at.work = std::make_shared<const StageWork>(std::move(calling));
+      break;
+    default:
+      break;
   }
-  at.work = std::move(work);
 }
 
 // A barrier is recognised by its items in ordinal order. They are delivered in that order through a chain of stages.
@@ -321,7 +325,7 @@ v1::PlanPipelineResponse Forecast::Report() {
     // Its list is remembered as a whole.
     figures.set_remembered(ends_.contains(stage) ? 0 : intake(stage).items());
     figures.set_memory_bytes(
-        work_[static_cast<size_t>(stage)]->barrier->MemoryBytes(intake(stage).items(), intake(stage).bytes()));
+        WorkAs<BarrierStage>(*work_[static_cast<size_t>(stage)]).MemoryBytes(intake(stage).items(), intake(stage).bytes()));
   }
   return response_;
 }

@@ -43,7 +43,7 @@ class Figure {
     if (set != nullptr) {
       figure.stage_ = set->stage();
       if (set->has_where()) {
-        MR_ASSIGN_OR_RETURN(figure.where_, ConditionEvaluator::Compile(set->where()));
+        MR_ASSIGN_OR_RETURN(figure.where_, rules::ConditionEvaluator::Compile(set->where()));
       }
     }
     return figure;
@@ -101,7 +101,7 @@ class Figure {
   v1::Measure::FigureCase kind_ = v1::Measure::FIGURE_NOT_SET;
   std::string stage_;
   std::string field_;  // empty: items are counted
-  std::optional<ConditionEvaluator> where_;
+  std::optional<rules::ConditionEvaluator> where_;
   double q_ = 0;
   int64_t items_ = 0;
   int64_t held_ = 0;

@@ -37,7 +37,7 @@ Wanted WantedBy(const v1::RedriveRunRequest& request) {
 // Rows of fetches are not redriven: reading the source again would fail the same way.
 bool CanRedrive(StepHost& host, const v1::RedriveRunRequest& request, int stage) {
   const PlanStage& plan = host.plan().stage(stage);
-  if (plan.shape != StageShape::kItems && plan.shape != StageShape::kBarrier) return false;
+  if (!WorksOnEach(plan.shape) && plan.shape != StageShape::kBarrier) return false;
   return request.stage().empty() || request.stage() == plan.name;
 }
 
@@ -133,7 +133,7 @@ class RowEraser {
     }
     touched_.insert(stage);
     for (const int consumer : host_.plan().stage(stage).consumers) {
-      if (host_.plan().stage(consumer).shape != StageShape::kItems) continue;
+      if (!WorksOnEach(host_.plan().stage(consumer).shape)) continue;
       const std::vector<int>& needs = host_.plan().stage(consumer).needs;
       const int need = static_cast<int>(std::find(needs.begin(), needs.end(), stage) - needs.begin());
       const ItemKeys& consumer_keys = host_.slot(consumer).rows->keys();

@@ -27,6 +27,9 @@ StatusOr<std::vector<std::shared_ptr<const StageWork>>> MakeWork(const StageRegi
     }
     StatusOr<StageWork> made = kind->make(StageDefinition{definition, stage, files});
     if (made.ok()) {
+      if (ShapeOf(*made) != kind->shape) {
+        return MakeError(Reason::kInternal, fmt::format("kind `{}` made a stage of another shape", kind->name));
+      }
       work.push_back(std::make_shared<const StageWork>(*std::move(made)));
     } else if (ViolationsOf(made.status()).empty()) {  // a file that is not allowed
       return WithContext(made.status(), fmt::format("stages[{}] ({})", i, stage.name()));
@@ -38,16 +41,21 @@ StatusOr<std::vector<std::shared_ptr<const StageWork>>> MakeWork(const StageRegi
   }
   if (!wrong.empty()) return DefinitionError(wrong);
   // Other words for one path were compared by the definition's check; here links and directories count as well.
-  if (const std::vector<FieldViolation> shared = SharedOutputs(definition, &files); !shared.empty()) {
+  if (const std::vector<FieldViolation> shared = SharedOutputs(definition, registry, &files); !shared.empty()) {
     return DefinitionError(shared);
   }
   return work;
 }
 
-// The identities of the models that a stage asks.
+// Returns the identities of the models that a stage calls, a line each: part of its memo keys.
 StatusOr<std::string> ModelsOf(const EngineDeps& deps, const v1::Stage& stage) {
-  if (!stage.has_synthesize()) return std::string();
-  return deps.desk.Identity(stage.synthesize().model());
+  std::string identities;
+  for (const std::string& model : deps.stages.ModelsOf(stage)) {
+    MR_ASSIGN_OR_RETURN(const std::string identity, deps.desk.Identity(model));
+    if (!identities.empty()) identities.push_back('\n');
+    identities += identity;
+  }
+  return identities;
 }
 
 }  // namespace
@@ -55,20 +63,18 @@ StatusOr<std::string> ModelsOf(const EngineDeps& deps, const v1::Stage& stage) {
 Task<StatusOr<MadeStages>> MakeStages(const EngineDeps& deps, std::shared_ptr<const v1::Pipeline> definition) {
   // Gazetteers and patterns are compiled here: not on the engine's thread.
   auto make = [&deps, definition] { return MakeWork(deps.stages, *definition, deps.files); };
-  auto work = co_await Compute(deps.loop, deps.pool, std::move(make));
-  if (!work.ok()) co_return work.status();
+  MR_CO_ASSIGN_OR_RETURN(auto work, co_await Compute(deps.loop, deps.pool, std::move(make)));
   std::vector<StageShape> shapes;
-  for (const auto& each : *work) shapes.push_back(ShapeOf(*each));
-  StatusOr<Plan> plan = Plan::Make(*definition, shapes);
-  if (!plan.ok()) co_return plan.status();
+  for (const auto& each : work) shapes.push_back(ShapeOf(*each));
+  MR_CO_ASSIGN_OR_RETURN(Plan plan, Plan::Make(*definition, shapes));
   for (const v1::Stage& stage : definition->stages()) {
     StatusOr<std::string> models = ModelsOf(deps, stage);
     if (!models.ok()) co_return WithContext(models.status(), fmt::format("stage `{}`", stage.name()));
     if (!stage.has_when()) continue;
-    StatusOr<ConditionEvaluator> when = ConditionEvaluator::Compile(stage.when());
+    StatusOr<rules::ConditionEvaluator> when = rules::ConditionEvaluator::Compile(stage.when());
     if (!when.ok()) co_return WithContext(when.status(), fmt::format("stage `{}`: when", stage.name()));
   }
-  co_return MadeStages{std::move(definition), *std::move(work), *std::move(plan)};
+  co_return MadeStages{std::move(definition), std::move(work), std::move(plan)};
 }
 
 Task<StatusOr<RunStages>> LoadStages(const EngineDeps& deps, Store& store, Store& patient, MadeStages made,
@@ -81,35 +87,32 @@ Task<StatusOr<RunStages>> LoadStages(const EngineDeps& deps, Store& store, Store
     slot->index = i;
     slot->definition = &definition;
     slot->work = made.work[i];
-    auto stage_record = co_await GetRecord<storage::v1::StageRecord>(store, StageKey(run, definition.name()));
-    if (!stage_record.ok()) co_return stage_record.status();
+    MR_CO_ASSIGN_OR_RETURN(auto stage_record,
+                           co_await GetRecord<storage::v1::StageRecord>(store, StageKey(run, definition.name())));
     storage::v1::StageRecord initial;
-    if (*stage_record) initial = *std::move(*stage_record);
+    if (stage_record) initial = *std::move(stage_record);
     StageRows::Parts rows_parts{deps.loop, deps.pool, patient, deps.cpu_time};
     slot->rows = std::make_unique<StageRows>(rows_parts, run, definition.name(), std::move(initial));
     if (definition.has_when()) {
-      StatusOr<ConditionEvaluator> when = ConditionEvaluator::Compile(definition.when());
-      if (!when.ok()) co_return when.status();
-      slot->when = *std::move(when);
+      MR_CO_ASSIGN_OR_RETURN(slot->when, rules::ConditionEvaluator::Compile(definition.when()));
     }
     const v1::CachePolicy::Mode mode = definition.cache().mode();
     slot->look_up =
         !record.refresh() && (mode == v1::CachePolicy::MODE_UNSPECIFIED || mode == v1::CachePolicy::MODE_USE);
     const StageShape shape = made.plan.stage(i).shape;
     slot->needs_check = shape == StageShape::kFetch && definition.has_expect();
-    if (shape == StageShape::kItems || shape == StageShape::kBarrier) {
-      StatusOr<std::string> models = ModelsOf(deps, definition);
-      if (!models.ok()) co_return models.status();
+    if (WorksOnEach(shape) || shape == StageShape::kBarrier) {
+      MR_CO_ASSIGN_OR_RETURN(const std::string models, ModelsOf(deps, definition));
       slot->memo_rules = std::make_shared<const MemoRules>(
-          *made.definition, definition, deps.stages.Of(definition)->semantics_version, *models, run, record.refresh());
+          *made.definition, definition, deps.stages.Of(definition)->semantics_version, models, run, record.refresh());
       // A barrier remembers its list as a whole.
-      if (shape == StageShape::kItems) slot->rows->set_memo_rules(slot->memo_rules);
+      if (WorksOnEach(shape)) slot->rows->set_memo_rules(slot->memo_rules);
     }
-    if (shape == StageShape::kFetch && TakesClientInput(*slot->work->fetch, record, definition.name())) {
-      auto state = co_await GetRecord<storage::v1::InputState>(store, InputStateKey(run, definition.name()));
-      if (!state.ok()) co_return state.status();
+    if (shape == StageShape::kFetch && TakesClientInput(WorkAs<FetchStage>(*slot->work), record, definition.name())) {
+      MR_CO_ASSIGN_OR_RETURN(auto state,
+                             co_await GetRecord<storage::v1::InputState>(store, InputStateKey(run, definition.name())));
       storage::v1::InputState input_state;
-      if (*state) input_state = *std::move(*state);
+      if (state) input_state = *std::move(state);
       slot->input =
           std::make_shared<ClientInput>(deps.loop, store, patient, run, definition.name(), std::move(input_state));
     }
@@ -122,12 +125,12 @@ Task<StatusOr<RunStages>> LoadStages(const EngineDeps& deps, Store& store, Store
 
 Task<StatusOr<NewestEvent>> LoadNewestEvent(Store& store, const std::string& run) {
   auto [begin, end] = EventKeys(run);
-  auto page = co_await store.Scan(std::move(begin), std::move(end), 1, 1 << 20, Store::Direction::kBackwards);
-  if (!page.ok()) co_return page.status();
+  MR_CO_ASSIGN_OR_RETURN(
+      auto page, co_await store.Scan(std::move(begin), std::move(end), 1, 1 << 20, Store::Direction::kBackwards));
   NewestEvent newest;
-  if (page->entries.empty()) co_return newest;
+  if (page.entries.empty()) co_return newest;
   v1::RunEvent event;
-  MR_CO_RETURN_IF_ERROR(DecodeValue(page->entries.front().key, page->entries.front().value, event));
+  MR_CO_RETURN_IF_ERROR(DecodeValue(page.entries.front().key, page.entries.front().value, event));
   newest.number = event.number();
   if (event.has_progress()) newest.active_time = event.progress().run().active_time();
   if (event.has_state_changed()) newest.active_time = event.state_changed().run().active_time();

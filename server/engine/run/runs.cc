@@ -21,12 +21,24 @@ StatusOr<v1::Pipeline> DefinitionOf(const storage::v1::RunRecord& record) {
   return MakeError(Reason::kStoreCorrupt, "the stored definition of the run is damaged");
 }
 
+// Returns the plan of a stored run; its stages have the shapes of their kinds.
+StatusOr<Plan> StoredPlan(const storage::v1::RunRecord& record, const StageRegistry& kinds) {
+  MR_ASSIGN_OR_RETURN(const v1::Pipeline definition, DefinitionOf(record));
+  std::vector<StageShape> shapes;
+  for (const v1::Stage& stage : definition.stages()) {
+    const std::optional<StageShape> shape = kinds.ShapeOf(stage);
+    if (!shape) {
+      return MakeError(Reason::kInvalidDefinition, fmt::format("stage `{}` has an unknown kind", stage.name()));
+    }
+    shapes.push_back(*shape);
+  }
+  return Plan::Make(definition, shapes);
+}
+
 // Brings the counts of a run that is not active up to date: its record has those of its last change of state. It keeps
 // them if other records are damaged.
-Task<void> UpdateCounts(Store& store, storage::v1::RunRecord& record) {
-  FoundRun found;
-  found.record = record;
-  const StatusOr<Plan> plan = found.MakePlan();
+Task<void> UpdateCounts(Store& store, const StageRegistry& kinds, storage::v1::RunRecord& record) {
+  const StatusOr<Plan> plan = StoredPlan(record, kinds);
   if (!plan.ok()) co_return;
   std::vector<storage::v1::StageRecord> stages(static_cast<size_t>(plan->size()));
   for (int i = 0; i < plan->size(); ++i) {
@@ -147,7 +159,7 @@ Task<Status> Runs::EndInactive(storage::v1::RunRecord record, v1::RunState ended
   MR_CO_ASSIGN_OR_RETURN(const NewestEvent newest, co_await LoadNewestEvent(deps_.store, name));
   const int64_t now_micros = deps_.loop.clock().WallMicros();
   v1::Run& run = *record.mutable_run();
-  co_await UpdateCounts(store_, record);
+  co_await UpdateCounts(store_, deps_.stages, record);
   if (newest.active_time) *run.mutable_active_time() = *newest.active_time;
   run.set_state(ended_as);
   run.clear_waiting_on();
@@ -232,28 +244,9 @@ Task<void> Runs::Drain(TimePoint deadline) {
   co_await group.Join();
 }
 
-StatusOr<Plan> FoundRun::MakePlan() const {
-  if (active) return active->plan();
-  MR_ASSIGN_OR_RETURN(const v1::Pipeline definition, DefinitionOf(record));
-  std::vector<StageShape> shapes;
-  for (const v1::Stage& stage : definition.stages()) {
-    switch (stage.kind_case()) {
-      case v1::Stage::kFetch:
-        shapes.push_back(StageShape::kFetch);
-        break;
-      case v1::Stage::kCluster:
-      case v1::Stage::kMerge:
-        shapes.push_back(StageShape::kBarrier);
-        break;
-      case v1::Stage::kStore:
-        shapes.push_back(StageShape::kSink);
-        break;
-      default:
-        shapes.push_back(StageShape::kItems);
-        break;
-    }
-  }
-  return Plan::Make(definition, shapes);
+StatusOr<Plan> Runs::PlanOf(const FoundRun& found) const {
+  if (found.active) return found.active->plan();
+  return StoredPlan(found.record, deps_.stages);
 }
 
 }  // namespace millrace

@@ -20,20 +20,14 @@ struct FoundRun {
   std::shared_ptr<ActiveRun> active;  // null: only records
   storage::v1::RunRecord record;      // as stored; that of an active run is as of its last change of state
   v1::Run run;                        // as clients see it now
-
-  // Returns the run's plan. If the run is not active, its stages' shapes are known from their kinds. DATA_LOSS
-  // (STORE_CORRUPT).
-  StatusOr<Plan> MakePlan() const;
 };
 
 // Engine thread. Its invariants:
 // - At most one ActiveRun exists for a run.
-// - A run that is queued or running is active. It stays active until it has come to rest: it has ended, and nothing of
-// it
-//   is in flight.
+// - A run that is queued or running is active. It stays active until it is at rest: it has ended, and nothing of it is
+//   in flight.
 // - A paused run is active too, unless it is *unloadable*: its stages could not be made when the server started (a
-// model
-//   was taken out of the configuration). A request that loads it ends that; if it still can't be loaded, only a
+//   model was taken out of the configuration). A request that loads it ends that; if it still can't be loaded, only a
 //   cancellation ends the run.
 // - Whoever loads, redrives or deletes a run that is not active holds its mutex (Lock).
 class Runs {
@@ -52,6 +46,9 @@ class Runs {
   // Loads the run first if it is unloadable. If that fails: returns the error, or cancels the run.
   enum class IfUnloadable { kFail, kCancel };
   Task<StatusOr<FoundRun>> FindLoaded(std::string name, IfUnloadable otherwise);
+  // Returns the run's plan. If the run is not active, its stages have the shapes of their kinds. DATA_LOSS
+  // (STORE_CORRUPT), INVALID_ARGUMENT (INVALID_DEFINITION: a kind is not known any more).
+  StatusOr<Plan> PlanOf(const FoundRun& found) const;
   // Null: the run is not active.
   std::shared_ptr<ActiveRun> FindActive(const std::string& name) const;
   bool IsUnloadable(const std::string& name) const { return unloadable_.contains(name); }

@@ -91,7 +91,7 @@ Task<Status> BarrierStep::Work() {
   }
   StageContext context = MakeStageContext(host_, stage_);
   WholeReader reader(host_, stage_, WholeReader::Which::kWorkedOn);
-  MR_CO_RETURN_IF_ERROR(co_await slot_.work->barrier->Run(context, reader, *this));
+  MR_CO_RETURN_IF_ERROR(co_await WorkAs<BarrierStage>(*slot_.work).Run(context, reader, *this));
   if (host_.stopped()) co_return absl::OkStatus();
   co_return co_await End(true);
 }

@@ -6,7 +6,7 @@
 #include <vector>
 
 #include "server/base/loop.h"
-#include "server/stages/stage.h"
+#include "server/stages/item.h"
 
 namespace millrace {
 

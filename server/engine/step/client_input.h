@@ -12,7 +12,7 @@
 #include "millrace/v1/run_service.pb.h"
 #include "server/base/status.h"
 #include "server/engine/async_mutex.h"
-#include "server/stages/stage.h"
+#include "server/stages/fetch_stage.h"
 #include "server/storage/store.h"
 
 namespace millrace {

@@ -136,8 +136,8 @@ void Feed::Stop() {
   }
 }
 
-WholeReader::WholeReader(StepHost& host, std::vector<Source> sources, const std::optional<ConditionEvaluator>* when,
-                         Which which)
+WholeReader::WholeReader(StepHost& host, std::vector<Source> sources,
+                         const std::optional<rules::ConditionEvaluator>* when, Which which)
     : host_(host), sources_(std::move(sources)), when_(when), which_(which) {}
 
 WholeReader::WholeReader(StepHost& host, int stage, Which which)

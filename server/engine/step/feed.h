@@ -66,12 +66,13 @@ class WholeReader final : public ItemReader {
     std::vector<InputItem> items;  // read, not yet returned; last one first
   };
 
-  WholeReader(StepHost& host, std::vector<Source> sources, const std::optional<ConditionEvaluator>* when, Which which);
+  WholeReader(StepHost& host, std::vector<Source> sources, const std::optional<rules::ConditionEvaluator>* when,
+              Which which);
   Task<Status> Fill(Source& source);
 
   StepHost& host_;
   std::vector<Source> sources_;
-  const std::optional<ConditionEvaluator>* when_;
+  const std::optional<rules::ConditionEvaluator>* when_;
   const Which which_;
   int64_t count_ = 0;
 };

@@ -94,7 +94,7 @@ class ItemStep final : public Step {
   Loop& loop_;
   int64_t concurrency_ = kConcurrencyDefault;
   std::unique_ptr<Feed> feed_;
-  std::optional<StageContext> context_;  // copied for each item
+  std::optional<CallingContext> context_;  // copied for each item
 
   Event changed_;  // notified when there may be items to take, or no more will come
   uint64_t wakes_ = 0;
@@ -129,7 +129,7 @@ Task<void> ItemStep::Run() {
   if (host_.plan().stage(stage_).whole_input) {
     if (const bool may_begin = co_await AwaitWholeInput(host_, stage_, changed_); !may_begin) co_return;
   }
-  context_.emplace(MakeStageContext(host_, stage_));
+  context_.emplace(MakeCallingContext(host_, stage_));
   TaskGroup committer(loop_);
   TaskGroup workers(loop_);
   committer.Spawn(CommitEnded());
@@ -231,7 +231,7 @@ Task<void> ItemStep::WorkOnChunk(int64_t number, std::vector<InputItem> chunk) {
   Status status = looked.status();
   LookedUp known = looked.ok() ? *std::move(looked) : LookedUp();
   host_.NoteMemos(known.hits, known.misses, known.corrupt);
-  if (slot_.work->items->pure() && !known.open.empty() && !host_.stopped()) {
+  if (ShapeOf(*slot_.work) == StageShape::kPure && !known.open.empty() && !host_.stopped()) {
     status = co_await ComputeItems(std::exchange(known.open, {}), known.ended);
   }
   // Results that need no call are committed in the order of the input, so that one input always gives one order.
@@ -249,8 +249,8 @@ Task<void> ItemStep::WorkOnChunk(int64_t number, std::vector<InputItem> chunk) {
 
 EndedItem ItemStep::Ended(OpenItem open, StageItem item) const {
   EndedItem ended;
-  ended.ordinal = open.item.ordinal;
-  ended.input_id = std::move(open.item.id);
+  ended.ordinal = open.input.item.ordinal;
+  ended.input_id = std::move(open.input.item.id);
   ended.item = std::move(item);
   ended.memo_key = open.memo_key;
   return ended;
@@ -260,10 +260,10 @@ EndedItem ItemStep::Ended(OpenItem open, StageItem item) const {
 Task<Status> ItemStep::ComputeItems(std::vector<OpenItem> open, std::vector<EndedItem>& ended) {
   using Computed = std::pair<std::vector<OpenItem>, std::vector<StageItem>>;
   auto compute = [work = slot_.work, open = std::move(open)]() mutable -> StatusOr<Computed> {
-    std::vector<InputItem> items;
+    std::vector<ParsedItem> items;
     items.reserve(open.size());
-    for (const OpenItem& each : open) items.push_back(each.item);
-    std::vector<StageItem> made = work->items->Compute(items);
+    for (OpenItem& each : open) items.push_back({each.input.item, std::move(each.input.value)});
+    std::vector<StageItem> made = WorkAs<PureStage>(*work).Compute(std::move(items));
     return Computed(std::move(open), std::move(made));
   };
   MR_CO_ASSIGN_OR_RETURN(Computed computed, co_await Compute(loop_, rows_.pool(), std::move(compute)));
@@ -289,15 +289,15 @@ Task<void> ItemStep::WorkOnAll(std::vector<OpenItem> open) {
 }
 
 Task<void> ItemStep::WorkOnOne(OpenItem open) {
-  StageContext context = *context_;
-  context.call.item_ids.push_back(open.item.id);
+  CallingContext context = *context_;
+  context.call.item_ids.push_back(open.input.item.id);
   const v1::Stage& definition = *slot_.definition;
   if (definition.has_timeout()) context.call.deadline = loop_.Now() + ToDuration(definition.timeout());
   if (definition.has_max_elapsed_time()) context.call.max_elapsed = ToDuration(definition.max_elapsed_time());
-  InputItem input = open.item;
-  StageItem item = co_await slot_.work->items->Process(context, std::move(input));
+  ParsedItem input{open.input.item, std::move(open.input.value)};
+  StageItem item = co_await WorkAs<CallingStage>(*slot_.work).Process(context, std::move(input));
   if (item.stopped) {
-    woken_.erase(open.item.ordinal);
+    woken_.erase(open.input.item.ordinal);
   } else {
     Push(Ended(std::move(open), std::move(item)));
   }

@@ -6,7 +6,7 @@
 #include "server/base/duration.h"
 #include "server/base/json.h"
 #include "server/config/canonical.h"
-#include "server/stages/stage.h"
+#include "server/stages/registry.h"
 #include "server/storage/memos.h"
 
 namespace millrace {

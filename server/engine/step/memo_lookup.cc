@@ -15,30 +15,39 @@ enum class Verdict { kWork, kPass, kBad };
 
 struct Look {
   Verdict verdict = Verdict::kWork;
-  std::optional<Digest> memo_key;
+  std::optional<Digest> memo_key;     // set for kWork
+  std::optional<json::value> parsed;  // the item, if the condition needed it
 };
 
-std::vector<Look> LookAt(const std::vector<InputItem>& items, const std::optional<ConditionEvaluator>& when,
-                         const MemoRules* memo_rules) {
+// Parses an item; nullopt if it is not one JSON object.
+std::optional<json::value> ParseItem(const InputItem& item) {
+  StatusOr<json::value> value = ParseJson(*item.json);
+  if (!value.ok() || !value->is_object()) return std::nullopt;
+  return *std::move(value);
+}
+
+std::vector<Look> LookAt(const std::vector<InputItem>& items, const std::optional<rules::ConditionEvaluator>& when,
+                         const MemoRules& memo_rules) {
   std::vector<Look> looks(items.size());
   for (size_t i = 0; i < items.size(); ++i) {
+    Look& look = looks[i];
     if (when) {
-      const StatusOr<json::value> value = ParseJson(*items[i].json);
-      if (!value.ok()) {
-        looks[i].verdict = Verdict::kBad;
+      look.parsed = ParseItem(items[i]);
+      if (!look.parsed) {
+        look.verdict = Verdict::kBad;
         continue;
       }
-      if (!when->Holds(*value)) {
-        looks[i].verdict = Verdict::kPass;
+      if (!when->Holds(*look.parsed)) {
+        look.verdict = Verdict::kPass;
         continue;
       }
     }
-    if (memo_rules == nullptr) continue;
+    // From the text: the digest keeps all digits of integers, of which a value has 64 bits.
     const StatusOr<Digest> digest = ItemDigest(*items[i].json);
     if (digest.ok()) {
-      looks[i].memo_key = memo_rules->KeyOf(items[i].id, *digest);
+      look.memo_key = memo_rules.KeyOf(items[i].id, *digest);
     } else {
-      looks[i].verdict = Verdict::kBad;
+      look.verdict = Verdict::kBad;
     }
   }
   return looks;
@@ -64,7 +73,7 @@ EndedItem Bad(InputItem input) {
 
 // Sorts a chunk into ended and open items.
 LookedUp Sort(std::vector<InputItem> items, std::vector<Look> looks, const std::vector<std::string>& keys,
-              const std::vector<std::optional<std::string>>& values, const MemoRules* memo_rules, int64_t now_micros) {
+              const std::vector<std::optional<std::string>>& values, const MemoRules& memo_rules, int64_t now_micros) {
   LookedUp result;
   size_t asked = 0;
   for (size_t i = 0; i < items.size(); ++i) {
@@ -76,22 +85,25 @@ LookedUp Sort(std::vector<InputItem> items, std::vector<Look> looks, const std::
       result.ended.push_back(Bad(std::move(items[i])));
       continue;
     }
-    if (looks[i].memo_key) {
-      const std::optional<std::string>& value = values[asked];
-      const std::string& key = keys[asked++];
-      storage::v1::MemoRecord record;
-      if (value && !DecodeValue(key, *value, record).ok()) {
-        ++result.corrupt;  // a miss, never an error
-      } else if (value && record.items_size() == 1 && memo_rules->Accepts(record, now_micros)) {
-        ++result.hits;
-        storage::v1::MemoItem item = std::move(*record.mutable_items(0));
-        result.ended.push_back(FromMemo(std::move(items[i]), record, std::move(item)));
-        result.ended.back().memo_key = looks[i].memo_key;
-        continue;
-      }
-      ++result.misses;
+    const std::optional<std::string>& value = values[asked];
+    const std::string& key = keys[asked++];
+    storage::v1::MemoRecord record;
+    if (value && !DecodeValue(key, *value, record).ok()) {
+      ++result.corrupt;  // a miss, never an error
+    } else if (value && record.items_size() == 1 && memo_rules.Accepts(record, now_micros)) {
+      ++result.hits;
+      storage::v1::MemoItem item = std::move(*record.mutable_items(0));
+      result.ended.push_back(FromMemo(std::move(items[i]), record, std::move(item)));
+      result.ended.back().memo_key = looks[i].memo_key;
+      continue;
     }
-    result.open.push_back({std::move(items[i]), looks[i].memo_key});
+    ++result.misses;
+    std::optional<json::value> parsed = looks[i].parsed ? std::move(looks[i].parsed) : ParseItem(items[i]);
+    if (!parsed) {
+      result.ended.push_back(Bad(std::move(items[i])));
+      continue;
+    }
+    result.open.push_back({{std::move(items[i]), *std::move(parsed)}, looks[i].memo_key});
   }
   return result;
 }
@@ -116,13 +128,9 @@ EndedItem FromMemo(InputItem input, const storage::v1::MemoRecord& record, stora
   return ended;
 }
 
-Task<StatusOr<LookedUp>> LookUp(LookUpParts parts, std::vector<InputItem> items, std::optional<ConditionEvaluator> when,
+Task<StatusOr<LookedUp>> LookUp(LookUpParts parts, std::vector<InputItem> items,
+                                std::optional<rules::ConditionEvaluator> when,
                                 std::shared_ptr<const MemoRules> memo_rules) {
-  if (!when && !memo_rules) {
-    LookedUp result;
-    for (InputItem& item : items) result.open.push_back({std::move(item), std::nullopt});
-    co_return result;
-  }
   struct Looked {
     std::vector<InputItem> items;
     std::vector<Look> looks;
@@ -130,7 +138,7 @@ Task<StatusOr<LookedUp>> LookUp(LookUpParts parts, std::vector<InputItem> items,
   };
   auto look = [items = std::move(items), when = std::move(when), memo_rules]() mutable {
     Looked looked;
-    looked.looks = LookAt(items, when, memo_rules.get());
+    looked.looks = LookAt(items, when, *memo_rules);
     looked.items = std::move(items);
     for (const Look& each : looked.looks) {
       if (each.memo_key) looked.keys.push_back(memo_rules->StoreKey(*each.memo_key));
@@ -148,7 +156,7 @@ Task<StatusOr<LookedUp>> LookUp(LookUpParts parts, std::vector<InputItem> items,
   const int64_t now_micros = parts.loop.clock().WallMicros();
   auto sort = [looked = std::move(looked), values = std::move(values), memo_rules, now_micros, damaged]() mutable {
     LookedUp result =
-        Sort(std::move(looked.items), std::move(looked.looks), looked.keys, values, memo_rules.get(), now_micros);
+        Sort(std::move(looked.items), std::move(looked.looks), looked.keys, values, *memo_rules, now_micros);
     result.corrupt += damaged;
     return result;
   };

@@ -11,15 +11,15 @@
 #include "server/base/pool.h"
 #include "server/engine/step/memo.h"
 #include "server/engine/step/rows.h"
+#include "server/stages/parsed_item.h"
 #include "server/stages/rules/condition.h"
-#include "server/stages/stage.h"
 #include "server/storage/store.h"
 
 namespace millrace {
 
 // An item that must be computed.
 struct OpenItem {
-  InputItem item;
+  ParsedItem input;
   std::optional<Digest> memo_key;
 };
 
@@ -38,8 +38,9 @@ struct LookUpParts {
   Store& store;
 };
 
-// Looks a chunk up. If `memo_rules` is null nothing is remembered.
-Task<StatusOr<LookedUp>> LookUp(LookUpParts parts, std::vector<InputItem> items, std::optional<ConditionEvaluator> when,
+// Decides about a chunk, on the pool, and parses the open items there. REQUIRES: `memo_rules` is not null.
+Task<StatusOr<LookedUp>> LookUp(LookUpParts parts, std::vector<InputItem> items,
+                                std::optional<rules::ConditionEvaluator> when,
                                 std::shared_ptr<const MemoRules> memo_rules);
 
 // Returns the input's result from a memo.

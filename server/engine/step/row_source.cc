@@ -26,7 +26,7 @@ class ItemRows final : public RowSource {
       }
       auto convert = [work = work_, items = std::move(items), row = cursor_.rows()]() mutable {
         std::vector<FetchedRow> rows;
-        for (const v1::InputItem& item : items) rows.push_back(work->fetch->FromClient(item, ++row));
+        for (const v1::InputItem& item : items) rows.push_back(WorkAs<FetchStage>(*work).FromClient(item, ++row));
         return rows;
       };
       batch.rows = co_await Compute(loop_, pool_, std::move(convert));
@@ -146,7 +146,8 @@ Task<StatusOr<std::unique_ptr<RowSource>>> OpenRows(StepHost& host, int stage, s
   if (slot.input && slot.input->state().items()) {
     co_return std::make_unique<ItemRows>(loop, pool, slot.work, slot.input, std::move(cursor));
   }
-  std::shared_ptr<RowReader> reader = slot.work->fetch->MakeReader();
+  const FetchStage& fetch = WorkAs<FetchStage>(*slot.work);
+  std::shared_ptr<RowReader> reader = fetch.MakeReader();
   if (slot.input && (reader == nullptr || slot.input->state().next_offset() == 0)) {
     // It was closed empty, so it has no header to read.
     co_return std::make_unique<ItemRows>(loop, pool, slot.work, slot.input, std::move(cursor));
@@ -156,7 +157,7 @@ Task<StatusOr<std::unique_ptr<RowSource>>> OpenRows(StepHost& host, int stage, s
   if (slot.input) {
     bytes = std::make_unique<ClientBytes>(slot.input);
   } else {
-    MR_CO_ASSIGN_OR_RETURN(const std::string path, host.deps().files.ForReading(slot.work->fetch->path()));
+    MR_CO_ASSIGN_OR_RETURN(const std::string path, host.deps().files.ForReading(fetch.path()));
     if (!host.options().open_file) co_return MakeError(Reason::kFileError, "no files are read here");
     MR_CO_ASSIGN_OR_RETURN(auto opened, host.options().open_file(loop, pool, path));
     bytes = std::move(opened);
@@ -167,7 +168,7 @@ Task<StatusOr<std::unique_ptr<RowSource>>> OpenRows(StepHost& host, int stage, s
       co_return MakeError(Reason::kFileError,
                           fmt::format("`{}` changed while it was being read: start a new run, which computes only "
                                       "what is new",
-                                      slot.work->fetch->path()));
+                                      fetch.path()));
     }
     MR_CO_RETURN_IF_ERROR(reader->Restore(cursor.reader_state()));
   }

@@ -15,7 +15,7 @@
 #include "server/engine/measured_pool.h"
 #include "server/engine/step/channel.h"
 #include "server/engine/step/memo.h"
-#include "server/stages/stage.h"
+#include "server/stages/item.h"
 #include "server/storage/items.h"
 #include "server/storage/store.h"
 

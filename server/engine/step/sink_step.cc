@@ -36,7 +36,7 @@ class SinkStep final : public Step {
     host_.Moved();
     StageContext context = MakeStageContext(host_, stage_);
     WholeReader reader(host_, stage_, WholeReader::Which::kWorkedOn);
-    MR_CO_RETURN_IF_ERROR(co_await slot_.work->sink->Write(context, reader));
+    MR_CO_RETURN_IF_ERROR(co_await WorkAs<SinkStage>(*slot_.work).Write(context, reader));
     int64_t written = host_.ItemsIn(stage_);
     if (slot_.when) {
       // A sink that finds its generation written does not read the items, so they are counted here.

@@ -40,23 +40,27 @@ std::unique_ptr<ItemReader> ReadStage(StepHost& host, int stage) { return WholeR
 StageContext MakeStageContext(StepHost& host, int stage) {
   const storage::v1::RunRecord& record = host.record();
   const StageSlot& slot = host.slot(stage);
-  StageContext context{.loop = host.deps().loop,
-                       .pool = slot.rows->pool(),
-                       .calls = host.deps().calls,
-                       .run = record.run().name(),
-                       .pipeline = record.run().pipeline(),
-                       .stage = slot.definition->name(),
-                       .generation = fmt::format("{}-{}", record.run().name(), record.redrives()),
-                       .as_of_micros = ToMicros(record.run().as_of()),
-                       .call = {}};
-  context.call.run = context.run;
-  context.call.stage = context.stage;
+  return {.loop = host.deps().loop,
+          .pool = slot.rows->pool(),
+          .run = record.run().name(),
+          .pipeline = record.run().pipeline(),
+          .stage = slot.definition->name(),
+          .generation = fmt::format("{}-{}", record.run().name(), record.redrives()),
+          .as_of_micros = ToMicros(record.run().as_of()),
+          .stop = host.stop()};
+}
+
+CallingContext MakeCallingContext(StepHost& host, int stage) {
+  const StageSlot& slot = host.slot(stage);
+  CallingContext context{.stage = MakeStageContext(host, stage), .calls = host.deps().calls, .call = {}};
+  context.call.run = context.stage.run;
+  context.call.stage = context.stage.stage;
   context.call.look_up = slot.look_up;
   context.call.remember = slot.definition->cache().mode() != v1::CachePolicy::MODE_OFF;
   if (slot.definition->cache().has_ttl()) {
     context.call.cache_ttl = ToDuration(slot.definition->cache().ttl());
   }
-  context.call.stop = host.stop();
+  context.call.stop = context.stage.stop;
   return context;
 }
 
@@ -73,7 +77,8 @@ std::unique_ptr<Step> MakeStep(StepHost& host, int stage) {
   switch (host.plan().stage(stage).shape) {
     case StageShape::kFetch:
       return MakeFetchStep(host, stage);
-    case StageShape::kItems:
+    case StageShape::kPure:
+    case StageShape::kCalling:
       return MakeItemStep(host, stage);
     case StageShape::kBarrier:
       return MakeBarrierStep(host, stage);

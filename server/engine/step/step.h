@@ -13,7 +13,8 @@
 #include "server/engine/step/rows.h"
 #include "server/llm/call.h"
 #include "server/stages/rules/condition.h"
-#include "server/stages/stage.h"
+#include "server/stages/stage_context.h"
+#include "server/stages/stage_work.h"
 
 namespace millrace {
 
@@ -23,7 +24,7 @@ struct StageSlot {
   const v1::Stage* definition = nullptr;  // part of the run's definition
   std::shared_ptr<const StageWork> work;
   std::unique_ptr<StageRows> rows;
-  std::optional<ConditionEvaluator> when;
+  std::optional<rules::ConditionEvaluator> when;
   std::shared_ptr<const MemoRules> memo_rules;
   std::shared_ptr<ClientInput> input;  // null except for a fetch whose items the client sends
   bool look_up = true;                 // reuse results and answers of earlier runs
@@ -109,8 +110,9 @@ std::unique_ptr<Step> MakeSinkStep(StepHost& host, int stage);
 // Returns a reader of the stage's own items in ordinal order. REQUIRES: the stage is complete.
 std::unique_ptr<ItemReader> ReadStage(StepHost& host, int stage);
 
-// Returns what the stage's implementation gets to work with.
+// Returns what a stage at work may use; the second for one that calls models.
 StageContext MakeStageContext(StepHost& host, int stage);
+CallingContext MakeCallingContext(StepHost& host, int stage);
 
 // Waits until the stage's whole input is complete, then checks it (`expect`). Returns false if the episode has ended,
 // or the check has ended it. `changed` is the step's own event, notified by its Wake.

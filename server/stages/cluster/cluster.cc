@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "server/stages/cluster/clustering.h"
+#include "server/stages/stage_work.h"
 #include "server/stages/stop_flag.h"
 
 namespace millrace {
@@ -24,7 +25,7 @@ class ClusterStage final : public BarrierStage {
       auto add = [clustering, page = std::move(items)] { return clustering->Add(page); };
       MR_CO_RETURN_IF_ERROR(co_await Compute(context.loop, context.pool, std::move(add)));
     }
-    const StopFlag stop(context.call.stop);
+    const StopFlag stop(context.stop);
     auto group = [clustering, flag = stop.Share()] { return clustering->Group(*flag); };
     MR_CO_RETURN_IF_ERROR(co_await Compute(context.loop, context.pool, std::move(group)));
     for (size_t begin = 0; begin < clustering->size(); begin += kResultsPerPage) {
@@ -67,9 +68,7 @@ StatusOr<StageWork> Make(const StageDefinition& definition) {
     wrong.push_back({"cluster.time_field", "expected a field, because time_window or half_life is set"});
   }
   if (!wrong.empty()) return MakeFieldError(Reason::kInvalidDefinition, "the cluster stage is not valid", wrong);
-  StageWork work;
-  work.barrier = std::make_unique<ClusterStage>(cluster);
-  return work;
+  return std::make_unique<ClusterStage>(cluster);
 }
 
 StageKind::Fields FieldsOf(const v1::Stage& stage) {
@@ -87,6 +86,7 @@ StageKind::Fields FieldsOf(const v1::Stage& stage) {
 StageKind ClusterKind() {
   StageKind kind;
   kind.name = "cluster";
+  kind.shape = StageShape::kBarrier;
   kind.semantics_version = 2;
   kind.make = Make;
   kind.fields = FieldsOf;

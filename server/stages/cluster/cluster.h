@@ -3,9 +3,11 @@
 
 #include <cstdint>
 
-#include "server/stages/stage.h"
+#include "millrace/v1/stages.pb.h"
 
 namespace millrace {
+
+struct StageKind;
 
 StageKind ClusterKind();
 

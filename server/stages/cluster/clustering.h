@@ -11,7 +11,7 @@
 #include "server/base/status.h"
 #include "server/stages/cluster/grouping.h"
 #include "server/stages/group/group_fields.h"
-#include "server/stages/stage.h"
+#include "server/stages/item.h"
 #include "server/text/features.h"
 
 namespace millrace {

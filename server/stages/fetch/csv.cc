@@ -13,6 +13,7 @@
 #include "server/stages/fetch/row_item.h"
 #include "server/text/csv_scanner.h"
 #include "server/text/encoding.h"
+#include "server/text/nearest.h"
 
 namespace millrace::fetch {
 namespace {
@@ -31,18 +32,6 @@ CsvScanner::Limits LimitsOf(const v1::CsvSource& source) {
   return limits;
 }
 
-std::string TextOf(const CsvField& field, std::string_view row) {
-  const std::string_view raw = row.substr(field.begin, field.end - field.begin);
-  if (!field.doubled) return std::string(raw);
-  std::string text;
-  text.reserve(raw.size());
-  for (size_t i = 0; i < raw.size(); ++i) {
-    text.push_back(raw[i]);
-    if (raw[i] == '"') ++i;
-  }
-  return text;
-}
-
 class CsvReader final : public RowReader {
  public:
   explicit CsvReader(const v1::CsvSource& source) : source_(source), scanner_(LimitsOf(source)) {}
@@ -52,7 +41,7 @@ class CsvReader final : public RowReader {
   Status Restore(std::string_view state) override;
 
  private:
-  // Where byte `byte` of `row` is, which begins at byte `row_at` of those in hand: for people.
+  // Returns the place of byte `byte` of `row` for a message. The row begins at byte `row_at` of the bytes of this Feed.
   std::string Place(std::string_view row, size_t row_at, size_t byte) const {
     const auto breaks = std::count(row.begin(), row.begin() + static_cast<ptrdiff_t>(byte), '\n');
     return fmt::format("line {}, byte {}", line_ + breaks, offset_ + row_at + byte);
@@ -67,7 +56,7 @@ class CsvReader final : public RowReader {
   const v1::CsvSource source_;
   CsvScanner scanner_;
 
-  // What State holds.
+  // Members that State holds.
   bool started_ = false;   // beyond a byte order mark
   bool skipping_ = false;  // what is left of a bad row's line
   int64_t rows_ = 0;
@@ -135,7 +124,7 @@ Status CsvReader::TakeHeader(std::string_view row) {
   if (row.find('\0') != std::string_view::npos) return BadHeader("it has a NUL byte");
   if (!IsUtf8(row)) return BadHeader(kNotUtf8);
   std::vector<std::string> names;
-  for (const CsvField& field : scanner_.fields()) names.push_back(TextOf(field, row));
+  for (const CsvField& field : scanner_.fields()) names.push_back(CsvText(field, row));
   return UseHeader(std::move(names));
 }
 
@@ -195,7 +184,7 @@ FetchedRow CsvReader::MakeRow(std::string_view row, size_t row_at) const {
   if (const size_t byte = Utf8End(row); byte < row.size()) return bad(byte, kNotUtf8);
   std::string id;
   if (id_column_) {
-    id = TextOf(fields[*id_column_], row);
+    id = CsvText(fields[*id_column_], row);
     if (const std::optional<std::string> problem = IdProblem(id)) {
       return BadRow(v1::ERROR_REASON_BAD_ITEM_ID,
                     fmt::format("{}: {}", Place(row, row_at, fields[*id_column_].begin), *problem));
@@ -208,7 +197,7 @@ FetchedRow CsvReader::MakeRow(std::string_view row, size_t row_at) const {
   for (size_t i = 0; i < fields.size(); ++i) {
     json += openings_[i];
     if (fields[i].doubled) {
-      AppendJsonString(TextOf(fields[i], row), json);
+      AppendJsonString(CsvText(fields[i], row), json);
     } else {
       AppendJsonString(row.substr(fields[i].begin, fields[i].end - fields[i].begin), json);
     }

@@ -7,6 +7,7 @@
 #include "millrace/v1/run_service.pb.h"
 #include "server/stages/fetch/csv.h"
 #include "server/stages/fetch/jsonl.h"
+#include "server/stages/stage_work.h"
 
 namespace millrace {
 namespace {
@@ -50,6 +51,13 @@ class RowFetch final : public FetchStage {
   const v1::Fetch fetch_;
 };
 
+std::vector<StageFile> FilesRead(const v1::Stage& stage) {
+  const v1::Fetch& fetch = stage.fetch();
+  if (fetch.has_csv()) return {{.field = "fetch.csv.path", .path = fetch.csv().path()}};
+  if (fetch.has_jsonl()) return {{.field = "fetch.jsonl.path", .path = fetch.jsonl().path()}};
+  return {};
+}
+
 StatusOr<StageWork> MakeFetch(const StageDefinition& definition) {
   const v1::Fetch& fetch = definition.stage.fetch();
   std::vector<FieldViolation> violations;
@@ -59,16 +67,15 @@ StatusOr<StageWork> MakeFetch(const StageDefinition& definition) {
   if (const std::string& delimiter = fetch.csv().delimiter(); !delimiter.empty()) {
     const auto byte = static_cast<unsigned char>(delimiter[0]);
     if (delimiter.size() != 1 || byte == 0 || byte >= 0x80 || byte == '"' || byte == '\r' || byte == '\n') {
-      violations.push_back({"fetch.csv.delimiter", "expected one ASCII character that is no quote, line end or NUL"});
+      violations.push_back(
+          {"fetch.csv.delimiter", "expected one ASCII character other than a quote, a line end or NUL"});
     }
   }
   if (!violations.empty()) {
     return MakeFieldError(Reason::kInvalidDefinition, violations[0].field + ": " + violations[0].description,
                           violations);
   }
-  StageWork work;
-  work.fetch = std::make_unique<RowFetch>(fetch);
-  return work;
+  return std::make_unique<RowFetch>(fetch);
 }
 
 }  // namespace
@@ -76,8 +83,10 @@ StatusOr<StageWork> MakeFetch(const StageDefinition& definition) {
 StageKind FetchKind() {
   StageKind kind;
   kind.name = "fetch";
+  kind.shape = StageShape::kFetch;
   kind.semantics_version = 1;
   kind.make = MakeFetch;
+  kind.reads = FilesRead;
   // A file's columns are known only when it is read.
   kind.fields = [](const v1::Stage&) { return StageKind::Fields{.made = std::nullopt, .fresh = true}; };
   return kind;

@@ -1,12 +1,11 @@
-// The stage kind `fetch`: items from a CSV or JSONL file, or sent by the client.
+// The kind `fetch`: reads items from a CSV or JSONL file, or takes items that the client sends.
 #pragma once
-
-#include "server/stages/stage.h"
 
 namespace millrace {
 
-// Its stages tell the path as it is written: whoever opens the file asks FileAccess, since a client may send another
-// file's bytes in its place.
+struct StageKind;
+
+// A stage's path is not checked when it is made: a client may send the bytes instead. Whoever opens it asks FileAccess.
 StageKind FetchKind();
 
 }  // namespace millrace

@@ -37,7 +37,7 @@ class JsonlReader final : public RowReader {
   const size_t line_bytes_max_;
   size_t searched_ = 0;  // bytes of the line in hand that have no line end
 
-  // What State holds.
+  // Members that State holds.
   bool started_ = false;   // beyond a byte order mark
   bool skipping_ = false;  // what is left of a line that is too large
   int64_t rows_ = 0;
@@ -134,7 +134,7 @@ FetchedRow ItemOfJson(std::string_view text, std::string_view id, std::string_vi
   const StatusOr<json::value> value = ParseJson(text, {.depth = kOutsideDepthMax, .bytes = bytes_max});
   if (!value.ok()) return bad(v1::ERROR_REASON_BAD_ROW, MessageOf(value.status()));
   const json::object* object = value->if_object();
-  if (object == nullptr) return bad(v1::ERROR_REASON_BAD_ITEM, "it is no JSON object");
+  if (object == nullptr) return bad(v1::ERROR_REASON_BAD_ITEM, "it is not a JSON object");
   std::string item_id(id);
   if (item_id.empty() && !id_member.empty()) {
     MemberId found = IdOfMember(*object, id_member, renames);

@@ -2,9 +2,8 @@
 
 #include <fmt/format.h>
 
-#include <algorithm>
 #include <boost/json.hpp>
-#include <numeric>
+#include <cstdint>
 
 #include "server/base/canonical_json.h"
 #include "server/base/json.h"
@@ -16,27 +15,6 @@ namespace {
 constexpr size_t kIdBytesMax = 256;
 
 json::string_view View(std::string_view text) { return {text.data(), text.size()}; }
-
-// Edits (insert, remove, replace) that make one name of the other.
-size_t EditDistance(std::string_view a, std::string_view b) {
-  std::vector<size_t> row(b.size() + 1);
-  std::iota(row.begin(), row.end(), size_t{0});
-  for (size_t i = 1; i <= a.size(); ++i) {
-    size_t diagonal = std::exchange(row[0], i);
-    for (size_t j = 1; j <= b.size(); ++j) {
-      const size_t replaced = diagonal + (a[i - 1] == b[j - 1] ? 0 : 1);
-      diagonal = row[j];
-      row[j] = std::min({row[j] + 1, row[j - 1] + 1, replaced});
-    }
-  }
-  return row.back();
-}
-
-std::string LowerCase(std::string_view text) {
-  std::string lower(text);
-  for (char& c : lower) c = c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
-  return lower;
-}
 
 }  // namespace
 
@@ -123,22 +101,6 @@ StatusOr<std::string> RenameMembers(std::string_view text, const json::object& i
     out += quoted;
   }
   return out;
-}
-
-std::string DidYouMean(std::string_view name, const std::vector<std::string>& names) {
-  constexpr size_t kNamesMax = 1000;  // more are not worth comparing
-  const std::string lower = LowerCase(name.substr(0, kIdBytesMax));
-  const std::string* nearest = nullptr;
-  size_t least = std::max<size_t>(2, name.size() / 3) + 1;
-  for (size_t i = 0; i < names.size() && i < kNamesMax; ++i) {
-    if (names[i].size() > kIdBytesMax) continue;
-    const size_t distance = EditDistance(lower, LowerCase(names[i]));
-    if (distance < least) {
-      least = distance;
-      nearest = &names[i];
-    }
-  }
-  return nearest == nullptr ? "" : fmt::format("; did you mean \"{}\"?", Excerpt(*nearest));
 }
 
 FetchedRow GoodRow(std::string id, std::string json) {

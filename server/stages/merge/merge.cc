@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "server/stages/merge/merging.h"
+#include "server/stages/stage_work.h"
 #include "server/stages/stop_flag.h"
 
 namespace millrace {
@@ -17,7 +18,7 @@ class MergeStage final : public BarrierStage {
   // pool shares the ownership of the merging, because a crash destroys this frame and not that work.
   Task<Status> Run(StageContext& context, ItemReader& reader, ItemWriter& writer) const override {
     const auto merging = std::make_shared<Merging>(merge_, rules_);
-    const StopFlag stop(context.call.stop);
+    const StopFlag stop(context.stop);
     using Step = Status (Merging::*)(const std::vector<InputItem>&);
     for (const Step step : {&Merging::Add, &Merging::Collect}) {
       while (true) {
@@ -55,9 +56,17 @@ StatusOr<StageWork> Make(const StageDefinition& definition) {
   if (merge.rules().empty()) wrong.push_back({"merge.rules", "expected at least one rule"});
   if (!wrong.empty()) return MakeFieldError(Reason::kInvalidDefinition, "the merge stage is not valid", wrong);
   MR_ASSIGN_OR_RETURN(PairRules rules, PairRules::Compile(merge));
-  StageWork work;
-  work.barrier = std::make_unique<MergeStage>(merge, std::move(rules));
-  return work;
+  return std::make_unique<MergeStage>(merge, std::move(rules));
+}
+
+// The conditions of rules see a pair of items. Returns the items' field that a name stands for.
+std::string FieldRead(std::string_view path, std::string_view name) {
+  if (path.find(".merge.rules[") == std::string_view::npos) return std::string(name);
+  if (name == "similarity" || name == "days_apart") return "";
+  for (const std::string_view side : {"left.", "right.", "shared."}) {
+    if (name.starts_with(side)) return std::string(name.substr(side.size()));
+  }
+  return std::string(name);
 }
 
 StageKind::Fields FieldsOf(const v1::Stage& stage) {
@@ -71,9 +80,11 @@ StageKind::Fields FieldsOf(const v1::Stage& stage) {
 StageKind MergeKind() {
   StageKind kind;
   kind.name = "merge";
+  kind.shape = StageShape::kBarrier;
   kind.semantics_version = 1;
   kind.make = Make;
   kind.fields = FieldsOf;
+  kind.field_read = FieldRead;
   return kind;
 }
 

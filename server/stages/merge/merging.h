@@ -11,8 +11,8 @@
 #include "millrace/v1/stages.pb.h"
 #include "server/base/status.h"
 #include "server/stages/group/group_fields.h"
+#include "server/stages/item.h"
 #include "server/stages/merge/pair_rules.h"
-#include "server/stages/stage.h"
 #include "server/text/features.h"
 
 namespace millrace {

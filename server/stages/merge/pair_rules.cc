@@ -54,7 +54,7 @@ json::value Shared(const json::value* left, const json::value* right) {
     return count;
   }
   if (left == nullptr || right == nullptr || left->is_null() || right->is_null()) return false;
-  return JsonEquals(*left, *right);
+  return rules::JsonEquals(*left, *right);
 }
 
 // Sets a value at a path of names.
@@ -89,7 +89,7 @@ StatusOr<PairRules> PairRules::Compile(const v1::Merge& merge) {
     const std::string path = fmt::format("merge.rules[{}].when", i);
     Rule made{rule.name(), std::nullopt, rule.join()};
     if (rule.has_when()) {
-      StatusOr<ConditionEvaluator> when = ConditionEvaluator::Compile(rule.when());
+      StatusOr<rules::ConditionEvaluator> when = rules::ConditionEvaluator::Compile(rule.when());
       if (when.ok()) {
         made.when = *std::move(when);
       } else {

@@ -44,7 +44,7 @@ class PairRules {
  private:
   struct Rule {
     std::string name;
-    std::optional<ConditionEvaluator> when;
+    std::optional<rules::ConditionEvaluator> when;
     bool join = false;
   };
 

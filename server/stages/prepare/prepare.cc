@@ -6,31 +6,27 @@
 
 #include "server/base/json.h"
 #include "server/stages/rules/rules.h"
+#include "server/stages/stage_work.h"
 
 namespace millrace {
 namespace {
 
-class PrepareStage final : public ItemStage {
+class PrepareStage final : public PureStage {
  public:
-  explicit PrepareStage(Rules rules) : rules_(std::move(rules)) {}
+  explicit PrepareStage(rules::Rules rules) : rules_(std::move(rules)) {}
 
-  bool pure() const override { return true; }
-
-  std::vector<StageItem> Compute(const std::vector<InputItem>& items) const override {
+  std::vector<StageItem> Compute(std::vector<ParsedItem> items) const override {
     std::vector<StageItem> made;
     made.reserve(items.size());
-    for (const InputItem& item : items) made.push_back(ComputeOne(item));
+    for (ParsedItem& item : items) made.push_back(ComputeOne(std::move(item.value), item.item.degraded));
     return made;
   }
 
  private:
-  StageItem ComputeOne(const InputItem& item) const {
-    auto value = ParseJson(*item.json);
-    if (!value.ok()) return FailedItem(value.status());
-    if (!value->is_object()) return FailedItem(v1::ERROR_REASON_BAD_ITEM, "an item is one JSON object");
-    RuleResult result = rules_.Apply(std::move(value->get_object()));
+  StageItem ComputeOne(json::value item, bool degraded) const {
+    rules::RuleResult result = rules_.Apply(std::move(item.as_object()));
     StageItem made;
-    made.state = result.state == v1::ITEM_STATE_OK && item.degraded ? v1::ITEM_STATE_DEGRADED : result.state;
+    made.state = result.state == v1::ITEM_STATE_OK && degraded ? v1::ITEM_STATE_DEGRADED : result.state;
     made.reason = result.reason;
     made.message = std::move(result.message);
     made.notes = std::move(result.notes);
@@ -41,7 +37,7 @@ class PrepareStage final : public ItemStage {
     return made;
   }
 
-  Rules rules_;
+  rules::Rules rules_;
 };
 
 // Fields that a rule writes.
@@ -54,14 +50,12 @@ void AddFieldsOf(const v1::Rule& rule, std::vector<std::string>& fields) {
 }
 
 StatusOr<StageWork> MakePrepare(const StageDefinition& definition) {
-  StatusOr<Rules> rules = Rules::Compile(definition.stage.prepare(), definition.pipeline);
+  StatusOr<rules::Rules> rules = rules::Rules::Compile(definition.stage.prepare(), definition.pipeline);
   if (!rules.ok()) {
     return MakeFieldError(Reason::kInvalidDefinition, MessageOf(rules.status()),
                           ViolationsBelow("prepare", rules.status()));
   }
-  StageWork work;
-  work.items = std::make_unique<PrepareStage>(*std::move(rules));
-  return work;
+  return std::make_unique<PrepareStage>(*std::move(rules));
 }
 
 StageKind::Fields PrepareFields(const v1::Stage& stage) {
@@ -76,6 +70,7 @@ StageKind::Fields PrepareFields(const v1::Stage& stage) {
 StageKind PrepareKind() {
   StageKind kind;
   kind.name = "prepare";
+  kind.shape = StageShape::kPure;
   kind.semantics_version = 1;
   kind.make = MakePrepare;
   kind.fields = PrepareFields;

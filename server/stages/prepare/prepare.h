@@ -1,9 +1,9 @@
-// The stage kind `prepare`: rules over each item. It asks no model, so it runs on the pool, many items at a time.
+// The kind `prepare`: applies rules to each item.
 #pragma once
 
-#include "server/stages/stage.h"
-
 namespace millrace {
+
+struct StageKind;
 
 StageKind PrepareKind();
 

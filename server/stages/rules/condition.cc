@@ -13,7 +13,7 @@
 
 #include "server/base/json.h"
 
-namespace millrace {
+namespace millrace::rules {
 namespace {
 
 constexpr int kDepthMax = 32;
@@ -96,7 +96,7 @@ struct ConditionEvaluator::Node {
   double bound = 0;            // of the four orders
   std::unique_ptr<re2::RE2> pattern;
   TextSet texts;                    // of kOneOf
-  std::vector<json::value> others;  // of kOneOf: what is no text
+  std::vector<json::value> others;  // of kOneOf: values that are not text
 
   bool Holds(const json::value& item) const;
   bool Compare(const json::value* value) const;
@@ -305,4 +305,4 @@ StatusOr<ConditionEvaluator> ConditionEvaluator::Compile(const v1::Condition& co
 
 bool ConditionEvaluator::Holds(const json::value& item) const { return root_->Holds(item); }
 
-}  // namespace millrace
+}  // namespace millrace::rules

@@ -1,5 +1,5 @@
-// Conditions over an item's fields (millrace/v1/condition.proto), compiled: patterns and constants are made once, and
-// an evaluation allocates nothing. `when`, rules, gates, measures and merge decisions all use it.
+// Compiled conditions over an item's fields (millrace/v1/condition.proto). Patterns and constants are made once; an
+// evaluation allocates nothing. `when`, rules, expectations, measures and merge decisions use them.
 #pragma once
 
 #include <memory>
@@ -9,15 +9,16 @@
 #include "millrace/v1/condition.pb.h"
 #include "server/base/status.h"
 
-namespace millrace {
+namespace millrace::rules {
 
 // A compiled condition. Immutable; copies share it; any thread.
 class ConditionEvaluator {
  public:
-  // INVALID_ARGUMENT (INVALID_DEFINITION) with every wrong place, by its path within the condition (`all[2].compare`).
+  // Compiles a condition. INVALID_ARGUMENT (INVALID_DEFINITION) with every problem, by its path within the condition
+  // (`all[2].compare`).
   static StatusOr<ConditionEvaluator> Compile(const v1::Condition& condition);
 
-  // Whether the condition is true of this item.
+  // Returns true if the condition holds for this item.
   bool Holds(const boost::json::value& item) const;
 
   struct Node;
@@ -28,7 +29,7 @@ class ConditionEvaluator {
   std::shared_ptr<const Node> root_;
 };
 
-// Whether two JSON values are the same: numbers by value (1 equals 1.0), members of objects in any order.
+// Returns true if two JSON values are equal: numbers by value (1 equals 1.0), members of objects in any order.
 bool JsonEquals(const boost::json::value& left, const boost::json::value& right);
 
-}  // namespace millrace
+}  // namespace millrace::rules

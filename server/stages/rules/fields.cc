@@ -7,12 +7,12 @@
 
 #include <boost/json.hpp>
 
-namespace millrace {
+namespace millrace::rules {
 namespace {
 
 namespace json = boost::json;
 
-// The member or element `name` of `parent`; a member that is absent is made. Null where there can be none.
+// Returns the member or element `name` of `parent`; makes an absent member. Null if `parent` can't have it.
 json::value* Step(json::value& parent, std::string_view name) {
   if (parent.is_null()) parent.emplace_object();
   if (json::object* object = parent.if_object()) return &(*object)[json::string_view(name.data(), name.size())];
@@ -48,4 +48,4 @@ bool IsPath(std::string_view path) {
   return !path.empty() && path.front() != '.' && path.back() != '.' && path.find("..") == std::string_view::npos;
 }
 
-}  // namespace millrace
+}  // namespace millrace::rules

@@ -1,4 +1,4 @@
-// Writing to the fields of an item, by the paths that FindPath (server/base/json.h) reads.
+// Writes to the fields of an item, by the paths of FindPath (server/base/json.h).
 #pragma once
 
 #include <string_view>
@@ -7,16 +7,16 @@
 
 #include "server/base/status.h"
 
-namespace millrace {
+namespace millrace::rules {
 
-// Sets the value at `path` of `item`, an object; objects on the way are made where they are absent or null.
-// FAILED_PRECONDITION (BAD_ITEM) where something on the way is neither an object nor an element of a list.
+// Sets the value at `path` of `item`, an object. Makes objects on the way that are absent or null.
+// FAILED_PRECONDITION (BAD_ITEM) if a value on the way is neither an object nor an element of a list.
 Status SetPath(boost::json::value& item, std::string_view path, boost::json::value value);
 
-// A text as a value: Boost.JSON has a string view of its own.
+// Returns a text as a JSON string: Boost.JSON's string view is another type.
 boost::json::string Text(std::string_view text);
 
-// Whether SetPath could ever take it: names that are not empty, joined by dots.
+// Returns true for a path that SetPath can take: names that are not empty, joined by dots.
 bool IsPath(std::string_view path);
 
-}  // namespace millrace
+}  // namespace millrace::rules

@@ -10,7 +10,7 @@
 
 #include "server/stages/rules/words.h"
 
-namespace millrace {
+namespace millrace::rules {
 namespace {
 
 constexpr uint32_t kNone = 0;
@@ -33,10 +33,10 @@ Status RowError(size_t row, std::string_view what) {
 // Nodes are numbers; node 0 is the root. An edge is a node and a word with what stands before it (nothing, for the
 // first word of a name), both as numbers.
 struct Gazetteer::Tree {
-  // A row that a node is the end of.
+  // A row whose name ends at a node.
   struct End {
     uint32_t row = 0;
-    std::string exact;  // what the text must be; empty: any case
+    std::string exact;  // text to match exactly; empty: any case
   };
 
   std::unordered_map<std::string, uint32_t, TextHash, std::equal_to<>> words;  // numbers from 1
@@ -55,7 +55,7 @@ struct Gazetteer::Tree {
     return found == edges.end() ? kNone : found->second;
   }
 
-  // False where the name has no word.
+  // Returns false if the name has no word.
   bool Add(std::string_view name, uint32_t row, bool exact) {
     WordScan scan;
     ScanWords(name, scan);
@@ -73,7 +73,7 @@ struct Gazetteer::Tree {
     return true;
   }
 
-  // Appends a match for each row that ends at `node` and whose case fits; false where there is none.
+  // Appends a match for each row that ends at `node` and whose case fits; returns false if there is none.
   bool Take(uint32_t node, std::string_view text, const WordScan& scan, size_t first, size_t last,
             std::vector<GazetteerMatch>& matches) const {
     bool taken = false;
@@ -168,4 +168,4 @@ double Gazetteer::Weight(size_t row) const { return weights_[row]; }
 
 size_t Gazetteer::size() const { return table_.rows.size(); }
 
-}  // namespace millrace
+}  // namespace millrace::rules

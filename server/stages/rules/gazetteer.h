@@ -1,6 +1,6 @@
-// A gazetteer: a table of names with what is known of each, and the search for them in a text. Names are whole words;
-// the longest name that begins at a word wins, and the search goes on behind it. A tree of words is walked, so a search
-// costs the same however many names there are.
+// A gazetteer: a table of names with facts about each, and a search for them in a text. Names are whole words. The
+// longest name that begins at a word wins, and the search continues behind it. The search walks a tree of words, so its
+// cost does not depend on the number of names.
 #pragma once
 
 #include <cstddef>
@@ -14,7 +14,7 @@
 #include "server/base/status.h"
 #include "server/stages/rules/table.h"
 
-namespace millrace {
+namespace millrace::rules {
 
 // A name that was found.
 struct GazetteerMatch {
@@ -26,19 +26,19 @@ struct GazetteerMatch {
 // Immutable; any thread.
 class Gazetteer {
  public:
-  // Columns: `name` (several joined by `|`), `case` (`exact`: as written; `any`, the default: without case and
-  // accents), `weight` (a number, 1 where absent or empty), and any others. INVALID_ARGUMENT (INVALID_DEFINITION) where
-  // a column is missing or a row is wrong.
+  // Makes a gazetteer of a table with the columns `name` (several joined by `|`), `case` (`exact`: as written; `any`,
+  // the default: without case and accents), `weight` (a number; 1 if absent or empty), and any others. INVALID_ARGUMENT
+  // (INVALID_DEFINITION) if a column is missing or a row is wrong.
   static StatusOr<Gazetteer> Make(Table table);
 
   Gazetteer(Gazetteer&&) noexcept;
   Gazetteer& operator=(Gazetteer&&) noexcept;
   ~Gazetteer();
 
-  // The names in `text` (UTF-8), from left to right.
+  // Returns the names in `text` (UTF-8), from left to right.
   std::vector<GazetteerMatch> Search(std::string_view text) const;
 
-  // The column's number; nullopt where there is none.
+  // Returns the number of a column; nullopt if the table does not have it.
   std::optional<size_t> Column(std::string_view name) const;
   std::string_view Cell(size_t row, size_t column) const;
   double Weight(size_t row) const;
@@ -54,4 +54,4 @@ class Gazetteer {
   std::unique_ptr<Tree> tree_;
 };
 
-}  // namespace millrace
+}  // namespace millrace::rules

@@ -11,7 +11,7 @@
 #include "server/base/json.h"
 #include "server/stages/rules/fields.h"
 
-namespace millrace {
+namespace millrace::rules {
 namespace {
 
 constexpr size_t kNoteBytesMax = 256;
@@ -122,4 +122,4 @@ Status LookUpRule::Apply(json::value& item, std::string& found) const {
   return {};
 }
 
-}  // namespace millrace
+}  // namespace millrace::rules

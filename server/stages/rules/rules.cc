@@ -18,11 +18,11 @@
 #include "server/stages/rules/gazetteer_rule.h"
 #include "server/text/template.h"
 
-namespace millrace {
+namespace millrace::rules {
 namespace {
 
-constexpr size_t kFieldBytesMax = 1u << 20;  // of a field that a template or a replacement makes
-constexpr size_t kMatchesMax = 1000;         // that `extract` takes of one field
+constexpr size_t kFieldBytesMax = 1u << 20;  // bytes of a field that a template or a replacement makes
+constexpr size_t kMatchesMax = 1000;         // matches that `extract` takes of one field
 
 using Pattern = std::shared_ptr<const re2::RE2>;
 
@@ -67,10 +67,10 @@ struct Rules::Rule {
 
 namespace {
 
-// Applies one rule to an item. `did`: it changed something; `ended`: the item goes no further.
-class Application {
+// Runner of one rule over an item. `did`: the rule changed something. `found`: names that a gazetteer found.
+class RuleRunner {
  public:
-  Application(json::value& item, RuleResult& result) : item_(item), result_(result) {}
+  RuleRunner(json::value& item, RuleResult& result) : item_(item), result_(result) {}
 
   bool did() const { return did_; }
   const std::string& found() const { return found_; }
@@ -91,7 +91,7 @@ class Application {
     did_ = true;
     const json::value* value = FindPath(item_, score.field);
     if (value != nullptr && !value->is_null() && !value->is_number()) {
-      return BadItem(fmt::format("{} is no number, so nothing can be added to it", score.field));
+      return BadItem(fmt::format("`{}` is not a number; cannot add to it", score.field));
     }
     const double sum = (value == nullptr || value->is_null() ? 0 : value->to_number<double>()) + score.add;
     constexpr double kExactMax = 9007199254740992;  // 2^53: whole numbers up to it stay whole
@@ -159,7 +159,7 @@ class Application {
   }
 
  private:
-  // The byte behind the character at `at`: an empty match must not be found again.
+  // Returns the byte behind the character at `at`, so that an empty match is not found again.
   static size_t NextCharacter(const re2::StringPiece& text, size_t at) {
     for (++at; at < text.size() && (static_cast<unsigned char>(text[at]) & 0xc0) == 0x80; ++at) {
     }
@@ -172,7 +172,7 @@ class Application {
   std::string found_;
 };
 
-// Compiles rules and collects what is wrong with them.
+// Compiler of rules, which collects their problems.
 class Compiler {
  public:
   explicit Compiler(const v1::Pipeline& files) : files_(files) {}
@@ -307,7 +307,7 @@ class Compiler {
     return std::nullopt;
   }
 
-  // Rules that name the same file share what was made of it.
+  // Rules that name the same file share its gazetteer.
   StatusOr<std::shared_ptr<const Gazetteer>> GazetteerOf(const std::string& file) {
     const auto known = gazetteers_.find(file);
     if (known != gazetteers_.end()) return known->second;
@@ -331,7 +331,7 @@ class Compiler {
   std::map<std::string, std::shared_ptr<const Gazetteer>> gazetteers_;
 };
 
-// The item fails for this error.
+// Makes the item fail with this error.
 void Fail(const Status& status, RuleResult& result) {
   result.state = v1::ITEM_STATE_FAILED;
   result.reason = static_cast<v1::ErrorReason>(ReasonOf(status));
@@ -361,11 +361,10 @@ RuleResult Rules::Apply(json::object item) const {
   json::value value(std::move(item));
   for (const Rule& rule : *rules_) {
     if (rule.when && !rule.when->Holds(value)) continue;
-    Application application(value, result);
-    if (const Status status = std::visit(application, rule.action); !status.ok()) Fail(status, result);
-    if (application.did()) {
-      result.notes.push_back(application.found().empty() ? rule.name
-                                                         : fmt::format("{}: {}", rule.name, application.found()));
+    RuleRunner runner(value, result);
+    if (const Status status = std::visit(runner, rule.action); !status.ok()) Fail(status, result);
+    if (runner.did()) {
+      result.notes.push_back(runner.found().empty() ? rule.name : fmt::format("{}: {}", rule.name, runner.found()));
     }
     if (result.state != v1::ITEM_STATE_OK) {
       result.message = result.message.empty() ? rule.name : fmt::format("{}: {}", rule.name, result.message);
@@ -376,4 +375,4 @@ RuleResult Rules::Apply(json::object item) const {
   return result;
 }
 
-}  // namespace millrace
+}  // namespace millrace::rules

@@ -1,6 +1,5 @@
-// Rules over one item (millrace.v1.Prepare), compiled: patterns, templates, conditions and gazetteers are made once.
-// Pure: what becomes of an item depends on nothing else. `prepare` is made of them, and so is the fallback of
-// `synthesize`.
+// Compiled rules over one item (millrace.v1.Prepare). Patterns, templates, conditions and gazetteers are made once.
+// Pure: the result depends on the item alone. The kind `prepare` and the fallback of `synthesize` use them.
 #pragma once
 
 #include <memory>
@@ -14,22 +13,22 @@
 #include "millrace/v1/stages.pb.h"
 #include "server/base/status.h"
 
-namespace millrace {
+namespace millrace::rules {
 
-// What rules made of an item.
+// Result of rules for one item.
 struct RuleResult {
   v1::ItemState state = v1::ITEM_STATE_OK;  // OK, FAILED (VALIDATION, BAD_ITEM, TEMPLATE), SKIPPED (DROPPED)
   v1::ErrorReason reason = v1::ERROR_REASON_UNSPECIFIED;
-  std::string message;             // for people; the rule's name stands before it
+  std::string message;             // for people; begins with the name of the rule
   boost::json::object item;        // as the rules left it
-  std::vector<std::string> notes;  // the rules that did something, and what names were found
+  std::vector<std::string> notes;  // rules that changed something, with the names that they found
 };
 
 // Immutable; copies share; any thread.
 class Rules {
  public:
-  // `files` holds the definition files. INVALID_ARGUMENT (INVALID_DEFINITION) with every wrong place, by its path
-  // within the message (`rules[3].set.template`).
+  // Compiles rules. `files`: the pipeline with the definition files. INVALID_ARGUMENT (INVALID_DEFINITION) with every
+  // problem, by its path within the message (`rules[3].set.template`).
   static StatusOr<Rules> Compile(const v1::Prepare& prepare, const v1::Pipeline& files);
 
   RuleResult Apply(boost::json::object item) const;
@@ -40,4 +39,4 @@ class Rules {
   std::shared_ptr<const std::vector<Rule>> rules_;
 };
 
-}  // namespace millrace
+}  // namespace millrace::rules

@@ -1,5 +1,5 @@
-// A definition file that is a table: CSV (RFC 4180) with a header, small, and refused where any row is wrong, unlike
-// data, whose rows may be.
+// A definition file that is a table: a small CSV file (RFC 4180) with a header. Unlike data, it is refused if any row
+// is wrong.
 #pragma once
 
 #include <string>
@@ -8,15 +8,15 @@
 
 #include "server/base/status.h"
 
-namespace millrace {
+namespace millrace::rules {
 
-// A table as it was read: every row has as many cells as there are columns.
+// A table. Every row has one cell for each column.
 struct Table {
   std::vector<std::string> columns;
   std::vector<std::vector<std::string>> rows;
 };
 
-// Reads a CSV file in UTF-8. INVALID_ARGUMENT (INVALID_DEFINITION) names the line of what is wrong.
+// Reads a CSV file in UTF-8. INVALID_ARGUMENT (INVALID_DEFINITION), with the line of the problem.
 StatusOr<Table> ReadTable(std::string_view csv);
 
-}  // namespace millrace
+}  // namespace millrace::rules

@@ -6,7 +6,7 @@
 #include <unicode/utf16.h>
 #include <unicode/utf8.h>
 
-namespace millrace {
+namespace millrace::rules {
 namespace {
 
 bool IsMark(UChar32 c) {
@@ -14,7 +14,7 @@ bool IsMark(UChar32 c) {
   return type == U_NON_SPACING_MARK || type == U_ENCLOSING_MARK || type == U_COMBINING_SPACING_MARK;
 }
 
-// Whether the character is a word of its own: its writing has no spaces.
+// Returns true if the character is a word by itself: its script has no spaces.
 bool StandsAlone(UChar32 c) {
   if (c < 0x0e00) return false;
   switch (u_getIntPropertyValue(c, UCHAR_LINE_BREAK)) {
@@ -39,7 +39,7 @@ void Append(UChar32 c, std::string& out) {
   out.append(bytes, static_cast<size_t>(length));
 }
 
-// The folded letters of one character: decomposed, without marks, in small letters.
+// Returns the folded letters of one character: decomposed, without marks, in small letters.
 void AppendFolded(UChar32 c, std::string& out) {
   if (c < 0x80) {
     out.push_back(static_cast<char>(c >= 'A' && c <= 'Z' ? c + 32 : c));
@@ -69,7 +69,7 @@ bool IsSpaceOrDash(UChar32 c) {
   return u_isUWhiteSpace(c) || u_charType(c) == U_DASH_PUNCTUATION;
 }
 
-// Appends to `gap` what stands between words, as names are compared.
+// Appends a character between words to `gap`.
 void AppendGap(UChar32 c, size_t gap_begin, std::string& gap) {
   if (c < 0) c = 0xfffd;
   if (IsSpaceOrDash(c)) {
@@ -131,4 +131,4 @@ std::string ExactName(std::string_view text, const WordScan& scan, size_t first,
   return name;
 }
 
-}  // namespace millrace
+}  // namespace millrace::rules

@@ -6,7 +6,8 @@
 #include <vector>
 
 #include "server/base/pool.h"
-#include "server/stages/stage.h"
+#include "server/stages/item_reader.h"
+#include "server/stages/stage_context.h"
 
 namespace millrace::store {
 
@@ -15,7 +16,7 @@ namespace millrace::store {
 template <typename Writer, typename Work>
 Task<Status> ForEachPage(StageContext& context, ItemReader& reader, std::shared_ptr<Writer> writer, Work work) {
   while (true) {
-    if (context.call.stop && context.call.stop->stopped()) {
+    if (context.stop && context.stop->stopped()) {
       co_return MakeError(Reason::kCancelled, "the run was stopped while the stage was writing");
     }
     MR_CO_ASSIGN_OR_RETURN(std::vector<InputItem> page, co_await reader.Next());

@@ -10,7 +10,7 @@
 #include <string>
 
 #include "millrace/v1/stages.pb.h"
-#include "server/stages/stage.h"
+#include "server/stages/sink_stage.h"
 
 namespace millrace::store {
 

@@ -1,9 +1,9 @@
 // Stage kind `store`: writes all items of its input atomically to a SQLite database, a JSONL file or a CSV file.
 #pragma once
 
-#include "server/stages/stage.h"
-
 namespace millrace {
+
+struct StageKind;
 
 StageKind StoreKind();
 

@@ -13,7 +13,7 @@
 
 #include "millrace/v1/stages.pb.h"
 #include "server/base/status.h"
-#include "server/stages/stage.h"
+#include "server/stages/item.h"
 #include "server/stages/store/sqlite_database.h"
 
 namespace millrace::store {

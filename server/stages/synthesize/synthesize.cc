@@ -9,13 +9,14 @@
 
 #include "server/base/json.h"
 #include "server/stages/rules/rules.h"
+#include "server/stages/stage_work.h"
 #include "server/text/schema.h"
 #include "server/text/template.h"
 
 namespace millrace {
 namespace {
 
-// A prompt beyond this is a mistake in a template rather than a question.
+// A longer prompt is a mistake in a template rather than a question.
 constexpr size_t kPromptBytesMax = 4u << 20;
 constexpr int32_t kMaxTokensDefault = 1024;
 constexpr int32_t kRepairsDefault = 1;
@@ -23,7 +24,7 @@ constexpr char kAnswerField[] = "answer";
 
 json::string_view View(std::string_view text) { return {text.data(), text.size()}; }
 
-// The members that a schema names for an answer; nullopt where it says so in other ways.
+// Returns the members that a schema names for an answer; nullopt if it describes them in another way.
 std::optional<std::set<std::string>> PropertiesOf(const std::string& output_schema) {
   const StatusOr<json::value> schema = ParseJson(output_schema);
   const json::value* properties = schema.ok() ? FindPath(*schema, "properties") : nullptr;
@@ -33,7 +34,7 @@ std::optional<std::set<std::string>> PropertiesOf(const std::string& output_sche
   return names;
 }
 
-class Synthesizer final : public ItemStage {
+class Synthesizer final : public CallingStage {
  public:
   static StatusOr<std::unique_ptr<Synthesizer>> Make(const StageDefinition& definition) {
     const v1::Synthesize& message = definition.stage.synthesize();
@@ -67,7 +68,7 @@ class Synthesizer final : public ItemStage {
       if (!schema.ok()) violations.push_back({"synthesize.output_schema", std::string(MessageOf(schema.status()))});
     }
     if (message.has_fallback()) {
-      StatusOr<Rules> rules = Rules::Compile(message.fallback(), definition.pipeline);
+      StatusOr<rules::Rules> rules = rules::Rules::Compile(message.fallback(), definition.pipeline);
       if (rules.ok()) {
         stage->fallback_ = *std::move(rules);
       } else {
@@ -92,21 +93,17 @@ class Synthesizer final : public ItemStage {
     return stage;
   }
 
-  bool pure() const override { return false; }
-
-  Task<StageItem> Process(StageContext& context, InputItem input) const override {
-    StatusOr<json::value> item = ParseJson(*input.json);
-    if (!item.ok()) co_return FailedItem(item.status());
-    StatusOr<CallRequest> request = RequestFor(*item);
+  Task<StageItem> Process(CallingContext& context, ParsedItem input) const override {
+    StatusOr<CallRequest> request = RequestFor(input.value);
     if (!request.ok()) co_return FailedItem(request.status());
 
     CallContext call = context.call;
-    call.item_ids = {input.id};
+    call.item_ids = {input.item.id};
     CallOutcome outcome = co_await context.calls.Handle(std::move(call), *std::move(request));
 
-    StageItem result = Result(outcome, *std::move(item));
-    // What a fallback made earlier will be made again, and this with it.
-    if (input.degraded && result.state == v1::ITEM_STATE_OK) result.state = v1::ITEM_STATE_DEGRADED;
+    StageItem result = Result(outcome, std::move(input.value));
+    // An item that a fallback made will be made again, and this result with it.
+    if (input.item.degraded && result.state == v1::ITEM_STATE_OK) result.state = v1::ITEM_STATE_DEGRADED;
     result.stopped = outcome.stopped;
     result.call_keys = std::move(outcome.call_keys);
     result.totals = std::move(outcome.totals);
@@ -133,7 +130,7 @@ class Synthesizer final : public ItemStage {
     if (!outcome.status.ok()) {
       StageItem failed = FailedItem(outcome.status);
       if (!fallback_ || outcome.stopped) return failed;
-      RuleResult made = fallback_->Apply(std::move(item.as_object()));
+      rules::RuleResult made = fallback_->Apply(std::move(item.as_object()));
       if (made.state != v1::ITEM_STATE_OK) return failed;
       failed.state = v1::ITEM_STATE_DEGRADED;
       failed.json = json::serialize(made.item);
@@ -151,7 +148,7 @@ class Synthesizer final : public ItemStage {
         object[View(output_field_)] = *std::move(answer);
       } else if (json::object* members = answer->if_object()) {
         for (auto& [name, value] : *members) {
-          // What nobody asked for must not take the place of what the item has, its id least of all.
+          // A member that the schema does not name must not replace a field of the item, its id least of all.
           if (object.contains(name) && !asked_for_.contains(std::string(name.data(), name.size()))) continue;
           object[name] = std::move(value);
         }
@@ -170,7 +167,7 @@ class Synthesizer final : public ItemStage {
   int32_t repairs_ = kRepairsDefault;
   std::string output_field_;
   std::set<std::string> asked_for_;  // members that the schema names
-  std::optional<Rules> fallback_;
+  std::optional<rules::Rules> fallback_;
 };
 
 StageKind::Fields FieldsOf(const v1::Stage& stage) {
@@ -186,7 +183,7 @@ StageKind::Fields FieldsOf(const v1::Stage& stage) {
     if (!properties) return {};
     fields.made->assign(properties->begin(), properties->end());
   }
-  // A fallback may make others.
+  // A fallback may make other fields.
   for (const v1::Rule& rule : message.fallback().rules()) {
     if (rule.has_set()) fields.made->push_back(rule.set().field());
   }
@@ -198,14 +195,13 @@ StageKind::Fields FieldsOf(const v1::Stage& stage) {
 StageKind SynthesizeKind() {
   StageKind kind;
   kind.name = "synthesize";
+  kind.shape = StageShape::kCalling;
   kind.semantics_version = 2;
   kind.make = [](const StageDefinition& definition) -> StatusOr<StageWork> {
-    StatusOr<std::unique_ptr<Synthesizer>> stage = Synthesizer::Make(definition);
-    if (!stage.ok()) return stage.status();
-    StageWork work;
-    work.items = *std::move(stage);
-    return work;
+    MR_ASSIGN_OR_RETURN(std::unique_ptr<Synthesizer> stage, Synthesizer::Make(definition));
+    return stage;
   };
+  kind.models = [](const v1::Stage& stage) { return std::vector<std::string>{stage.synthesize().model()}; };
   kind.fields = FieldsOf;
   return kind;
 }

@@ -1,9 +1,9 @@
-// The kind `synthesize`: asks a model about each item, one call an item (millrace.v1.Synthesize).
+// The kind `synthesize`: calls a model about each item, one call an item.
 #pragma once
 
-#include "server/stages/stage.h"
-
 namespace millrace {
+
+struct StageKind;
 
 StageKind SynthesizeKind();
 

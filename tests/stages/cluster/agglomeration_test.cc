@@ -49,7 +49,7 @@ Documents RandomDocuments(uint64_t seed, const TimeRules& rules) {
   return documents;
 }
 
-// The same by its definition: all pairs of groups anew for each join.
+// Agglomeration by its definition: compares all pairs of groups again for each join.
 class Plain {
  public:
   Plain(const Documents& documents, const AgglomerationOptions& options) : documents_(documents), options_(options) {}

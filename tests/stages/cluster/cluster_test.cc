@@ -102,7 +102,7 @@ TEST(ClusterTest, KeepsTheIdOfAGroupWhoseFounderStays) {
   EXPECT_EQ(results[0].id, Clustered(StageOf(kPlain), Storms())[0].id);
 }
 
-TEST(ClusterTest, GroupsOnlyItemsWithTheSameValueWhereTold) {
+TEST(ClusterTest, GroupsOnlyItemsWithTheSameValueOfWithin) {
   std::vector<json::object> items = Storms();
   items[0]["desk"] = "x";
   items[2]["desk"] = "y";
@@ -245,10 +245,9 @@ TEST(ClusterTest, GroupingEndsWhenTheRunIsStopped) {
   SystemClock clock;
   Loop loop(clock);
   const std::unique_ptr<Pool> pool = MakeThreadPool(loop, 1);
-  NoCalls calls;
-  StageContext context{loop, *pool, calls, "r-1", "test", stage.name(), "r-1", 0, {}};
-  context.call.stop = std::make_shared<StopSignal>(loop);
-  StoppedAfterReading reader(loop, *context.call.stop, ItemsOf(copies));
+  StageContext context = ContextOf(loop, *pool, stage);
+  context.stop = std::make_shared<StopSignal>(loop);
+  StoppedAfterReading reader(loop, *context.stop, ItemsOf(copies));
   KeptItems writer;
   Status status;
   const auto run = [](const BarrierStage& barrier, StageContext& context, ItemReader& reader, ItemWriter& writer,
@@ -256,7 +255,7 @@ TEST(ClusterTest, GroupingEndsWhenTheRunIsStopped) {
     status = co_await barrier.Run(context, reader, writer);
     context.loop.Stop();
   };
-  loop.Spawn(run(*work->barrier, context, reader, writer, status));
+  loop.Spawn(run(WorkAs<BarrierStage>(*work), context, reader, writer, status));
   loop.Run();
   EXPECT_EQ(ReasonOf(status), Reason::kCancelled);
   EXPECT_THAT(writer.Take(), IsEmpty());

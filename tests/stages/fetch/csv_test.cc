@@ -79,7 +79,7 @@ TEST(CsvTest, LosesOnlyTheLineOfAQuoteThatIsNeverClosed) {
                           R"(row-2 {"a":"2","b":"y"})", R"(row-3 {"a":"3","b":"z"})"));
 }
 
-TEST(CsvTest, BoundsAFieldAndGoesOnAtTheNextLine) {
+TEST(CsvTest, BoundsAFieldAndContinuesAtTheNextLine) {
   v1::CsvSource source;
   source.set_max_field_bytes(8);
   EXPECT_THAT(Read("a,b\n1,123456789\n2,12345678\n3,\"a\nb,c\n4,\"\"\n5,6\n", source),

@@ -10,13 +10,13 @@
 #include <string_view>
 #include <vector>
 
-#include "server/stages/stage.h"
+#include "server/stages/fetch_stage.h"
 
 namespace millrace::fetch {
 
 using MakeReader = std::function<std::unique_ptr<RowReader>()>;
 
-// What a source came to, in lines that tests compare: `id {json}`, `! REASON message`, or `error message` alone.
+// Returns a row as a line that tests compare: `id {json}`, or `! REASON message`.
 inline std::string Shown(const FetchedRow& row) {
   if (row.item.state == v1::ITEM_STATE_OK) return row.id + " " + row.item.json;
   return "! " + v1::ErrorReason_Name(row.item.reason).substr(13) + " " + row.item.message;
@@ -24,7 +24,7 @@ inline std::string Shown(const FetchedRow& row) {
 
 struct Feeding {
   size_t piece = 1 << 16;  // bytes added at a time
-  size_t pause_at = 0;     // not 0: a new reader goes on from the state of the old one after so many rows, and so on
+  size_t pause_at = 0;     // not 0: after so many rows, a new reader continues from the state of the old one
 };
 
 inline std::vector<std::string> ReadAll(const MakeReader& make, std::string_view bytes, Feeding how = {}) {

@@ -4,6 +4,8 @@
 #include <gtest/gtest.h>
 
 #include "millrace/v1/run_service.pb.h"
+#include "server/files/file_access.h"
+#include "server/stages/stage_work.h"
 #include "tests/stages/fetch/feeding.h"
 
 namespace millrace {
@@ -32,8 +34,8 @@ TEST(FetchTest, TellsThePathAndMakesTheReaderOfItsSource) {
   fetch.mutable_csv()->set_path("in.csv");
   const StatusOr<StageWork> work = Make(fetch);
   ASSERT_TRUE(work.ok());
-  EXPECT_EQ(work->fetch->path(), "in.csv");
-  const StatusOr<RowReader::Rows> rows = work->fetch->MakeReader()->Feed("a\n1\n", true);
+  EXPECT_EQ(WorkAs<FetchStage>(*work).path(), "in.csv");
+  const StatusOr<RowReader::Rows> rows = WorkAs<FetchStage>(*work).MakeReader()->Feed("a\n1\n", true);
   ASSERT_TRUE(rows.ok());
   EXPECT_EQ(fetch::Shown(rows->rows.at(0)), R"(row-1 {"a":"1"})");
 }
@@ -43,13 +45,13 @@ TEST(FetchTest, ChecksItemsThatAClientSends) {
   fetch.mutable_inline_()->set_id_field("key");
   const StatusOr<StageWork> work = Make(fetch);
   ASSERT_TRUE(work.ok());
-  EXPECT_EQ(work->fetch->path(), "");
-  EXPECT_EQ(work->fetch->MakeReader(), nullptr);
+  EXPECT_EQ(WorkAs<FetchStage>(*work).path(), "");
+  EXPECT_EQ(WorkAs<FetchStage>(*work).MakeReader(), nullptr);
   const auto item = [&](std::string id, std::string json) {
     v1::InputItem input;
     input.set_id(std::move(id));
     input.set_json(std::move(json));
-    return fetch::Shown(work->fetch->FromClient(input, 3));
+    return fetch::Shown(WorkAs<FetchStage>(*work).FromClient(input, 3));
   };
   EXPECT_EQ(item("", R"({"key":5})"), R"(5 {"key":5})");
   EXPECT_EQ(item("x", R"({"key":5})"), R"(x {"key":5})");

@@ -45,7 +45,7 @@ TEST(JsonlTest, KeepsBadLinesAsFailedItems) {
   EXPECT_THAT(
       Read("{\"a\":1}}\n[1]\n{\"a\":1,\"a\":2}\n{\"a\":\"\xff\"}\n{\"a\":\"x\0\"}\n{\"a\":1e400}\n{\"half\":"sv),
       ElementsAre(
-          StartsWith("! BAD_ROW line 1, byte 0: "), StartsWith("! BAD_ITEM line 2, byte 9: it is no JSON object"),
+          StartsWith("! BAD_ROW line 1, byte 0: "), StartsWith("! BAD_ITEM line 2, byte 9: it is not a JSON object"),
           StartsWith("! BAD_ROW line 3, byte 13: "), StartsWith("! BAD_ROW line 4, byte 27: the text is not UTF-8"),
           HasSubstr("NUL"), StartsWith("! BAD_ROW line 6"), HasSubstr("(the file ends in this line)")));
 }

@@ -211,7 +211,7 @@ TEST(MergeTest, ItemsOfTwoStagesThatShareAnIdAreToldApart) {
     items.push_back(std::move(other));
   }
   const std::vector<StageItem> merged = Merged(StageOf(std::string(kFields) + kRules), items);
-  // Of the six, the two about Laura are joined, and each other one is there as it was.
+  // The two items about Laura are joined; each of the other four stays as it was.
   ASSERT_EQ(merged.size(), 5u);
   EXPECT_THAT(merged[0].input_ids, ElementsAre("f1", "f3"));
   for (const size_t alone : {1, 2, 3, 4}) EXPECT_THAT(merged[alone].input_ids, IsEmpty());

@@ -7,9 +7,12 @@
 #include <map>
 #include <set>
 
+#include "server/base/json.h"
+#include "server/files/file_access.h"
 #include "server/stages/prepare/prepare.h"
 #include "server/stages/rules/rules.h"
 #include "server/stages/rules/table.h"
+#include "server/stages/stage_work.h"
 #include "tests/bench/news_events.h"
 #include "tests/bench/theater.h"
 
@@ -22,7 +25,7 @@ using testing::Contains;
 // A table of which cells are read by their column's name.
 class NamedTable {
  public:
-  explicit NamedTable(const std::string& path) : table_(*ReadTable(*ReadWholeFile(path))) {}
+  explicit NamedTable(const std::string& path) : table_(*rules::ReadTable(*ReadWholeFile(path))) {}
 
   size_t size() const { return table_.rows.size(); }
   std::string At(size_t row, const std::string& column) const {
@@ -34,7 +37,7 @@ class NamedTable {
   }
 
  private:
-  Table table_;
+  rules::Table table_;
 };
 
 std::set<std::string> Split(std::string_view text) {
@@ -47,22 +50,22 @@ std::set<std::string> Split(std::string_view text) {
   return parts;
 }
 
-const Rules& TheaterRules() {
-  static const Rules rules = [] {
+const rules::Rules& TheaterRules() {
+  static const rules::Rules rules = [] {
     const auto pipeline = LoadNewsEvents();
     EXPECT_TRUE(pipeline.ok()) << pipeline.status();
-    auto compiled = Rules::Compile(StageNamed(*pipeline, "theater").prepare(), *pipeline);
+    auto compiled = rules::Rules::Compile(StageNamed(*pipeline, "theater").prepare(), *pipeline);
     EXPECT_TRUE(compiled.ok()) << compiled.status();
     return *std::move(compiled);
   }();
   return rules;
 }
 
-// What the rules say of a title; absent fields are "".
+// Returns the fields that the rules set for a title; absent fields are "".
 std::map<std::string, std::string> Say(const std::string& title) {
   json::object item;
   item["title"] = title;
-  const RuleResult result = TheaterRules().Apply(std::move(item));
+  const rules::RuleResult result = TheaterRules().Apply(std::move(item));
   EXPECT_EQ(result.state, v1::ITEM_STATE_OK) << result.message;
   std::map<std::string, std::string> said;
   for (const char* field : {"theater", "country", "subregion", "kind", "actors", "countries"}) {
@@ -229,11 +232,12 @@ TEST(NewsEvents, TheStageKeepsWhatItDoesNotKnow) {
   const StageKind kind = PrepareKind();
   const auto work = kind.make({bound, StageNamed(bound, "theater"), files});
   ASSERT_TRUE(work.ok()) << work.status();
-  const auto json_of = [](const char* text) { return std::make_shared<const std::string>(text); };
-  const auto made =
-      work->items->Compute({{0, "a", json_of(R"({"n":12345678901234567890,"title":"Rain in  Oslo"})"), false},
-                            {1, "b", json_of(R"({"title":" "})"), false},
-                            {2, "c", json_of(R"({"title":"Snow"})"), true}});
+  const auto item = [](int64_t ordinal, const std::string& id, const std::string& text, bool degraded) {
+    return ParsedItem{{ordinal, id, std::make_shared<const std::string>(text), degraded}, *ParseJson(text)};
+  };
+  const auto made = WorkAs<PureStage>(*work).Compute(
+      {item(0, "a", R"({"n":12345678901234567890,"title":"Rain in  Oslo"})", false),
+       item(1, "b", R"({"title":" "})", false), item(2, "c", R"({"title":"Snow"})", true)});
   ASSERT_EQ(made.size(), 3u);
   EXPECT_EQ(made[0].state, v1::ITEM_STATE_OK);
   EXPECT_THAT(made[0].json,

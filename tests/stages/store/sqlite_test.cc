@@ -92,7 +92,7 @@ TEST(SqliteTest, WritesParentsAndChildrenTypedByTheirValues) {
   EXPECT_THAT(Query(dir / "out.db", "PRAGMA journal_mode"), ElementsAre("wal"));
 }
 
-TEST(SqliteTest, TakesTheItemsOwnIdAndEntriesThatAreNoObjects) {
+TEST(SqliteTest, TakesTheItemsOwnIdAndEntriesThatAreNotObjects) {
   const TempDir dir;
   const v1::Store store = Sqlite(
       dir / "out.db", {{.table = "a", .key = {"id"}},

@@ -15,6 +15,8 @@
 #include <vector>
 
 #include "server/base/pool.h"
+#include "server/files/file_access.h"
+#include "server/stages/stage_work.h"
 #include "server/stages/store/store.h"
 
 namespace millrace::store {
@@ -64,11 +66,6 @@ class MadeItems final : public ItemReader {
   int64_t next_ = 0;
 };
 
-class NoCalls final : public CallHandler {
- public:
-  Task<CallOutcome> Handle(CallContext, CallRequest) override { std::abort(); }
-};
-
 class AnyFile final : public FileAccess {
  public:
   StatusOr<std::string> ForReading(std::string_view path) const override { return std::string(path); }
@@ -80,9 +77,8 @@ inline StatusOr<std::unique_ptr<SinkStage>> MakeSink(const v1::Store& store) {
   v1::Stage stage;
   *stage.mutable_store() = store;
   const AnyFile files;
-  StatusOr<StageWork> work = StoreKind().make({.pipeline = pipeline, .stage = stage, .files = files});
-  if (!work.ok()) return work.status();
-  return std::move(work->sink);
+  MR_ASSIGN_OR_RETURN(StageWork work, StoreKind().make({.pipeline = pipeline, .stage = stage, .files = files}));
+  return std::get<std::unique_ptr<SinkStage>>(std::move(work));
 }
 
 struct Writing {
@@ -97,16 +93,14 @@ inline Status WriteAll(const v1::Store& store, ItemReader& reader, const Writing
   SystemClock clock;
   Loop loop(clock);
   const std::unique_ptr<Pool> pool = MakeThreadPool(loop, 2);
-  NoCalls calls;
   StageContext context{.loop = loop,
                        .pool = *pool,
-                       .calls = calls,
                        .run = how.generation.substr(0, how.generation.find('/')),
                        .pipeline = how.pipeline,
                        .stage = how.stage,
                        .generation = how.generation,
                        .as_of_micros = 0,
-                       .call = {}};
+                       .stop = nullptr};
   Status status;
   const auto write = [](const SinkStage& stage, StageContext& context, ItemReader& reader,
                         Status& status) -> Task<void> {

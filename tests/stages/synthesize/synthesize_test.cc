@@ -55,17 +55,18 @@ StageItem Process(const v1::Stage& definition, CallHandler& calls, bool degraded
   SimulatedClock clock;
   Loop loop(clock);
   const std::unique_ptr<Pool> pool = MakeInlinePool(loop);
-  StageContext context{loop, *pool, calls, "r-1", "test", definition.name(), "r-1", 0, {}};
-  InputItem input;
-  input.id = "a";
-  input.json = std::make_shared<const std::string>(kItem);
-  input.degraded = degraded;
+  CallingContext context{.stage = ContextOf(loop, *pool, definition), .calls = calls, .call = {}};
+  ParsedItem input;
+  input.item.id = "a";
+  input.item.json = std::make_shared<const std::string>(kItem);
+  input.item.degraded = degraded;
+  input.value = *ParseJson(kItem);
   std::optional<StageItem> made;
-  const auto run = [](const ItemStage& stage, StageContext& context, InputItem input,
+  const auto run = [](const CallingStage& stage, CallingContext& context, ParsedItem input,
                       std::optional<StageItem>& made) -> Task<void> {
     made = co_await stage.Process(context, std::move(input));
   };
-  loop.Spawn(run(*work->items, context, std::move(input), made));
+  loop.Spawn(run(WorkAs<CallingStage>(*work), context, std::move(input), made));
   loop.RunUntil([&] { return made.has_value(); });
   return made ? *std::move(made) : StageItem();
 }
@@ -88,7 +89,7 @@ TEST(SynthesizeTest, AMemberThatNobodyAskedForReplacesNothing) {
   EXPECT_EQ(made.json, R"({"id":"a","title":"T","note":"kept","story":"s","more":1})");
 }
 
-TEST(SynthesizeTest, AnAnswerThatIsNoObjectIsAField) {
+TEST(SynthesizeTest, AnAnswerThatIsNotAnObjectIsAField) {
   OneAnswer calls("[1,2]");
   EXPECT_EQ(Process(Stage("x", R"({"type":"array"})"), calls).json,
             R"({"id":"a","title":"Flood","note":"kept","answer":[1,2]})");

@@ -9,7 +9,7 @@
 
 #include "server/base/json.h"
 
-namespace millrace {
+namespace millrace::rules {
 namespace {
 
 v1::Condition Parse(const std::string& text) {
@@ -18,7 +18,7 @@ v1::Condition Parse(const std::string& text) {
   return condition;
 }
 
-// Whether a condition (text format) holds of an item (JSON).
+// Returns true if a condition (text format) holds for an item (JSON).
 bool Holds(const std::string& condition, const std::string& item) {
   auto evaluator = ConditionEvaluator::Compile(Parse(condition));
   EXPECT_TRUE(evaluator.ok()) << evaluator.status();
@@ -132,4 +132,4 @@ TEST(Condition, NestingIsBounded) {
 }
 
 }  // namespace
-}  // namespace millrace
+}  // namespace millrace::rules

@@ -3,7 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-namespace millrace {
+namespace millrace::rules {
 namespace {
 
 using testing::ElementsAre;
@@ -91,4 +91,4 @@ TEST(Gazetteer, WrongRowsAreRefused) {
 }
 
 }  // namespace
-}  // namespace millrace
+}  // namespace millrace::rules

@@ -3,7 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-namespace millrace {
+namespace millrace::rules {
 namespace {
 
 using testing::ElementsAre;
@@ -57,4 +57,4 @@ TEST(Words, AnExactNameKeepsItsCase) {
 }
 
 }  // namespace
-}  // namespace millrace
+}  // namespace millrace::rules

@@ -8,7 +8,7 @@
 
 #include "server/base/json.h"
 
-namespace millrace {
+namespace millrace::rules {
 namespace {
 
 using testing::ElementsAre;
@@ -167,4 +167,4 @@ TEST(Rules, EveryWrongPlaceIsNamed) {
 }
 
 }  // namespace
-}  // namespace millrace
+}  // namespace millrace::rules

@@ -3,13 +3,13 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-namespace millrace {
+namespace millrace::rules {
 namespace {
 
 using testing::ElementsAre;
 using testing::HasSubstr;
 
-TEST(Table, IsReadByRfc4180) {
+TEST(TableTest, IsReadByRfc4180) {
   const auto table = ReadTable("\xef\xbb\xbfname,note\r\n\"a, b\",\"say \"\"x\"\"\"\r\nc,\n\"two\nlines\",d");
   ASSERT_TRUE(table.ok()) << table.status();
   EXPECT_THAT(table->columns, ElementsAre("name", "note"));
@@ -17,7 +17,7 @@ TEST(Table, IsReadByRfc4180) {
               ElementsAre(ElementsAre("a, b", "say \"x\""), ElementsAre("c", ""), ElementsAre("two\nlines", "d")));
 }
 
-TEST(Table, IsRefusedWhereAnyRowIsWrong) {
+TEST(TableTest, IsRefusedIfAnyRowIsWrong) {
   const auto message = [](std::string_view csv) { return std::string(MessageOf(ReadTable(csv).status())); };
   EXPECT_THAT(message("a,b\n\"x\ny\",1\nz\n"), HasSubstr("line 4"));
   EXPECT_THAT(message("a\nb\n\"x"), HasSubstr("line 3"));
@@ -27,4 +27,4 @@ TEST(Table, IsRefusedWhereAnyRowIsWrong) {
 }
 
 }  // namespace
-}  // namespace millrace
+}  // namespace millrace::rules

@@ -1,13 +1,22 @@
-#include "server/config/nearest.h"
+#include "server/text/nearest.h"
 
 #include <fmt/format.h>
 
 #include <algorithm>
 
+#include "server/base/status.h"
+
 namespace millrace {
 namespace {
 
 constexpr size_t kLengthMax = 64;
+constexpr size_t kNamesMax = 1000;
+
+std::string LowerCase(std::string_view text) {
+  std::string lower(text);
+  for (char& c : lower) c = c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
+  return lower;
+}
 
 // Optimal string alignment distance.
 size_t Distance(std::string_view a, std::string_view b) {
@@ -29,12 +38,14 @@ size_t Distance(std::string_view a, std::string_view b) {
 std::string NearestName(std::string_view name, const std::vector<std::string>& names) {
   std::string nearest;
   if (name.size() > kLengthMax) return nearest;
+  const std::string lower = LowerCase(name);
   size_t best = std::max<size_t>(1, name.size() / 3) + 1;
-  for (const std::string& known : names) {
-    if (known.size() > kLengthMax) continue;
-    const size_t distance = Distance(name, known);
-    // Where every letter would be another one, nothing is alike.
-    if (distance == 0 || distance >= best || distance >= name.size()) continue;
+  for (size_t i = 0; i < std::min(names.size(), kNamesMax); ++i) {
+    const std::string& known = names[i];
+    if (known.size() > kLengthMax || known == name) continue;
+    const size_t distance = Distance(lower, LowerCase(known));
+    // Nothing is alike if every letter would be another one.
+    if (distance >= best || distance >= name.size()) continue;
     best = distance;
     nearest = known;
   }
@@ -43,10 +54,12 @@ std::string NearestName(std::string_view name, const std::vector<std::string>& n
 
 std::string DidYouMean(std::string_view name, const std::vector<std::string>& names) {
   if (const std::string nearest = NearestName(name, names); !nearest.empty()) {
-    return fmt::format("; did you mean \"{}\"?", nearest);
+    return fmt::format("; did you mean \"{}\"?", Excerpt(nearest));
   }
   if (names.empty() || names.size() > 20) return "";
-  return fmt::format("; known: {}", fmt::join(names, ", "));
+  std::string list;
+  for (const std::string& known : names) list += (list.empty() ? "" : ", ") + Excerpt(known);
+  return fmt::format("; known: {}", list);
 }
 
 }  // namespace millrace
