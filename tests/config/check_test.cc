@@ -236,7 +236,7 @@ stages:
           "weight: expected a number above 0, got heavy",
           "p.yaml:20:53: stages[3].prepare.rules[1].look_up.set: places.csv has no column weight",
           "p.yaml:21:74: stages[4].store.sqlite.tables[0].table: names that begin with `sqlite_` or `millrace_` are "
-          "taken"));
+          "reserved"));
 }
 
 TEST(CheckPipelineTest, LeavesToBindingWhatAParameterWithoutDefaultDecides) {
