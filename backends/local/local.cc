@@ -29,7 +29,6 @@ Manifest LocalManifest() {
   return {.kind = "local",
           .protocol_family = "local",
           .dialect_version = 1,
-          .has_schema = true,
           .free_of_charge = true,
           .description = "Rules and statistics over the words of the question instead of a model."};
 }

@@ -30,7 +30,6 @@ class OpenaiBackend final : public Backend {
     manifest_.kind = "openai";
     manifest_.protocol_family = "openai-chat";
     manifest_.dialect_version = kDialectVersion;
-    manifest_.has_schema = config.schema_format() != "none";
     manifest_.description = "OpenAI's chat completions API, or a server that is compatible with it.";
     while (config_.base_url().ends_with('/')) config_.mutable_base_url()->pop_back();
   }

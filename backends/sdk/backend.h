@@ -124,9 +124,12 @@ struct Manifest {
   std::string kind;             // local, simulated, openai
   std::string protocol_family;  // part of a call's key: `openai-chat`
   int dialect_version = 0;      // part of a call's key: incremented when the same question is sent differently
-  bool has_schema = false;      // requests can carry a JSON Schema
   bool free_of_charge = false;  // sends nothing that could be billed, so attempts are not recorded
-  std::string description;      // one sentence, for people
+  // Schemas keep the annotation `x-millrace-local`, which is meant for this backend.
+  bool takes_local_annotations = false;
+  // Headers of an answer that Reparse needs, in lower case: they are stored with its body.
+  std::vector<std::string> kept_headers = {};
+  std::string description;  // one sentence, for people
 };
 
 // A configured backend. Engine thread only.

@@ -113,7 +113,6 @@ class Simulated final : public Backend {
       .kind = "simulated",
       .protocol_family = "simulated",
       .dialect_version = 1,
-      .has_schema = true,
       .free_of_charge = false,
       .description = "Simulated provider with latencies, errors and answers drawn from a profile and a seed."};
 };

@@ -95,7 +95,7 @@ Task<std::optional<size_t>> CallRunner::AcquireTarget() {
 
 Task<std::optional<AttemptResult>> CallRunner::Try(size_t route, const Digest& key, backend::Request request) {
   Target& target = routes_[route].target();
-  const AttemptRecorder::Deps deps{deps_.loop, deps_.pool, deps_.store, deps_.queue, deps_.names};
+  const AttemptRecorder::Deps deps{deps_.loop, deps_.pool, deps_.store, deps_.queue, deps_.numbers, deps_.names};
   AttemptRecorder recorder(deps, call_, key, target);
   AttemptOrder order{.entry = &target.entry(),
                      .request = std::move(request),
@@ -115,7 +115,7 @@ Task<std::optional<AttemptResult>> CallRunner::Try(size_t route, const Digest& k
 backend::Request CallRunner::RequestFor(const Question& question, const Target& target) const {
   backend::Request request = question.request;
   request.model = target.model();
-  if (schema_ && target.manifest().kind != "local") request.output_schema = schema_->for_providers;
+  if (schema_ && !target.manifest().takes_local_annotations) request.output_schema = schema_->for_providers;
   return request;
 }
 

@@ -5,7 +5,6 @@
 #include <utility>
 
 #include "server/base/run_if_long.h"
-#include "server/storage/ledger.h"
 
 namespace millrace {
 
@@ -32,7 +31,6 @@ void AttemptRecorder::FillRecord() {
   attempt.mutable_start_time()->set_nanos(static_cast<int32_t>(wall_micros % 1'000'000) * 1000);
   attempt.set_number(call_.NextAttemptNumber());
   record_.set_run(payer.run);
-  record_.set_start_micros(wall_micros);
   *record_.mutable_totals() = call_.progress.tally.totals();
 }
 
@@ -40,8 +38,8 @@ Task<bool> AttemptRecorder::Started() {
   if (MustGiveUp()) co_return false;
   FillRecord();
   WriteBatch batch;
-  call_.progress.PutFailed(batch, call_key_);
-  PutStarted(batch, call_key_, record_);
+  call_.progress.PutFailed(batch, call_key_, deps_.numbers);
+  PutPending(batch, call_key_, record_);
   while (true) {
     WriteBatch copy = batch;
     const Status status = co_await deps_.store.Commit(std::move(copy), CommitMode::kDurable);
@@ -67,15 +65,14 @@ void AttemptRecorder::Ended() {
   latency_ = deps_.loop.Now() - start_;
 }
 
-Task<void> AttemptRecorder::Answered(int http_status, std::string raw) {
+Task<void> AttemptRecorder::Answered(RawAnswer answer) {
   answered_ = true;
   co_await target_.BeginStoring();
   has_slot_ = false;
   deps_.queue.Release(target_);
 
-  record_.mutable_attempt()->set_http_status(http_status);
-  const size_t bytes = raw.size();
-  record_.set_raw(std::move(raw));
+  const size_t bytes = answer.body.size();
+  SetRawAnswer(record_, std::move(answer));
   call_.progress.tally.RecordAnswered(record_, latency_);
   auto encode = [key = call_key_, record = record_] {
     WriteBatch encoded;

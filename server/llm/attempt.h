@@ -12,6 +12,7 @@
 #include "server/llm/call_in_flight.h"
 #include "server/llm/host.h"
 #include "server/llm/queue.h"
+#include "server/storage/ledger.h"
 #include "server/storage/store.h"
 
 namespace millrace {
@@ -36,6 +37,7 @@ class AttemptRecorder final : public AttemptMoments {
     Pool& pool;
     Store& store;
     Queue& queue;
+    SettledNumbers& numbers;
     AttemptNames& names;
   };
   // REQUIRES: a slot of `target` is taken; the recorder returns it.
@@ -43,7 +45,7 @@ class AttemptRecorder final : public AttemptMoments {
 
   Task<bool> Started() override;
   void Ended() override;
-  Task<void> Answered(int http_status, std::string raw) override;
+  Task<void> Answered(RawAnswer answer) override;
 
   // Empty: the attempt has no record.
   const std::string& id() const { return record_.attempt().id(); }
@@ -62,7 +64,7 @@ class AttemptRecorder final : public AttemptMoments {
   Deps deps_;
   CallInFlight& call_;
   const Digest call_key_;
-  storage::v1::AttemptRecord record_;
+  storage::v1::PendingRecord record_;
   TimePoint start_;
   bool started_ = false;
   bool answered_ = false;

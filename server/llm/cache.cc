@@ -1,5 +1,6 @@
 #include "server/llm/cache.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "server/storage/answers.h"
@@ -11,74 +12,109 @@ namespace millrace {
 namespace {
 
 using storage::v1::AnswerRecord;
-using storage::v1::AttemptRecord;
+using storage::v1::PendingRecord;
+using storage::v1::SettledIndex;
+using storage::v1::SettledRecord;
 
 // Pause between two tries if the store refuses without saying that it reopens.
 constexpr Duration kStoreRetry = std::chrono::milliseconds(20);
 
-// Values that are read for each key.
-constexpr size_t kForAll = 0;
-constexpr size_t kForRun = 1;
-constexpr size_t kPending = 2;
-constexpr size_t kValues = 3;
+// Reads values until the store can; those that the disk has lost are absent.
+Task<Remembered> ReadFirmly(Loop& loop, Store& store, std::vector<std::string> names) {
+  auto read = co_await GetRemembered(store, names);
+  while (!read.ok()) {
+    co_await WaitForStore(loop, store);
+    read = co_await GetRemembered(store, names);
+  }
+  co_return *std::move(read);
+}
 
 }  // namespace
 
-Task<Found> Cache::LookUp(std::vector<Digest> keys, LookUpRules rules) {
-  std::vector<std::string> names;
-  names.reserve(keys.size() * kValues);
-  for (const Digest& key : keys) {
-    names.push_back(AnswerKey(key));
-    names.push_back(RunAnswerKey(rules.run, key));
-    names.push_back(PendingKey(key));
-  }
-  auto read = co_await GetRemembered(store_, names);
-  while (!read.ok()) {
-    co_await WaitForStore(loop_, store_);
-    read = co_await GetRemembered(store_, names);
-  }
-  const std::vector<std::optional<std::string>>& values = read->values;
-  corrupt_ += static_cast<int64_t>(read->lost.size());
+// The values that lead to an answer, by the place of their key.
+struct Cache::Entries {
+  std::vector<SettledIndex> own;
+  std::vector<SettledIndex> shared;
+  std::vector<std::optional<PendingRecord>> pending;
+  std::vector<size_t> lost;  // of `pending`
+};
 
-  const auto decode = [&](size_t at, auto& record) {
-    if (!values[at]) return false;
-    if (DecodeValue(names[at], *values[at], record).ok()) return true;
-    ++corrupt_;
-    return false;
-  };
+template <typename Message>
+bool Cache::Read(const std::string& key, const std::optional<std::string>& value, Message& message) {
+  if (!value) return false;
+  if (DecodeValue(key, *value, message).ok()) return true;
+  ++corrupt_;
+  message.Clear();
+  return false;
+}
+
+Task<Cache::Entries> Cache::ReadEntries(const std::vector<Digest>& keys, const std::string& run) {
+  const size_t count = keys.size();
+  std::vector<std::string> names;
+  names.reserve(3 * count);
+  for (const Digest& key : keys) names.push_back(AnswerKey(key));
+  for (const Digest& key : keys) names.push_back(PendingKey(key));
+  if (!run.empty()) {
+    for (const Digest& key : keys) names.push_back(RunAnswerKey(run, key));
+  }
+  const Remembered read = co_await ReadFirmly(loop_, store_, names);
+  corrupt_ += static_cast<int64_t>(read.lost.size());
+  Entries entries;
+  entries.own.resize(count);
+  entries.shared.resize(count);
+  entries.pending.resize(count);
+  for (size_t i = 0; i < count; ++i) {
+    Read(names[i], read.values[i], entries.shared[i]);
+    const size_t pending = count + i;
+    PendingRecord attempt;
+    if (Read(names[pending], read.values[pending], attempt)) entries.pending[i] = std::move(attempt);
+    if (read.lost.contains(pending)) entries.lost.push_back(i);
+    const size_t own = 2 * count + i;
+    if (!run.empty()) Read(names[own], read.values[own], entries.own[i]);
+  }
+  co_return entries;
+}
+
+bool Cache::IsFresh(const AnswerRecord& answer, const LookUpRules& rules) const {
+  if (!rules.ttl) return true;
+  const int64_t age_micros = loop_.clock().WallMicros() - answer.time_micros();
+  return age_micros <= std::chrono::duration_cast<std::chrono::microseconds>(*rules.ttl).count();
+}
+
+Task<void> Cache::Follow(const std::vector<Lead>& leads, const LookUpRules& rules, Found& found) {
+  std::vector<std::string> names;
+  for (const Lead& lead : leads) names.push_back(SettledKey(lead.number));
+  const Remembered read = co_await ReadFirmly(loop_, store_, names);
+  corrupt_ += static_cast<int64_t>(read.lost.size());
+  for (size_t i = 0; i < leads.size() && !found.answer; ++i) {
+    SettledRecord record;
+    // A record without an answer was evicted, or its entry has only attempts.
+    if (!Read(names[i], read.values[i], record) || !record.has_answer()) continue;
+    if (!leads[i].is_own && !IsFresh(record.answer(), rules)) continue;
+    found.answer = std::move(*record.mutable_answer());
+    found.place = leads[i].place;
+    found.is_own = leads[i].is_own;
+  }
+}
+
+Task<Found> Cache::LookUp(std::vector<Digest> keys, LookUpRules rules) {
+  Entries entries = co_await ReadEntries(keys, rules.run);
+  std::vector<Lead> leads;
+  for (size_t i = 0; i < keys.size(); ++i) {
+    const SettledIndex& own = entries.own[i];
+    if (own.answer() > 0) leads.push_back({.place = i, .number = own.answer(), .is_own = true, .is_bad = own.is_bad()});
+    if (rules.earlier_runs && entries.shared[i].answer() > 0) {
+      leads.push_back({.place = i, .number = entries.shared[i].answer()});
+    }
+  }
+  std::stable_partition(leads.begin(), leads.end(), [](const Lead& lead) { return !lead.is_bad; });
   Found found;
-  found.pending.resize(keys.size());
-  std::optional<AnswerRecord> kept;
-  size_t kept_place = 0;
-  for (size_t i = 0; i < keys.size() && !found.answer; ++i) {
-    AnswerRecord answer;
-    if (decode(i * kValues + kForAll, answer)) {
-      const bool is_own = !rules.run.empty() && answer.run() == rules.run;
-      const int64_t age_micros = loop_.clock().WallMicros() - answer.time_micros();
-      const bool is_fresh =
-          !rules.ttl || age_micros <= std::chrono::duration_cast<std::chrono::microseconds>(*rules.ttl).count();
-      if (is_own || (rules.earlier_runs && is_fresh)) {
-        found.answer = std::move(answer);
-        found.place = i;
-        break;
-      }
-    }
-    if (!kept && !rules.run.empty() && decode(i * kValues + kForRun, answer)) {
-      kept = std::move(answer);
-      kept_place = i;
-    }
-  }
-  if (!found.answer && kept) {
-    found.answer = std::move(kept);
-    found.place = kept_place;
-  }
+  if (!leads.empty()) co_await Follow(leads, rules, found);
+  found.own = std::move(entries.own);
   if (rules.counted) ++(found.answer ? hits_ : misses_);
   if (found.answer) co_return found;
-  for (size_t i = 0; i < keys.size(); ++i) {
-    AttemptRecord attempt;
-    if (decode(i * kValues + kPending, attempt)) found.pending[i] = std::move(attempt);
-    if (read->lost.contains(i * kValues + kPending)) found.lost.push_back(i);
-  }
+  found.pending = std::move(entries.pending);
+  found.lost = std::move(entries.lost);
   co_return found;
 }
 

@@ -26,11 +26,14 @@ struct LookUpRules {
 };
 
 struct Found {
-  // The answer to be used, and the place of its key.
+  // The answer to be used, and the place of its key. `is_own`: it was given to this run, which finds it again.
   std::optional<storage::v1::AnswerRecord> answer;
   size_t place = 0;
+  bool is_own = false;
+  // The run's index entries, by the place of their key; empty for Generate.
+  std::vector<storage::v1::SettledIndex> own;
   // Attempts that are not settled, by the place of their key. Only if there is no answer.
-  std::vector<std::optional<storage::v1::AttemptRecord>> pending;
+  std::vector<std::optional<storage::v1::PendingRecord>> pending;
   // Places of keys whose pending record the disk has lost: nobody knows whether there was one.
   std::vector<size_t> lost;
 };
@@ -39,9 +42,10 @@ class Cache {
  public:
   Cache(Loop& loop, Store& store) : loop_(loop), store_(store) {}
 
-  // Looks for an answer under the keys, in their order: first one that is good for all or was given to this run, then
+  // Looks for an answer under the keys, in their order: first one that was given to this run or is good for all, then
   // one that this run could not use (it is not paid for twice), then unsettled attempts. A damaged value is a miss, and
-  // counted. Waits while the store can't be read.
+  // counted. Waits while the store can't be read. Costs one read of two or three small keys each, which nearly always
+  // answers that there is nothing; then one of the records that the entries lead to.
   Task<Found> LookUp(std::vector<Digest> keys, LookUpRules rules);
 
   int64_t hits() const { return hits_; }
@@ -49,6 +53,21 @@ class Cache {
   int64_t corrupt() const { return corrupt_; }
 
  private:
+  // An index entry that may lead to the answer.
+  struct Lead {
+    size_t place = 0;
+    int64_t number = 0;
+    bool is_own = false;
+    bool is_bad = false;
+  };
+  struct Entries;
+
+  Task<Entries> ReadEntries(const std::vector<Digest>& keys, const std::string& run);
+  Task<void> Follow(const std::vector<Lead>& leads, const LookUpRules& rules, Found& found);
+  bool IsFresh(const storage::v1::AnswerRecord& answer, const LookUpRules& rules) const;
+  template <typename Message>
+  bool Read(const std::string& key, const std::optional<std::string>& value, Message& message);
+
   Loop& loop_;
   Store& store_;
   int64_t hits_ = 0;

@@ -49,6 +49,7 @@ Calls::Calls(CallDeps deps, Random random, std::vector<std::unique_ptr<BackendEn
       cache_(deps.loop, deps.store),
       queue_(deps.loop, deps.store),
       schemas_(deps.loop, deps.pool),
+      numbers_(deps.loop, deps.store),
       claims_(deps.loop),
       ended_(deps.loop) {}
 
@@ -110,7 +111,9 @@ Task<CallOutcome> Calls::Handle(CallContext context, CallRequest request) {
 }
 
 Task<void> Calls::Run(std::shared_ptr<CallInFlight> call) {
-  const RunnerDeps deps{deps_.loop, deps_.pool, deps_.store, cache_, queue_, claims_, schemas_, host_, names_, random_};
+  const RunnerDeps deps{deps_.loop, deps_.pool, deps_.store, cache_, queue_, claims_,
+                        schemas_,   numbers_,   host_,       names_, random_};
+  co_await numbers_.Load();
   bool has_ended = false;
   while (true) {
     if (!has_ended) {
@@ -148,12 +151,13 @@ Task<CallOutcome> Calls::OutcomeOf(std::shared_ptr<CallInFlight> call, bool is_p
   const Payer self{.run = context.run, .remember = context.remember};
   if (!is_payer) {
     outcome.totals = Tally::Joined();
-    outcome.settlement.batch = SettleFollower(result, call->settled_for(), self);
+    outcome.settlement.batch = SettleFollower(result, call->settled_for(), self, numbers_.Take(1));
     co_return outcome;
   }
   outcome.totals = call->progress.tally.totals();
   outcome.attempts = call->progress.tally.attempts();
-  auto settle = [call, self] { return call->progress.Settle(call->result, self); };
+  const int64_t first_number = numbers_.Take(call->progress.NumbersNeeded());
+  auto settle = [call, self, first_number] { return call->progress.Settle(call->result, self, first_number); };
   outcome.settlement.batch = co_await RunIfLong(deps_.loop, deps_.pool, call->progress.bytes(), std::move(settle));
   outcome.settlement.claims = call->claims();
   co_return outcome;
@@ -175,7 +179,8 @@ CallOutcome Calls::GiveUp(CallInFlight& call, bool was_last, const CallContext& 
   outcome.attempts = taken.tally.attempts();
   CallResult failed;
   failed.status = outcome.status;
-  outcome.settlement.batch = taken.Settle(failed, {.run = context.run, .remember = context.remember});
+  outcome.settlement.batch =
+      taken.Settle(failed, {.run = context.run, .remember = context.remember}, numbers_.Take(taken.NumbersNeeded()));
   outcome.settlement.claims = call.claims();
   return outcome;
 }

@@ -23,6 +23,7 @@
 #include "server/llm/models.h"
 #include "server/llm/queue.h"
 #include "server/llm/schema_cache.h"
+#include "server/storage/ledger.h"
 #include "server/storage/store.h"
 
 namespace millrace {
@@ -74,6 +75,7 @@ class Calls final : public CallHandler, public CallDesk {
   Cache cache_;
   Queue queue_;
   SchemaCache schemas_;
+  SettledNumbers numbers_;
   KeyClaims claims_;
   CallTable table_;
   Event ended_;  // a call has ended

@@ -75,15 +75,35 @@ AttemptResult UnpackAnswer(const std::string& raw) {
   return answer;
 }
 
-AttemptResult Reparse(backend::Backend& backend, const backend::Request& request, int http_status, std::string raw) {
-  if (http_status == 0) return UnpackAnswer(raw);
-  const backend::HttpAnswered answered{.status = http_status, .headers = {}, .body = std::move(raw)};
+void SetRawAnswer(storage::v1::PendingRecord& record, RawAnswer answer) {
+  record.mutable_attempt()->set_http_status(answer.http_status);
+  record.set_raw(std::move(answer.body));
+  for (auto& [name, value] : answer.headers) {
+    storage::v1::KeptHeader& header = *record.add_headers();
+    header.set_name(std::move(name));
+    header.set_value(std::move(value));
+  }
+}
+
+RawAnswer RawAnswerOf(const storage::v1::PendingRecord& record) {
+  RawAnswer answer{.http_status = record.attempt().http_status(), .headers = {}, .body = record.raw()};
+  for (const storage::v1::KeptHeader& header : record.headers()) {
+    answer.headers.emplace_back(header.name(), header.value());
+  }
+  return answer;
+}
+
+AttemptResult Reparse(backend::Backend& backend, const backend::Request& request, RawAnswer answer) {
+  const int http_status = answer.http_status;
+  if (http_status == 0) return UnpackAnswer(answer.body);
+  const backend::HttpAnswered answered{
+      .status = http_status, .headers = std::move(answer.headers), .body = std::move(answer.body)};
   backend::Action action = backend.Reparse(request, answered);
   if (auto* done = std::get_if<backend::Done>(&action)) return std::move(done->answer);
   if (auto* fail = std::get_if<backend::Fail>(&action)) return std::move(fail->failure);
   return backend::Failure{.outcome = backend::Outcome::kAnsweredBad,
                           .reason = Reason::kBadResponse,
-                          .message = "a stored answer is no answer",
+                          .message = "a stored answer is not an answer of the protocol",
                           .retry_after = {},
                           .http_status = http_status};
 }
@@ -101,8 +121,8 @@ Task<AttemptResult> Host::Send(AttemptOrder order, AttemptMoments& moments) {
     if (auto* done = std::get_if<backend::Done>(&action)) {
       if (is_started && !is_answered) {  // a provider without I/O
         moments.Ended();
-        std::string raw = PackAnswer(done->answer);
-        co_await moments.Answered(0, std::move(raw));
+        RawAnswer raw{.http_status = 0, .headers = {}, .body = PackAnswer(done->answer)};
+        co_await moments.Answered(std::move(raw));
       }
       co_return std::move(done->answer);
     }
@@ -141,7 +161,12 @@ Task<AttemptResult> Host::Send(AttemptOrder order, AttemptMoments& moments) {
     if (billable && result.status >= 200 && result.status < 300) {
       is_answered = true;
       moments.Ended();
-      co_await moments.Answered(result.status, result.body);
+      RawAnswer raw{.http_status = result.status, .headers = {}, .body = result.body};
+      for (const std::string& name : order.entry->backend->manifest().kept_headers) {
+        const std::string_view value = FindHeader(result.headers, name);
+        if (!value.empty()) raw.headers.emplace_back(name, std::string(value));
+      }
+      co_await moments.Answered(std::move(raw));
     }
     input = backend::HttpAnswered{
         .status = result.status, .headers = std::move(result.headers), .body = std::move(result.body)};

@@ -8,6 +8,7 @@
 #include <variant>
 
 #include "backends/sdk/backend.h"
+#include "millrace/storage/v1/records.pb.h"
 #include "server/base/loop.h"
 #include "server/base/pool.h"
 #include "server/base/task.h"
@@ -19,6 +20,16 @@ namespace millrace {
 // What one try came to.
 using AttemptResult = std::variant<backend::Answer, backend::Failure>;
 
+// A whole answer as it came, with the headers that its backend needs to parse it again.
+struct RawAnswer {
+  int http_status = 0;  // 0: of a provider without HTTP, see PackAnswer
+  HttpHeaders headers;
+  std::string body;
+};
+// Moves a raw answer into the record of its attempt; copies it out.
+void SetRawAnswer(storage::v1::PendingRecord& record, RawAnswer answer);
+RawAnswer RawAnswerOf(const storage::v1::PendingRecord& record);
+
 // Told by the sender at the moments of an attempt that must be stored before it goes on.
 class AttemptMoments {
  public:
@@ -27,8 +38,8 @@ class AttemptMoments {
   virtual Task<bool> Started() = 0;
   // The last byte came, or the attempt failed: its slot is free.
   virtual void Ended() = 0;
-  // (b) After a whole billable answer, before it is parsed. `http_status` 0: a provider without I/O, see PackAnswer.
-  virtual Task<void> Answered(int http_status, std::string raw) = 0;
+  // (b) After a whole billable answer, before it is parsed.
+  virtual Task<void> Answered(RawAnswer answer) = 0;
 };
 
 // One try of one call at one target.
@@ -51,7 +62,7 @@ std::string PackAnswer(const backend::Answer& answer);
 AttemptResult UnpackAnswer(const std::string& raw);
 
 // An answer out of the raw bytes of moment (b).
-AttemptResult Reparse(backend::Backend& backend, const backend::Request& request, int http_status, std::string raw);
+AttemptResult Reparse(backend::Backend& backend, const backend::Request& request, RawAnswer answer);
 
 struct HostLimits {
   size_t response_bytes_max = 8u << 20;

@@ -36,6 +36,7 @@ std::string CanonicalRequest(const backend::Request& request) {
     messages.push_back(std::move(entry));
   }
   json::object object;
+  object["kind"] = "chat";
   object["max_tokens"] = request.max_tokens;
   object["messages"] = std::move(messages);
   if (!request.output_schema.empty()) object["schema"] = View(request.output_schema);

@@ -2,30 +2,64 @@
 
 #include <algorithm>
 #include <iterator>
+#include <set>
 
 #include "server/storage/answers.h"
 #include "server/storage/ledger.h"
 
 namespace millrace {
 
-using storage::v1::AttemptRecord;
+using storage::v1::PendingRecord;
+using storage::v1::SettledIndex;
+using storage::v1::SettledRecord;
+
+namespace {
+
+// Adds an attempt to the record of its question, which has the key.
+void AddTo(SettledRecord& record, v1::Attempt attempt) {
+  attempt.clear_call_key();
+  *record.add_attempts() = std::move(attempt);
+}
+
+SettledRecord RecordOf(const std::string& run, const Digest& call_key) {
+  SettledRecord record;
+  record.set_run(run);
+  record.set_call_key(std::string(call_key.bytes()));
+  return record;
+}
+
+void AddRecord(SettledIndex& index, int64_t number) {
+  auto& records = *index.mutable_records();
+  if (std::find(records.begin(), records.end(), number) != records.end()) return;
+  if (records.size() >= kIndexedRecordsMax) records.erase(records.begin());
+  records.Add(number);
+}
+
+}  // namespace
 
 void CallProgress::AddKey(const Digest& call_key) {
   if (std::find(call_keys_.begin(), call_keys_.end(), call_key) == call_keys_.end()) call_keys_.push_back(call_key);
 }
 
+void CallProgress::SetOwn(const std::string& run, const std::vector<Digest>& call_keys,
+                          std::vector<SettledIndex> entries) {
+  if (run != own_run_) own_.clear();
+  own_run_ = run;
+  if (run.empty()) return;
+  for (size_t i = 0; i < call_keys.size(); ++i) own_[call_keys[i]] = std::move(entries[i]);
+}
+
 void CallProgress::AddQuestion(const Digest& call_key, const storage::v1::QuestionRecord& question) {
-  const auto is_same = [&](const auto& entry) { return entry.first == call_key; };
-  if (std::none_of(questions_.begin(), questions_.end(), is_same)) questions_.emplace_back(call_key, question);
+  questions_.emplace(call_key, question);
 }
 
 void CallProgress::AddAnswer(const Digest& call_key, const storage::v1::AnswerRecord& answer, bool is_usable) {
-  answers_.push_back({call_key, answer, is_usable});
+  answers_[call_key] = {answer, is_usable};
 }
 
 void CallProgress::MarkBad(const Digest& call_key, std::string_view error) {
-  for (auto& [key, record] : unsettled_) {
-    if (key == call_key) Tally::MarkBad(*record.mutable_attempt(), error);
+  for (Unsettled& entry : unsettled_) {
+    if (entry.call_key == call_key) Tally::MarkBad(*entry.record.mutable_attempt(), error);
   }
   tally.MarkBad(call_key, error);
 }
@@ -34,77 +68,159 @@ void CallProgress::AddPending(const Digest& call_key) {
   if (std::find(pending_.begin(), pending_.end(), call_key) == pending_.end()) pending_.push_back(call_key);
 }
 
-void CallProgress::AddUnsettled(const Digest& call_key, AttemptRecord record) {
-  const std::string& id = record.attempt().id();
-  std::erase_if(unsettled_, [&id](const auto& own) { return own.second.attempt().id() == id; });
-  unsettled_.emplace_back(call_key, std::move(record));
+void CallProgress::AddUnsettled(const Digest& call_key, PendingRecord record) {
+  const std::string id = record.attempt().id();
+  std::erase_if(unsettled_, [&id](const Unsettled& own) { return own.record.attempt().id() == id; });
+  unsettled_.push_back({.call_key = call_key, .record = std::move(record)});
 }
 
-AttemptRecord* CallProgress::FindUnsettled(std::string_view attempt_id) {
-  const auto found = std::find_if(unsettled_.begin(), unsettled_.end(), [attempt_id](const auto& entry) {
-    return entry.second.attempt().id() == attempt_id;
+PendingRecord* CallProgress::FindUnsettled(std::string_view attempt_id) {
+  const auto found = std::find_if(unsettled_.begin(), unsettled_.end(), [attempt_id](const Unsettled& entry) {
+    return entry.record.attempt().id() == attempt_id;
   });
-  return found == unsettled_.end() ? nullptr : &found->second;
+  return found == unsettled_.end() ? nullptr : &found->record;
 }
 
-void CallProgress::PutFailed(WriteBatch& batch, const Digest& next_key) const {
-  for (const auto& [key, record] : unsettled_) {
-    if (HasAnswer(record.attempt())) continue;
-    if (key != next_key) DeletePending(batch, key);
-    PutSettled(batch, record);
+void CallProgress::PutFailed(WriteBatch& batch, const Digest& next_key, SettledNumbers& numbers) {
+  std::set<Digest> changed;
+  for (Unsettled& entry : unsettled_) {
+    if (HasAnswer(entry.record.attempt())) continue;
+    if (entry.call_key != next_key) DeletePending(batch, entry.call_key);
+    if (entry.number == 0) entry.number = numbers.Take(1);
+    SettledRecord record = RecordOf(entry.record.run(), entry.call_key);
+    AddTo(record, entry.record.attempt());
+    PutSettled(batch, entry.number, record);
+    if (entry.record.run().empty() || entry.record.run() != own_run_) continue;
+    AddRecord(own_[entry.call_key], entry.number);
+    changed.insert(entry.call_key);
   }
+  for (const Digest& call_key : changed) PutRunAnswer(batch, own_run_, call_key, own_[call_key]);
 }
 
 void CallProgress::ForgetFailed() {
-  std::erase_if(unsettled_, [](const auto& entry) { return !HasAnswer(entry.second.attempt()); });
+  std::erase_if(unsettled_, [](const Unsettled& entry) { return !HasAnswer(entry.record.attempt()); });
 }
 
 WriteBatch CallProgress::KeepUnclaimed() {
   WriteBatch batch;
   if (unsettled_.empty()) return batch;
-  *unsettled_.back().second.mutable_totals() = tally.totals();
-  for (auto& [key, record] : unsettled_) {
+  *unsettled_.back().record.mutable_totals() = tally.totals();
+  for (Unsettled& entry : unsettled_) {
+    v1::Attempt& attempt = *entry.record.mutable_attempt();
     // Its answer is judged again by whoever takes it over.
-    if (HasAnswer(record.attempt())) record.mutable_attempt()->set_outcome(v1::ATTEMPT_OUTCOME_ANSWERED);
-    PutPending(batch, key, record);
+    if (HasAnswer(attempt)) attempt.set_outcome(v1::ATTEMPT_OUTCOME_ANSWERED);
+    PutPending(batch, entry.call_key, entry.record);
   }
   return batch;
 }
 
 CallProgress CallProgress::TakeSettled(const std::optional<Digest>& asked_key) {
   CallProgress taken = std::exchange(*this, CallProgress());
+  own_run_ = taken.own_run_;
+  own_ = taken.own_;
   if (!asked_key) return taken;
   std::erase(taken.pending_, *asked_key);
   AddKey(*asked_key);
   AddPending(*asked_key);
-  const auto is_unjudged = [&asked_key](const auto& entry) {
-    return entry.first == *asked_key && HasAnswer(entry.second.attempt());
+  const auto is_unjudged = [&asked_key](const Unsettled& entry) {
+    return entry.call_key == *asked_key && HasAnswer(entry.record.attempt());
   };
   std::copy_if(taken.unsettled_.begin(), taken.unsettled_.end(), std::back_inserter(unsettled_), is_unjudged);
   std::erase_if(taken.unsettled_, is_unjudged);
   return taken;
 }
 
-WriteBatch CallProgress::Settle(const CallResult& result, const Payer& payer) {
-  WriteBatch batch;
-  for (const auto& [key, question] : questions_) PutQuestion(batch, key, question);
-  // Two answers may have one key; the usable one is written last and stays.
-  for (const bool is_usable : {false, true}) {
-    for (const NewAnswer& answer : answers_) {
-      if (answer.is_usable != is_usable) continue;
-      if (is_usable && payer.remember) {
-        PutAnswer(batch, answer.call_key, answer.record);
-      } else if (!payer.run.empty()) {
-        PutRunAnswer(batch, payer.run, answer.call_key, answer.record);
-      }
+// Builds the batch of one settlement.
+class CallProgress::Settling {
+ public:
+  Settling(CallProgress& progress, const CallResult& result, const Payer& payer, int64_t first_number)
+      : progress_(progress), result_(result), payer_(payer), next_(first_number) {
+    if (payer.run == progress.own_run_) index_ = progress.own_;
+  }
+
+  WriteBatch Settle() {
+    for (const Unsettled& entry : progress_.unsettled_) {
+      if (HasRecordOfItsOwn(entry)) PutAlone(entry);
     }
+    for (const Digest& call_key : progress_.call_keys_) PutQuestion(call_key);
+    if (result_.status.ok() && result_.from_memory && !result_.is_own && !payer_.run.empty()) PutCopy();
+    for (const Digest& call_key : changed_) PutRunAnswer(batch_, payer_.run, call_key, index_[call_key]);
+    for (const Digest& call_key : progress_.pending_) DeletePending(batch_, call_key);
+    return std::move(batch_);
   }
-  if (result.status.ok() && result.from_memory && !payer.run.empty() && result.answer.run() != payer.run) {
-    // A copy for this run, which finds it again even if the original is evicted.
-    PutRunAnswer(batch, payer.run, result.answer_key, result.answer);
+
+ private:
+  // An attempt of another run that paid before, or one that a batch of unknown fate may have stored.
+  bool HasRecordOfItsOwn(const Unsettled& entry) const { return entry.number != 0 || entry.record.run() != payer_.run; }
+
+  void PutAlone(const Unsettled& entry) {
+    SettledRecord record = RecordOf(entry.record.run(), entry.call_key);
+    AddTo(record, entry.record.attempt());
+    PutSettled(batch_, entry.number != 0 ? entry.number : next_++, record);
   }
-  for (auto& [key, attempt] : unsettled_) PutSettled(batch, std::move(attempt));
-  for (const Digest& key : pending_) DeletePending(batch, key);
+
+  void PutQuestion(const Digest& call_key) {
+    SettledRecord record = RecordOf(payer_.run, call_key);
+    for (const Unsettled& entry : progress_.unsettled_) {
+      if (entry.call_key == call_key && !HasRecordOfItsOwn(entry)) AddTo(record, entry.record.attempt());
+    }
+    const auto answer = progress_.answers_.find(call_key);
+    const bool has_answer = answer != progress_.answers_.end();
+    const bool is_shared = has_answer && answer->second.is_usable && payer_.remember;
+    const bool is_kept = is_shared || (has_answer && !payer_.run.empty());
+    if (record.attempts().empty() && !is_kept) return;
+    const auto question = progress_.questions_.find(call_key);
+    if (question != progress_.questions_.end()) *record.mutable_question() = question->second;
+    if (is_kept) *record.mutable_answer() = answer->second.record;
+    // An answer that took a repair or another try is also the answer to the question as it was first asked.
+    const bool is_asked_otherwise =
+        is_kept && answer->second.is_usable && result_.status.ok() && call_key != result_.answer_key;
+    if (is_asked_otherwise) record.set_asked_key(std::string(result_.answer_key.bytes()));
+    const int64_t number = next_++;
+    numbers_[call_key] = number;
+    if (is_shared) PutAnswer(batch_, call_key, number);
+    if (is_shared && is_asked_otherwise) PutAnswer(batch_, result_.answer_key, number, numbers_[result_.answer_key]);
+    if (!payer_.run.empty()) {
+      if (!record.attempts().empty()) AddRecord(index_[call_key], number);
+      changed_.insert(call_key);
+      if (is_kept) Lead(call_key, number, answer->second.is_usable);
+      if (is_asked_otherwise) Lead(result_.answer_key, number, true);
+    }
+    PutSettled(batch_, number, record);
+  }
+
+  // A copy for this run, which finds it again even if the original is evicted.
+  void PutCopy() {
+    SettledRecord record = RecordOf(payer_.run, result_.answer_key);
+    *record.mutable_answer() = result_.answer;
+    const int64_t number = next_++;
+    Lead(result_.answer_key, number, true);
+    PutSettled(batch_, number, record);
+  }
+
+  void Lead(const Digest& call_key, int64_t number, bool is_usable) {
+    changed_.insert(call_key);
+    SettledIndex& index = index_[call_key];
+    // The bad answer to a question that was repaired is settled with the usable one, and gives way to it.
+    if (!is_usable && has_usable_.contains(call_key)) return;
+    if (is_usable) has_usable_.insert(call_key);
+    index.set_answer(number);
+    index.set_is_bad(!is_usable);
+  }
+
+  CallProgress& progress_;
+  const CallResult& result_;
+  const Payer& payer_;
+  int64_t next_;
+  WriteBatch batch_;
+  std::map<Digest, SettledIndex> index_;
+  std::set<Digest> changed_;
+  std::set<Digest> has_usable_;
+  std::map<Digest, int64_t> numbers_;  // of the record of each question
+};
+
+WriteBatch CallProgress::Settle(const CallResult& result, const Payer& payer, int64_t first_number) {
+  WriteBatch batch = Settling(*this, result, payer, first_number).Settle();
   questions_.clear();
   answers_.clear();
   unsettled_.clear();
@@ -114,17 +230,25 @@ WriteBatch CallProgress::Settle(const CallResult& result, const Payer& payer) {
 
 size_t CallProgress::bytes() const {
   size_t bytes = 0;
-  for (const NewAnswer& answer : answers_) bytes += answer.record.text().size();
+  for (const auto& [key, answer] : answers_) bytes += answer.record.text().size();
   for (const auto& [key, question] : questions_) bytes += question.request().size();
   return bytes;
 }
 
-WriteBatch SettleFollower(const CallResult& result, const Payer& payer, const Payer& follower) {
+WriteBatch SettleFollower(const CallResult& result, const Payer& payer, const Payer& follower, int64_t number) {
   WriteBatch batch;
   if (!result.status.ok()) return batch;
-  if (follower.remember && !payer.remember && !result.from_memory) PutAnswer(batch, result.answer_key, result.answer);
-  if (!follower.run.empty() && follower.run != payer.run && follower.run != result.answer.run()) {
-    PutRunAnswer(batch, follower.run, result.answer_key, result.answer);
+  const bool is_shared = follower.remember && !payer.remember && !result.from_memory;
+  const bool is_given = !follower.run.empty() && follower.run != payer.run && follower.run != result.answer.run();
+  if (!is_shared && !is_given) return batch;
+  SettledRecord record = RecordOf(follower.run, result.answer_key);
+  *record.mutable_answer() = result.answer;
+  PutSettled(batch, number, record);
+  if (is_shared) PutAnswer(batch, result.answer_key, number);
+  if (is_given) {
+    SettledIndex index;
+    index.set_answer(number);
+    PutRunAnswer(batch, follower.run, result.answer_key, index);
   }
   return batch;
 }

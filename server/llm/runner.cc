@@ -28,8 +28,9 @@ Task<bool> CallRunner::Run() {
     if (asked == AskResult::kAbandoned) co_return false;
     if (asked == AskResult::kEnded) co_return true;
 
-    auto judge = [text = candidate.record.text(), reason = candidate.record.finish_reason(), schema = schema_] {
-      return Judge(text, reason, schema ? &schema->schema : nullptr);
+    auto judge = [text = candidate.record.text(), reason = candidate.record.finish_reason(),
+                  schema = schema_]() mutable {
+      return Judge(std::move(text), reason, schema ? &schema->schema : nullptr);
     };
     Verdict verdict = co_await RunIfLong(deps_.loop, deps_.pool, candidate.record.text().size(), std::move(judge));
     call_.EndAttempt();
@@ -69,10 +70,8 @@ void CallRunner::Succeed(const Candidate& candidate, std::string text) {
   result.text = std::move(text);
   result.answer_key = first_keys_[candidate.route];
   result.from_memory = candidate.from_memory;
-  if (!candidate.is_new) return;
-  call_.progress.AddAnswer(candidate.key, result.answer, true);
-  // An answer that took a repair or another try is also the answer to the question as it was first asked.
-  if (candidate.key != result.answer_key) call_.progress.AddAnswer(result.answer_key, result.answer, true);
+  result.is_own = candidate.is_own;
+  if (candidate.is_new) call_.progress.AddAnswer(candidate.key, result.answer, true);
 }
 
 }  // namespace millrace

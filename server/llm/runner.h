@@ -27,6 +27,7 @@
 #include "server/llm/route.h"
 #include "server/llm/schema_cache.h"
 #include "server/llm/validate.h"
+#include "server/storage/ledger.h"
 #include "server/storage/store.h"
 
 namespace millrace {
@@ -40,6 +41,7 @@ struct RunnerDeps {
   Queue& queue;
   KeyClaims& claims;
   SchemaCache& schemas;
+  SettledNumbers& numbers;
   AttemptSender& sender;
   AttemptNames& names;
   Random& random;
@@ -62,6 +64,7 @@ class CallRunner {
     storage::v1::AnswerRecord record;
     bool is_new = false;       // of an attempt: to be stored
     bool from_memory = false;  // found, and not by taking over an attempt
+    bool is_own = false;       // found as an answer that was given to the payer's run
   };
   enum class AskResult {
     kAnswered,   // the candidate is there
@@ -93,8 +96,8 @@ class CallRunner {
   Task<std::optional<AskResult>> FindAnswer(const Question& question, const std::vector<Digest>& keys,
                                             Candidate& candidate);
   Task<AskResult> TakeAnswer(const Question& question, size_t route, const Digest& key,
-                             storage::v1::AttemptRecord pending, Candidate& candidate);
-  void TakeOver(const Digest& key, storage::v1::AttemptRecord pending);
+                             storage::v1::PendingRecord pending, Candidate& candidate);
+  void TakeOver(const Digest& key, storage::v1::PendingRecord pending);
 
   void Fail(Status status);
   void Succeed(const Candidate& candidate, std::string text);

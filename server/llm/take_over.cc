@@ -8,7 +8,7 @@
 
 namespace millrace {
 
-using storage::v1::AttemptRecord;
+using storage::v1::PendingRecord;
 
 namespace {
 
@@ -30,14 +30,16 @@ Task<std::optional<CallRunner::AskResult>> CallRunner::FindAnswer(const Question
     wanted.push_back(keys[i]);
     routes.push_back(i);
   }
-  LookUpRules rules{
-      .run = call_.waiters.payer().context.run, .earlier_runs = call_.question.look_up, .ttl = call_.question.ttl};
+  const std::string run = call_.waiters.payer().context.run;
+  LookUpRules rules{.run = run, .earlier_runs = call_.question.look_up, .ttl = call_.question.ttl};
   Found found = co_await deps_.cache.LookUp(wanted, std::move(rules));
+  call_.progress.SetOwn(run, wanted, std::move(found.own));
   if (found.answer) {
     candidate.route = routes[found.place];
     candidate.key = wanted[found.place];
     candidate.record = *std::move(found.answer);
     candidate.from_memory = true;
+    candidate.is_own = found.is_own;
     call_.progress.AddKey(candidate.key);
     call_.progress.tally.AddCacheHit();
     co_return AskResult::kAnswered;
@@ -46,7 +48,7 @@ Task<std::optional<CallRunner::AskResult>> CallRunner::FindAnswer(const Question
   for (const size_t place : found.lost) call_.progress.AddPending(wanted[place]);  // the settlement deletes it
   for (size_t i = 0; i < wanted.size(); ++i) {
     if (!found.pending[i]) continue;
-    AttemptRecord& pending = *found.pending[i];
+    PendingRecord& pending = *found.pending[i];
     is_unknown |= IsUnknown(pending.attempt().outcome());
     call_.progress.AddKey(wanted[i]);
     call_.progress.AddPending(wanted[i]);
@@ -63,18 +65,17 @@ Task<std::optional<CallRunner::AskResult>> CallRunner::FindAnswer(const Question
 }
 
 Task<CallRunner::AskResult> CallRunner::TakeAnswer(const Question& question, size_t route, const Digest& key,
-                                                   AttemptRecord pending, Candidate& candidate) {
+                                                   PendingRecord pending, Candidate& candidate) {
   const Target& target = routes_[route].target();
   auto reparse = [backend = target.entry().backend.get(), request = RequestFor(question, target),
-                  http_status = pending.attempt().http_status(),
-                  raw = pending.raw()] { return Reparse(*backend, request, http_status, raw); };
+                  answer = RawAnswerOf(pending)]() mutable { return Reparse(*backend, request, std::move(answer)); };
   const size_t bytes = pending.raw().size();
   TakeOver(key, std::move(pending));
   call_.TakeOverAttempt(key);
   AttemptResult result = co_await RunIfLong(deps_.loop, deps_.pool, bytes, std::move(reparse));
   if (auto* answer = std::get_if<backend::Answer>(&result)) {
     // Settled already if the last waiter gave up meanwhile.
-    AttemptRecord* taken = call_.progress.FindUnsettled(attempt_id_);
+    PendingRecord* taken = call_.progress.FindUnsettled(attempt_id_);
     if (taken != nullptr) call_.progress.tally.AddTokensOf(*taken, *answer);
     AcceptAnswer(route, key, std::move(*answer), candidate);
   } else {
@@ -85,7 +86,7 @@ Task<CallRunner::AskResult> CallRunner::TakeAnswer(const Question& question, siz
 }
 
 // The attempt's costs go to this call. The claim of its key says that nobody else is settling it.
-void CallRunner::TakeOver(const Digest& key, AttemptRecord pending) {
+void CallRunner::TakeOver(const Digest& key, PendingRecord pending) {
   attempt_id_ = pending.attempt().id();
   call_.progress.tally.TakeOver(pending);
   call_.CountAttemptsFrom(pending.attempt().number());

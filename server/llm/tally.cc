@@ -8,8 +8,8 @@
 namespace millrace {
 namespace {
 
-using storage::v1::AttemptRecord;
 using storage::v1::CallTotals;
+using storage::v1::PendingRecord;
 
 // Returns whether an attempt may have cost something.
 bool MayHaveCost(v1::AttemptOutcome outcome) {
@@ -76,7 +76,7 @@ void Tally::AddAttempt(v1::Attempt& attempt, Duration latency, bool is_recorded,
   Keep(attempt);
 }
 
-void Tally::RecordAnswered(AttemptRecord& record, Duration latency) const {
+void Tally::RecordAnswered(PendingRecord& record, Duration latency) const {
   record.mutable_attempt()->set_outcome(v1::ATTEMPT_OUTCOME_ANSWERED);
   SetLatency(*record.mutable_attempt(), latency);
   CallTotals& totals = *record.mutable_totals();
@@ -85,7 +85,7 @@ void Tally::RecordAnswered(AttemptRecord& record, Duration latency) const {
   totals.set_calling_nanos(totals.calling_nanos() + latency.count());
 }
 
-void Tally::TakeOver(AttemptRecord& pending) {
+void Tally::TakeOver(PendingRecord& pending) {
   v1::Attempt& attempt = *pending.mutable_attempt();
   const int64_t calls = totals_.calls();
   totals_ = pending.totals();
@@ -100,7 +100,7 @@ void Tally::TakeOver(AttemptRecord& pending) {
   Keep(attempt);
 }
 
-void Tally::AddTokensOf(AttemptRecord& taken, const backend::Answer& answer) {
+void Tally::AddTokensOf(PendingRecord& taken, const backend::Answer& answer) {
   v1::Attempt& attempt = *taken.mutable_attempt();
   if (attempt.input_tokens() != 0 || attempt.output_tokens() != 0) return;
   SetTokens(attempt, answer);

@@ -34,13 +34,13 @@ class Tally {
 
   // Writes into the record of the attempt in flight that it was answered. Its tokens are not known before its answer is
   // parsed; this tally counts it when it has ended.
-  void RecordAnswered(storage::v1::AttemptRecord& record, Duration latency) const;
+  void RecordAnswered(storage::v1::PendingRecord& record, Duration latency) const;
 
   // Takes over the attempt of an earlier call: one that a crash left behind, or whose caller left. The record's totals
   // are those of its whole call, so they replace these, but for the questions of this call that are counted already.
-  void TakeOver(storage::v1::AttemptRecord& pending);
+  void TakeOver(storage::v1::PendingRecord& pending);
   // Adds the tokens of an answer that was taken over, unless its record has them.
-  void AddTokensOf(storage::v1::AttemptRecord& taken, const backend::Answer& answer);
+  void AddTokensOf(storage::v1::PendingRecord& taken, const backend::Answer& answer);
 
   // Marks the answered attempt of this key: its answer can't be used.
   void MarkBad(const Digest& call_key, std::string_view error);

@@ -93,7 +93,7 @@ class MutantStore final : public Store {
     for (const WriteBatch::Change& change : batch.changes()) {
       const bool put = change.kind == WriteBatch::Kind::kPut;
       if (mutant_ == Mutant::kDropStarted && put &&
-          (IsOf(change.key, Table::kPending) || IsOf(change.key, Table::kAttempt)) && ++spoiled_ % 3 == 0) {
+          (IsOf(change.key, Table::kPending) || IsOf(change.key, Table::kSettled)) && ++spoiled_ % 3 == 0) {
         continue;
       }
       if (mutant_ == Mutant::kLosePark && put && IsOf(change.key, Table::kParked) && ++spoiled_ % 3 == 0) continue;

@@ -13,14 +13,12 @@ constexpr size_t kPrefixBytes = 2;
 
 Family FamilyOfTable(Table table) {
   switch (table) {
-    case Table::kAttempt:
+    case Table::kSettled:
       return Family::kLog;
     case Table::kPending:
       return Family::kPending;
     case Table::kAnswer:
     case Table::kRunAnswer:
-    case Table::kQuestion:
-    case Table::kCallAttempt:
     case Table::kMemo:
     case Table::kMemoPart:
     case Table::kRunMemo:
@@ -28,6 +26,7 @@ Family FamilyOfTable(Table table) {
     case Table::kItem:
     case Table::kItemId:
     case Table::kItemCommit:
+    case Table::kRunSettled:
       return Family::kItems;
     default:
       return Family::kOther;

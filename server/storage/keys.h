@@ -13,28 +13,27 @@ namespace millrace {
 
 // The tables. A letter once released keeps its meaning.
 enum class Table : char {
-  kMeta = '0',         // (text): `format`, the version of the store; (`active`, run): it has not ended
-  kPipeline = 'p',     // (name) -> PipelineRecord
-  kRun = 'r',          // (run) -> RunRecord
-  kRunOrder = 'o',     // (create micros, run) -> empty: for listing, newest last
-  kRequest = 'q',      // (request id) -> RequestRecord
-  kStage = 's',        // (run, stage) -> StageRecord
-  kItem = 'i',         // (run, stage, ordinal) -> ItemRecord
-  kItemId = 'd',       // (run, stage, item id) -> ordinal, 8 bytes big-endian
-  kItemCommit = 'c',   // (run, stage, commit number) -> ordinal, 8 bytes big-endian
-  kParked = 'k',       // (wake micros, run, stage, ordinal) -> empty
-  kEvent = 'e',        // (run, number) -> RunEvent
-  kInput = 'n',        // (run, stage, offset) -> InputRecord
-  kInputState = 'N',   // (run, stage) -> InputState
-  kMemo = 'm',         // (memo key) -> MemoRecord
-  kMemoPart = 'M',     // (memo key, number) -> MemoRecord
-  kRunMemo = 'R',      // (run, memo key) -> MemoRecord: kept for this run alone
-  kAnswer = 'a',       // (call key) -> AnswerRecord
-  kRunAnswer = 'A',    // (run, call key) -> AnswerRecord: kept for this run alone
-  kQuestion = 'u',     // (call key) -> QuestionRecord
-  kAttempt = 't',      // (run, attempt id) -> AttemptRecord
-  kCallAttempt = 'T',  // (run, call key, attempt id) -> empty: the attempts of one call
-  kPending = 'w',      // (call key) -> AttemptRecord: started or answered, not settled
+  kMeta = '0',        // (text): `format`, the version of the store; (`active`, run): it has not ended
+  kPipeline = 'p',    // (name) -> PipelineRecord
+  kRun = 'r',         // (run) -> RunRecord
+  kRunOrder = 'o',    // (create micros, run) -> empty: for listing, newest last
+  kRequest = 'q',     // (request id) -> RequestRecord
+  kStage = 's',       // (run, stage) -> StageRecord
+  kItem = 'i',        // (run, stage, ordinal) -> ItemRecord
+  kItemId = 'd',      // (run, stage, item id) -> ordinal, 8 bytes big-endian
+  kItemCommit = 'c',  // (run, stage, commit number) -> ordinal, 8 bytes big-endian
+  kParked = 'k',      // (wake micros, run, stage, ordinal) -> empty
+  kEvent = 'e',       // (run, number) -> RunEvent
+  kInput = 'n',       // (run, stage, offset) -> InputRecord
+  kInputState = 'N',  // (run, stage) -> InputState
+  kMemo = 'm',        // (memo key) -> MemoRecord
+  kMemoPart = 'M',    // (memo key, number) -> MemoRecord
+  kRunMemo = 'R',     // (run, memo key) -> MemoRecord: kept for this run alone
+  kSettled = 'l',     // (number) -> SettledRecord: a log, in the order of the settlements
+  kRunSettled = 'L',  // (run, number) -> empty: the settled records of a run
+  kAnswer = 'x',      // (call key) -> SettledIndex: the answer that later runs may reuse
+  kRunAnswer = 'A',   // (run, call key) -> SettledIndex: what this run was answered, and its attempts
+  kPending = 'w',     // (call key, slot) -> PendingRecord: an attempt that is started or answered, not settled
 };
 
 // Builds a key part by part.

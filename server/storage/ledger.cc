@@ -1,90 +1,119 @@
 #include "server/storage/ledger.h"
 
+#include <algorithm>
+
 #include "server/storage/keys.h"
+#include "server/storage/records.h"
 #include "server/storage/value_codec.h"
 
 namespace millrace {
 
-using storage::v1::AttemptRecord;
+using storage::v1::PendingRecord;
+using storage::v1::SettledRecord;
 
 namespace {
 
-constexpr size_t kAttemptsOfCallMax = 1000;
+constexpr Duration kReadRetry = std::chrono::milliseconds(20);
 
-void Put(WriteBatch& batch, std::string key, const AttemptRecord& attempt) {
-  std::string value = EncodeValue(key, attempt);
-  batch.Put(std::move(key), std::move(value));
+// Returns the last part of a key, a number.
+int64_t LastNumberOf(std::string_view key) {
+  constexpr size_t kNumberBytes = 8;
+  const std::string padded = "00" + std::string(key.substr(key.size() - std::min(key.size(), kNumberBytes)));
+  return KeyReader(padded).Number().value_or(0);
 }
 
-KeyBuilder CallAttempts(std::string_view run, const Digest& call_key) {
-  return KeyBuilder(Table::kCallAttempt).Text(run).Key(call_key);
+std::string PrefixOf(std::string_view run) { return KeyBuilder(Table::kRunSettled).Text(run); }
+
+// The part of a page of attempts that is settled.
+Task<StatusOr<AttemptPage>> LoadSettled(Store& store, std::string run, std::string begin, size_t entries_max) {
+  std::string end = PrefixEnd(PrefixOf(run));
+  MR_CO_ASSIGN_OR_RETURN(ScanPage page, co_await store.Scan(std::move(begin), std::move(end), entries_max));
+  std::vector<std::string> keys;
+  for (const StoreEntry& entry : page.entries) keys.push_back(SettledKey(LastNumberOf(entry.key)));
+  MR_CO_ASSIGN_OR_RETURN(const Remembered read, co_await GetRemembered(store, keys));
+  AttemptPage attempts{.attempts = {}, .next = std::move(page.next)};
+  for (size_t i = 0; i < keys.size(); ++i) {
+    if (!read.values[i]) continue;
+    SettledRecord record;
+    if (!DecodeValue(keys[i], *read.values[i], record).ok()) continue;
+    for (v1::Attempt& attempt : AttemptsOf(std::move(record))) attempts.attempts.push_back(std::move(attempt));
+  }
+  co_return attempts;
+}
+
+// The part that is not: the pending attempts of all runs, of which there are about as many as are in flight.
+Task<StatusOr<AttemptPage>> LoadPending(Store& store, std::string run, std::string begin, size_t entries_max) {
+  std::string end = PrefixEnd(KeyBuilder(Table::kPending));
+  MR_CO_ASSIGN_OR_RETURN(ScanPage page, co_await store.Scan(std::move(begin), std::move(end), entries_max));
+  AttemptPage attempts{.attempts = {}, .next = std::move(page.next)};
+  for (const StoreEntry& entry : page.entries) {
+    PendingRecord record;
+    if (!DecodeValue(entry.key, entry.value, record).ok() || record.run() != run) continue;
+    attempts.attempts.push_back(std::move(*record.mutable_attempt()));
+  }
+  co_return attempts;
 }
 
 }  // namespace
 
-std::string AttemptKey(std::string_view run, std::string_view attempt_id) {
-  return KeyBuilder(Table::kAttempt).Text(run).Text(attempt_id);
-}
-
-std::string PendingKey(const Digest& call_key) { return KeyBuilder(Table::kPending).Key(call_key); }
-
-void PutStarted(WriteBatch& batch, const Digest& call_key, const AttemptRecord& attempt) {
-  batch.Put(KeyBuilder(CallAttempts(attempt.run(), call_key)).Text(attempt.attempt().id()), "");
-  const std::string payload = attempt.SerializeAsString();
-  for (std::string key : {AttemptKey(attempt.run(), attempt.attempt().id()), PendingKey(call_key)}) {
-    std::string value = EncodeValue(key, payload);
-    batch.Put(std::move(key), std::move(value));
+Task<void> SettledNumbers::Load() {
+  while (!newest_) {
+    std::string begin = KeyBuilder(Table::kSettled);
+    std::string end = PrefixEnd(begin);
+    const auto page = co_await store_.Scan(std::move(begin), std::move(end), 1, 1, Store::Direction::kBackwards);
+    if (newest_) co_return;  // another call was faster
+    if (page.ok()) {
+      newest_ = page->entries.empty() ? 0 : LastNumberOf(page->entries.front().key);
+    } else if (page.status().code() == absl::StatusCode::kDataLoss) {
+      // The newest record can't be read, so its number is unknown. The time in microseconds is far above any count.
+      newest_ = loop_.clock().WallMicros();
+    } else if (store_.state() == StoreState::kReopening) {
+      co_await store_.WaitForChange(StoreState::kReopening);
+    } else {
+      co_await loop_.Sleep(kReadRetry);
+    }
   }
 }
 
-void PutPending(WriteBatch& batch, const Digest& call_key, const AttemptRecord& attempt) {
-  Put(batch, PendingKey(call_key), attempt);
+std::string SettledKey(int64_t number) { return KeyBuilder(Table::kSettled).Number(number); }
+
+std::string RunSettledKey(std::string_view run, int64_t number) {
+  return KeyBuilder(Table::kRunSettled).Text(run).Number(number);
 }
 
-void PutSettled(WriteBatch& batch, AttemptRecord attempt) {
-  attempt.clear_raw();
-  attempt.clear_totals();
-  attempt.set_settled(true);
-  std::string key = AttemptKey(attempt.run(), attempt.attempt().id());
-  Put(batch, std::move(key), attempt);
+std::string PendingKey(const Digest& call_key, int64_t slot) {
+  return KeyBuilder(Table::kPending).Key(call_key).Number(slot);
+}
+
+void PutPending(WriteBatch& batch, const Digest& call_key, const PendingRecord& attempt) {
+  PutRecord(batch, PendingKey(call_key), attempt);
+}
+
+void PutSettled(WriteBatch& batch, int64_t number, const SettledRecord& record) {
+  PutRecord(batch, SettledKey(number), record);
+  if (!record.run().empty()) batch.Put(RunSettledKey(record.run(), number), "");
 }
 
 void DeletePending(WriteBatch& batch, const Digest& call_key) { batch.Delete(PendingKey(call_key)); }
 
-Task<StatusOr<AttemptPage>> LoadAttempts(Store& store, std::string run, std::string begin, size_t entries_max) {
-  std::string first = KeyBuilder(Table::kAttempt).Text(run);
-  std::string end = PrefixEnd(first);
-  auto page = co_await store.Scan(begin.empty() ? std::move(first) : std::move(begin), std::move(end), entries_max);
-  if (!page.ok()) co_return page.status();
-  AttemptPage attempts{.attempts = {}, .next = std::move(page->next)};
-  for (const StoreEntry& entry : page->entries) {
-    auto attempt = Decode<AttemptRecord>(entry.key, entry.value);
-    if (attempt.ok()) attempts.attempts.push_back(*std::move(attempt));
+std::vector<v1::Attempt> AttemptsOf(SettledRecord record) {
+  std::string call_key;
+  if (const std::optional<Digest> key = Digest::FromBytes(record.call_key())) call_key = key->Hex();
+  std::vector<v1::Attempt> attempts;
+  for (v1::Attempt& attempt : *record.mutable_attempts()) {
+    attempt.set_call_key(call_key);
+    attempts.push_back(std::move(attempt));
   }
-  co_return attempts;
+  return attempts;
 }
 
-Task<StatusOr<std::vector<AttemptRecord>>> LoadAttemptsOf(Store& store, std::string run, Digest call_key) {
-  std::string begin = CallAttempts(run, call_key);
-  std::string end = PrefixEnd(begin);
-  auto page = co_await store.Scan(std::move(begin), std::move(end), kAttemptsOfCallMax);
-  if (!page.ok()) co_return page.status();
-  std::vector<std::string> keys;
-  for (const StoreEntry& entry : page->entries) {
-    KeyReader key(entry.key);
-    key.Text();
-    key.Key();
-    if (const std::optional<std::string> id = key.Text()) keys.push_back(AttemptKey(run, *id));
-  }
-  auto values = co_await store.MultiGet(keys);
-  if (!values.ok()) co_return values.status();
-  std::vector<AttemptRecord> attempts;
-  for (size_t i = 0; i < keys.size(); ++i) {
-    if (!(*values)[i]) continue;
-    auto attempt = Decode<AttemptRecord>(keys[i], *(*values)[i]);
-    if (attempt.ok()) attempts.push_back(*std::move(attempt));
-  }
-  co_return attempts;
+Task<StatusOr<AttemptPage>> LoadAttempts(Store& store, std::string run, std::string begin, size_t entries_max) {
+  const std::string pending = KeyBuilder(Table::kPending);
+  if (begin.starts_with(pending)) co_return co_await LoadPending(store, std::move(run), std::move(begin), entries_max);
+  std::string first = std::max(begin, PrefixOf(run));
+  MR_CO_ASSIGN_OR_RETURN(AttemptPage page, co_await LoadSettled(store, std::move(run), std::move(first), entries_max));
+  if (page.next.empty()) page.next = pending;
+  co_return page;
 }
 
 }  // namespace millrace

@@ -1,42 +1,70 @@
-// The ledger: a record of every attempt under its run, and, while the effects of an attempt are not stored, the same
-// under its call's key with the raw answer. So what a crash leaves behind is found by whoever asks the same question.
+// The ledger: all that was settled under the key of a question (its attempts, its answer, the question itself) as one
+// record in a log, and every attempt that is not settled yet under the key of its question, where the next asker finds
+// what a crash has left behind.
+//
+// Why a log: numbers ascend in the order of the settlements, so that a record is written once and never merged with
+// those that are there. Keys of questions are random; only small index entries have them.
 #pragma once
 
+#include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "millrace/storage/v1/records.pb.h"
 #include "server/base/digest.h"
+#include "server/base/loop.h"
 #include "server/base/status.h"
 #include "server/base/task.h"
 #include "server/storage/store.h"
 
 namespace millrace {
 
-// (run, attempt id). The run of Generate is the empty text.
-std::string AttemptKey(std::string_view run, std::string_view attempt_id);
-// The attempt of a call that is not settled.
-std::string PendingKey(const Digest& call_key);
+// Numbers of settled records: above all that are in the store, ascending, none given twice. Loop's thread only.
+class SettledNumbers {
+ public:
+  SettledNumbers(Loop& loop, Store& store) : loop_(loop), store_(store) {}
 
-// Moment (a): both records.
-void PutStarted(WriteBatch& batch, const Digest& call_key, const storage::v1::AttemptRecord& attempt);
-// Moment (b), and what is known of an attempt that failed: the pending record, with the raw answer.
-void PutPending(WriteBatch& batch, const Digest& call_key, const storage::v1::AttemptRecord& attempt);
-// Moment (c): the record of the run, without the raw answer.
-void PutSettled(WriteBatch& batch, storage::v1::AttemptRecord attempt);
-// Moment (c) of a call: nothing of it is pending any more.
+  // Resumes when the numbers are known. The first call reads the newest record of the store; it waits while the store
+  // can't be read.
+  Task<void> Load();
+
+  // Returns the first of `count` numbers, from 1. Some may stay unused. Take them shortly before the batch is
+  // committed: records whose numbers are in the order of the commits cost least. REQUIRES: Load has resumed.
+  int64_t Take(int64_t count) { return std::exchange(*newest_, *newest_ + count) + 1; }
+
+ private:
+  Loop& loop_;
+  Store& store_;
+  std::optional<int64_t> newest_;
+};
+
+// (number)
+std::string SettledKey(int64_t number);
+// (run, number)
+std::string RunSettledKey(std::string_view run, int64_t number);
+// (call key, slot). An attempt has slot 0; further slots are for attempts of the same question at the same time.
+std::string PendingKey(const Digest& call_key, int64_t slot = 0);
+
+// Moments (a) and (b) of an attempt: as it is started, and again with its raw answer, or with its failure.
+void PutPending(WriteBatch& batch, const Digest& call_key, const storage::v1::PendingRecord& attempt);
+// Moment (c): the record in the log, and its place among those of its run, if it has one.
+void PutSettled(WriteBatch& batch, int64_t number, const storage::v1::SettledRecord& record);
+// Moment (c) of a question: no attempt of it is pending any more.
 void DeletePending(WriteBatch& batch, const Digest& call_key);
 
-// Attempts of a run in the order of their ids, which is that of their starts, a page at a time: from `begin` (empty:
-// the first); `next` is empty at the end. Damaged records are left out.
+// Returns the attempts of a settled record as clients see them: with their call key.
+std::vector<v1::Attempt> AttemptsOf(storage::v1::SettledRecord record);
+
+// Attempts of a run, a page at a time: settled ones in the order of the settlements, then those that are not settled.
+// `begin` is where the page begins; empty: at the first. `next` is empty at the end. A page may have no attempt
+// although it is not the last one. Damaged records are left out.
 struct AttemptPage {
-  std::vector<storage::v1::AttemptRecord> attempts;
+  std::vector<v1::Attempt> attempts;
   std::string next;
 };
 Task<StatusOr<AttemptPage>> LoadAttempts(Store& store, std::string run, std::string begin, size_t entries_max);
-
-// The first 1,000 attempts of one call of a run, in the order of their ids.
-Task<StatusOr<std::vector<storage::v1::AttemptRecord>>> LoadAttemptsOf(Store& store, std::string run, Digest call_key);
 
 }  // namespace millrace

@@ -52,12 +52,10 @@ KeyRange EventKeys(std::string_view run, int64_t first) {
   return {EventKey(run, first), PrefixEnd(KeyBuilder(Table::kEvent).Text(run))};
 }
 
-KeyRange AttemptKeys(std::string_view run) { return Below(KeyBuilder(Table::kAttempt).Text(run)); }
-
 void DeleteRunKeys(WriteBatch& batch, std::string_view run) {
   for (const Table table :
        {Table::kRun, Table::kStage, Table::kItem, Table::kItemId, Table::kItemCommit, Table::kEvent, Table::kInput,
-        Table::kInputState, Table::kRunMemo, Table::kRunAnswer, Table::kAttempt, Table::kCallAttempt}) {
+        Table::kInputState, Table::kRunMemo, Table::kRunAnswer, Table::kRunSettled}) {
     auto [begin, end] = Below(KeyBuilder(table).Text(run));
     batch.DeleteRange(std::move(begin), std::move(end));
   }

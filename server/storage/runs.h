@@ -41,10 +41,8 @@ std::string EventKey(std::string_view run, int64_t number);
 // Returns the keys of events with a number of at least `first`.
 KeyRange EventKeys(std::string_view run, int64_t first = 0);
 
-// Returns the keys of a run's attempts.
-KeyRange AttemptKeys(std::string_view run);
-
-// Deletes everything that the store has for a run, except its request and its position in the order.
+// Deletes everything that the store has for a run, except its request, its position in the order and its settled
+// records (answers.h).
 void DeleteRunKeys(WriteBatch& batch, std::string_view run);
 
 }  // namespace millrace

@@ -47,12 +47,7 @@ class WriteBatch {
     own.bytes += more.bytes;
     own.changes.insert(own.changes.end(), std::make_move_iterator(more.changes.begin()),
                        std::make_move_iterator(more.changes.end()));
-    own.kept.insert(own.kept.end(), std::make_move_iterator(more.kept.begin()),
-                    std::make_move_iterator(more.kept.end()));
   }
-  // Owns an object until the batch and all its copies are destroyed, which is after the commit or after the last retry
-  // is given up. The object's destructor may run on any thread.
-  void Keep(std::shared_ptr<const void> kept) { Own().kept.push_back(std::move(kept)); }
 
   enum class Kind { kPut, kDelete, kDeleteRange };
   struct Change {
@@ -71,7 +66,6 @@ class WriteBatch {
  private:
   struct Body {
     std::vector<Change> changes;
-    std::vector<std::shared_ptr<const void>> kept;
     size_t bytes = 0;
   };
 

@@ -13,7 +13,7 @@ class MessageLite;
 
 namespace millrace {
 
-// Frames a payload; compresses it (zstd) where it is over 1 KiB and that saves a tenth.
+// Frames a payload; compresses it (zstd) if it is over 4 KiB and that saves a tenth.
 std::string EncodeValue(std::string_view key, std::string_view payload);
 std::string EncodeValue(std::string_view key, const google::protobuf::MessageLite& message);
 

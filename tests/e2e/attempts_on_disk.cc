@@ -21,17 +21,16 @@ class NoLog final : public rocksdb::Logger {
   void Logv(const char*, va_list) override {}
 };
 
-// Calls `take` with every attempt in a table.
-template <typename Take>
-void ForEachAttempt(rocksdb::DB& database, const std::vector<rocksdb::ColumnFamilyHandle*>& families, Table table,
-                    Take take) {
+// Calls `take` with every record of a table.
+template <typename Record, typename Take>
+void ForEach(rocksdb::DB& database, const std::vector<rocksdb::ColumnFamilyHandle*>& families, Table table, Take take) {
   const std::string prefix = KeyBuilder(table);
   const auto family = static_cast<size_t>(FamilyOf(prefix));
   const std::unique_ptr<rocksdb::Iterator> entry(database.NewIterator(RocksReads(), families.at(family)));
   for (entry->Seek(prefix); entry->Valid() && entry->key().starts_with(prefix); entry->Next()) {
-    const auto record = Decode<storage::v1::AttemptRecord>(entry->key().ToString(), entry->value().ToString());
+    const auto record = Decode<Record>(entry->key().ToString(), entry->value().ToString());
     if (!record.ok()) throw std::runtime_error(record.status().ToString());
-    take(record->attempt());
+    take(*record);
   }
   if (!entry->status().ok()) throw std::runtime_error(entry->status().ToString());
 }
@@ -49,16 +48,21 @@ std::map<std::string, AttemptsOfItem> ReadAttemptsOnDisk(const std::filesystem::
   const std::unique_ptr<rocksdb::DB> database(opened);
 
   std::map<std::string, AttemptsOfItem> attempts;
-  const auto note_answer = [&attempts](const v1::Attempt& attempt) {
-    if (attempt.outcome() != v1::ATTEMPT_OUTCOME_ANSWERED && attempt.outcome() != v1::ATTEMPT_OUTCOME_ANSWERED_BAD)
-      return;
-    for (const std::string& item : attempt.item_ids()) attempts[item].answered = true;
+  const auto note = [&attempts](const v1::Attempt& attempt) {
+    const bool is_answered =
+        attempt.outcome() == v1::ATTEMPT_OUTCOME_ANSWERED || attempt.outcome() == v1::ATTEMPT_OUTCOME_ANSWERED_BAD;
+    for (const std::string& item : attempt.item_ids()) {
+      ++attempts[item].recorded;
+      if (is_answered) attempts[item].answered = true;
+    }
   };
-  ForEachAttempt(*database, families, Table::kAttempt, [&](const v1::Attempt& attempt) {
-    for (const std::string& item : attempt.item_ids()) ++attempts[item].recorded;
-    note_answer(attempt);
+  using storage::v1::PendingRecord;
+  using storage::v1::SettledRecord;
+  ForEach<SettledRecord>(*database, families, Table::kSettled, [&](const SettledRecord& record) {
+    for (const v1::Attempt& attempt : record.attempts()) note(attempt);
   });
-  ForEachAttempt(*database, families, Table::kPending, note_answer);
+  ForEach<PendingRecord>(*database, families, Table::kPending,
+                         [&](const PendingRecord& record) { note(record.attempt()); });
   for (rocksdb::ColumnFamilyHandle* family : families) (void)database->DestroyColumnFamilyHandle(family);
   return attempts;
 }

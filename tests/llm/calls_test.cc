@@ -40,7 +40,7 @@ TEST(CallsTest, AnswersAQuestionAndRemembersTheAnswer) {
   EXPECT_EQ(second.totals.attempts(), 0);
   EXPECT_EQ(world.provider.received.size(), 1u);
   EXPECT_EQ(world.Count(Table::kPending), 0);
-  EXPECT_EQ(world.Count(Table::kAttempt), 1);
+  EXPECT_EQ(world.Settled().size(), 1u);
 }
 
 TEST(CallsTest, SendsItsSecretToItsOwnHostOnly) {
@@ -168,8 +168,8 @@ TEST(CallsTest, WhatIsNotRememberedIsFoundByItsOwnRunOnly) {
 
 TEST(CallsTest, ADamagedAnswerIsAMissAndCounted) {
   World world;
-  const CallOutcome outcome = world.Answer("q", OfRun("r1"));
-  ASSERT_TRUE(world.disk.FlipBit(AnswerKey(outcome.call_keys[0]), 100));
+  world.Answer("q", OfRun("r1"));
+  ASSERT_TRUE(world.disk.FlipBit(SettledKey(1), 100));
   EXPECT_FALSE(world.Answer("q", OfRun("r2")).cache_hit);
   StatusOr<v1::CacheStats> stats = absl::UnknownError("");
   const auto read = [](Calls& calls, StatusOr<v1::CacheStats>& stats) -> Task<void> {

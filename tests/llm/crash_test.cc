@@ -6,22 +6,10 @@
 
 #include "server/llm/classify.h"
 #include "server/storage/keys.h"
-#include "server/storage/ledger.h"
-#include "server/storage/value_codec.h"
 #include "tests/llm/world.h"
 
 namespace millrace {
 namespace {
-
-std::vector<storage::v1::AttemptRecord> Ledger(const World& world) {
-  std::vector<storage::v1::AttemptRecord> attempts;
-  const std::string begin = KeyBuilder(Table::kAttempt);
-  for (auto entry = world.disk.data().lower_bound(begin); entry != world.disk.data().lower_bound(PrefixEnd(begin));
-       ++entry) {
-    attempts.push_back(*Decode<storage::v1::AttemptRecord>(entry->first, entry->second));
-  }
-  return attempts;
-}
 
 TEST(CrashTest, AnAnsweredAttemptIsCheckedAgainFromItsBytesAndNeverSentAgain) {
   World world;
@@ -37,9 +25,8 @@ TEST(CrashTest, AnAnsweredAttemptIsCheckedAgainFromItsBytesAndNeverSentAgain) {
   EXPECT_EQ(outcome.totals.maybe_billed(), 0);
   EXPECT_EQ(world.provider.received.size(), 1u);
   EXPECT_EQ(world.Count(Table::kPending), 0);
-  ASSERT_EQ(Ledger(world).size(), 1u);
-  EXPECT_TRUE(Ledger(world)[0].settled());
-  EXPECT_EQ(Ledger(world)[0].attempt().outcome(), v1::ATTEMPT_OUTCOME_ANSWERED);
+  ASSERT_EQ(world.Settled().size(), 1u);
+  EXPECT_EQ(world.Settled()[0].outcome(), v1::ATTEMPT_OUTCOME_ANSWERED);
 }
 
 TEST(CrashTest, AnotherRunMayTakeWhatACrashLeftBehind) {
@@ -68,12 +55,11 @@ TEST(CrashTest, AStartedAttemptIsSentAgainAndCountedAsMaybeBilled) {
   EXPECT_EQ(outcome.totals.maybe_billed(), 3);
   EXPECT_EQ(outcome.totals.calls(), 1);
   EXPECT_EQ(outcome.attempts.back().number(), 4);
-  const auto ledger = Ledger(world);
-  ASSERT_EQ(ledger.size(), 4u);
+  const std::vector<v1::Attempt> settled = world.Settled();
+  ASSERT_EQ(settled.size(), 4u);
   for (int i = 0; i < 3; ++i) {
-    EXPECT_EQ(ledger[i].attempt().outcome(), v1::ATTEMPT_OUTCOME_UNKNOWN);
-    EXPECT_EQ(ledger[i].attempt().number(), i + 1);
-    EXPECT_TRUE(ledger[i].settled());
+    EXPECT_EQ(settled[i].outcome(), v1::ATTEMPT_OUTCOME_UNKNOWN);
+    EXPECT_EQ(settled[i].number(), i + 1);
   }
 }
 
@@ -150,15 +136,16 @@ TEST(CrashTest, KilledAtAnyMomentNoAnsweredCallIsSentAgainAndEverySendIsRecorded
     int64_t maybe_billed = 0;
     int64_t rejected = 0;
     std::map<std::string, int> answered;
-    for (const auto& record : Ledger(world)) {
-      maybe_billed += IsMaybeBilled(record.attempt().outcome());
-      rejected += record.attempt().outcome() == v1::ATTEMPT_OUTCOME_REJECTED;
-      answered[record.attempt().call_key()] += record.attempt().outcome() == v1::ATTEMPT_OUTCOME_ANSWERED;
+    const std::vector<v1::Attempt> settled = world.Settled();
+    for (const v1::Attempt& attempt : settled) {
+      maybe_billed += IsMaybeBilled(attempt.outcome());
+      rejected += attempt.outcome() == v1::ATTEMPT_OUTCOME_REJECTED;
+      answered[attempt.call_key()] += attempt.outcome() == v1::ATTEMPT_OUTCOME_ANSWERED;
     }
     EXPECT_LE(static_cast<int64_t>(world.provider.received.size()), kCalls + maybe_billed + rejected) << seed;
     for (const auto& [key, count] : answered) EXPECT_EQ(count, 1) << seed;
-    EXPECT_GE(static_cast<int64_t>(Ledger(world).size()), attempts) << seed;
-    EXPECT_GE(Ledger(world).size(), world.provider.received.size()) << seed;
+    EXPECT_GE(static_cast<int64_t>(settled.size()), attempts) << seed;
+    EXPECT_GE(settled.size(), world.provider.received.size()) << seed;
     // What was answered and stored is there: asking everything again costs nothing.
     world.Restart();
     const size_t before = world.provider.received.size();

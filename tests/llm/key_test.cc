@@ -2,6 +2,9 @@
 
 #include <gtest/gtest.h>
 
+#include <fstream>
+#include <string>
+
 #include "server/base/canonical_json.h"
 #include "server/base/json.h"
 
@@ -24,7 +27,7 @@ TEST(KeyTest, TheCanonicalTextsAreAsTheFormatSays) {
   EXPECT_EQ(CanonicalIdentity(kIdentity), R"({"dialect":2,"model":"m","protocol":"openai-chat"})");
   EXPECT_EQ(
       CanonicalRequest(Question()),
-      R"({"max_tokens":64,"messages":[{"content":"Be brief.","role":"system"},)"
+      R"({"kind":"chat","max_tokens":64,"messages":[{"content":"Be brief.","role":"system"},)"
       R"({"content":"Say \"hi\"\n","role":"user"}],"schema":"{\"type\": \"object\"}","seed":-7,"temperature":0.5})");
 }
 
@@ -38,6 +41,19 @@ TEST(KeyTest, TheKeyIsTheDigestOfOneCanonicalObject) {
                             ",\"retry\":1,\"sample\":3,\"tenant\":0,\"version\":1}";
   EXPECT_EQ(*CanonicalJson(again), again);
   EXPECT_EQ(CallKey(CanonicalIdentity(kIdentity), CanonicalRequest(Question()), 3, 1), Digest::Of(again));
+}
+
+TEST(KeyTest, TheKeyIsAsThePageOfFormatsSays) {
+  std::ifstream page("docs/formats.md");
+  std::string line;
+  while (std::getline(page, line) && line != "```call-key") continue;
+  std::string text;
+  std::string digest;
+  std::getline(page, text);
+  std::getline(page, digest);
+  const Digest key = CallKey(CanonicalIdentity(kIdentity), CanonicalRequest(Question()), 3);
+  EXPECT_EQ(Digest::Of(text), key);
+  EXPECT_EQ(digest, key.Hex());
 }
 
 TEST(KeyTest, WhatTheAnswerDependsOnChangesTheKey) {

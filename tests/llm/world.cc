@@ -5,6 +5,8 @@
 #include "server/base/json.h"
 #include "server/llm/key.h"
 #include "server/llm/validate.h"
+#include "server/storage/ledger.h"
+#include "server/storage/value_codec.h"
 
 namespace millrace {
 namespace {
@@ -220,6 +222,17 @@ void World::RunFor(Duration duration) {
   bool is_over = false;
   const Loop::Timer timer = loop_->CallAt(end, [&] { is_over = true; });
   loop_->RunUntil([&] { return is_over; }, end);
+}
+
+std::vector<v1::Attempt> World::Settled() const {
+  std::vector<v1::Attempt> attempts;
+  const std::string begin = KeyBuilder(Table::kSettled);
+  for (auto entry = disk.data().lower_bound(begin); entry != disk.data().lower_bound(PrefixEnd(begin)); ++entry) {
+    for (v1::Attempt& attempt : AttemptsOf(*Decode<storage::v1::SettledRecord>(entry->first, entry->second))) {
+      attempts.push_back(std::move(attempt));
+    }
+  }
+  return attempts;
 }
 
 int64_t World::Count(Table table) const {

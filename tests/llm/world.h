@@ -66,7 +66,6 @@ class PlainBackend final : public backend::Backend {
   const backend::Manifest manifest_{.kind = "plain",
                                     .protocol_family = "plain",
                                     .dialect_version = 1,
-                                    .has_schema = true,
                                     .free_of_charge = false,
                                     .description = "A provider for tests."};
 };
@@ -102,6 +101,8 @@ class World {
   Calls& calls() { return *calls_; }
   std::shared_ptr<StopSignal> NewStop() { return std::make_shared<StopSignal>(*loop_); }
   int64_t Count(Table table) const;
+  // The attempts that are settled, in the order of the settlements.
+  std::vector<v1::Attempt> Settled() const;
 
   SimulatedClock clock;
   MemoryDisk disk;

@@ -19,8 +19,8 @@ using testing::ElementsAreArray;
 // Keys in the order of their bytes, neighbours in different families.
 std::vector<std::string> SortedKeys() {
   std::vector<std::string> keys;
-  for (const Table table : {Table::kMeta, Table::kAnswer, Table::kItem, Table::kPipeline, Table::kAttempt,
-                            Table::kQuestion, Table::kPending}) {
+  for (const Table table : {Table::kMeta, Table::kRunAnswer, Table::kItem, Table::kSettled, Table::kPipeline,
+                            Table::kPending, Table::kAnswer}) {
     for (const char* text : {"a", "b"}) keys.push_back(KeyBuilder(table).Text(text));
   }
   return keys;

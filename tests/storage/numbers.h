@@ -11,7 +11,7 @@ namespace millrace {
 
 inline const std::vector<std::string>& NumberPrefixes() {
   static const std::vector<std::string> kPrefixes = {
-      "number-", KeyBuilder(Table::kAttempt).Text("number"), KeyBuilder(Table::kPending).Text("number"),
+      "number-", KeyBuilder(Table::kSettled).Text("number"), KeyBuilder(Table::kPending).Text("number"),
       KeyBuilder(Table::kAnswer).Text("number"), KeyBuilder(Table::kItem).Text("number")};
   return kPrefixes;
 }

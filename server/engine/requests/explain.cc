@@ -12,7 +12,6 @@
 #include "server/engine/times.h"
 #include "server/storage/answers.h"
 #include "server/storage/items.h"
-#include "server/storage/ledger.h"
 #include "server/storage/memos.h"
 #include "server/storage/records.h"
 #include "server/storage/runs.h"
@@ -48,8 +47,7 @@ Task<StatusOr<std::vector<v1::CallExplanation>>> ExplainCalls(Store& store, std:
   for (size_t i = 0; i < keys.size(); ++i) {
     v1::CallExplanation& call = calls[i];
     call.set_call_key(keys[i].Hex());
-    MR_CO_ASSIGN_OR_RETURN(auto attempts, co_await LoadAttemptsOf(store, run, keys[i]));
-    for (storage::v1::AttemptRecord& attempt : attempts) *call.add_attempts() = std::move(*attempt.mutable_attempt());
+    for (const v1::Attempt& attempt : remembered[i].attempts) *call.add_attempts() = attempt;
     const RememberedCall& known = remembered[i];
     if (known.question) ReadQuestion(*known.question, call);
     if (!known.answer) continue;

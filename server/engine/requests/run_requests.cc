@@ -10,6 +10,7 @@
 #include "server/engine/requests/explain.h"
 #include "server/engine/requests/page_token.h"
 #include "server/engine/times.h"
+#include "server/storage/answers.h"
 #include "server/storage/items.h"
 #include "server/storage/ledger.h"
 #include "server/storage/records.h"
@@ -209,6 +210,7 @@ Task<StatusOr<v1::DeleteRunResponse>> RunRequests::DeleteRun(RequestContext, v1:
     co_return MakeError(Reason::kWrongRunState, fmt::format("run `{}` has not ended", name));
   }
   while (found.active && found.active->working()) co_await found.active->changed().Wait();
+  MR_CO_RETURN_IF_ERROR(co_await DeleteSettledOf(deps_.store, name));
   WriteBatch batch;
   DeleteRunKeys(batch, name);
   batch.Delete(RunOrderKey(ToMicros(found.run.create_time()), name));
@@ -256,9 +258,7 @@ Task<StatusOr<v1::ListAttemptsResponse>> RunRequests::ListAttempts(RequestContex
   MR_CO_ASSIGN_OR_RETURN(AttemptPage page,
                          co_await LoadAttempts(deps_.store, request.run(), std::move(position), size));
   v1::ListAttemptsResponse response;
-  for (storage::v1::AttemptRecord& attempt : page.attempts) {
-    *response.add_attempts() = std::move(*attempt.mutable_attempt());
-  }
+  for (v1::Attempt& attempt : page.attempts) *response.add_attempts() = std::move(attempt);
   if (!page.next.empty()) response.set_next_page_token(MakePageToken(query, page.next));
   co_return response;
 }
