@@ -12,7 +12,7 @@
 
 namespace millrace {
 
-// The effects of a call, and the claims of its keys (coalesce.h). A claim keeps everybody else from asking the same
+// The effects of a call, and the claims of its keys (claims.h). A claim keeps everybody else from asking the same
 // question until the effects can be found in the store: hold the claims until `batch` is committed or given up. They
 // may be destroyed on any thread.
 struct Settlement {
