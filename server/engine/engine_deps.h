@@ -1,4 +1,4 @@
-// What the engine and its runs work with, and how they are set up. Everything that reaches outside (store, models,
+// The parts that the engine and its runs use, and how they are set up. Everything that reaches outside (store, models,
 // files, time) is injected, so that the same engine runs in the simulator.
 #pragma once
 

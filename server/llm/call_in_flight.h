@@ -20,7 +20,7 @@
 
 namespace millrace {
 
-// What is asked. Constant for the life of a call.
+// The question. Constant for the life of a call.
 struct CallQuestion {
   Digest key;  // of calls that are one: the same question to the same models, under the same rules
   CallRequest request;

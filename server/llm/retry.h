@@ -1,4 +1,4 @@
-// What follows from a failed attempt: a decision as a value, out of the class of the failure (classify.h) and the
+// The policy after a failed attempt: a decision as a value, out of the class of the failure (classify.h) and the
 // policy of the alias. It knows nothing of queues, stores or time.
 #pragma once
 
@@ -11,7 +11,7 @@
 
 namespace millrace {
 
-// What to do when nobody knows whether a call was answered.
+// The policy if nobody knows whether a call was answered.
 enum class UnknownPolicy { kRetry, kFail };
 
 struct RetryPolicy {
@@ -37,7 +37,7 @@ struct FailedAttempt {
   bool can_wait = true;  // a run waits for the call; else only Generate calls, which fail if a human must act first
 };
 
-// What a call does after a failed attempt.
+// The next action of a call after a failed attempt.
 struct Decision {
   enum class Next {
     kRetry,    // this target again, after `delay`; meanwhile any other

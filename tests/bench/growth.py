@@ -61,7 +61,7 @@ def growth(folder):
     name = server.command("run", CALLS_PIPELINE, "-p", f"input={folder}/items.csv", "-p", f"output={folder}/out.db",
                           "--detach")["run"]["name"]
     while True:
-        time.sleep(1)  # looking is not free
+        time.sleep(1)  # each sample costs the server a request, so take few
         run = server.command("runs")["runs"][0]
         done = next(int(stage.get("ok", 0)) for stage in run["stages"] if stage["stage"] == "answered")
         if done > samples[-1][0]:

@@ -1,4 +1,4 @@
-// What clients can ask of the server itself: its status, its models, its caches.
+// Requests of clients about the server itself: its status, its models, its caches.
 #pragma once
 
 #include "millrace/v1/admin_service.pb.h"

@@ -1,4 +1,4 @@
-// What clients can ask of models, without a pipeline.
+// Requests of clients to models, without a pipeline.
 #pragma once
 
 #include "millrace/v1/completion_service.pb.h"

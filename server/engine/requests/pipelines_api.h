@@ -1,4 +1,4 @@
-// What clients can ask of pipelines.
+// Requests of clients about pipelines.
 #pragma once
 
 #include "millrace/v1/pipeline_service.pb.h"

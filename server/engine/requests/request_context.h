@@ -1,4 +1,4 @@
-// What a request brings besides its message.
+// The context of a request besides its message.
 #pragma once
 
 #include <memory>

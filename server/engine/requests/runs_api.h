@@ -1,4 +1,4 @@
-// What clients can ask of runs and of their items.
+// Requests of clients about runs and their items.
 #pragma once
 
 #include <vector>
