@@ -309,4 +309,8 @@ class LocalBackend final : public Backend {
 
 std::unique_ptr<Backend> MakeLocal() { return std::make_unique<LocalBackend>(); }
 
+BackendKind LocalKind() {
+  return {.name = "local", .make = [](const v1::BackendConfig&) { return MakeLocal(); }};
+}
+
 }  // namespace millrace::backend

@@ -6,6 +6,7 @@
 #include <memory>
 
 #include "backends/sdk/backend.h"
+#include "backends/sdk/kind.h"
 
 namespace millrace::backend {
 
@@ -21,5 +22,7 @@ namespace millrace::backend {
 // those of its values that are named); number → its minimum; boolean → false. Refused: an unknown annotation, a schema
 // that never ends, a schema that needs more than 10,000 values.
 std::unique_ptr<Backend> MakeLocal();
+
+BackendKind LocalKind();
 
 }  // namespace millrace::backend

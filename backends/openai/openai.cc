@@ -4,6 +4,7 @@
 
 #include "backends/openai/answer.h"
 #include "backends/openai/question.h"
+#include "server/http/guard.h"
 
 namespace millrace::backend {
 namespace {
@@ -55,7 +56,28 @@ class OpenaiBackend final : public Backend {
   Manifest manifest_;
 };
 
+void CheckOpenai(v1::BackendConfig& config, const YamlFileReader&, std::vector<FieldViolation>& violations) {
+  const v1::OpenaiBackend& openai = config.openai();
+  if (!openai.base_url().empty()) {
+    const Status status = CheckBackendUrl(openai.base_url());
+    if (!status.ok()) violations.push_back({"base_url", std::string(MessageOf(status))});
+  }
+  if (openai.has_api_key()) CheckSecret(openai.api_key(), "api_key", violations);
+}
+
 }  // namespace
+
+BackendKind OpenaiKind() {
+  BackendKind kind;
+  kind.name = "openai";
+  kind.make = [](const v1::BackendConfig& config) { return MakeOpenaiBackend(config.openai()); };
+  kind.check = CheckOpenai;
+  kind.secret = [](const v1::BackendConfig& config) {
+    const v1::OpenaiBackend& openai = config.openai();
+    return SecretUse{.secret = openai.has_api_key() ? &openai.api_key() : nullptr, .url = openai.base_url()};
+  };
+  return kind;
+}
 
 std::unique_ptr<Backend> MakeOpenaiBackend(const v1::OpenaiBackend& config) {
   return std::make_unique<OpenaiBackend>(config);

@@ -123,4 +123,23 @@ std::unique_ptr<Backend> MakeSimulated(const v1::SimulatedProfile& profile, uint
   return std::make_unique<Simulated>(profile, seed);
 }
 
+BackendKind SimulatedKind() {
+  BackendKind kind;
+  kind.name = "simulated";
+  kind.make = [](const v1::BackendConfig& config) {
+    return MakeSimulated(config.simulated().profile(), config.simulated().seed());
+  };
+  kind.check = [](v1::BackendConfig& config, const YamlFileReader& read_file, std::vector<FieldViolation>& violations) {
+    v1::SimulatedBackend& simulated = *config.mutable_simulated();
+    if (simulated.profile_file().empty()) return;
+    if (simulated.has_profile()) {
+      violations.push_back({"", "profile_file and profile are both given; only one may be"});
+      return;
+    }
+    const Status status = read_file(simulated.profile_file(), *simulated.mutable_profile());
+    if (!status.ok()) violations.push_back({"profile_file", std::string(MessageOf(status))});
+  };
+  return kind;
+}
+
 }  // namespace millrace::backend

@@ -7,12 +7,15 @@
 #include <string>
 
 #include "backends/sdk/backend.h"
+#include "backends/sdk/kind.h"
 #include "millrace/v1/server_config.pb.h"
 
 namespace millrace::backend {
 
 // Makes the backend. REQUIRES: `profile` has its defaults filled in.
 std::unique_ptr<Backend> MakeSimulated(const v1::SimulatedProfile& profile, uint64_t seed);
+
+BackendKind SimulatedKind();
 
 // Returns a JSON value that satisfies a schema as far as `type`, `properties`, `items`, `enum`, `const`, `minimum`,
 // `maximum`, `minLength`, `maxLength`, `minItems` and `maxItems` define it. Texts have `text_bytes` in total. The

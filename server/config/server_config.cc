@@ -2,7 +2,6 @@
 
 #include <fmt/format.h>
 #include <google/protobuf/util/time_util.h>
-#include <re2/re2.h>
 
 #include <map>
 #include <set>
@@ -12,7 +11,6 @@
 #include "server/config/field_path.h"
 #include "server/config/reader.h"
 #include "server/config/rules.h"
-#include "server/http/guard.h"
 #include "server/text/nearest.h"
 
 namespace millrace {
@@ -27,8 +25,9 @@ struct GivenLimits {
 
 class ConfigChecker {
  public:
-  ConfigChecker(v1::ServerConfig& config, std::vector<FieldViolation>& violations)
-      : config_(config), violations_(violations) {}
+  ConfigChecker(v1::ServerConfig& config, const backend::BackendKinds& kinds, const backend::YamlFileReader& read_file,
+                std::vector<FieldViolation>& violations)
+      : config_(config), kinds_(kinds), read_file_(read_file), violations_(violations) {}
 
   void Check() {
     CheckAddress();
@@ -53,28 +52,22 @@ class ConfigChecker {
   }
 
   void CheckBackend(int index) {
-    const v1::BackendConfig& backend = config_.backends(index);
+    v1::BackendConfig& backend = *config_.mutable_backends(index);
     const std::string path = PathOfElement("backends", static_cast<size_t>(index));
     if (!backend.name().empty() && !backends_.insert(backend.name()).second) {
       Refuse(path + ".name", fmt::format("there is a backend \"{}\" already", Excerpt(backend.name())));
     }
-    if (backend.has_simulated() && !backend.simulated().profile_file().empty() && backend.simulated().has_profile()) {
-      Refuse(path + ".simulated", "profile_file and profile are both given; only one may be");
+    const backend::BackendKind* kind = kinds_.Of(backend);
+    if (const std::string name = backend::KindNameOf(backend); kind == nullptr && !name.empty()) {
+      Refuse(fmt::format("{}.{}", path, name), "this server has no such kind of backend");
     }
-    if (!backend.has_openai()) return;
-    if (!backend.openai().base_url().empty()) {
-      if (const Status status = CheckBackendUrl(backend.openai().base_url()); !status.ok()) {
-        Refuse(path + ".openai.base_url", std::string(MessageOf(status)));
-      }
+    if (kind == nullptr || !kind->check) return;
+    std::vector<FieldViolation> violations;
+    kind->check(backend, read_file_, violations);
+    for (FieldViolation& violation : violations) {
+      const std::string_view dot = violation.field.empty() ? "" : ".";
+      Refuse(fmt::format("{}.{}{}{}", path, kind->name, dot, violation.field), std::move(violation.description));
     }
-    if (!backend.openai().has_api_key()) return;
-    // The message does not show the value: it may be the secret itself.
-    const v1::Secret& key = backend.openai().api_key();
-    static const re2::RE2 name("[A-Za-z_][A-Za-z0-9_]*");
-    if (key.has_env() && !re2::RE2::FullMatch(key.env(), name)) {
-      Refuse(path + ".openai.api_key.env", "must be the name of an environment variable");
-    }
-    if (key.has_file() && key.file().empty()) Refuse(path + ".openai.api_key.file", "must not be empty");
   }
 
   void CheckModel(int index) {
@@ -124,6 +117,8 @@ class ConfigChecker {
   }
 
   v1::ServerConfig& config_;
+  const backend::BackendKinds& kinds_;
+  const backend::YamlFileReader& read_file_;
   std::vector<FieldViolation>& violations_;
   std::set<std::string> backends_;
   std::set<std::string> models_;
@@ -140,40 +135,33 @@ void AddViolations(const std::vector<FieldViolation>& violations, Reading& readi
   }
 }
 
-// Profile files take the place of their names.
-void LoadProfiles(v1::ServerConfig& config, const FileLoader& load_file, Reading& reading) {
-  for (int i = 0; i < config.backends_size(); ++i) {
-    v1::SimulatedBackend* simulated =
-        config.backends(i).has_simulated() ? config.mutable_backends(i)->mutable_simulated() : nullptr;
-    if (simulated == nullptr || simulated->profile_file().empty() || simulated->has_profile()) continue;
-    const std::string path = fmt::format("backends[{}].simulated.profile_file", i);
-    const StatusOr<std::string> text = load_file(simulated->profile_file());
-    if (!text.ok()) {
-      reading.problems.push_back(
-          {PlaceOf(reading.places, path), path, fmt::format("can't read it: {}", MessageOf(text.status()))});
-      continue;
-    }
-    StatusOr<v1::SimulatedProfile> profile = ReadSimulatedProfile(*text, simulated->profile_file());
-    if (profile.ok()) {
-      *simulated->mutable_profile() = *std::move(profile);
-    } else {
-      reading.problems.push_back({PlaceOf(reading.places, path), path, std::string(MessageOf(profile.status()))});
-    }
-  }
+// Reads a YAML file into a message, which replaces its content.
+Status ReadYamlMessage(std::string_view text, std::string_view filename, google::protobuf::Message& message) {
+  MR_ASSIGN_OR_RETURN(const YamlNode tree, ReadYaml(text, filename));
+  message.Clear();
+  Reading reading = ReadMessage(tree, message, Parameters::kNone);
+  AddViolations(CheckRules(message), reading);
+  if (!reading.problems.empty()) return DefinitionError(filename, std::move(reading.problems));
+  FillDefaults(message, AbsentMessages::kMake);
+  return absl::OkStatus();
 }
 
 }  // namespace
 
 StatusOr<v1::ServerConfig> ReadServerConfig(std::string_view text, std::string_view filename,
-                                            const FileLoader& load_file) {
+                                            const FileLoader& load_file, const backend::BackendKinds& kinds) {
   MR_ASSIGN_OR_RETURN(YamlNode tree, ReadYaml(text, filename));
   if (tree.kind == YamlNode::Kind::kNull) tree.kind = YamlNode::Kind::kMap;  // an empty file: all defaults
   v1::ServerConfig config;
   Reading reading = ReadMessage(tree, config, Parameters::kNone);
   std::vector<FieldViolation> violations = CheckRules(config);
-  ConfigChecker(config, violations).Check();
+  const backend::YamlFileReader read_file = [&load_file](const std::string& path, google::protobuf::Message& message) {
+    const StatusOr<std::string> content = load_file(path);
+    if (!content.ok()) return WithContext(content.status(), "can't read it");
+    return ReadYamlMessage(*content, path, message);
+  };
+  ConfigChecker(config, kinds, read_file, violations).Check();
   AddViolations(violations, reading);
-  LoadProfiles(config, load_file, reading);
   if (!reading.problems.empty()) return DefinitionError(filename, std::move(reading.problems));
   FillDefaults(config, AbsentMessages::kMake);
   return config;
@@ -192,12 +180,8 @@ v1::ServerConfig BuiltinServerConfig() {
 }
 
 StatusOr<v1::SimulatedProfile> ReadSimulatedProfile(std::string_view text, std::string_view filename) {
-  MR_ASSIGN_OR_RETURN(const YamlNode tree, ReadYaml(text, filename));
   v1::SimulatedProfile profile;
-  Reading reading = ReadMessage(tree, profile, Parameters::kNone);
-  AddViolations(CheckRules(profile), reading);
-  if (!reading.problems.empty()) return DefinitionError(filename, std::move(reading.problems));
-  FillDefaults(profile, AbsentMessages::kMake);
+  MR_RETURN_IF_ERROR(ReadYamlMessage(text, filename, profile));
   return profile;
 }
 

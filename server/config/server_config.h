@@ -4,6 +4,7 @@
 #include <string>
 #include <string_view>
 
+#include "backends/sdk/kind.h"
 #include "millrace/v1/server_config.pb.h"
 #include "server/base/status.h"
 #include "server/config/pipeline_file.h"
@@ -14,7 +15,7 @@ namespace millrace {
 // secrets: their variables and files need not exist before they are used.
 // INVALID_ARGUMENT (INVALID_DEFINITION) with every problem and its place.
 StatusOr<v1::ServerConfig> ReadServerConfig(std::string_view text, std::string_view filename,
-                                            const FileLoader& load_file);
+                                            const FileLoader& load_file, const backend::BackendKinds& kinds);
 
 // Returns the configuration without a file: the backend `local` under the alias `local`.
 v1::ServerConfig BuiltinServerConfig();

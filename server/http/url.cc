@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <cctype>
 #include <charconv>
 
 // Defines Boost.URL's functions in this file, because Debian has its headers only.
@@ -41,6 +43,15 @@ StatusOr<HttpUrl> ParseHttpUrl(std::string_view text) {
   result.target = fmt::format("{}{}", path.starts_with('/') ? "" : "/", path);
   if (url.has_query()) result.target += fmt::format("?{}", own(url.encoded_query()));
   return result;
+}
+
+std::string OriginOf(std::string_view url) {
+  const StatusOr<HttpUrl> parsed = ParseHttpUrl(url);
+  if (!parsed.ok()) return "";
+  const bool is_ipv6 = parsed->host.find(':') != std::string::npos;
+  std::string host = is_ipv6 ? fmt::format("[{}]", parsed->host) : parsed->host;
+  std::transform(host.begin(), host.end(), host.begin(), [](unsigned char c) { return std::tolower(c); });
+  return fmt::format("{}://{}:{}", parsed->tls ? "https" : "http", host, parsed->port);
 }
 
 }  // namespace millrace

@@ -8,6 +8,7 @@
 
 #include "server/base/json.h"
 #include "server/base/run_if_long.h"
+#include "server/http/url.h"
 #include "server/llm/classify.h"
 #include "server/llm/validate.h"
 
@@ -18,13 +19,6 @@ size_t BytesOf(const backend::Request& request) {
   size_t bytes = request.output_schema.size();
   for (const backend::Message& message : request.messages) bytes += message.content.size();
   return bytes;
-}
-
-// `https://host:port` of a URL, the default port left out.
-std::string_view OriginOf(std::string_view url) {
-  const size_t scheme = url.find("://");
-  if (scheme == std::string_view::npos) return {};
-  return url.substr(0, url.find_first_of("/?#", scheme + 3));
 }
 
 backend::Failure NotSent(std::string message) {
@@ -184,7 +178,7 @@ Task<HttpResult> Host::SendHttp(const BackendEntry& entry, backend::SendHttp& se
                       .headers = std::move(send.headers),
                       .body = std::move(send.body)};
   if (!send.secret_header.empty()) {
-    if (OriginOf(request.url) != entry.secret_origin) {
+    if (entry.secret_origin.empty() || OriginOf(request.url) != entry.secret_origin) {
       HttpResult refused;
       refused.error = "the backend's secret is for another host";
       co_return refused;

@@ -20,7 +20,7 @@ namespace millrace {
 struct BackendEntry {
   std::string name;
   std::unique_ptr<backend::Backend> backend;
-  // Sent when the backend asks for it, and only to this origin (`https://host:port`).
+  // Sent when the backend asks for it, and only to this origin (OriginOf); empty: to none.
   Secret secret;
   std::string secret_origin;
 };

@@ -9,9 +9,6 @@
 #include <future>
 #include <thread>
 
-#include "backends/local/local.h"
-#include "backends/openai/openai.h"
-#include "backends/simulated/simulated.h"
 #include "server/api/server.h"
 #include "server/base/duration.h"
 #include "server/base/pool.h"
@@ -22,6 +19,7 @@
 #include "server/engine/engine.h"
 #include "server/files/files.h"
 #include "server/http/beast_client.h"
+#include "server/http/url.h"
 #include "server/llm/calls.h"
 #include "server/stages/registry.h"
 #include "server/storage/rocks_store.h"
@@ -51,12 +49,6 @@ std::string DurabilityText(const Durability& durability) {
   return "";
 }
 
-// Returns `scheme://host:port` of a URL: the only origin that its secret may be sent to.
-std::string OriginOf(const std::string& url) {
-  const size_t host = url.find("://");
-  return host == std::string::npos ? "" : url.substr(0, url.find('/', host + 3));
-}
-
 Duration ThreadCpuTime() {
   timespec time{};
   ::clock_gettime(CLOCK_THREAD_CPUTIME_ID, &time);
@@ -74,29 +66,24 @@ StatusOr<Secret> MakeSecret(const v1::Secret& config, const std::string& config_
   return Secret();
 }
 
-StatusOr<std::unique_ptr<BackendEntry>> MakeBackend(const v1::BackendConfig& config, const std::string& config_dir) {
+StatusOr<std::unique_ptr<BackendEntry>> MakeBackend(const backend::BackendKinds& kinds, const v1::BackendConfig& config,
+                                                    const std::string& config_dir) {
+  const backend::BackendKind* kind = kinds.Of(config);
+  if (kind == nullptr) {
+    return MakeError(Reason::kInvalidDefinition, fmt::format("backend `{}` has no kind", config.name()));
+  }
   auto entry = std::make_unique<BackendEntry>();
   entry->name = config.name();
-  switch (config.kind_case()) {
-    case v1::BackendConfig::kLocal:
-      entry->backend = backend::MakeLocal();
-      return entry;
-    case v1::BackendConfig::kSimulated:
-      entry->backend = backend::MakeSimulated(config.simulated().profile(), config.simulated().seed());
-      return entry;
-    case v1::BackendConfig::kOpenai: {
-      StatusOr<Secret> secret = MakeSecret(config.openai().api_key(), config_dir);
-      if (!secret.ok()) return WithContext(secret.status(), fmt::format("backend {}", config.name()));
-      if (!secret->warning().empty()) spdlog::warn("backend {}: {}", config.name(), secret->warning());
-      entry->secret = *std::move(secret);
-      entry->secret_origin = OriginOf(config.openai().base_url());
-      entry->backend = backend::MakeOpenaiBackend(config.openai());
-      return entry;
-    }
-    case v1::BackendConfig::KIND_NOT_SET:
-      break;
+  const backend::SecretUse use = kind->secret ? kind->secret(config) : backend::SecretUse();
+  if (use.secret != nullptr) {
+    StatusOr<Secret> secret = MakeSecret(*use.secret, config_dir);
+    if (!secret.ok()) return WithContext(secret.status(), fmt::format("backend {}", config.name()));
+    if (!secret->warning().empty()) spdlog::warn("backend {}: {}", config.name(), secret->warning());
+    entry->secret = *std::move(secret);
+    entry->secret_origin = OriginOf(use.url);
   }
-  return MakeError(Reason::kInvalidDefinition, fmt::format("backend {} has no kind", config.name()));
+  entry->backend = kind->make(config);
+  return entry;
 }
 
 class CoordinatorImpl final : public Coordinator {
@@ -136,7 +123,8 @@ class CoordinatorImpl final : public Coordinator {
 
     std::vector<std::unique_ptr<BackendEntry>> backends;
     for (const v1::BackendConfig& backend : config.backends()) {
-      MR_ASSIGN_OR_RETURN(std::unique_ptr<BackendEntry> entry, MakeBackend(backend, options_.config_dir));
+      MR_ASSIGN_OR_RETURN(std::unique_ptr<BackendEntry> entry,
+                          MakeBackend(options_.kinds, backend, options_.config_dir));
       backends.push_back(std::move(entry));
     }
     Random random = Random::FromSystem();
@@ -241,9 +229,10 @@ class CoordinatorImpl final : public Coordinator {
 
 }  // namespace
 
-Status CheckBackends(const v1::ServerConfig& config, const std::string& config_dir) {
+Status CheckBackends(const v1::ServerConfig& config, const std::string& config_dir,
+                     const backend::BackendKinds& kinds) {
   for (const v1::BackendConfig& backend : config.backends()) {
-    MR_RETURN_IF_ERROR(MakeBackend(backend, config_dir).status());
+    MR_RETURN_IF_ERROR(MakeBackend(kinds, backend, config_dir).status());
   }
   return absl::OkStatus();
 }
@@ -252,7 +241,8 @@ StatusOr<v1::ServerConfig> LoadServerConfig(const std::string& path) {
   MR_ASSIGN_OR_RETURN(const std::string text, ReadTextFile(path, kConfigMibMax));
   const fs::path folder = fs::path(path).parent_path();
   return ReadServerConfig(
-      text, path, [&folder](std::string_view name) { return ReadTextFile((folder / name).string(), kConfigMibMax); });
+      text, path, [&folder](std::string_view name) { return ReadTextFile((folder / name).string(), kConfigMibMax); },
+      backend::BuiltinBackends());
 }
 
 StatusOr<std::unique_ptr<Coordinator>> Coordinator::Start(CoordinatorOptions options) {

@@ -6,6 +6,7 @@
 #include <memory>
 #include <string>
 
+#include "backends/builtin.h"
 #include "millrace/v1/server_config.pb.h"
 #include "server/base/clock.h"
 #include "server/base/status.h"
@@ -14,18 +15,20 @@ namespace millrace {
 
 inline constexpr char kVersion[] = "0.1.0";
 
-// Reads and checks a configuration file and fills in defaults. INVALID_ARGUMENT with every wrong place;
-// FAILED_PRECONDITION (FILE_ERROR) if the file can't be read.
+// Reads and checks a configuration file whose backends are of the kinds that the server ships with, and fills in
+// defaults. INVALID_ARGUMENT with every wrong place; FAILED_PRECONDITION (FILE_ERROR) if the file can't be read.
 StatusOr<v1::ServerConfig> LoadServerConfig(const std::string& path);
 
-// Checks that the backends of a configuration can be made, that is, that their secrets exist.
-Status CheckBackends(const v1::ServerConfig& config, const std::string& config_dir);
+// Checks that the backends of a configuration can be made: their kinds are known and their secrets exist.
+Status CheckBackends(const v1::ServerConfig& config, const std::string& config_dir,
+                     const backend::BackendKinds& kinds = backend::BuiltinBackends());
 
 struct CoordinatorOptions {
   v1::ServerConfig config;       // with its defaults filled in
   std::string config_dir = ".";  // folder that the paths of its secrets are relative to
   bool listen_tcp = true;        // false: listen on the data directory's socket only
   bool starts_runs = true;       // see EngineOptions
+  backend::BackendKinds kinds = backend::BuiltinBackends();
 };
 
 // Its methods may be called on any thread except the engine's.

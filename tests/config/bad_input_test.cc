@@ -4,6 +4,7 @@
 #include <boost/json.hpp>
 #include <chrono>
 
+#include "backends/builtin.h"
 #include "server/base/json.h"
 #include "server/base/random.h"
 #include "server/config/address.h"
@@ -80,7 +81,7 @@ TEST(NaughtyStringsTest, NeverCrashAReader) {
     (void)ReadTestPipeline(PipelineText("when: " + text));
     (void)ReadTestPipeline(PipelineText(text + ": 1"));
     (void)ReadTestPipeline(PipelineText("concurrency: " + text + "\ntimeout: " + text + "\ncache: " + text));
-    (void)ReadServerConfig("data_dir: " + text + "\n" + text, "f", TestFiles());
+    (void)ReadServerConfig("data_dir: " + text + "\n" + text, "f", TestFiles(), backend::BuiltinBackends());
     KindOf(text);
     ParseDuration(text);
     ParseHostPort(text);

@@ -2,6 +2,7 @@
 
 #include <gmock/gmock.h>
 
+#include "backends/builtin.h"
 #include "server/config/address.h"
 #include "tests/config/support.h"
 
@@ -21,7 +22,7 @@ FileLoader Profiles() {
   };
 }
 
-StatusOr<v1::ServerConfig> Read(std::string_view text) { return ReadServerConfig(text, "s.yaml", Profiles()); }
+StatusOr<v1::ServerConfig> Read(std::string_view text) { return ReadServerConfig(text, "s.yaml", Profiles(), backend::BuiltinBackends()); }
 
 constexpr char kConfig[] = R"(
 grpc: {address: "127.0.0.1:7500"}

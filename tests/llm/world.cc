@@ -3,6 +3,7 @@
 #include <boost/json.hpp>
 
 #include "server/base/json.h"
+#include "server/http/url.h"
 #include "server/llm/key.h"
 #include "server/llm/validate.h"
 #include "server/storage/ledger.h"
@@ -186,7 +187,7 @@ void World::Restart() {
     entry->name = name;
     entry->backend = std::make_unique<PlainBackend>();
     entry->secret = Secret("s3cret-key");
-    entry->secret_origin = "http://provider";
+    entry->secret_origin = OriginOf("http://provider/");
     backends.push_back(std::move(entry));
   }
   const CallDeps deps{*loop_, *pool_, *store_, *http_};
