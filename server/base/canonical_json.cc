@@ -12,7 +12,6 @@
 #include <vector>
 
 #include "server/base/canonical_json.h"
-#include "server/base/json.h"
 
 namespace millrace {
 namespace {

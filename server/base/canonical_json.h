@@ -1,12 +1,15 @@
 // The canonical form of JSON, over which digests are computed (docs/formats.md).
 #pragma once
 
+#include <boost/json/fwd.hpp>
 #include <string>
 #include <string_view>
 
-#include "server/base/json.h"
+#include "server/base/json_text.h"
 
 namespace millrace {
+
+namespace json = boost::json;
 
 // Returns the canonical form of a JSON text: RFC 8785 (no white space, members sorted by UTF-16 code units, numbers as
 // ECMAScript prints them), except that integers (numbers written without fraction and exponent) keep all their digits,

@@ -77,18 +77,18 @@ struct Loop::Figuring {
   }
 
   void Begin() {
-    cpu_mark = Read(CLOCK_THREAD_CPUTIME_ID);
-    wall_mark = Read(CLOCK_MONOTONIC);
-    short_turns = Duration(0);
+    cpu_mark_ = Read(CLOCK_THREAD_CPUTIME_ID);
+    wall_mark_ = Read(CLOCK_MONOTONIC);
+    short_turns_ = Duration(0);
   }
 
   // Counts a turn that has ended and may have begun with a wait.
   void NoteTurn() {
-    const Duration spent_before = short_turns;
-    const Duration mark = cpu_mark;
+    const Duration spent_before = short_turns_;
+    const Duration mark = cpu_mark_;
     Begin();
-    cpu += cpu_mark - mark;
-    handler_cpu.Add(std::max(cpu_mark - mark - spent_before, Duration(0)));
+    cpu += cpu_mark_ - mark;
+    handler_cpu.Add(std::max(cpu_mark_ - mark - spent_before, Duration(0)));
   }
 
   // Counts a turn that has ended and began when the previous one ended. To read the CPU time of a thread is a system
@@ -96,17 +96,17 @@ struct Loop::Figuring {
   // for both.
   void NoteShortTurn() {
     const Duration now = Read(CLOCK_MONOTONIC);
-    const Duration took = now - wall_mark;
+    const Duration took = now - wall_mark_;
     if (took >= kShortTurn) return NoteTurn();
-    wall_mark = now;
-    short_turns += took;
+    wall_mark_ = now;
+    short_turns_ += took;
     handler_cpu.Add(took);
   }
 
  private:
-  Duration cpu_mark{};
-  Duration wall_mark{};
-  Duration short_turns{};  // sum of the short turns since the marks
+  Duration cpu_mark_{};
+  Duration wall_mark_{};
+  Duration short_turns_{};  // sum of the short turns since the marks
 };
 
 Loop::Loop(Clock& clock)

@@ -66,7 +66,7 @@ Task<StatusOr<v1::GenerateResponse>> Complete(CallHandler& calls, Store& store, 
   if (request.has_max_age()) context.cache_ttl = ToDuration(request.max_age());
   CallOutcome outcome = co_await calls.Handle(std::move(context), std::move(call));
   MR_CO_RETURN_IF_ERROR(co_await Commit(store, std::move(outcome.settlement)));
-  if (!outcome.status.ok()) co_return outcome.status;
+  MR_CO_RETURN_IF_ERROR(outcome.status);
   if (outcome.stopped) co_return MakeError(Reason::kCancelled, "the client left");
   v1::GenerateResponse response;
   response.set_text(std::move(outcome.text));

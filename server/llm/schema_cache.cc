@@ -29,9 +29,10 @@ Task<StatusOr<SchemaPtr>> SchemaCache::Get(std::string text) {
     auto compile = [text] { return Compile(text); };
     schema = co_await Compute(loop_, pool_, std::move(compile));
   }
-  if (!schema.ok()) co_return schema.status();
-  if (schemas_.size() >= kSchemasMax) schemas_.clear();
-  schemas_.emplace(std::move(text), *schema);
+  if (schema.ok()) {
+    if (schemas_.size() >= kSchemasMax) schemas_.clear();
+    schemas_.emplace(std::move(text), *schema);
+  }
   co_return schema;
 }
 

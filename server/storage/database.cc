@@ -66,55 +66,56 @@ Status Closed() { return MakeError(Reason::kStoreUnavailable, "the store is bein
 
 class Database::Handle {
  public:
-  explicit Handle(Options options) : options_(std::move(options)) {
-    settings_ = RocksSettings();
-    if (options_.file_system) {
-      env_ = rocksdb::NewCompositeEnv(options_.file_system);
-      settings_.env = env_.get();
+  explicit Handle(Options options) : store_options(std::move(options)) {
+    rocks = RocksSettings();
+    if (store_options.file_system) {
+      env = rocksdb::NewCompositeEnv(store_options.file_system);
+      rocks.env = env.get();
     }
-    SetCreate(options_.create);
-    SetTail(options_.tail);
+    SetCreate(store_options.create);
+    SetTail(store_options.tail);
   }
 
   void SetTail(LogTail tail) {
-    settings_.wal_recovery_mode = tail == LogTail::kWhole ? rocksdb::WALRecoveryMode::kTolerateCorruptedTailRecords
-                                                          : rocksdb::WALRecoveryMode::kPointInTimeRecovery;
+    rocks.wal_recovery_mode = tail == LogTail::kWhole ? rocksdb::WALRecoveryMode::kTolerateCorruptedTailRecords
+                                                      : rocksdb::WALRecoveryMode::kPointInTimeRecovery;
   }
   void SetCreate(bool create) {
-    settings_.create_if_missing = create;
+    rocks.create_if_missing = create;
     // A store that is complete lacks a family only if its manifest lost its end: that is damage.
-    settings_.create_missing_column_families = create;
+    rocks.create_missing_column_families = create;
   }
 
   // Opens the database. REQUIRES: the exclusive lock, or that no other thread knows the handle yet.
   Status OpenLocked() {
-    rocksdb::Options options = settings_;
+    rocksdb::Options options = rocks;
     GapFilter gaps;
     options.wal_filter = &gaps;  // used during Open only
     const auto log = std::make_shared<DamageLog>();
     options.info_log = log;
-    listener_ = std::make_shared<ErrorListener>();
-    options.listeners.push_back(listener_);
+    listener = std::make_shared<ErrorListener>();
+    options.listeners.push_back(listener);
     options.sst_file_manager.reset(rocksdb::NewSstFileManager(options.env, options.info_log));
     // A compaction begins only if the disk has room for its output and for all memtables.
     options.sst_file_manager->SetCompactionBufferSize(options.write_buffer_size * options.max_write_buffer_number);
-    rocksdb::DB* db = nullptr;
-    const rocksdb::Status status = rocksdb::DB::Open(options, options_.path, FamilySettings(options), &families, &db);
-    db_.reset(db);
+    rocksdb::DB* opened = nullptr;
+    const rocksdb::Status status =
+        rocksdb::DB::Open(options, store_options.path, FamilySettings(options), &families, &opened);
+    db.reset(opened);
     if (status.ok()) return absl::OkStatus();
     families.clear();
-    if (status.IsInvalidArgument() && !settings_.create_if_missing) {
+    if (status.IsInvalidArgument() && !rocks.create_if_missing) {
       return OpeningError(rocksdb::Status::Corruption("the MANIFEST lacks column families", status.ToString()), "");
     }
     return OpeningError(status, log->Damage());
   }
 
   void CloseLocked() {
-    if (!db_) return;
-    for (rocksdb::ColumnFamilyHandle* family : families) (void)db_->DestroyColumnFamilyHandle(family);
+    if (!db) return;
+    for (rocksdb::ColumnFamilyHandle* family : families) (void)db->DestroyColumnFamilyHandle(family);
     families.clear();
-    (void)db_->Close();  // an error was reported before, by the operation that led to the close
-    db_.reset();
+    (void)db->Close();  // an error was reported before, by the operation that led to the close
+    db.reset();
   }
 
   rocksdb::ColumnFamilyHandle* Of(std::string_view key) const { return Of(FamilyOf(key)); }
@@ -137,35 +138,35 @@ class Database::Handle {
   // Returns our error for one of RocksDB: STORE_CORRUPT, DISK_LOW or STORE_UNAVAILABLE.
   Status Error(const rocksdb::Status& status, std::string_view doing) {
     if (status.IsCorruption()) {
-      ++corrupt_;
+      ++corrupt;
       return MakeError(Reason::kStoreCorrupt, Text(status, doing));
     }
     return MakeError(status.IsNoSpace() ? Reason::kDiskLow : Reason::kStoreUnavailable, Text(status, doing));
   }
 
   std::string Text(const rocksdb::Status& status, std::string_view doing) const {
-    return WithoutPath(fmt::format("the store could not {}: {}", doing, status.ToString()), options_.path);
+    return WithoutPath(fmt::format("the store could not {}: {}", doing, status.ToString()), store_options.path);
   }
 
   Status OpeningError(const rocksdb::Status& status, const std::string& damage) {
     std::string text = Text(status, "be opened");
-    if (status.IsCorruption() && !damage.empty()) text += "; " + WithoutPath(damage, options_.path);
+    if (status.IsCorruption() && !damage.empty()) text += "; " + WithoutPath(damage, store_options.path);
     if (!status.IsCorruption()) return MakeError(ReasonOf(Error(status, "")), text);
     return MakeError(Reason::kStoreCorrupt, text + "; nothing was changed: restore the directory from a backup");
   }
 
-  const Options options_;
-  std::unique_ptr<rocksdb::Env> env_;  // null for the machine's
-  rocksdb::Options settings_;
-  std::atomic<uint64_t> corrupt_{0};
-  uint64_t stored_sequence_ = 0;  // number of the last change that Write reported as stored
+  const Options store_options;
+  std::unique_ptr<rocksdb::Env> env;  // null for the machine's
+  rocksdb::Options rocks;
+  std::atomic<uint64_t> corrupt{0};
+  uint64_t stored_sequence = 0;  // number of the last change that Write reported as stored
 
   // Readers share it for one read; Reopen and Close hold it exclusively.
-  std::shared_mutex lease_;
-  std::shared_ptr<ErrorListener> listener_;
-  // Column families, in the order of Family. Owned, and guarded as db_ is.
+  std::shared_mutex lease;
+  std::shared_ptr<ErrorListener> listener;
+  // Column families, in the order of Family. Owned, and guarded as db is.
   std::vector<rocksdb::ColumnFamilyHandle*> families;
-  std::unique_ptr<rocksdb::DB> db_;  // null if closed. Guarded by lease_; the writing thread reads it without
+  std::unique_ptr<rocksdb::DB> db;  // null if closed. Guarded by lease; the writing thread reads it without
 };
 
 Database::Database(Options options) : handle_(std::make_unique<Handle>(std::move(options))) {}
@@ -176,34 +177,34 @@ StatusOr<std::unique_ptr<Database>> Database::Open(Options options) {
   std::unique_ptr<Database> database(new Database(std::move(options)));
   Handle& handle = *database->handle_;
   MR_RETURN_IF_ERROR(handle.OpenLocked());
-  handle.stored_sequence_ = handle.db_->GetLatestSequenceNumber();
+  handle.stored_sequence = handle.db->GetLatestSequenceNumber();
   handle.SetCreate(false);
   handle.SetTail(LogTail::kUnsynced);  // for Reopen: after an error the end of the log may have any damage
   return database;
 }
 
 Status Database::Reopen() {
-  const std::unique_lock lock(handle_->lease_);
+  const std::unique_lock lock(handle_->lease);
   handle_->CloseLocked();
   MR_RETURN_IF_ERROR(handle_->OpenLocked());
-  const uint64_t found = handle_->db_->GetLatestSequenceNumber();
-  if (found >= handle_->stored_sequence_) return absl::OkStatus();
+  const uint64_t found = handle_->db->GetLatestSequenceNumber();
+  if (found >= handle_->stored_sequence) return absl::OkStatus();
   handle_->CloseLocked();
   return MakeError(Reason::kStoreCorrupt, fmt::format("the store lost the last {} changes that were stored",
-                                                      handle_->stored_sequence_ - found));
+                                                      handle_->stored_sequence - found));
 }
 
 void Database::Close() {
-  if (!handle_->db_) return;
+  if (!handle_->db) return;
   if (BackgroundStatus().ok()) {
-    (void)handle_->db_->Flush(rocksdb::FlushOptions(), handle_->families);  // if it fails, the log has the data
+    (void)handle_->db->Flush(rocksdb::FlushOptions(), handle_->families);  // if it fails, the log has the data
   }
-  const std::unique_lock lock(handle_->lease_);
+  const std::unique_lock lock(handle_->lease);
   handle_->CloseLocked();
 }
 
 Status Database::Write(const std::vector<millrace::WriteBatch>& batches, Sync sync) {
-  if (!handle_->db_) return Closed();
+  if (!handle_->db) return Closed();
   size_t bytes = 64;
   for (const millrace::WriteBatch& batch : batches) bytes += batch.bytes() + 16 * batch.changes().size();
   rocksdb::WriteBatch all(bytes, 0, kProtectionBytesPerKey, 0);
@@ -226,32 +227,32 @@ Status Database::Write(const std::vector<millrace::WriteBatch>& batches, Sync sy
   }
   rocksdb::WriteOptions how;
   how.sync = sync == Sync::kYes;
-  if (const rocksdb::Status status = handle_->db_->Write(how, &all); !status.ok()) {
+  if (const rocksdb::Status status = handle_->db->Write(how, &all); !status.ok()) {
     return handle_->Error(status, "write");
   }
-  handle_->stored_sequence_ = handle_->db_->GetLatestSequenceNumber();
+  handle_->stored_sequence = handle_->db->GetLatestSequenceNumber();
   return absl::OkStatus();
 }
 
 Status Database::SyncLog() {
-  if (!handle_->db_) return Closed();
-  const rocksdb::Status status = handle_->db_->SyncWAL();
+  if (!handle_->db) return Closed();
+  const rocksdb::Status status = handle_->db->SyncWAL();
   return status.ok() ? absl::OkStatus() : handle_->Error(status, "sync");
 }
 
 Status Database::BackgroundStatus() const {
-  if (!handle_->listener_) return absl::OkStatus();
-  const rocksdb::Status status = handle_->listener_->error();
+  if (!handle_->listener) return absl::OkStatus();
+  const rocksdb::Status status = handle_->listener->error();
   return status.ok() ? absl::OkStatus() : handle_->Error(status, "work");
 }
 
-uint64_t Database::corrupt() const { return handle_->corrupt_; }
+uint64_t Database::corrupt() const { return handle_->corrupt; }
 
 std::vector<StatusOr<std::optional<std::string>>> Database::MultiGet(const std::vector<std::string>& keys) {
-  const std::shared_lock lock(handle_->lease_);
+  const std::shared_lock lock(handle_->lease);
   std::vector<StatusOr<std::optional<std::string>>> answers;
   answers.reserve(keys.size());
-  if (!handle_->db_) {
+  if (!handle_->db) {
     answers.resize(keys.size(), Closed());
     return answers;
   }
@@ -261,7 +262,7 @@ std::vector<StatusOr<std::optional<std::string>>> Database::MultiGet(const std::
   std::vector<rocksdb::ColumnFamilyHandle*> families;
   families.reserve(keys.size());
   for (const std::string& key : keys) families.push_back(handle_->Of(key));
-  handle_->db_->MultiGet(RocksReads(), keys.size(), families.data(), slices.data(), values.data(), statuses.data());
+  handle_->db->MultiGet(RocksReads(), keys.size(), families.data(), slices.data(), values.data(), statuses.data());
   for (size_t i = 0; i < keys.size(); ++i) {
     if (statuses[i].ok()) {
       answers.emplace_back(values[i].ToString());
@@ -276,15 +277,15 @@ std::vector<StatusOr<std::optional<std::string>>> Database::MultiGet(const std::
 
 std::optional<std::vector<std::optional<std::string>>> Database::MultiGetFromMemory(
     const std::vector<std::string>& keys) {
-  const std::shared_lock lock(handle_->lease_, std::try_to_lock);
-  if (!lock.owns_lock() || !handle_->db_) return std::nullopt;
+  const std::shared_lock lock(handle_->lease, std::try_to_lock);
+  if (!lock.owns_lock() || !handle_->db) return std::nullopt;
   // Gets keys one by one, because RocksDB's MultiGet reads data blocks from the disk in spite of the tier.
   rocksdb::ReadOptions how = RocksReads();
   how.read_tier = rocksdb::kBlockCacheTier;
   std::vector<std::optional<std::string>> answers(keys.size());
   for (size_t i = 0; i < keys.size(); ++i) {
     rocksdb::PinnableSlice value;
-    const rocksdb::Status status = handle_->db_->Get(how, handle_->Of(keys[i]), keys[i], &value);
+    const rocksdb::Status status = handle_->db->Get(how, handle_->Of(keys[i]), keys[i], &value);
     if (status.ok()) {
       answers[i] = value.ToString();
     } else if (!status.IsNotFound()) {
@@ -298,8 +299,8 @@ StatusOr<ScanPage> Database::Scan(const std::string& begin, const std::string& e
                                   size_t bytes_max, Store::Direction direction) {
   ScanPage page;
   if (!end.empty() && end <= begin) return page;
-  const std::shared_lock lock(handle_->lease_);
-  if (!handle_->db_) return Closed();
+  const std::shared_lock lock(handle_->lease);
+  if (!handle_->db) return Closed();
   rocksdb::ReadOptions reads = RocksReads();
   const rocksdb::Slice lower(begin);
   const rocksdb::Slice upper(end);
@@ -308,7 +309,7 @@ StatusOr<ScanPage> Database::Scan(const std::string& begin, const std::string& e
   const bool forwards = direction == Store::Direction::kForwards;
   // One point in time for all of them.
   std::vector<rocksdb::Iterator*> opened;
-  const rocksdb::Status status = handle_->db_->NewIterators(reads, handle_->Of(begin, end), &opened);
+  const rocksdb::Status status = handle_->db->NewIterators(reads, handle_->Of(begin, end), &opened);
   const std::vector<std::unique_ptr<rocksdb::Iterator>> entries(opened.begin(), opened.end());
   if (!status.ok()) return handle_->Error(status, "read");
   for (const auto& entry : entries) forwards ? entry->SeekToFirst() : entry->SeekToLast();
@@ -338,8 +339,8 @@ StatusOr<Store::Size> Database::EstimateSize(const std::string& begin, const std
   }
   if (page.next.empty()) return counted;
 
-  const std::shared_lock lock(handle_->lease_);
-  if (!handle_->db_) return Closed();
+  const std::shared_lock lock(handle_->lease);
+  if (!handle_->db) return Closed();
   const std::string last = end.empty() ? std::string(64, '\xff') : end;
   const rocksdb::Range range(begin, last);
   uint64_t file_bytes = 0;
@@ -348,14 +349,14 @@ StatusOr<Store::Size> Database::EstimateSize(const std::string& begin, const std
   rocksdb::TablePropertiesCollection tables;
   for (rocksdb::ColumnFamilyHandle* family : handle_->Of(begin, end)) {
     uint64_t in_memory[2] = {};
-    handle_->db_->GetApproximateMemTableStats(family, range, &in_memory[0], &in_memory[1]);
+    handle_->db->GetApproximateMemTableStats(family, range, &in_memory[0], &in_memory[1]);
     memory_entries += in_memory[0];
     memory_bytes += in_memory[1];
     uint64_t in_files = 0;
-    rocksdb::Status status = handle_->db_->GetApproximateSizes(family, &range, 1, &in_files);
+    rocksdb::Status status = handle_->db->GetApproximateSizes(family, &range, 1, &in_files);
     file_bytes += in_files;
     rocksdb::TablePropertiesCollection of_family;
-    if (status.ok()) status = handle_->db_->GetPropertiesOfTablesInRange(family, &range, 1, &of_family);
+    if (status.ok()) status = handle_->db->GetPropertiesOfTablesInRange(family, &range, 1, &of_family);
     if (!status.ok()) return handle_->Error(status, "read");
     tables.insert(of_family.begin(), of_family.end());
   }

@@ -23,11 +23,10 @@ void PutRecord(WriteBatch& batch, std::string key, const Message& message) {
 // The record of a key; nullopt where there is none.
 template <typename Message>
 Task<StatusOr<std::optional<Message>>> GetRecord(Store& store, std::string key) {
-  StatusOr<std::optional<std::string>> value = co_await store.Get(key);
-  if (!value.ok()) co_return value.status();
-  if (!value->has_value()) co_return std::optional<Message>();
+  MR_CO_ASSIGN_OR_RETURN(const std::optional<std::string> value, co_await store.Get(key));
+  if (!value) co_return std::optional<Message>();
   Message message;
-  MR_CO_RETURN_IF_ERROR(DecodeValue(key, **value, message));
+  MR_CO_RETURN_IF_ERROR(DecodeValue(key, *value, message));
   co_return std::optional<Message>(std::move(message));
 }
 

@@ -158,10 +158,9 @@ class ToyCluster final : public BarrierStage {
     std::map<std::string, std::vector<std::string>> groups;
     std::vector<StageItem> left_out;
     while (true) {
-      auto items = co_await reader.Next();
-      if (!items.ok()) co_return items.status();
-      if (items->empty()) break;
-      for (const InputItem& item : *items) {
+      MR_CO_ASSIGN_OR_RETURN(const std::vector<InputItem> items, co_await reader.Next());
+      if (items.empty()) break;
+      for (const InputItem& item : items) {
         const std::string group = Text(Parse(*item.json), "group");
         if (!group.empty()) {
           groups[group].push_back(item.id);
@@ -192,10 +191,9 @@ class ToySink final : public SinkStage {
   Task<Status> Write(StageContext& context, ItemReader& reader) const override {
     std::vector<std::string> ids;
     while (true) {
-      auto items = co_await reader.Next();
-      if (!items.ok()) co_return items.status();
-      if (items->empty()) break;
-      for (const InputItem& item : *items) ids.push_back(item.id);
+      MR_CO_ASSIGN_OR_RETURN(const std::vector<InputItem> items, co_await reader.Next());
+      if (items.empty()) break;
+      for (const InputItem& item : items) ids.push_back(item.id);
     }
     if (outside_.fault) MR_CO_RETURN_IF_ERROR(outside_.fault("sink"));
     if (!outside_.generations.empty() && outside_.generations.back() == context.generation) {

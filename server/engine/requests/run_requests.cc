@@ -193,11 +193,11 @@ Task<StatusOr<v1::RedriveRunResponse>> RunRequests::RedriveRun(RequestContext, v
     co_return MakeError(Reason::kWrongRunState, fmt::format("run `{}` has not ended", name));
   }
   MR_CO_ASSIGN_OR_RETURN(const std::shared_ptr<ActiveRun> run, co_await runs_.Load(std::move(found.record)));
-  StatusOr<int64_t> items = co_await run->Redrive(std::move(request));
-  if (!items.ok() || !run->working()) runs_.Unload(name);
-  if (!items.ok()) co_return items.status();
+  StatusOr<int64_t> redriven = co_await run->Redrive(std::move(request));
+  if (!redriven.ok() || !run->working()) runs_.Unload(name);
+  MR_CO_ASSIGN_OR_RETURN(const int64_t items, std::move(redriven));
   v1::RedriveRunResponse response;
-  response.set_items(*items);
+  response.set_items(items);
   *response.mutable_run() = run->Snapshot();
   co_return response;
 }

@@ -4,7 +4,7 @@
 #include <vector>
 
 #include "millrace/v1/run.pb.h"
-#include "server/engine/step/step.h"
+#include "server/engine/step/step_host.h"
 
 namespace millrace {
 

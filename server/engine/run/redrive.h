@@ -6,7 +6,7 @@
 #include <vector>
 
 #include "millrace/v1/run_service.pb.h"
-#include "server/engine/step/step.h"
+#include "server/engine/step/step_host.h"
 
 namespace millrace {
 

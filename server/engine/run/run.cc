@@ -7,6 +7,7 @@
 
 #include "server/engine/run/measures.h"
 #include "server/engine/run/redrive.h"
+#include "server/engine/step/feed.h"
 #include "server/engine/times.h"
 #include "server/storage/records.h"
 #include "server/storage/runs.h"
@@ -335,6 +336,8 @@ Task<Status> ActiveRun::EndStage(int stage, RecordChange change, WriteBatch more
   changed_.NotifyAll();
   co_return absl::OkStatus();
 }
+
+Task<StatusOr<Digest>> ActiveRun::DigestInput(int stage) { return DigestOfInput(*this, stage); }
 
 Task<bool> ActiveRun::AwaitRoom() {
   while (store_.state() != StoreState::kOk && !stopped()) co_await room_.Wait();

@@ -95,6 +95,7 @@ class ActiveRun final : public StepHost, public std::enable_shared_from_this<Act
   Task<Status> Warn(std::string message) override;
   using StepHost::EndStage;
   Task<Status> EndStage(int stage, RecordChange change, WriteBatch more) override;
+  Task<StatusOr<Digest>> DigestInput(int stage) override;
   Task<bool> AwaitRoom() override;
 
  private:

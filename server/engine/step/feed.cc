@@ -218,4 +218,16 @@ void WholeReader::Rewind() {
   }
 }
 
+Task<StatusOr<Digest>> DigestOfInput(StepHost& host, int stage) {
+  WholeReader reader(host, stage, WholeReader::Which::kWorkedOn);
+  auto digester = std::make_shared<ItemListDigester>();
+  while (true) {
+    MR_CO_ASSIGN_OR_RETURN(std::vector<InputItem> items, co_await reader.Next());
+    if (items.empty()) break;
+    auto add = [digester, items = std::move(items)] { return digester->Add(items); };
+    MR_CO_RETURN_IF_ERROR(co_await Compute(host.deps().loop, host.slot(stage).rows->pool(), std::move(add)));
+  }
+  co_return digester->Finish();
+}
+
 }  // namespace millrace

@@ -6,7 +6,7 @@
 #include <vector>
 
 #include "server/engine/step/channel.h"
-#include "server/engine/step/step.h"
+#include "server/engine/step/step_host.h"
 
 namespace millrace {
 
@@ -76,5 +76,8 @@ class WholeReader final : public ItemReader {
   const Which which_;
   int64_t count_ = 0;
 };
+
+// Returns what StepHost::DigestInput promises, by reading the stored items.
+Task<StatusOr<Digest>> DigestOfInput(StepHost& host, int stage);
 
 }  // namespace millrace

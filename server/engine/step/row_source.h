@@ -6,7 +6,7 @@
 
 #include "millrace/storage/v1/records.pb.h"
 #include "server/engine/step/client_input.h"
-#include "server/engine/step/step.h"
+#include "server/engine/step/step_host.h"
 #include "server/stages/fetch_stage.h"
 
 namespace millrace {

@@ -4,34 +4,11 @@
 
 #include <algorithm>
 
-#include "server/engine/stage_counts.h"
 #include "server/engine/step/expect.h"
 #include "server/engine/step/feed.h"
 #include "server/engine/times.h"
 
 namespace millrace {
-
-bool StepHost::InputClosed(int stage) {
-  return millrace::InputClosed(
-      plan(), stage, [this](int at) -> auto& { return slot(at).rows->record(); });
-}
-
-int64_t StepHost::ItemsIn(int stage) {
-  return millrace::ItemsIn(
-      plan(), stage, [this](int at) -> auto& { return slot(at).rows->record(); });
-}
-
-Task<StatusOr<Digest>> StepHost::DigestInput(int stage) {
-  WholeReader reader(*this, stage, WholeReader::Which::kWorkedOn);
-  auto digester = std::make_shared<ItemListDigester>();
-  while (true) {
-    MR_CO_ASSIGN_OR_RETURN(std::vector<InputItem> items, co_await reader.Next());
-    if (items.empty()) break;
-    auto add = [digester, items = std::move(items)] { return digester->Add(items); };
-    MR_CO_RETURN_IF_ERROR(co_await Compute(deps().loop, slot(stage).rows->pool(), std::move(add)));
-  }
-  co_return digester->Finish();
-}
 
 void Step::WakeParked(int64_t, int64_t) {}
 
