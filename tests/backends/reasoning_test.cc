@@ -1,0 +1,36 @@
+#include "backends/sdk/reasoning.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+namespace millrace::backend {
+namespace {
+
+std::string Filtered(std::string_view text, size_t piece) {
+  ReasoningFilter filter;
+  std::string out;
+  for (size_t at = 0; at < text.size(); at += piece) out += filter.Take(text.substr(at, piece));
+  return out + filter.End();
+}
+
+std::string Filtered(std::string_view text) {
+  const std::string whole = Filtered(text, text.size() + 1);
+  for (size_t piece = 1; piece < text.size(); ++piece) EXPECT_EQ(Filtered(text, piece), whole) << piece;
+  return whole;
+}
+
+TEST(ReasoningTest, LeavesOutABlockAtTheBeginning) {
+  EXPECT_EQ(Filtered("<think>a < b </thin </think>\n\n answer\n"), "answer\n");
+  EXPECT_EQ(Filtered("\n <think></think>x <think>y</think>"), "x <think>y</think>");
+  EXPECT_EQ(Filtered("<think>never closed"), "");
+  EXPECT_EQ(Filtered("<think>a<</think>b"), "b");
+}
+
+TEST(ReasoningTest, KeepsOtherText) {
+  for (const char* text : {"", "x", "  x", "<", "<think", " <thinks>", "a <think>b</think>", "<b>", "\n\n"}) {
+    EXPECT_EQ(Filtered(text), text);
+  }
+}
+
+}  // namespace
+}  // namespace millrace::backend
