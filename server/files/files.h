@@ -27,7 +27,8 @@ class FileRoots final : public FileAccess {
   const std::vector<std::string> write_;
 };
 
-// The bytes of a file, read on the pool. NOT_FOUND (FILE_ERROR). `loop` and `pool` must outlive it.
+// Returns the bytes of a file, read on the pool. FAILED_PRECONDITION (FILE_ERROR) if it can't be opened or is not a
+// regular file. `loop` and `pool` must outlive it.
 StatusOr<std::unique_ptr<ByteSource>> OpenFileSource(Loop& loop, Pool& pool, const std::string& path);
 
 }  // namespace millrace

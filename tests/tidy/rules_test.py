@@ -15,6 +15,8 @@ from scan import scan_c, scopes_and_functions
 from tree import Tree, words_of
 
 FLOORS = {"tests/tidy/floors.txt": "server/base:\nserver/engine: server/base\n"}
+REASONS = {"server/base/reason.cc": '    {Reason::kFileGone, "FILE_GONE", StatusCode::kNotFound},\n'
+                                    '    {Reason::kDiskLow, "DISK_LOW", StatusCode::kResourceExhausted},\n'}
 
 
 class Case(NamedTuple):
@@ -97,6 +99,9 @@ CASES = [
          "// A.\nenum A {\n  A_UNSPECIFIED = 0;\n  A_B = 1;  // b.\n}\n"),
     Case("undocumented", "protos/millrace/v1/a.proto", "// S.\nservice S {\n  rpc A(B) returns (C);\n}\n", 3,
          "// S.\nservice S {\n  // a.\n  rpc A(B) returns (C) {}\n}\n"),
+    Case("codes-of-reasons", "server/a.h", "// NOT_FOUND (FILE_GONE, with a\n// long name; DISK_LOW).\n", 2,
+         "// Errors: NOT_FOUND (FILE_GONE: it\n// is not JSON), CANCELLED (the client has gone).\n", REASONS),
+    Case("codes-of-reasons", "server/a.h", "// NOT_FOUND (FILE_LOST).\n", 1, "// Takes FILE_LOST; see Find (FILE_LOST).\n", REASONS),
     Case("conflict-marks", "README.md", "\n" + "<" * 7 + " ours\n", 2, "Title\n" + "=" * 7 + "\n" + " <" * 7 + "\n"),
     Case("trailing-blanks", "README.md", "a\nb \n", 2, " a\n\n b\n"),
     Case("tabs", "server/a.cc", "\tint a;\n", 1, '  Say("\\t");\n', {"Makefile": "a:\n\techo\n"}),

@@ -22,6 +22,7 @@ import language
 import leaks
 import naming
 import protos
+import reasons
 import sizes
 from ratchets import Ratchets
 from tree import Tree
@@ -29,7 +30,7 @@ from tree import Tree
 HERE = pathlib.Path(__file__).resolve().parent
 RATCHETS = HERE / "ratchets.txt"
 FEW = 10  # offences that are printed of a rule that has a limit
-GROUPS = (sizes, includes, citations, language, idioms, naming, leaks, protos, hygiene)
+GROUPS = (sizes, includes, citations, language, idioms, naming, leaks, protos, reasons, hygiene)
 
 
 def offences_of(tree):

@@ -28,13 +28,13 @@ class ClientInput {
 
   // Appends the part beyond the current end; the overlap must equal what is stored. Returns the new end. `fetch` null:
   // the run has ended and takes no more. Errors: ALREADY_EXISTS (REQUEST_ID_REUSED: the overlap differs), OUT_OF_RANGE
-  // (INVALID_FIELD), FAILED_PRECONDITION (WRONG_RUN_STATE: closed or ended), INVALID_ARGUMENT (BAD_ITEM, BAD_ITEM_ID,
-  // INVALID_FIELD).
+  // (INVALID_OFFSET: `offset` is beyond the end), FAILED_PRECONDITION (WRONG_RUN_STATE: closed or ended),
+  // INVALID_ARGUMENT (BAD_ITEM, BAD_ITEM_ID, INVALID_FIELD).
   Task<StatusOr<int64_t>> Append(const FetchStage* fetch, v1::AddItemsRequest request);
   // Closes the input: nothing can be added any more. Idempotent. Errors: those of CheckEnd, if an end is given.
   Task<Status> Close(std::optional<int64_t> end);
   // Checks that the input can end there. Errors: ALREADY_EXISTS (REQUEST_ID_REUSED) if it is longer or was closed at
-  // another end, OUT_OF_RANGE (INVALID_FIELD) if it is shorter.
+  // another end, OUT_OF_RANGE (INVALID_OFFSET) if it is shorter, INVALID_ARGUMENT (INVALID_FIELD) if `end` is negative.
   Status CheckEnd(int64_t end) const;
 
   // Returns the items that were added at `offset`; empty: none yet.

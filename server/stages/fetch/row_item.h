@@ -29,7 +29,7 @@ struct MemberId {
 MemberId IdOfMember(const boost::json::object& item, std::string_view member, const Renames& renames);
 
 // Returns the JSON object `text` with its members renamed; the rest of the text stays as it is. `item` is `text`
-// parsed. FAILED_PRECONDITION (BAD_ITEM) if two members would have the same name.
+// parsed. INVALID_ARGUMENT (BAD_ITEM) if two members would have the same name.
 StatusOr<std::string> RenameMembers(std::string_view text, const boost::json::object& item, const Renames& renames);
 
 // Returns a row with an item.

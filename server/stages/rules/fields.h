@@ -10,7 +10,7 @@
 namespace millrace::rules {
 
 // Sets the value at `path` of `item`, an object. Makes objects on the way that are absent or null.
-// FAILED_PRECONDITION (BAD_ITEM) if a value on the way is neither an object nor an element of a list.
+// INVALID_ARGUMENT (BAD_ITEM) if a value on the way is neither an object nor an element of a list.
 Status SetPath(boost::json::value& item, std::string_view path, boost::json::value value);
 
 // Returns a text as a JSON string: Boost.JSON's string view is another type.
