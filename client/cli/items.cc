@@ -64,7 +64,7 @@ int ListItems(Session& session, const ItemArguments& arguments) {
 void PrintCall(const v1::CallExplanation& call) {
   std::cout << fmt::format("  call {} to {}{}\n", Safe(call.call_key(), 12), Safe(call.model()),
                            call.cache_hit()
-                               ? fmt::format(": remembered, answered by {} at {}",
+                               ? fmt::format(": cached, answered by {} at {}",
                                              call.answered_by_run().empty() ? "generate" : Safe(call.answered_by_run()),
                                              Time(call.answer_time()))
                                : "");
@@ -98,7 +98,7 @@ int Why(Session& session, const ItemArguments& arguments) {
     std::cout << fmt::format("{} {}: {}", Safe(item.stage()), Safe(item.id(), 256), StateName(item.state()));
     switch (item.origin()) {
       case v1::ORIGIN_MEMO:
-        std::cout << fmt::format(", remembered: computed by {} at {}",
+        std::cout << fmt::format(", memoized: computed by {} at {}",
                                  stage.computed_by_run().empty() ? "an earlier run" : Safe(stage.computed_by_run()),
                                  Time(stage.computed_time()));
         break;

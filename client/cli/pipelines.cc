@@ -46,7 +46,7 @@ int Plan(Session& session, const std::string& pipeline, const std::vector<std::s
     PrintJson(*response);
     return kDone;
   }
-  std::vector<std::vector<std::string>> rows = {{"STAGE", "KIND", "ITEMS", "REMEMBERED", "CALLS", "CACHE HITS", "BYTES",
+  std::vector<std::vector<std::string>> rows = {{"STAGE", "KIND", "ITEMS", "MEMOIZED", "CALLS", "CACHE HITS", "BYTES",
                                                  "MEMORY", "TOKENS IN", "TOKENS OUT", "COST", "NOTE"}};
   for (const v1::StagePlan& stage : response->stages()) {
     const bool calls = ShapeOfKind(stage.kind()) == StageShape::kCalling;
@@ -127,7 +127,7 @@ void AddPipelineCommands(CLI::App& app, Session& session, int& exit) {
   });
 
   CLI::App* plan = AddCommand(
-      app, "plan", "Predict the items, calls and remembered results of a run without running it",
+      app, "plan", "Predict the items, memoized results and calls of a run without running it",
       "  millrace plan pipeline.yaml -p input=titles.csv\n  millrace plan news-events -p input=titles.csv --limit 100");
   plan->add_option("PIPELINE", arguments->pipeline,
                    "Pipeline file (ends in .yaml or contains a slash), or name of an applied pipeline")

@@ -25,7 +25,7 @@ std::string StageLine(const v1::StageProgress& stage) {
   if (shape != StageShape::kFetch && shape != StageShape::kBarrier) {
     line += fmt::format(" of {}{}", Count(stage.items_in()), stage.input_closed() ? "" : "+");
   }
-  if (stage.reused() > 0) line += fmt::format(", {} remembered", Count(stage.reused()));
+  if (stage.reused() > 0) line += fmt::format(", {} memoized", Count(stage.reused()));
   if (stage.failed() > 0) line += fmt::format(", {} failed", Count(stage.failed()));
   if (stage.degraded() > 0) line += fmt::format(", {} degraded", Count(stage.degraded()));
   if (stage.skipped() > 0) line += fmt::format(", {} skipped", Count(stage.skipped()));
@@ -132,7 +132,7 @@ std::string MeasuresText(const v1::Run& run) {
 
 std::string LastLine(const v1::Run& run, const std::string& backends) {
   int64_t calls = 0;
-  int64_t remembered = 0;
+  int64_t cached = 0;
   int64_t degraded = 0;
   int64_t failed = 0;
   int64_t computed = 0;
@@ -143,7 +143,7 @@ std::string LastLine(const v1::Run& run, const std::string& backends) {
   std::string times;
   for (const v1::StageProgress& stage : run.stages()) {
     calls += stage.calls() - stage.cache_hits();
-    remembered += stage.cache_hits();
+    cached += stage.cache_hits();
     degraded += stage.degraded();
     failed += stage.failed();
     const std::optional<StageShape> shape = ShapeOfKind(stage.kind());
@@ -162,10 +162,10 @@ std::string LastLine(const v1::Run& run, const std::string& backends) {
                                  Cost(cost, unpriced), Count(degraded));
   if (failed > 0) line += fmt::format(", {} failed", Count(failed));
   std::string more;
-  if (remembered > 0) more += fmt::format("{} answers remembered", Count(remembered));
+  if (cached > 0) more += fmt::format("{} cached answers", Count(cached));
   if (maybe_billed > 0) more += fmt::format("{}{} maybe billed", more.empty() ? "" : ", ", Count(maybe_billed));
   if (made > 0 && computed == 0 && calls == 0) {
-    more += fmt::format("{}nothing was computed: every result was remembered", more.empty() ? "" : "; ");
+    more += fmt::format("{}nothing was computed: every result was memoized", more.empty() ? "" : "; ");
   }
   return more.empty() ? line : line + "\n  " + more;
 }

@@ -182,7 +182,7 @@ void AddRunCommand(CLI::App& app, Session& session, int& exit) {
                   "Id of the request; the command repeated with this id follows the same run");
   run->add_flag("--detach", arguments->detach,
                 "Print the run's name and exit; a server must be there to continue the run");
-  run->add_flag("--refresh", arguments->refresh, "Compute everything again and remember the new results");
+  run->add_flag("--refresh", arguments->refresh, "Compute everything again and memoize the new results");
   run->callback([&session, &exit, arguments] { exit = Run(session, *arguments); });
 }
 

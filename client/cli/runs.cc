@@ -217,7 +217,7 @@ void AddRunsCommands(CLI::App& app, Session& session, int& exit) {
         exit = Ask(session, request, &client::Client::CancelRun, fmt::format("run {} is cancelled", arguments->run));
       });
 
-  add("delete", "Delete an ended run; remembered answers stay", "  millrace delete r-…")
+  add("delete", "Delete an ended run; cached answers and memoized results stay", "  millrace delete r-…")
       ->callback([&session, &exit, arguments] {
         v1::DeleteRunRequest request;
         request.set_run(arguments->run);

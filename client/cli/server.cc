@@ -76,7 +76,7 @@ int Generate(Session& session, const ServerArguments& arguments) {
   std::istringstream lines(response->text());
   for (std::string line; std::getline(lines, line);) std::cout << Safe(line, SIZE_MAX) << "\n";
   std::cerr << fmt::format("{}/{}{}, {} + {} tokens\n", Safe(response->backend()), Safe(response->model()),
-                           response->cache_hit() ? ", remembered" : "", Count(response->input_tokens()),
+                           response->cache_hit() ? ", cached" : "", Count(response->input_tokens()),
                            Count(response->output_tokens()));
   return kDone;
 }
@@ -171,18 +171,18 @@ void AddServerCommands(CLI::App& app, Session& session, int& exit) {
   generate->callback([&session, &exit, arguments] { exit = Generate(session, *arguments); });
 
   CLI::App* cache =
-      AddCommand(app, "cache", "Show or evict remembered answers and results",
+      AddCommand(app, "cache", "Show or evict cached answers and memoized results",
                  "  millrace cache stats\n  millrace cache evict --older-than-hours 720 --target cloud/gpt-4o-mini");
   cache->require_subcommand(1);
   CLI::App* stats = cache->add_subcommand("stats", "Show entries, bytes, hits and misses");
   stats->fallthrough();
   stats->callback([&session, &exit] { exit = CacheStats(session); });
-  CLI::App* evict = cache->add_subcommand("evict", "Evict remembered answers and results");
+  CLI::App* evict = cache->add_subcommand("evict", "Evict cached answers and memoized results");
   evict->fallthrough();
   evict->add_option("--older-than-hours", arguments->older_than_hours, "Only entries older than this many hours")
       ->check(DecimalNumber(0.001, 1000000));
   evict->add_option("--target", arguments->target, "Only answers of BACKEND/MODEL");
-  evict->add_flag("--keep-memos", arguments->keep_memos, "Keep the results of items");
+  evict->add_flag("--keep-memos", arguments->keep_memos, "Keep memoized results");
   evict->callback([&session, &exit, arguments] { exit = CacheEvict(session, *arguments); });
 
   CLI::App* status =

@@ -203,7 +203,7 @@ void AddSimulateCommand(CLI::App& app, Session& session, int& exit) {
       "  millrace simulate pipeline.yaml -p input=titles.csv --limit 200 --faults --seeds 50\n"
       "The real input is read. One made-up provider stands in for every model, with the slots, retries and\n"
       "time limits of the configuration. The time of computations is not predicted, and no answer counts as\n"
-      "remembered (`millrace plan` shows which ones are). A profile is a file such as\n"
+      "cached (`millrace plan` shows which ones are). A profile is a file such as\n"
       "  latency: 2s\n  latency_sigma: 0.5\n  time_per_token: 20ms\n  rate_limited: 2%\n  server_errors: 1%");
   simulate
       ->add_option("PIPELINE", arguments->pipeline,

@@ -110,14 +110,13 @@ TEST(LastLineTest, SummarizesOutputInputAndCost) {
   run.mutable_active_time()->set_seconds(3);
   EXPECT_EQ(LastLine(run, "local"),
             "run r-1 done: 7,480 story of 7,483 titles in 3.0 s (titles 0.0, story 0.0), 7,400 calls (local), $0.00, "
-            "0 degraded, 3 failed\n  83 answers remembered, 2 maybe billed");
+            "0 degraded, 3 failed\n  83 cached answers, 2 maybe billed");
 }
 
 TEST(LastLineTest, SaysWhenNothingWasComputed) {
-  EXPECT_THAT(LastLine(TwoStages(5, 5), ""),
-              HasSubstr("degraded\n  nothing was computed: every result was remembered"));
-  EXPECT_THAT(LastLine(v1::Run(), ""), AllOf(StartsWith("run  done: nothing in"), Not(HasSubstr("remembered"))));
-  EXPECT_THAT(LastLine(TwoStages(0, 0), ""), Not(HasSubstr("remembered"))) << "an empty input";
+  EXPECT_THAT(LastLine(TwoStages(5, 5), ""), HasSubstr("degraded\n  nothing was computed: every result was memoized"));
+  EXPECT_THAT(LastLine(v1::Run(), ""), AllOf(StartsWith("run  done: nothing in"), Not(HasSubstr("memoized"))));
+  EXPECT_THAT(LastLine(TwoStages(0, 0), ""), Not(HasSubstr("memoized"))) << "an empty input";
 }
 
 TEST(MeasuresTextTest, RoundsAndWraps) {
