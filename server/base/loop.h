@@ -35,8 +35,8 @@ struct LoopFigures {
   Duration cpu{};               // CPU time of all handlers
 };
 
-// Event loop of the thread that calls Run, the loop's thread. Members are for that thread only unless their comments
-// say otherwise.
+// Event loop of the thread that calls Run, the loop's thread (in the server: the engine thread). Members are for that
+// thread only unless their comments say otherwise.
 class Loop {
  public:
   // Makes a loop that waits for real time to pass. `clock` must run at the pace of the machine's steady clock.
@@ -52,8 +52,9 @@ class Loop {
   // Runs `function` on a later turn, in the order posted, before events of sockets. Drops it after Abandon. Any thread.
   void Post(absl::AnyInvocable<void()> function);
 
-  // Runs `function` once, before sockets, timers and posted functions, as soon as no coroutine is ready or those that
-  // are ready have had all their turns in a row. Use it to do a thing once for many events that happen together.
+  // Runs `function` once, on a later turn: as soon as no coroutine is ready, or when ready coroutines have had 16 turns
+  // in a row; before timers, posted functions and sockets. Use it to do a thing once for many events that happen
+  // together.
   void Defer(absl::AnyInvocable<void()> function);
 
   // Starts `task` as an independent coroutine. An exception that leaves it aborts the process: it can only be a bug.
@@ -133,7 +134,8 @@ class Loop {
   std::list<Waiter*> waiters_;  // every suspended wait for an Event, for Abandon
   std::list<Waiter*> ready_;    // notified waits and yields, resumed before anything else
   std::vector<absl::AnyInvocable<void()>> deferred_;
-  int burst_ = 0;  // coroutines resumed in a row; below 0: minus the turns that the other sources still have
+  // At least 0: coroutines resumed in a row. Below 0: the other sources have the next -burst_ turns.
+  int burst_ = 0;
   int posted_in_a_row_ = 0;
   std::unique_ptr<Inbox> inbox_;
   std::unique_ptr<Figuring> figuring_;

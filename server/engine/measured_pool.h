@@ -17,7 +17,7 @@ class MeasuredPool final : public Pool {
 
   void Submit(absl::AnyInvocable<void()> work, absl::AnyInvocable<void()> done) override;
 
-  // Returns the CPU time of the work that ended since the last call. Loop's thread.
+  // Returns the CPU time of the work that ended since the last call. Engine thread.
   Duration TakeSpent() { return std::exchange(*spent_, Duration(0)); }
 
  private:

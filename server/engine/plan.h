@@ -1,4 +1,5 @@
-// The shape of a run: which stage feeds which, what may start when, and what depends on what. Pure: no state, no time.
+// The graph of a run's stages: which stage feeds which, which may start when, and which depend on which. Pure: no
+// state, no time. (`millrace plan` prints a forecast, run/forecast.h.)
 #pragma once
 
 #include <cstdint>
@@ -18,7 +19,7 @@ struct PlanStage {
   StageShape shape = StageShape::kPure;
   std::vector<int> needs;
   std::vector<int> consumers;
-  // It begins when all that it needs is there: a barrier, a sink, and whoever checks its whole input first.
+  // It begins when its input is complete: a barrier, a sink, or a stage that checks its whole input first.
   bool whole_input = false;
   // Its items are delivered as they end; otherwise when the stage is complete.
   bool streams = false;
@@ -26,8 +27,8 @@ struct PlanStage {
 
 class Plan {
  public:
-  // `shapes` of the stages in the pipeline's order. INVALID_ARGUMENT (INVALID_DEFINITION) where a need is unknown or
-  // there is a cycle.
+  // `shapes`: those of the stages in the pipeline's order. INVALID_ARGUMENT (INVALID_DEFINITION) if a need is unknown
+  // or stages need each other in a cycle.
   static StatusOr<Plan> Make(const v1::Pipeline& pipeline, const std::vector<StageShape>& shapes);
 
   // In the pipeline's order.
@@ -38,12 +39,12 @@ class Plan {
   int Find(std::string_view name) const;
   // Every stage after all that it needs.
   const std::vector<int>& order() const { return order_; }
-  // The stages that depend on `index`, itself left out, in `order`.
+  // Returns the stages that depend on `index`, without itself, in `order`.
   std::vector<int> After(int index) const;
-  // The stage whose items are the result: the last one before a store, or the last.
+  // Returns the stage whose items are the result: the last one before a sink, or the last.
   int Result() const;
 
-  // True where a delivery from `upstream` reaches `consumer` while `upstream` still works.
+  // Returns true if `consumer` gets items of `upstream` while `upstream` still works.
   bool Streams(int upstream, int consumer) const { return stages_[upstream].streams && !stages_[consumer].whole_input; }
 
   // The ordinal that an item of `stage`'s need number `need` has in `stage`, and back.
@@ -59,8 +60,8 @@ class Plan {
     return {static_cast<int>(ordinal % needs), ordinal / needs};
   }
 
-  // Returns the plan of a run whose rows can't be read back: every stage delivers its items as they end, and every
-  // stage that works on single items begins with the first of them.
+  // Returns the graph for a forecast, which keeps no rows from which a later stage could read its input: every stage
+  // delivers its items as they end, and every stage that works on single items begins with the first one.
   Plan Streaming() const;
 
  private:

@@ -1,5 +1,5 @@
-// The look-up before a call: answers given to this run, answers that earlier runs share, and attempts that a crash left
-// behind.
+// The look-up before a question is asked: answers given to this run, cached answers of earlier runs, and attempts that
+// a crash left behind. It decides what may be reused; storage/answers.h has the entries.
 #pragma once
 
 #include <cstdint>
@@ -42,10 +42,13 @@ class Cache {
  public:
   Cache(Loop& loop, Store& store) : loop_(loop), store_(store) {}
 
-  // Looks for an answer under the keys, in their order: first one that was given to this run or is good for all, then
-  // one that this run could not use (it is not paid for twice), then unsettled attempts. A damaged value is a miss, and
-  // counted. Waits while the store can't be read. Costs one read of two or three small keys each, which nearly always
-  // answers that there is nothing; then one of the records that the entries lead to.
+  // Looks up the keys. The first of these that exists is the result:
+  // 1. A usable answer, key by key in their order: the one that was given to this run, else the cached one, if the
+  //    rules allow it.
+  // 2. An answer that this run got and could not use, so that it is not paid for twice.
+  // 3. No answer, and the unsettled attempts of all keys.
+  // A damaged value is a miss, and counted. Waits while the store can't be read. Costs one read of two or three small
+  // values for each key, which nearly always finds nothing, and else one more read of the records that they lead to.
   Task<Found> LookUp(std::vector<Digest> keys, LookUpRules rules);
 
   int64_t hits() const { return hits_; }

@@ -124,7 +124,7 @@ Task<void> Calls::Run(std::shared_ptr<CallInFlight> call) {
     if (is_wanted && has_ended) break;
     if (is_wanted) continue;  // somebody joined while it was being given up
     // Nobody takes the outcome. Whoever asks next finds the paid attempts, with their costs.
-    WriteBatch kept = call->progress.KeepUnclaimed();
+    WriteBatch kept = call->progress.KeepPending();
     if (!kept.empty()) co_await CommitFirmly(deps_.loop, deps_.store, std::move(kept), CommitMode::kReadable);
     if (call->waiters.empty() || call->is_drained()) break;
   }
@@ -174,7 +174,7 @@ CallOutcome Calls::GiveUp(CallInFlight& call, bool was_last, const CallContext& 
     outcome.coalesced = true;
     return outcome;
   }
-  CallProgress taken = call.progress.TakeSettled(call.asked_key());
+  CallProgress taken = call.progress.TakeEnded(call.asked_key());
   outcome.totals = taken.tally.totals();
   outcome.attempts = taken.tally.attempts();
   CallResult failed;

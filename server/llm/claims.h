@@ -1,6 +1,14 @@
-// Claims of call keys: whoever looks a key up claims it until the effects of its attempt are committed, whatever call
-// it belongs to (two aliases may share a target). The next one then finds them. Without claims a second attempt would
-// overwrite the pending record of the first, and the settlement of the first would delete that of the second.
+// Claims of call keys. A runner claims the keys of a question before it looks them up, and the claim lasts until the
+// outcome is committed or given up; the next runner then finds the outcome in the store. Without claims the pending
+// record of a second attempt would overwrite that of the first, and the settlement of the first would delete that of
+// the second.
+//
+// Equal calls are joined before they get here (call_in_flight.h). Claims are for calls that are not equal but ask the
+// same question: of two aliases that share a target, with different rules, or a repair that another call asks at first.
+//
+// Runners can't block each other for ever. A runner takes all keys of one question at once, and keeps them while it
+// takes those of the next: the same question after an answer that could not be used (a higher `retry`), or a repair (a
+// longer conversation). So every runner takes keys in one order, that of (length of the conversation, `retry`).
 #pragma once
 
 #include <map>
@@ -15,25 +23,25 @@
 
 namespace millrace {
 
-// The claimed keys. Loop's thread only, but for the destructors of claims.
+// The claimed keys. Engine thread only, except for the destructors of claims.
 class KeyClaims {
  public:
   explicit KeyClaims(Loop& loop);
   ~KeyClaims();
   KeyClaims(const KeyClaims&) = delete;
 
-  // Thread-safe queue that returns the keys of destroyed claims to the loop's thread.
+  // Thread-safe queue that returns the keys of destroyed claims to the engine thread.
   struct Returned {
     Returned(Loop& its_loop, KeyClaims* its_claims) : loop(its_loop), claims(its_claims) {}
 
     Loop& loop;
-    KeyClaims* claims;  // null once it is gone; the loop's thread only
+    KeyClaims* claims;  // null once it is gone; engine thread only
     std::mutex mutex;
     std::vector<Digest> keys;  // guarded by mutex
   };
 
-  // Some keys, claimed until this is destroyed, on any thread. REQUIRES: the loop outlives the threads that destroy
-  // claims.
+  // The right to some keys, until this is destroyed. Any thread may destroy it. REQUIRES: the loop outlives the threads
+  // that destroy claims.
   class Claim {
    public:
     Claim(std::weak_ptr<Returned> returned, std::vector<Digest> keys)
@@ -48,7 +56,8 @@ class KeyClaims {
     const std::vector<Digest> keys_;
   };
 
-  // Resumes with a claim of all the keys once nobody else has any of them.
+  // Resumes with a claim of all the keys once nobody else has any of them. Has no deadline: callers of the call stop
+  // waiting at theirs.
   Task<std::shared_ptr<const Claim>> Take(std::vector<Digest> keys);
 
  private:
@@ -56,7 +65,7 @@ class KeyClaims {
 
   Loop& loop_;
   const std::shared_ptr<Returned> returned_;
-  std::map<Digest, std::shared_ptr<Event>> taken_;  // with the event of those who wait; null: nobody
+  std::map<Digest, std::shared_ptr<Event>> taken_;  // with the event of those who wait for the key; null: nobody
 };
 
 }  // namespace millrace

@@ -1,5 +1,7 @@
-// Names of calls. A call's key says all that its answer depends on: who answers (the identity of the model) and what is
-// asked (the canonical request); not where it is sent, nor with which credentials. docs/formats.md has the bytes.
+// Call keys. A call key covers all that an answer depends on: the identity of the model and the canonical request, the
+// sample number and the number of earlier answers that could not be used. It covers neither the address nor the
+// credentials. docs/formats.md has the bytes. A call has several: one for each route, of its question and of every
+// repair.
 #pragma once
 
 #include <cstdint>
@@ -10,23 +12,25 @@
 
 namespace millrace {
 
-// Who answers.
+// Identity of the model that answers.
 struct ModelIdentity {
   std::string protocol_family;  // of the backend's manifest
   std::string model;            // the provider's name
-  std::string revision;         // where configured; empty: not known
+  std::string revision;         // as configured; empty: not known
   int dialect_version = 0;      // of the backend's manifest
 };
 
-// The identity as canonical JSON.
+// Returns the identity as canonical JSON.
 std::string CanonicalIdentity(const ModelIdentity& identity);
 
-// The request as canonical JSON: messages, sampling, largest answer, and the schema as a text, because the order of its
-// members matters to providers. Neither model nor sample number.
+// Returns the request as canonical JSON: messages, sampling, largest answer, and the schema as a text, because the
+// order of its members matters to providers. It has neither the model nor the sample number.
 std::string CanonicalRequest(const backend::Request& request);
 
-// The key. `sample_number` asks the same question anew; so does `retry`, for the tries after an answer that could not
-// be used: each answer of a run is paid under a key of its own.
+// Returns the key under which an answer is cached, an attempt is pending, and a question is claimed (claims.h). Another
+// `sample_number` asks the same question again. `retry` counts the answers to this question that could not be used, so
+// that each answer that a run pays for has a key of its own. Calls in flight are joined by another digest
+// (CallQuestion::key).
 Digest CallKey(const std::string& canonical_identity, const std::string& canonical_request, int64_t sample_number,
                int32_t retry = 0);
 

@@ -1,5 +1,5 @@
-// What the call layer offers beside answering calls (CallHandler): who its targets are, how busy they are, and what is
-// remembered of their answers. Engine thread only.
+// The call layer beside the answering of calls (CallHandler): its targets and their load, and its cached answers.
+// Engine thread only.
 #pragma once
 
 #include <cstdint>
@@ -19,37 +19,40 @@ class CallDesk {
  public:
   virtual ~CallDesk() = default;
 
-  // The model identities of an alias' targets in routing order, as one text: part of the memo key of what they answer.
-  // NOT_FOUND (MODEL_NOT_FOUND).
+  // Returns the model identities of an alias's targets in routing order, as one text: a part of the memo keys of stages
+  // that call it. NOT_FOUND (MODEL_NOT_FOUND).
   virtual StatusOr<std::string> Identity(std::string_view alias) const = 0;
 
-  // What is remembered of a question, for `plan`: true where its answer would be found without asking. Nothing is sent.
+  // Returns whether a call would find its answer without an attempt, for `plan`. Nothing is sent, counted as a hit or a
+  // miss, or claimed: a call in flight may settle its answer right after this.
   virtual Task<StatusOr<bool>> IsRemembered(CallContext context, CallRequest request) = 0;
-  // False where a target of the alias has no price.
+  // Returns whether the cost of a call is known before it is made: true if every target of the alias is free of charge.
+  // The configuration has no prices yet.
   virtual bool HasKnownCost(std::string_view alias) const = 0;
 
   virtual v1::ListModelsResponse Models() const = 0;
   virtual v1::ListBackendsResponse Backends() const = 0;
 
-  // Calls that wait for a slot; attempts in flight.
+  // Number of calls that wait for a slot, and of attempts in flight.
   virtual int64_t waiting() const = 0;
   virtual int64_t in_flight() const = 0;
-  // A target that calls of this run wait for because it fails.
+  // A failing target that calls of a run wait for.
   struct FailingTarget {
     std::string name;   // `backend/model`; empty: none
     std::string error;  // the newest one
   };
   virtual FailingTarget FindFailing(std::string_view run) const = 0;
 
-  // Remembered answers.
+  // Returns the size of the cached answers, and the look-ups since the start.
   virtual Task<StatusOr<v1::CacheStats>> AnswerStats() = 0;
-  // Forgets answers older than this (nullopt: all) and, where `target` is not empty, only those of `backend/model`; how
-  // many. Pending attempts stay, answers kept for a run (kRunAnswer), and those that were first given to a run that is
-  // `in_use`: it finds them again.
+  // Evicts cached answers that are older than `older_than` (nullopt: of any age) and of this target (`backend/model`;
+  // empty: of any). Returns how many. Three things stay: unsettled attempts, answers that are kept for one run
+  // (kRunAnswer), and answers that were first given to a run for which `in_use` returns true, because it finds them
+  // again.
   virtual Task<StatusOr<int64_t>> EvictAnswers(std::optional<Duration> older_than, std::string target,
                                                std::function<bool(const std::string& run)> in_use) = 0;
 
-  // Starts no new attempt from now on; resumes when those in flight are over and stored, or at `deadline`.
+  // Starts no new attempt from now on. Resumes when the attempts in flight have ended and are stored, or at `deadline`.
   virtual Task<void> Drain(TimePoint deadline) = 0;
 };
 

@@ -21,8 +21,8 @@ class Models {
  public:
   Models(Loop& loop, std::vector<std::unique_ptr<BackendEntry>> backends);
 
-  // Adds an alias. INVALID_ARGUMENT (INVALID_DEFINITION) if it names an unknown backend, is there already, or gives
-  // another limit for a target than an alias before it.
+  // Adds an alias. INVALID_ARGUMENT (INVALID_DEFINITION) if it names an unknown backend, exists already, or gives a
+  // target another limit than an alias before it.
   Status AddAlias(const v1::ModelConfig& config);
 
   // Returns null if there is no such alias.
@@ -31,7 +31,8 @@ class Models {
   static Status NoSuchModel(std::string_view name);
   // Returns the identities of the alias's targets in routing order, as one text. NOT_FOUND (MODEL_NOT_FOUND).
   StatusOr<std::string> Identity(std::string_view alias) const;
-  // Returns whether every target of the alias has a price. False for an unknown alias.
+  // Returns whether every target of the alias is free of charge: no configuration has prices yet. False for an unknown
+  // alias.
   bool HasKnownCost(std::string_view alias) const;
 
   const std::vector<std::unique_ptr<Target>>& targets() const { return targets_; }

@@ -101,7 +101,7 @@ void CallProgress::ForgetFailed() {
   std::erase_if(unsettled_, [](const Unsettled& entry) { return !HasAnswer(entry.record.attempt()); });
 }
 
-WriteBatch CallProgress::KeepUnclaimed() {
+WriteBatch CallProgress::KeepPending() {
   WriteBatch batch;
   if (unsettled_.empty()) return batch;
   *unsettled_.back().record.mutable_totals() = tally.totals();
@@ -114,7 +114,7 @@ WriteBatch CallProgress::KeepUnclaimed() {
   return batch;
 }
 
-CallProgress CallProgress::TakeSettled(const std::optional<Digest>& asked_key) {
+CallProgress CallProgress::TakeEnded(const std::optional<Digest>& asked_key) {
   CallProgress taken = std::exchange(*this, CallProgress());
   own_run_ = taken.own_run_;
   own_ = taken.own_;

@@ -1,4 +1,5 @@
-// The result of a call so far: what it has cost, and all that is to be stored with its outcome.
+// The result of a call so far: its cost, and everything that is stored with its outcome. An attempt that has ended is
+// *unsettled* until a batch with its settled record is committed; its pending record is in the store until then.
 #pragma once
 
 #include <cstdint>
@@ -24,11 +25,11 @@ struct CallResult {
   std::string text;
   storage::v1::AnswerRecord answer;  // if OK
   Digest answer_key;                 // if OK: the key of the question as it was first asked
-  bool from_memory = false;          // no attempt was made, or taken over, for it
+  bool from_memory = false;          // a cached answer, or one that was given to this run: no attempt was needed
   bool is_own = false;               // from memory, and the payer's run finds it again as it is
 };
 
-// The caller that pays for a call.
+// The caller that pays for a call: attempts, costs and the question are stored for its run.
 struct Payer {
   std::string run;
   bool remember = true;
@@ -42,50 +43,51 @@ class CallProgress {
   const std::vector<Digest>& call_keys() const { return call_keys_; }
   void AddKey(const Digest& call_key);
 
-  // The index entries of a run, as the look-up found them under the keys.
+  // Sets the index entries of a run, as the look-up found them under the keys.
   void SetOwn(const std::string& run, const std::vector<Digest>& call_keys,
               std::vector<storage::v1::SettledIndex> entries);
 
   void AddQuestion(const Digest& call_key, const storage::v1::QuestionRecord& question);
-  // An answer that can't be used is found again only by the run that paid for it.
+  // Adds an answer. If it is not usable, only the run that paid for it finds it again.
   void AddAnswer(const Digest& call_key, const storage::v1::AnswerRecord& answer, bool is_usable);
-  // The answered attempt of this key gave an answer that can't be used.
+  // Marks the answered attempt of this key: its answer can't be used.
   void MarkBad(const Digest& call_key, std::string_view error);
 
-  // An attempt of this key is pending in the store; the settlement deletes it.
+  // Notes that the store has a pending record under this key, which the settlement deletes.
   void AddPending(const Digest& call_key);
-  // An attempt that has ended and is not stored as settled, with its raw answer if it has one. It replaces a record of
-  // the same attempt.
+  // Adds an attempt that has ended and is not settled, with its raw answer if it has one. Replaces a record of the same
+  // attempt.
   void AddUnsettled(const Digest& call_key, storage::v1::PendingRecord record);
-  // Returns the record of an attempt that is not settled; null if it was settled.
+  // Returns the record of an unsettled attempt; null if it is settled.
   storage::v1::PendingRecord* FindUnsettled(std::string_view attempt_id);
 
-  // Adds the settled records of the attempts that failed to a batch that starts the next one, which takes the place of
-  // the pending record. ForgetFailed follows once the batch is stored.
+  // Settles the attempts that failed, in the batch that stores the start of the next attempt: adds their settled
+  // records, and deletes their pending records, except the one under `next_key`, which that batch overwrites. Call
+  // ForgetFailed once the batch is stored. If nobody knows whether it is, a second call uses the same numbers again.
   void PutFailed(WriteBatch& batch, const Digest& next_key, SettledNumbers& numbers);
   void ForgetFailed();
 
-  // Returns the pending records of everything that is not settled, for whoever asks next, if nobody takes the outcome.
-  // The newest has the totals of the whole call.
-  WriteBatch KeepUnclaimed();
+  // Returns the pending records of all unsettled attempts, for a call that no caller waits for any more: whoever asks
+  // one of its questions next takes them over. The newest record has the totals of the whole call.
+  WriteBatch KeepPending();
 
-  // Moves all but the attempt in flight of `asked_key` to a caller that gives up. An answer of it that is not judged
-  // yet stays too: it is not settled without its verdict.
-  CallProgress TakeSettled(const std::optional<Digest>& asked_key);
+  // Moves everything that has ended to a caller that gives up, which settles it. The attempt of `asked_key` stays here,
+  // whether it is in flight or its answer is not judged yet: an attempt is not settled without its verdict.
+  CallProgress TakeEnded(const std::optional<Digest>& asked_key);
 
-  // Returns all that must be committed with the effects of the caller, and forgets it. It gives out numbers from
-  // `first_number`, at most NumbersNeeded(). One record for each question: its attempts, its text and its answer.
+  // Returns everything that the payer must commit with its own effects, and clears it here. Each question becomes one
+  // record: its attempts, its text and its answer. Uses the numbers from `first_number`, at most NumbersNeeded().
   WriteBatch Settle(const CallResult& result, const Payer& payer, int64_t first_number);
   int64_t NumbersNeeded() const { return static_cast<int64_t>(call_keys_.size() + unsettled_.size()) + 1; }
 
-  // Bytes of text that Settle encodes.
+  // Returns the bytes of text that Settle encodes.
   size_t bytes() const;
 
  private:
   struct Unsettled {
     Digest call_key;
     storage::v1::PendingRecord record;
-    int64_t number = 0;  // given to it by a batch that may be stored or not; then it has a record of its own
+    int64_t number = 0;  // not 0: a batch that may or may not be stored gave it this number, and a record of its own
   };
   struct NewAnswer {
     storage::v1::AnswerRecord record;
@@ -102,7 +104,9 @@ class CallProgress {
   std::map<Digest, NewAnswer> answers_;
 };
 
-// Returns what another waiter commits: only what the payer's batch does not do for it. It may use one number.
+// Returns the batch of a waiter that does not pay (a *follower*): a copy of the answer for its run, if that is another
+// run than the payer's, and the entry for later runs, if the follower lets later runs find its answers and the payer
+// does not. Empty if the call failed, or if the payer's batch does all of that. Uses at most the one number.
 WriteBatch SettleFollower(const CallResult& result, const Payer& payer, const Payer& follower, int64_t number);
 
 }  // namespace millrace

@@ -1,6 +1,6 @@
 // The fair queue in front of the targets: it decides which call gets a slot that is free. Calls of the highest priority
 // that could go to the target come first. Among these the runs take turns, so that a large run can't starve a small
-// one. Within a run the oldest call comes first, also if it has been tried before.
+// one. Within a run the oldest call comes first, also if attempts of it have failed.
 #pragma once
 
 #include <cstdint>
@@ -21,7 +21,7 @@ struct Ticket {
   int64_t priority = 0;
   uint64_t age = 0;              // from Queue::NextAge: smaller is older
   std::vector<Target*> targets;  // targets that it may go to now, in order of preference
-  std::function<void()> wake;    // resumes the waiting coroutine: granted, or a target holds off
+  std::function<void()> wake;    // resumes the waiting coroutine: a slot was granted, or a target is held off
   Target* granted = nullptr;     // the ticket has a slot of this target
 };
 
@@ -37,8 +37,9 @@ class Queue {
   void Leave(Ticket& ticket);
   // Returns a slot, and grants it to the next ticket.
   void Release(Target& target);
-  // Grants no slot of the target before `until` (the provider's Retry-After). Tickets that could go elsewhere are
-  // woken.
+  // Grants no slot of the target before `until`, because its provider sent Retry-After: a runner calls this after a
+  // failure that has one. Wakes the tickets that wait for the target, because they may have another one to go to. An
+  // attempt that has its slot already is sent all the same.
   void HoldOff(Target& target, TimePoint until);
   // Grants nothing from now on.
   void Close() { closed_ = true; }
@@ -63,7 +64,7 @@ class Queue {
   Loop& loop_;
   Store& store_;
   std::map<Target*, Line> lines_;          // only looked up by target, never walked: `order_` is repeatable
-  std::map<Target*, Loop::Timer> timers_;  // that end the hold-off of a target
+  std::map<Target*, Loop::Timer> timers_;  // that fire when the Retry-After of a target ends
   std::vector<Target*> order_;             // targets in the order in which they were first waited for
   uint64_t ages_ = 0;
   int64_t waiting_ = 0;

@@ -15,14 +15,17 @@ namespace millrace {
 enum class UnknownPolicy { kRetry, kFail };
 
 struct RetryPolicy {
-  // Questions of a call whose own answers are at fault in a way that another try may cure.
+  // `max_attempts` of the configuration: the most answers to one question that can't be used but that another attempt
+  // may cure (an empty one, one that is not of the protocol). A repair is another question. Failures of a target don't
+  // count: they are retried until the caller's deadline or max_elapsed.
   int32_t attempts_max = 3;
+  // `initial_backoff` and `max_backoff`.
   Duration backoff_initial = std::chrono::milliseconds(500);
   Duration backoff_max = std::chrono::seconds(30);
   UnknownPolicy on_unknown = UnknownPolicy::kRetry;
 };
 
-// Upper bound of a Retry-After: a provider that asks for more is tried again after this.
+// Upper bound of a Retry-After: if a provider asks for more, attempts at the target start again after this.
 inline constexpr Duration kRetryAfterMax = std::chrono::hours(1);
 
 // Returns the wait after the n-th failure in a row of one call at one target (from 1). Full jitter: uniform between
@@ -30,7 +33,7 @@ inline constexpr Duration kRetryAfterMax = std::chrono::hours(1);
 // (Brooker, "Exponential backoff and jitter", 2015.)
 Duration BackoffAfter(int32_t failures, const RetryPolicy& policy, Random& random);
 
-// The failure, and what the call has seen before.
+// The failure, and the history of the call at its target.
 struct FailedAttempt {
   const backend::Failure& failure;
   int32_t failures = 1;  // in a row of this call at this target, this one included
@@ -48,13 +51,14 @@ struct Decision {
   Duration delay{};
   // The target does not accept any call until a human repairs it (credentials, quota).
   bool needs_human = false;
-  // No attempt of any call goes to the target for this long; zero: the provider did not say.
+  // The provider's Retry-After: the queue grants no slot of the target for this long; zero: it sent none.
   Duration hold_off{};
   Status error;
 };
 Decision After(const FailedAttempt& attempt, const RetryPolicy& policy, Random& random);
 
-// Returns the error of a call that nobody knows the answer of, if the policy is not to ask again.
+// Returns the error of a call that may have been answered although nobody has the answer, if the policy is not to ask
+// again.
 Status UnknownOutcomeError();
 
 }  // namespace millrace

@@ -1,4 +1,4 @@
-// What one call knows of its routes: which are excluded, and when each can be retried.
+// The routes of one call: which are excluded, and when each can be retried.
 #pragma once
 
 #include <cstdint>
@@ -17,7 +17,7 @@ class RouteState {
   Target& target() const { return *route_->target; }
   const Route& route() const { return *route_; }
 
-  // Excluded: its target would say the same again.
+  // Excluded: its target would give the same answer or failure again.
   bool is_excluded() const { return is_excluded_; }
   void Exclude() { is_excluded_ = true; }
 
@@ -57,8 +57,10 @@ class RouteStates {
   // Returns the route of a target that is not excluded.
   size_t IndexOf(const Target& target) const;
 
-  // Targets of the first priority that has one that is free to try now: lower priorities are for when these fail, not
-  // for when they are busy. `next` is when another one is; kNever: all are.
+  // Targets that the call may wait for a slot of: those of the first priority that has any. A target counts as failing,
+  // and is left out, while this call backs off from it or its Retry-After lasts (so does a rate-limited one): then
+  // lower priorities get the call. A target without a free slot is only busy: its calls wait. `next`: the time when
+  // another target can be added; kNever: there is nothing to wait for.
   struct Ready {
     std::vector<Target*> targets;
     TimePoint next = kNever;

@@ -1,4 +1,4 @@
-// What the caller of a call commits together with its own effects.
+// Settlement of a call: the batch that its caller commits together with its own effects.
 #pragma once
 
 #include <iterator>
@@ -14,7 +14,8 @@ namespace millrace {
 
 // The effects of a call, and the claims of its keys (claims.h). A claim keeps everybody else from asking the same
 // question until the effects can be found in the store: hold the claims until `batch` is committed or given up. They
-// may be destroyed on any thread.
+// may be destroyed on any thread. A caller that never commits loses nothing: the pending records are still in the
+// store, and the next asker takes the attempts over.
 struct Settlement {
   using Claims = std::vector<std::shared_ptr<const void>>;
 
@@ -28,8 +29,9 @@ struct Settlement {
   }
 };
 
-// Commits a settlement, if it has any effect, and then releases its claims. Errors are those of Store::Commit; then
-// nobody knows whether it is stored.
+// Commits a settlement, if it has any effect, and then releases its claims, also after an error. Errors are those of
+// Store::Commit: nobody knows then whether the batch is stored. The next asker finds either the settled answer or the
+// pending record with its raw bytes, so that nothing is paid for twice.
 Task<Status> Commit(Store& store, Settlement settlement, CommitMode mode = CommitMode::kDurable);
 
 }  // namespace millrace

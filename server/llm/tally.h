@@ -1,5 +1,6 @@
-// What a call has cost: counts, money and the list of its attempts. A Tally is the only writer of CallTotals and of the
-// figures in an attempt, so that a price or a new count has one place.
+// Tally of a call: counts, money and the list of its attempts. A Tally is the only writer of the CallTotals of a call
+// and of the figures in an attempt, so that a price or a new count has one place. (Target counts load and health, the
+// stage's rows add up the totals of items.)
 #pragma once
 
 #include <cstdint>
@@ -36,8 +37,9 @@ class Tally {
   // parsed; this tally counts it when it has ended.
   void RecordAnswered(storage::v1::PendingRecord& record, Duration latency) const;
 
-  // Takes over the attempt of an earlier call: one that a crash left behind, or whose caller left. The record's totals
-  // are those of its whole call, so they replace these, but for the questions of this call that are counted already.
+  // Takes over the attempt of an earlier call: one that a crash left behind, or whose callers left. The record has the
+  // totals of that whole call, which replace these; only `calls` stays as it is if it is larger, because the questions
+  // of this call are counted already. A started attempt becomes one of unknown outcome.
   void TakeOver(storage::v1::PendingRecord& pending);
   // Adds the tokens of an answer that was taken over, unless its record has them.
   void AddTokensOf(storage::v1::PendingRecord& taken, const backend::Answer& answer);
@@ -46,7 +48,8 @@ class Tally {
   void MarkBad(const Digest& call_key, std::string_view error);
   static void MarkBad(v1::Attempt& attempt, std::string_view error);
 
-  // Returns the totals of a caller that joined a call in flight, which pays for it.
+  // Returns the totals of a caller that joined a call in flight: one call, no attempt and no cost, which are the
+  // payer's.
   static storage::v1::CallTotals Joined();
 
  private:
@@ -57,7 +60,7 @@ class Tally {
   std::vector<v1::Attempt> attempts_;
 };
 
-// Returns whether an attempt was answered, usably or not.
+// Returns whether an attempt was answered, by a usable answer or another one.
 bool HasAnswer(const v1::Attempt& attempt);
 
 }  // namespace millrace

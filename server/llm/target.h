@@ -25,8 +25,12 @@ struct BackendEntry {
   std::string secret_origin;
 };
 
-// A backend's model: its slots, the rest that its provider asked for, and its health. The queue takes and returns
-// slots, the recorder of an attempt reports how it ended. A limit of another kind (a rate, a breaker) belongs here.
+// A backend's model: its slots, the Retry-After of its provider, and its health. In memory only: a restart forgets all
+// of it. It decides nothing; these write it:
+// - the queue: slots, waiting calls and Retry-After (for the runner of a call whose attempt failed with one);
+// - the recorder of an attempt: answers that wait for their commit, and the end of a series of failures;
+// - the runner of a call: failures of the target.
+// A limit of another kind (a rate, a breaker) belongs here.
 class Target {
  public:
   Target(Loop& loop, BackendEntry& entry, std::string model, int32_t max_concurrency);
@@ -37,7 +41,8 @@ class Target {
   // Returns `backend/model`.
   std::string Name() const;
 
-  // Slots, from the choice of this target to the end of the attempt.
+  // Slots. A call has one from the choice of this target until its attempt has ended; if it was answered, until the
+  // answer may wait for its commit.
   int32_t max_concurrency() const { return max_concurrency_; }
   int32_t in_flight() const { return in_flight_; }
   bool HasSlot() const { return in_flight_ < max_concurrency_; }
@@ -53,7 +58,7 @@ class Target {
   Task<void> BeginStoring();
   void EndStoring();
 
-  // The provider's Retry-After: no attempt starts before. Returns whether that is later than what was known.
+  // Sets the provider's Retry-After: the queue grants no slot before `until`. Returns false if a later time is known.
   bool HoldOff(TimePoint until);
   TimePoint retry_after_until() const { return retry_after_until_; }
 
@@ -95,7 +100,7 @@ struct Alias {
   std::vector<Route> routes;  // by priority, then as configured
   RetryPolicy retry;
   CallTimeouts timeouts;
-  std::optional<Duration> ttl;  // largest age of a remembered answer
+  std::optional<Duration> ttl;  // `cache.ttl` of the configuration: largest age of a cached answer
 };
 
 }  // namespace millrace

@@ -11,7 +11,7 @@
 
 namespace millrace {
 
-// As answers are stored: stop, length, content_filter, refusal, other.
+// Finish reasons as they are stored: stop, length, content_filter, refusal, other.
 std::string_view FinishReasonName(backend::FinishReason reason);
 backend::FinishReason FinishReasonOf(std::string_view name);
 

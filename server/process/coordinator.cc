@@ -192,7 +192,7 @@ class CoordinatorImpl final : public Coordinator {
   int port() const override { return port_; }
 
  private:
-  // Starts a coroutine on the engine's thread and waits for the status that it promises.
+  // Starts a coroutine on the engine thread and waits for the status that it promises.
   template <typename Start>
   Status OnLoop(Start start) {
     std::promise<Status> done;

@@ -1,5 +1,5 @@
 // The coordinator: the one place that knows all parts of the server. It builds them in order, connects them, runs the
-// engine's thread, and destroys them in reverse.
+// engine thread, and destroys them in reverse.
 #pragma once
 
 #include <cstdint>

@@ -22,7 +22,7 @@ class ItemWriter {
   virtual Task<Status> Put(std::vector<StageItem> items) = 0;
 };
 
-// Immutable. Engine thread.
+// Immutable. Engine thread, so Run must not block or compute for long there: co_await Compute (server/base/pool.h).
 class BarrierStage {
  public:
   virtual ~BarrierStage() = default;
@@ -31,8 +31,9 @@ class BarrierStage {
   // input item that ends here (it is left out, or in no group) is put with its own id and state SKIPPED.
   virtual Task<Status> Run(StageContext& context, ItemReader& reader, ItemWriter& writer) const = 0;
 
-  // Returns about how many bytes of memory Run takes at most for `items` items with `bytes` of JSON together; 0: not
-  // known.
+  // Returns about how many bytes of memory Run takes at most for `items` items with `bytes` of JSON together, for
+  // `plan`; 0: not known. Nothing is refused because of it: Run itself fails if it would exceed its own limit, and
+  // nothing limits the sum over barriers that run at the same time.
   virtual int64_t MemoryBytes(int64_t /*items*/, int64_t /*bytes*/) const { return 0; }
 };
 

@@ -31,7 +31,7 @@ struct StageItem {
   v1::ErrorReason reason = v1::ERROR_REASON_UNSPECIFIED;
   std::string message;
   std::vector<std::string> notes;      // rules that changed something; for a merge, its decisions
-  std::vector<std::string> input_ids;  // ids of the items that it was made of, unless that is the input alone
+  std::vector<std::string> input_ids;  // ids of the input items that it was made of; empty: its one input item
   std::vector<Digest> call_keys;
   storage::v1::CallTotals totals;
   Settlement settlement;    // of its calls; the batch is committed with the item

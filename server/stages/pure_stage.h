@@ -12,7 +12,8 @@ class PureStage {
  public:
   virtual ~PureStage() = default;
 
-  // Makes one item of each input item, in their order. A pure function: the same items give the same results.
+  // Makes one item of each input item, in their order. A pure function: equal items give equal results, because they
+  // are memoized.
   virtual std::vector<StageItem> Compute(std::vector<ParsedItem> items) const = 0;
 };
 

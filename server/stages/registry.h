@@ -52,7 +52,7 @@ struct StageFile {
   bool holds_tables = false;  // written only in parts, which other stages' parts may stand beside
 };
 
-// A kind of stage. Functions that are empty return nothing.
+// A kind of stage. A function that is not set counts as one that returns nothing: no models, no files.
 struct StageKind {
   std::string name;           // of the member of Stage.kind that defines it: `fetch`, `prepare`, …
   int semantics_version = 1;  // raise it when the same definition and input give another output
@@ -62,8 +62,8 @@ struct StageKind {
   // `synthesize.prompt`, for all that the rules of the message's own fields can't say.
   std::function<StatusOr<StageWork>(const StageDefinition&)> make;
 
-  // Returns the models that a stage calls, by their names in the server's configuration. Results are remembered by what
-  // these names stand for.
+  // Returns the models that a stage calls, by their aliases in the server's configuration. The identities of their
+  // targets are a part of the stage's memo keys.
   std::function<std::vector<std::string>(const v1::Stage&)> models;
   // Returns the files from outside that a stage reads, and those that it writes.
   std::function<std::vector<StageFile>(const v1::Stage&)> reads;
@@ -74,10 +74,10 @@ struct StageKind {
     std::optional<std::vector<std::string>> made;  // nullopt: not known
     bool fresh = false;                            // items have these fields only; no field of the input goes through
   };
-  // Empty: not known.
+  // Not set: the fields are not known.
   std::function<Fields(const v1::Stage&)> fields;
-  // Returns the field of an input item that a name stands for, where the stage's field at `path` has it; empty: none.
-  // Empty function: every name is that of a field.
+  // Returns the field of input items that the stage reads because its definition has `name` at `path`; empty: none,
+  // such as `similarity` in a rule of a merge. Not set: every name is that of a field.
   std::function<std::string(std::string_view path, std::string_view name)> field_read;
 };
 

@@ -9,7 +9,7 @@ namespace millrace {
 
 struct StageContext;
 
-// Immutable. Engine thread.
+// Immutable. Engine thread, so Write must not block or compute for long there: co_await Compute (server/base/pool.h).
 class SinkStage {
  public:
   virtual ~SinkStage() = default;

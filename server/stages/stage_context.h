@@ -18,8 +18,9 @@ struct StageContext {
   std::string run;
   std::string pipeline;
   std::string stage;
-  std::string generation;            // for sinks: the run and the number of its redrives; a repeat has the same
-  int64_t as_of_micros = 0;          // wall time that the run takes for now
+  std::string generation;  // for sinks: the run and the number of its redrives; a repeat has the same
+  // Wall time that the run takes for now. Not a part of memo keys: REQUIRES: nothing that is memoized depends on it.
+  int64_t as_of_micros = 0;
   std::shared_ptr<StopSignal> stop;  // set when the run is paused or cancelled; may be null
 };
 

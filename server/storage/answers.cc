@@ -83,7 +83,7 @@ bool IsWanted(const EvictionFilter& filter, const storage::v1::AnswerRecord& ans
   return !filter.in_use || answer.run().empty() || !filter.in_use(answer.run());
 }
 
-// Adds what Evict does with one record. Returns whether an answer is forgotten.
+// Adds what Evict does with one record. Returns whether a cached answer is evicted.
 bool Evict(const EvictionFilter& filter, const SettledUse& use, WriteBatch& batch) {
   if (!use.record) {
     batch.Delete(SettledKey(use.number));

@@ -1,5 +1,5 @@
-// Remembered answers of models: index entries by the key of a question, which lead to the settled records (ledger.h).
-// server/llm/cache.h decides what may be reused.
+// Cached answers of models: index entries by call key, which lead to the settled records (ledger.h). server/llm/cache.h
+// decides what may be reused.
 #pragma once
 
 #include <cstdint>
@@ -17,19 +17,20 @@
 
 namespace millrace {
 
-// The answer that later runs may reuse too.
+// Returns the key of the entry for later runs: the cached answer.
 std::string AnswerKey(const Digest& call_key);
-// The answer that this run was given, good or not, and its attempts. Only this run uses it.
+// Returns the key of a run's own entry: the answer that it was given, usable or not, and its attempts. Only this run
+// uses it.
 std::string RunAnswerKey(std::string_view run, const Digest& call_key);
 
 // Lets later runs find the answer in a settled record. `question_number` is the record of the question itself, if the
-// answer took a repair or another try; 0: the same.
+// answer took a repair or another attempt; 0: the same.
 void PutAnswer(WriteBatch& batch, const Digest& call_key, int64_t number, int64_t question_number = 0);
 void PutRunAnswer(WriteBatch& batch, std::string_view run, const Digest& call_key,
                   const storage::v1::SettledIndex& index);
 
-// Forgets what a run was answered, so that it asks again: for a redrive of items that failed because of their answers
-// (ItemRecord.call_keys). The attempts stay in the list of the run.
+// Deletes a run's own entries, so that it asks these questions again: for a redrive of items that failed because of
+// their answers (ItemRecord.call_keys). The attempts stay in the list of the run.
 void ForgetRunAnswers(WriteBatch& batch, std::string_view run, const std::vector<Digest>& call_keys);
 
 // A question, its answer and the run's attempts at it, for `why`. A record that is absent or damaged is left out.
@@ -43,24 +44,25 @@ Task<StatusOr<std::vector<RememberedCall>>> LoadCalls(Store& store, std::string 
 // The largest number of settled records that an index entry of a run names.
 inline constexpr int kIndexedRecordsMax = 100;
 
-// How a settled record is used.
+// A settled record with the entries that lead to it. If none does, the record can be deleted.
 struct SettledUse {
   int64_t number = 0;
-  std::optional<storage::v1::SettledRecord> record;  // nothing: it is damaged
-  std::vector<Digest> shared_under;                  // keys under which later runs find its answer
-  bool is_listed = false;                            // its run is there and lists its attempts
+  std::optional<storage::v1::SettledRecord> record;  // nullopt: it is damaged
+  std::vector<Digest> shared_under;                  // call keys under which later runs find its answer
+  bool is_listed = false;                            // its run was not deleted, and lists its attempts
 };
-// Returns the uses of settled records in the order of their numbers, without those that are not in the store.
+// Returns the records of these numbers with the entries that lead to them, in the order of `numbers`, without records
+// that are not in the store.
 Task<StatusOr<std::vector<SettledUse>>> FindUses(Store& store, std::vector<int64_t> numbers);
 
-// The answers that EvictAnswers forgets.
+// The cached answers that EvictAnswers evicts.
 struct EvictionFilter {
   std::optional<int64_t> older_than_micros;  // given before this wall time
   std::string target;                        // `backend/model`; empty: of any
   // Called with the run that an answer was first given to: true keeps it. Empty: none is kept.
   std::function<bool(const std::string& run)> in_use;
 };
-// Forgets answers for later runs and returns how many. Their texts are deleted; attempts of runs that are there stay.
+// Evicts cached answers and returns how many. Their texts are deleted; the attempts stay as long as their run.
 // Damaged records and answers that no index entry leads to any more are deleted too, and not counted. Page by page,
 // with the loop free in between.
 Task<StatusOr<int64_t>> EvictAnswers(Store& store, EvictionFilter filter);
@@ -69,7 +71,7 @@ Task<StatusOr<int64_t>> EvictAnswers(Store& store, EvictionFilter filter);
 // or a crash the run is still there, with fewer attempts, and this may be called again.
 Task<Status> DeleteSettledOf(Store& store, std::string run);
 
-// Entries of the answers for later runs, and bytes of all settled records, as the store estimates.
+// Returns the number of cached answers and the bytes of all settled records, as the store estimates them.
 Task<StatusOr<Store::Size>> AnswersSize(Store& store);
 
 }  // namespace millrace

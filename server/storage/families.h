@@ -1,7 +1,8 @@
-// Column families of the database: which tables of keys share one tree of sorted files. A family that only grows at its
-// end is written once, at the flush, because RocksDB moves files whose ranges do not overlap instead of merging them.
-// One stream of ascending keys per family keeps that true. Keys in random order are merged with all that is there, so
-// they have families of their own and should be small. Callers of Database see one map of keys.
+// Column families of the database. A family is a tree of sorted files of its own, with the tables of keys that are
+// written in the same pattern. Ascending keys are written once, at the flush: their files do not overlap, and RocksDB
+// moves such files instead of merging them. Keys in random order are merged with all that is there, so they have
+// families of their own and should be small. A new table belongs into the family with its pattern (FamilyOf). Callers
+// of Database see one map of keys.
 #pragma once
 
 #include <cstddef>
@@ -12,10 +13,10 @@ namespace millrace {
 
 enum class Family {
   kOther,    // everything else; RocksDB's default family
-  kLog,      // settled attempts, in ascending order
-  kPending,  // attempts that are not settled: deleted before the family grows
+  kLog,      // settled records, in one stream of ascending numbers
+  kPending,  // unsettled attempts: deleted before the family grows
   kHashed,   // keys that begin with a digest
-  kItems,    // items of runs
+  kItems,    // items of runs, ascending in each stage
 };
 inline constexpr size_t kFamilies = 5;
 

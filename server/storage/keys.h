@@ -1,5 +1,6 @@
-// Keys of the store. Every key begins with the tenant (one byte, 0 today) and its table (one byte); what follows is
-// encoded so that keys sort as their parts do. docs/formats.md lists the tables.
+// Keys of the store. Every key begins with the tenant (one byte, 0 today) and its table (one byte); the parts that
+// follow are encoded so that keys sort as their parts do. docs/formats.md lists the tables. A new table needs a family,
+// too (families.cc).
 #pragma once
 
 #include <cstdint>
@@ -56,7 +57,7 @@ class KeyBuilder {
   std::string key_;
 };
 
-// Takes a key apart. Each part is nothing where the key is not of that form.
+// Takes a key apart. A part is nullopt if the key does not have that form.
 class KeyReader {
  public:
   // Skips tenant and table.

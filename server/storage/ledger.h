@@ -22,7 +22,7 @@
 
 namespace millrace {
 
-// Numbers of settled records: above all that are in the store, ascending, none given twice. Loop's thread only.
+// Numbers of settled records: above all that are in the store, ascending, none given twice. Engine thread only.
 class SettledNumbers {
  public:
   SettledNumbers(Loop& loop, Store& store) : loop_(loop), store_(store) {}
@@ -45,14 +45,15 @@ class SettledNumbers {
 std::string SettledKey(int64_t number);
 // (run, number)
 std::string RunSettledKey(std::string_view run, int64_t number);
-// (call key, slot). An attempt has slot 0; further slots are for attempts of the same question at the same time.
+// (call key, slot). An attempt has slot 0; further slots are for attempts of the same question at the same time. (Not
+// the slots of a target.)
 std::string PendingKey(const Digest& call_key, int64_t slot = 0);
 
-// Moments (a) and (b) of an attempt: as it is started, and again with its raw answer, or with its failure.
+// Moment (a) of an attempt, *started*; again moment (b), *answered*, with its raw answer; or its failure.
 void PutPending(WriteBatch& batch, const Digest& call_key, const storage::v1::PendingRecord& attempt);
-// Moment (c): the record in the log, and its place among those of its run, if it has one.
+// Moment (c), *settled*: the record in the log, and its entry in the list of its run, if it has one.
 void PutSettled(WriteBatch& batch, int64_t number, const storage::v1::SettledRecord& record);
-// Moment (c) of a question: no attempt of it is pending any more.
+// Moment (c) of a question: deletes the pending record under its key.
 void DeletePending(WriteBatch& batch, const Digest& call_key);
 
 // Returns the attempts of a settled record as clients see them: with their call key.

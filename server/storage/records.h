@@ -20,7 +20,7 @@ void PutRecord(WriteBatch& batch, std::string key, const Message& message) {
   batch.Put(std::move(key), std::move(value));
 }
 
-// The record of a key; nullopt where there is none.
+// Returns the record of a key; nullopt if there is none.
 template <typename Message>
 Task<StatusOr<std::optional<Message>>> GetRecord(Store& store, std::string key) {
   MR_CO_ASSIGN_OR_RETURN(const std::optional<std::string> value, co_await store.Get(key));
@@ -30,12 +30,13 @@ Task<StatusOr<std::optional<Message>>> GetRecord(Store& store, std::string key) 
   co_return std::optional<Message>(std::move(message));
 }
 
-// Values of keys; one that the disk has lost is absent, and its place among `lost`.
+// Values of keys, in the order of the keys. A value that the disk has lost is absent, and its index is in `lost`.
 struct Remembered {
   std::vector<std::optional<std::string>> values;
   std::set<size_t> lost;
 };
-// For what can be made again where it is lost. UNAVAILABLE as of Store::Get.
+// Reads cached answers and memoized results: values that can be made again, so that a lost one is not an error.
+// UNAVAILABLE as Store::Get.
 Task<StatusOr<Remembered>> GetRemembered(Store& store, std::vector<std::string> keys);
 
 }  // namespace millrace

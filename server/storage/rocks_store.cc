@@ -19,7 +19,7 @@ namespace {
 // thousands of reads.
 constexpr size_t kReadsRunningMax = 2;
 constexpr size_t kReadKeysMax = 512;
-// Most keys that one read looks up on the loop's thread, if that needs no I/O. That takes about as long as waking
+// Most keys that one read looks up on the engine thread, if that needs no I/O. That takes about as long as waking
 // another thread.
 constexpr size_t kInlineKeysMax = 8;
 
@@ -38,7 +38,7 @@ class RocksStore final : public Store {
         self_(std::make_shared<RocksStore*>(this)) {
     guard_.Measure();
     state_ = guard_.low() ? StoreState::kDiskLow : StoreState::kOk;
-    // A report may arrive after the store is destroyed. Only the loop's thread can check that, so the report holds a
+    // A report may arrive after the store is destroyed. Only the engine thread can check that, so the report holds a
     // weak pointer.
     const std::weak_ptr<RocksStore*> self = self_;
     auto report = [&loop, self](Writer::Report report) {

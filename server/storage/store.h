@@ -118,7 +118,7 @@ struct StoreFigures {
   int64_t disk_reserve_bytes = 0;  // setting below which the state is kDiskLow
 };
 
-// The store. Loop's thread only; its coroutines resume there.
+// The store. Engine thread only; its coroutines resume there.
 class Store {
  public:
   virtual ~Store() = default;

@@ -41,8 +41,8 @@ class Writer {
   struct Entry {
     WriteBatch batch;
     CommitMode mode;
-    // Epoch of the last report that the caller has seen. A batch that was submitted before the caller knew of a failure
-    // fails too, so that none is stored after one that is not.
+    // Epoch of the last report that the caller had seen. The writer fails a batch of an epoch before its own: the
+    // caller did not know yet that an earlier batch failed, and no batch may be stored after one that is not.
     uint64_t epoch;
   };
   // Appends batches to the queue. Any thread, but one at a time.

@@ -36,7 +36,7 @@ struct Figures {
   int64_t waiting = 0;             // spans in the queue
 };
 
-// Begins traces. The engine's thread.
+// Begins traces. Engine thread.
 class Tracer {
  public:
   virtual ~Tracer() = default;

@@ -16,7 +16,7 @@
 
 namespace millrace {
 
-// APIs whose methods answer with an empty response, or with the error that a test set. Loop's thread only.
+// APIs whose methods answer with an empty response, or with the error that a test set. Engine thread only.
 class PlainApis : public PipelinesApi, public RunsApi, public CompletionsApi, public AdminApi {
  public:
   explicit PlainApis(Loop& loop) : loop_(loop) {}
@@ -48,7 +48,7 @@ class PlainApis : public PipelinesApi, public RunsApi, public CompletionsApi, pu
   Loop& loop_;
 };
 
-// APIs that also hold requests until a test lets them go, and that stream what a test gave them. Loop's thread only.
+// APIs that also hold requests until a test lets them go, and that stream what a test gave them. Engine thread only.
 class FakeApis final : public PlainApis {
  public:
   explicit FakeApis(Loop& loop) : PlainApis(loop), changed_(loop) {}

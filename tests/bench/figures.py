@@ -87,7 +87,7 @@ def virtual(_):
 
 @row
 def engine(_):
-    """What an item costs the engine's thread, by step."""
+    """Cost of an item for the engine thread, by step."""
     run_program(BUILD / "tests/bench/engine_bench")
 
 

@@ -36,7 +36,7 @@ class ForgetfulStore final : public Store {
   Store& real_;
 };
 
-// Counts questions, looks up whether their answers are remembered, and answers none.
+// Counts questions and those with a cached answer, and answers none.
 class CountingCalls final : public CallHandler {
  public:
   CountingCalls(CallDesk& desk, v1::PlanPipelineResponse& response) : desk_(desk), response_(response) {}
@@ -88,7 +88,7 @@ class CountedStage final : public CallingStage {
   const std::function<void()> on_item_;
 };
 
-// A barrier that is not run if its result is not remembered.
+// A barrier that is not run if its result is not memoized.
 class UnrunBarrier final : public BarrierStage {
  public:
   explicit UnrunBarrier(std::function<void()> on_run) : on_run_(std::move(on_run)) {}
@@ -322,10 +322,10 @@ v1::PlanPipelineResponse Forecast::Report() {
     figures.set_bytes(fetches ? record.cursor().offset() : intake(stage).bytes());
     figures.set_remembered(record.progress().reused());
     if (at.shape != StageShape::kBarrier) continue;
-    // Its list is remembered as a whole.
+    // Its list is memoized as a whole.
     figures.set_remembered(ends_.contains(stage) ? 0 : intake(stage).items());
-    figures.set_memory_bytes(
-        WorkAs<BarrierStage>(*work_[static_cast<size_t>(stage)]).MemoryBytes(intake(stage).items(), intake(stage).bytes()));
+    figures.set_memory_bytes(WorkAs<BarrierStage>(*work_[static_cast<size_t>(stage)])
+                                 .MemoryBytes(intake(stage).items(), intake(stage).bytes()));
   }
   return response_;
 }

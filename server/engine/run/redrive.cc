@@ -108,7 +108,7 @@ class RowEraser {
     for (int stage = 0; stage < host.plan().size(); ++stage) records_.emplace(stage, host.slot(stage).rows->record());
   }
 
-  // Forgets the answers that the run was given for these rows, so that their calls are made again.
+  // Deletes the answers that the run was given for these rows, so that their calls are made again.
   void ForgetAnswers(const std::vector<Row>& rows) {
     std::vector<Digest> keys;
     for (const Row& row : rows) {

@@ -61,7 +61,7 @@ StatusOr<std::string> ModelsOf(const EngineDeps& deps, const v1::Stage& stage) {
 }  // namespace
 
 Task<StatusOr<MadeStages>> MakeStages(const EngineDeps& deps, std::shared_ptr<const v1::Pipeline> definition) {
-  // Gazetteers and patterns are compiled here: not on the engine's thread.
+  // Gazetteers and patterns are compiled here: not on the engine thread.
   auto make = [&deps, definition] { return MakeWork(deps.stages, *definition, deps.files); };
   MR_CO_ASSIGN_OR_RETURN(auto work, co_await Compute(deps.loop, deps.pool, std::move(make)));
   std::vector<StageShape> shapes;
@@ -105,7 +105,7 @@ Task<StatusOr<RunStages>> LoadStages(const EngineDeps& deps, Store& store, Store
       MR_CO_ASSIGN_OR_RETURN(const std::string models, ModelsOf(deps, definition));
       slot->memo_rules = std::make_shared<const MemoRules>(
           *made.definition, definition, deps.stages.Of(definition)->semantics_version, models, run, record.refresh());
-      // A barrier remembers its list as a whole.
+      // A barrier memoizes its list as a whole.
       if (WorksOnEach(shape)) slot->rows->set_memo_rules(slot->memo_rules);
     }
     if (shape == StageShape::kFetch && TakesClientInput(WorkAs<FetchStage>(*slot->work), record, definition.name())) {

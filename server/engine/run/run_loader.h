@@ -1,4 +1,4 @@
-// From a definition to stages that can work, and from a run's records back to the run.
+// Makes the stages of a definition, and loads a run's state from its records.
 #pragma once
 
 #include <memory>
@@ -9,28 +9,30 @@
 
 namespace millrace {
 
-// What a definition's stages are made of; nothing is stored.
+// The stages of a definition, ready to work. Nothing of them is stored.
 struct MadeStages {
   std::shared_ptr<const v1::Pipeline> definition;
   std::vector<std::shared_ptr<const StageWork>> work;
   Plan plan;
 };
 
-// Makes every stage, on the pool. INVALID_ARGUMENT (INVALID_DEFINITION and what kinds refuse).
+// Makes every stage, on the pool. INVALID_ARGUMENT (INVALID_DEFINITION), and the errors of the kinds.
 Task<StatusOr<MadeStages>> MakeStages(const EngineDeps& deps, std::shared_ptr<const v1::Pipeline> definition);
 
-// The stages of a run as its records have them; `store` is where they are read, `patient` where they work.
+// Returns the stages of a run in the state that its records have. Reads the records from `store`, whose errors it
+// returns; the stages work with `patient`, which waits while the store is down.
 Task<StatusOr<RunStages>> LoadStages(const EngineDeps& deps, Store& store, Store& patient, MadeStages made,
                                      const storage::v1::RunRecord& record);
 
-// The number of a run's newest event, and the time that it had worked by then.
+// A run's newest event: its number, and the time that the run had worked by then.
 struct NewestEvent {
   int64_t number = 0;
   std::optional<google::protobuf::Duration> active_time;
 };
 Task<StatusOr<NewestEvent>> LoadNewestEvent(Store& store, const std::string& run);
 
-// Whose input comes from the client: inline sources, and those that the run was created so.
+// Returns whether the items of a fetch come from a client: its source is inline, or the run was created with the fetch
+// among its `client_inputs`.
 bool TakesClientInput(const FetchStage& fetch, const storage::v1::RunRecord& record, const std::string& stage);
 
 }  // namespace millrace

@@ -65,7 +65,7 @@ class Runs {
   Task<StatusOr<std::shared_ptr<ActiveRun>>> Add(storage::v1::RunRecord record, MadeStages made);
   // Makes a run active that is only records; it rests until it is started. REQUIRES: its mutex is held.
   Task<StatusOr<std::shared_ptr<ActiveRun>>> Load(storage::v1::RunRecord record);
-  // Forgets an active run that rests. REQUIRES: its mutex is held, and nothing of it is in flight.
+  // Takes an active run that rests out of memory. REQUIRES: its mutex is held, and nothing of it is in flight.
   void Unload(const std::string& name) { active_.erase(name); }
   // Resumes when no other request loads, redrives or deletes the run.
   Task<NamedMutex::Holder> Lock(std::string name) { return mutexes_.Enter(std::move(name)); }

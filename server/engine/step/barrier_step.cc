@@ -1,4 +1,4 @@
-// A barrier at work: a stage that takes all of its input at once. Its result is remembered as a whole, as a list in
+// A barrier at work: a stage that takes all of its input at once. Its result is memoized as a whole, as a list in
 // parts. Nobody sees the result before it is complete: after a crash it begins from scratch.
 
 #include <algorithm>
@@ -104,7 +104,7 @@ Task<StatusOr<std::optional<std::string>>> BarrierStep::GetMemo(const std::strin
   co_return std::move(read.values.front());
 }
 
-// Commits the remembered result; returns false if it is not complete.
+// Commits the memoized result; returns false if it is not complete.
 Task<StatusOr<bool>> BarrierStep::Recall() {
   const std::string key = slot_.memo_rules->StoreKey(*memo_key_);
   MR_CO_ASSIGN_OR_RETURN(auto value, co_await GetMemo(key));

@@ -1,4 +1,5 @@
-// Checks of a stage's whole input before its first item (`expect`); for a fetch, of the rows that it read.
+// Checks of a stage's whole input before its first item (`expect`); for a fetch, of the rows that it read. A check of
+// `unique` takes 8 bytes of memory for each item and field while it works; nothing else here grows with the items.
 #pragma once
 
 #include <cstdint>

@@ -1,5 +1,5 @@
 // A stage at work that takes items one by one or in chunks. It takes them as they come, passes those on for which
-// `when` does not hold, reuses remembered results, computes the others, and commits ended items in groups.
+// `when` does not hold, reuses memoized results, computes the others, and commits ended items in groups.
 
 #include <algorithm>
 #include <deque>

@@ -1,5 +1,7 @@
-// Memo keys: a result is remembered under a digest of the stage's kind and its version, of the fields of its definition
-// that affect results, and of the input. docs/formats.md has the exact bytes.
+// Memo keys. A result is memoized under a digest of the stage's kind and its version, the fields of its definition that
+// affect results, the identities of the models that it calls, and the id and digest of the item. Pure stages and stages
+// that call models memoize each item, barriers their whole list; fetches and sinks memoize nothing. Only OK and SKIPPED
+// results are memoized, so a barrier's list with a failed or degraded item is not. docs/formats.md has the bytes.
 #pragma once
 
 #include <cstdint>
@@ -21,7 +23,7 @@ struct InputItem;
 // Returns the digest of an item: of its canonical JSON. INVALID_ARGUMENT if it is not JSON.
 StatusOr<Digest> ItemDigest(std::string_view json);
 
-// Digest of a list of items: of (id, digest of the item) in order. A barrier's result is remembered by it.
+// Digest of a list of items: of (id, digest of the item) in order. A part of the memo key of a barrier's result.
 class ItemListDigester {
  public:
   // INVALID_ARGUMENT if an item is not JSON.
@@ -40,11 +42,11 @@ class MemoRules {
   MemoRules(const v1::Pipeline& pipeline, const v1::Stage& stage, int semantics_version, std::string_view models,
             std::string run, bool refresh);
 
-  // Returns the key of the result for one item, or for the list of all items (then `id` is empty and `input` is the
-  // list's digest).
+  // Returns the memo key of the result for one item, or for the list of all items (then `id` is empty and `input` is
+  // the list's digest). The id is a part of the key because a stage gets it with the item.
   Digest KeyOf(std::string_view id, const Digest& input) const;
 
-  // Returns the key in the store.
+  // Returns the key in the store of the result with this memo key.
   std::string StoreKey(const Digest& key) const;
   // Returns true if later runs may reuse the results.
   bool shared() const { return mode_ != v1::CachePolicy::MODE_OFF; }

@@ -28,7 +28,7 @@ struct EndedItem {
   StageItem item;        // without its JSON, if `json` is set
   std::shared_ptr<const std::string> json;
   v1::Origin origin = v1::ORIGIN_COMPUTED;
-  std::optional<Digest> memo_key;  // key of its memo; nullopt: not remembered
+  std::optional<Digest> memo_key;  // key of its memo; nullopt: not memoized
   bool woken = false;              // it was parked before
   int64_t parked_until = 0;        // if `woken`: its wake-up time, whose entry is deleted
 };

@@ -53,7 +53,8 @@ class StepHost {
 
   // Tells the run that counts have changed or a stage has ended, which others may wait for.
   virtual void Moved() = 0;
-  // Tells the run that an item was parked, or that the stage can take more of those that wake.
+  // Makes the run look for parked items that are due, because an item was parked, or because the stage had no room for
+  // all items that woke and has some now.
   virtual void LookForParked() = 0;
   // Adds to the counts of memo look-ups: found, not found, found damaged.
   virtual void NoteMemos(int64_t hits, int64_t misses, int64_t corrupt) = 0;

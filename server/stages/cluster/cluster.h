@@ -12,7 +12,7 @@ struct StageKind;
 StageKind ClusterKind();
 
 // Returns the approximate bytes of memory for clustering `items` items that have `text_bytes` bytes of compared text
-// together. A plan shows them and checks them against `max_memory` before the work begins.
+// together. `millrace plan` shows them. They are checked against `max_memory` as the items are read (Clustering::Add).
 int64_t ClusterBytes(const v1::Cluster& cluster, int64_t items, int64_t text_bytes);
 
 }  // namespace millrace

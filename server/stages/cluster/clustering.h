@@ -21,7 +21,8 @@ class Clustering {
  public:
   explicit Clustering(const v1::Cluster& cluster);
 
-  // Adds the next items. MEMORY_LIMIT as soon as their grouping would need more than `max_memory`.
+  // Adds the next items. RESOURCE_EXHAUSTED (MEMORY_LIMIT) as soon as the grouping of all items so far would need more
+  // than `max_memory`, as estimated: the stage fails while it reads its input.
   Status Add(const std::vector<InputItem>& items);
 
   // Computes the groups. CANCELLED soon after `stop` is set.
