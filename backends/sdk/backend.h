@@ -111,7 +111,7 @@ struct HttpAnswered {
 using Input = std::variant<Resume, HttpAnswered>;
 
 // One attempt of one call. Transport errors never reach it: the server classifies them by the bytes on the wire. Long
-// questions and answers are processed on another thread while the engine's thread continues, so an exchange may read
+// questions and answers are processed on another thread while the engine thread continues, so an exchange may read
 // only immutable state of its backend.
 class Exchange {
  public:
@@ -121,7 +121,7 @@ class Exchange {
 
 // Capabilities of a backend, and versions on which its answers depend. Zero values mean least capable.
 struct Manifest {
-  std::string kind;             // local, simulated, openai
+  std::string kind;             // name of the member of BackendConfig.kind
   std::string protocol_family;  // part of a call's key: `openai-chat`
   int dialect_version = 0;      // part of a call's key: incremented when the same question is sent differently
   bool free_of_charge = false;  // sends nothing that could be billed, so attempts are not recorded

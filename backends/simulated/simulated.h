@@ -1,6 +1,7 @@
 // Backend `simulated`: latencies, errors and answers drawn from a profile and a seed, without I/O. The content of an
 // answer depends only on the question and the seed; whether and when it comes also depends on the attempt. For load
-// tests, capacity planning (`millrace simulate`) and experiments with failures.
+// tests and experiments with failures. (`millrace simulate` does not use it: its provider is
+// server/simulator/provider.h, which has the same profile.)
 #pragma once
 
 #include <memory>

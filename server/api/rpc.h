@@ -84,7 +84,7 @@ class UnaryRpc final : public grpc::ServerUnaryReactor, public LiveRpc {
 
   // True once the client has gone or the answer was given.
   bool ended() const { return ended_; }
-  // Stops when the client has gone. Loop's thread.
+  // Stops when the client has gone. Engine thread.
   const std::shared_ptr<StopSignal>& left() const { return left_; }
 
   void Answer(StatusOr<Response> result) {
@@ -137,7 +137,7 @@ class StreamRpc final : public grpc::ServerWriteReactor<Response>, public LiveRp
 
   bool ended() const { return ended_; }
 
-  // Resumes when the page was written; false if the stream has ended instead. Loop's thread.
+  // Resumes when the page was written; false if the stream has ended instead. Engine thread.
   Task<bool> Write(std::vector<Response> page) {
     written_ = false;
     auto send = [self = Self(), page = std::move(page)]() mutable {
@@ -208,8 +208,8 @@ class StreamRpc final : public grpc::ServerWriteReactor<Response>, public LiveRp
   bool writing_ = false;        // guarded by mutex_
   grpc::Status end_;            // guarded by mutex_
 
-  Event progress_;        // loop's thread
-  bool written_ = false;  // loop's thread
+  Event progress_;        // engine thread
+  bool written_ = false;  // engine thread
 
   std::shared_ptr<StreamRpc> self_;
 };

@@ -40,7 +40,7 @@ StatusOr<Plan> Plan::Make(const v1::Pipeline& pipeline, const std::vector<StageS
     for (const std::string& need : needs) {
       const auto found = index.find(need);
       if (found == index.end())
-        return Wrong(fmt::format("stage `{}` needs `{}`, which there is not", stage.name, need));
+        return Wrong(fmt::format("stage `{}` needs `{}`, which does not exist", stage.name, need));
       if (plan.stages_[found->second].shape == StageShape::kSink) {
         return Wrong(fmt::format("stage `{}` needs `{}`, which makes no items", stage.name, need));
       }

@@ -52,8 +52,8 @@ class AttemptRecorder final : public AttemptMoments {
   // Returns whether nobody waited any more before anything was sent.
   bool was_given_up() const { return given_up_; }
 
-  // Writes the end of the attempt into the call's progress. A failure is also committed, but not waited for to be
-  // durable.
+  // Writes the end of the attempt into the call's progress. A failure is also committed: this waits until the record is
+  // readable, not until it is durable.
   Task<void> Finish(const AttemptResult& result);
 
  private:

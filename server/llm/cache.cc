@@ -16,7 +16,7 @@ using storage::v1::PendingRecord;
 using storage::v1::SettledIndex;
 using storage::v1::SettledRecord;
 
-// Pause between two tries if the store refuses without saying that it reopens.
+// Pause before a retry if the store refuses without saying that it reopens.
 constexpr Duration kStoreRetry = std::chrono::milliseconds(20);
 
 // Reads values until the store can; those that the disk has lost are absent.

@@ -32,7 +32,7 @@ struct Found {
   bool is_own = false;
   // The run's index entries, by the place of their key; empty for Generate.
   std::vector<storage::v1::SettledIndex> own;
-  // Attempts that are not settled, by the place of their key. Only if there is no answer.
+  // Attempts that are not settled, by the place of their key. Only without an answer.
   std::vector<std::optional<storage::v1::PendingRecord>> pending;
   // Places of keys whose pending record the disk has lost: nobody knows whether there was one.
   std::vector<size_t> lost;

@@ -1,6 +1,7 @@
-// A call: one question to a model. Calls is the front: it joins equal calls, and a CallRunner takes each through its
-// life, with one file for each step. An AttemptSender sends one attempt. What follows from a failure is a value
-// (retry.h), decided by the class of the failure and never by a status code.
+// A call: one question to a model, with its repairs and all attempts until it has an answer. Calls (calls.h) joins
+// equal calls, a CallRunner (runner.h) takes each through its life, one file for each step, and an AttemptSender
+// (host.h) sends one attempt. The next step after a failure depends on its class (classify.h, retry.h), never on a
+// status code.
 #pragma once
 
 #include <cstdint>
@@ -34,7 +35,8 @@ struct CallContext {
   std::vector<std::string> item_ids;
   int64_t priority = 0;         // higher first
   TimePoint deadline = kNever;  // of the whole call
-  // Time that its targets may fail, counted from the first attempt. Then the call fails.
+  // Longest time from the first attempt of the call, which may be before this caller joined it, once an attempt has
+  // failed. Then this caller gives up. A call without a failed attempt is limited by `deadline` alone.
   Duration max_elapsed = std::chrono::hours(24);
   std::optional<Duration> cache_ttl;  // largest age of an answer of an earlier run
   bool look_up = true;                // reuse answers of earlier runs (answers given to this run always are)
@@ -50,14 +52,16 @@ struct CallOutcome {
   std::string model;    // the provider's name of the model
   bool cache_hit = false;
   bool coalesced = false;                // joined a call that was in flight
-  bool stopped = false;                  // `stop` was set before the answer came: nothing is settled
+  bool stopped = false;                  // `stop` was set before the answer came: no settlement
   std::vector<Digest> call_keys;         // of the question and its repairs, in order
   storage::v1::CallTotals totals;        // of this caller; a caller that joined has no attempts
   std::vector<v1::Attempt> attempts;     // of this caller, oldest first, the newest 100
   std::optional<int64_t> cost_nano_usd;  // of the answer's attempt; nullopt: unpriced
   int64_t input_tokens = 0;
   int64_t output_tokens = 0;
-  // The caller commits this with its own effects in one batch. Nobody else sees the answer before.
+  // The caller commits this with its own effects in one batch. Nobody else sees the answer before. It is empty if the
+  // caller was stopped: attempts that were paid for are then left to the other waiters, or as pending records to the
+  // next asker. A caller that gave up before another waiter did gets none either.
   Settlement settlement;
 };
 

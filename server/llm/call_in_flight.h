@@ -22,7 +22,10 @@ namespace millrace {
 
 // The question. Constant for the life of a call.
 struct CallQuestion {
-  Digest key;  // of calls that are one: the same question to the same models, under the same rules
+  // Join key: calls with equal ones are one call. It is the digest of the alias's targets and their identities, the
+  // canonical request, the sample number, and the rules on which the answer depends: `repairs`, `look_up` and `ttl`.
+  // The runs, priorities, deadlines and `remember` of its callers may differ. Not a call key (key.h).
+  Digest key;
   CallRequest request;
   std::string canonical;  // CanonicalRequest of the question
   const Alias& alias;
@@ -44,7 +47,8 @@ class CallTrouble {
   const std::optional<backend::Failure>& failure() const { return failure_; }
   const Target* failing() const { return failing_; }  // null: none
   bool needs_human() const { return needs_human_; }
-  // An attempt has failed: from then on `max_elapsed` of the waiters counts.
+  // Returns true once an attempt has failed, also if a later one was answered. From then on a waiter gives up when
+  // `max_elapsed` has passed since CallInFlight::first_attempt.
   bool has_failed() const { return has_failed_; }
 
  private:
@@ -86,7 +90,7 @@ class CallInFlight {
   void MarkDrained() { is_drained_ = true; }
   void Finish(bool has_ended);
   bool is_finished() const { return is_finished_; }
-  // It ended because the server goes down: nothing is settled.
+  // It ended because the server goes down, without a settlement.
   bool is_drained() const { return is_drained_; }
   bool IsPaidBy(const CallWaiter& waiter) const { return payer_ == &waiter; }
   // The payer whose batch has the settlement. Valid once it is finished.

@@ -17,7 +17,7 @@
 
 namespace millrace {
 
-// What one try came to.
+// Result of one attempt.
 using AttemptResult = std::variant<backend::Answer, backend::Failure>;
 
 // A whole answer as it came, with the headers that its backend needs to parse it again.
@@ -26,11 +26,12 @@ struct RawAnswer {
   HttpHeaders headers;
   std::string body;
 };
-// Moves a raw answer into the record of its attempt; copies it out.
+// Moves a raw answer into the record of its attempt.
 void SetRawAnswer(storage::v1::PendingRecord& record, RawAnswer answer);
+// Returns a copy of the raw answer in a record.
 RawAnswer RawAnswerOf(const storage::v1::PendingRecord& record);
 
-// Told by the sender at the moments of an attempt that must be stored before it goes on.
+// Receiver of an attempt's moments. The sender awaits each of its methods before the attempt continues.
 class AttemptMoments {
  public:
   virtual ~AttemptMoments() = default;
@@ -42,7 +43,7 @@ class AttemptMoments {
   virtual Task<void> Answered(RawAnswer answer) = 0;
 };
 
-// One try of one call at one target.
+// One attempt of one call at one target.
 struct AttemptOrder {
   BackendEntry* entry = nullptr;
   backend::Request request;  // `model` set, annotations that are not for it stripped

@@ -25,7 +25,7 @@ class Models {
   // target another limit than an alias before it.
   Status AddAlias(const v1::ModelConfig& config);
 
-  // Returns null if there is no such alias.
+  // Returns null if the alias is not configured.
   const Alias* FindAlias(std::string_view name) const;
   // NOT_FOUND (MODEL_NOT_FOUND) for an alias that is not configured.
   static Status NoSuchModel(std::string_view name);

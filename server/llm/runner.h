@@ -1,13 +1,14 @@
-// A call's life from the look-up to its end, as one coroutine: ask → judge → repair, ask again or give up; and to ask
-// is: look up, wait for a slot, try, decide what follows from a failure, wait, try again. The steps are files of their
-// own; the runner says in which order they come. Retries, repairs and look-ups are its members, in runner.cc, ask.cc
-// and take_over.cc.
+// A call's life from the first look-up to its end, as one coroutine: it asks, judges the answer, and then ends, asks
+// for a repair, asks again or gives up. To ask is to claim the question's keys, look them up, wait for a slot, send an
+// attempt, decide what follows from a failure, wait, and send another attempt. Each step has a file of its own; the
+// runner, in runner.cc, ask.cc and take_over.cc, has their order.
 //
-// How a call's own failures are counted: an answer that can't be used is remembered for its run and never paid for
-// twice. If another try may cure it (an empty answer, one that is not of the protocol), the question is asked again
-// under a key of its own, at most `attempts_max` times. If it does not fit the schema, a repair is asked for, under the
-// key of that question. If this target would say the same (refusal, filter, cut by tokens or bytes, request refused),
-// the next target is asked, and after the last one the call has failed.
+// An answer that can't be used is kept for its run, so that it is not paid for twice. Its cause decides what follows:
+// - Another attempt may cure it (an empty answer, one that is not of the protocol): the question is asked again under a
+//   key of its own, until it has had `attempts_max` answers.
+// - It does not fit the schema: a repair is asked for, which is another question with its own key.
+// - This target would answer the same (refusal, filter, cut by tokens or bytes, request refused): the next target is
+//   asked, and after the last one the call has failed.
 #pragma once
 
 #include <cstdint>
@@ -80,10 +81,10 @@ class CallRunner {
   // ask.cc
   Task<AskResult> Ask(const Question& question, int32_t retry, Candidate& candidate);
   Task<AskResult> SendUntilAnswered(const Question& question, const std::vector<Digest>& keys, Candidate& candidate);
-  // Waits for a slot of the best target that is free to try now; nothing if nobody waits any more, or the server
+  // Waits for a slot of the best target that can be tried now. Returns nullopt if nobody waits any more, or the server
   // drains.
   Task<std::optional<size_t>> AcquireTarget();
-  // One attempt. Nothing: it was given up before anything was sent.
+  // Sends one attempt. Returns nullopt if it was given up before anything was sent.
   Task<std::optional<AttemptResult>> Try(size_t route, const Digest& key, backend::Request request);
   backend::Request RequestFor(const Question& question, const Target& target) const;
   void AcceptAnswer(size_t route, const Digest& key, backend::Answer answer, Candidate& candidate);
@@ -92,7 +93,7 @@ class CallRunner {
   bool HandleFailure(size_t route, const backend::Failure& failure);
   void NoteQuestion(const Question& question, const Digest& key);
 
-  // take_over.cc: answers and attempts that are there already. Nothing: none is, ask.
+  // take_over.cc: answers and attempts that exist already. FindAnswer returns nullopt if none does.
   Task<std::optional<AskResult>> FindAnswer(const Question& question, const std::vector<Digest>& keys,
                                             Candidate& candidate);
   Task<AskResult> TakeAnswer(const Question& question, size_t route, const Digest& key,

@@ -1,5 +1,5 @@
-// What is there before a question is asked: remembered answers, and the attempts that a crash left behind or whose
-// callers left.
+// The look-up before a question is asked, and the taking over of its results: answers given to this run, cached
+// answers, and the attempts that a crash left behind or whose callers left.
 #include <utility>
 
 #include "server/base/run_if_long.h"

@@ -15,11 +15,11 @@ namespace millrace {
 std::string_view FinishReasonName(backend::FinishReason reason);
 backend::FinishReason FinishReasonOf(std::string_view name);
 
-// Stored in place of a finish reason if there was no answer to keep.
+// Stored instead of a finish reason if no answer could be kept.
 inline constexpr char kBadResponse[] = "bad_response";  // not of the provider's protocol
 inline constexpr char kTooLarge[] = "too_large";        // cut by the limit of bytes
 
-// What follows for a call whose answer can't be used.
+// The next step of a call after its answer was judged.
 enum class Remedy {
   kNone,         // it can be used
   kRepair,       // ask again with the error

@@ -1,5 +1,5 @@
-// Those who wait for one call in flight. Whoever came first pays for it; if that one leaves, the next one takes over
-// what the call has cost.
+// Waiters of one call in flight: the callers that still wait. The first one pays for the call; if it leaves, the next
+// one takes over the costs so far.
 #pragma once
 
 #include <cstdint>

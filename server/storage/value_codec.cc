@@ -98,7 +98,8 @@ StatusOr<Codec> CheckFrame(std::string_view key, std::string_view value) {
   const std::string_view payload = value.substr(kHeaderBytes);
   uint32_t checksum = 0;
   for (int i = 0; i < 4; ++i) checksum |= uint32_t{static_cast<uint8_t>(value[kChecksumAt + i])} << (8 * i);
-  // Before the version: the checksum covers the head in every release, so that a flipped bit is no newer release.
+  // Before the version: the checksum covers the head in every release, so that a flipped bit is not taken for a newer
+  // release.
   if (checksum != Checksum(key, head, payload)) return Corrupt("its checksum is wrong");
   const uint8_t version = static_cast<uint8_t>(head[0]);
   const uint8_t codec = static_cast<uint8_t>(head[1]);

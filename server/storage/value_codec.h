@@ -17,13 +17,13 @@ namespace millrace {
 std::string EncodeValue(std::string_view key, std::string_view payload);
 std::string EncodeValue(std::string_view key, const google::protobuf::MessageLite& message);
 
-// The payload. DATA_LOSS (STORE_CORRUPT) where the frame or checksum is wrong, FAILED_PRECONDITION where a newer
-// release wrote it.
+// Returns the payload. DATA_LOSS (STORE_CORRUPT) if the frame or its checksum is wrong, FAILED_PRECONDITION
+// (STORE_VERSION) if a newer release wrote it.
 StatusOr<std::string> DecodeValue(std::string_view key, std::string_view value);
-// Into a message.
+// Decodes the payload into a message.
 Status DecodeValue(std::string_view key, std::string_view value, google::protobuf::MessageLite& message);
 
-// The same as a value: `Decode<RunRecord>(key, value)`.
+// Returns the payload as a message: `Decode<RunRecord>(key, value)`.
 template <typename Message>
 StatusOr<Message> Decode(std::string_view key, std::string_view value) {
   Message message;

@@ -112,7 +112,7 @@ TEST(EngineTest, OnlyNewItemsAreComputedWhenTheInputHasGrown) {
   EXPECT_THAT(world.outside.starts, SizeIs(25));
 }
 
-TEST(EngineTest, ABarrierIsRememberedAsAWhole) {
+TEST(EngineTest, ABarrierIsMemoizedAsAWhole) {
   const v1::Pipeline pipeline =
       MakePipeline({"in:fetch", "families:cluster:in", "told:synthesize:families", "out:store:told"});
   World world;
@@ -367,7 +367,7 @@ TEST(EngineTest, AnItemThatIsTooLargeFailsWhereItIsMade) {
   EXPECT_EQ(told.error().reason(), v1::ERROR_REASON_BAD_ITEM);
   EXPECT_EQ(told.error().message(), "the item has 75 bytes of JSON, the server's max_item_bytes is 60");
   EXPECT_THAT(told.json(), IsEmpty());
-  // An item that was too large is not remembered; under a greater limit it is computed again from remembered answers.
+  // An item that was too large is not memoized; under a greater limit it is computed again from cached answers.
   world.options.item_bytes_max = 100;
   world.Crash();
   const v1::Run again = world.Wait(world.Create(Prepared(), MakeItems(2)).name());

@@ -57,7 +57,7 @@ TEST(ForecastTest, CountsTheItemsThatARunDeliversToEachStage) {
   EXPECT_THAT(world.outside.sink, SizeIs(0));
 }
 
-TEST(ForecastTest, FindsABarriersListBehindItemsThatAreOnlyPartlyRemembered) {
+TEST(ForecastTest, FindsABarriersListBehindItemsThatAreOnlyPartlyMemoized) {
   World world;
   WriteFile(world, MakeItems(12));
   RunOnce(world, OfFile());

@@ -217,7 +217,7 @@ Task<Status> Runs::Recover() {
         continue;
       }
       const v1::RunState state = (*run)->state();
-      // One that has ended has not come to rest: starting it finishes that.
+      // A run that has ended is here if it was not at rest yet: starting it brings it to rest.
       if (IsEnded(state) || (state == v1::RUN_STATE_RUNNING && options_.starts_runs)) (*run)->Start();
     }
     begin = std::move(page.next);

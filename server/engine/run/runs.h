@@ -56,7 +56,7 @@ class Runs {
   // Returns whether the run is active or unloadable, and has not ended.
   bool IsOpen(const std::string& name) const;
   int64_t CountOpen() const;
-  // Runs that have not come to rest: the open ones, and those whose last calls are being stored.
+  // Returns the number of runs that are not at rest: the open ones, and those whose last calls are being stored.
   int64_t CountUnrested() const { return static_cast<int64_t>(active_.size() + unloadable_.size()); }
   // The name of an open run of a pipeline; nullopt: none.
   std::optional<std::string> FindOpenRunOf(const std::string& pipeline) const;
