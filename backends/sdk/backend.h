@@ -1,6 +1,7 @@
 // Interface of a backend: a provider's protocol as a state machine without I/O. A Backend gets the configuration, an
-// Exchange the events of one call; they return the next action, and the server performs it. So timeouts, TLS, pooling,
-// limits and virtual time are the same for all backends, and tests need only bytes.
+// Exchange the events of one attempt; they return the next action, and the server performs it. So timeouts, TLS,
+// pooling, limits and virtual time are the same for all backends, and tests need only bytes. Every value that crosses
+// this interface is a plain struct of numbers and bytes, so that it can be expressed as a table of C functions.
 #pragma once
 
 #include <cstdint>
@@ -32,14 +33,33 @@ struct Request {
   std::optional<double> top_p;
   std::optional<int64_t> seed;
   int64_t sample_number = 0;
+  // The caller reads the answer while it is made, so the backend should ask for a stream. Not part of the call's key.
+  bool wants_deltas = false;
 };
 
+// Texts to embed in one request.
+struct EmbedRequest {
+  std::string model;                  // the provider's name for the model
+  std::vector<std::string> texts;     // at least one
+  std::optional<int32_t> dimensions;  // size of the vectors; absent: the model's own
+};
+
+// One question to a provider.
+using Question = std::variant<Request, EmbedRequest>;
+
 // Reason why a model stopped.
-enum class FinishReason { kStop, kLength, kContentFilter, kRefusal, kOther };
+enum class FinishReason {
+  kStop,
+  kLength,         // the token limit cut the answer
+  kContentFilter,  // the provider withheld the answer or a part of it
+  kRefusal,        // the model declined
+  kOther,          // a reason that the backend does not know as a good end
+};
 
 // A complete answer of a provider.
 struct Answer {
-  std::string text;
+  std::string text;                         // of a Request
+  std::vector<std::vector<float>> vectors;  // of an EmbedRequest: one for each text, in order
   FinishReason finish_reason = FinishReason::kStop;
   std::optional<int64_t> input_tokens;  // as the provider counts them
   std::optional<int64_t> output_tokens;
@@ -73,46 +93,76 @@ struct Failure {
 
 // --- Actions of an exchange ---
 
+// Authorization of a request. The backend never sees a secret: the server adds it, and only to the origin (scheme, host
+// and port) that the backend was configured with.
+struct NoAuth {};
+struct HeaderAuth {
+  std::string header;  // `Authorization`
+  std::string scheme;  // written before the secret: `Bearer `
+};
+// AWS Signature Version 4 over method, URL, headers and body, with the backend's AWS credentials.
+struct SigV4Auth {
+  std::string region;
+  std::string service;
+};
+using Auth = std::variant<NoAuth, HeaderAuth, SigV4Auth>;
+
+using Headers = std::vector<std::pair<std::string, std::string>>;
+
 // Send this request. `billable`: the response may cost money, so the attempt is recorded before the first byte is sent.
+// At most one request of an exchange may be billable.
 struct SendHttp {
   std::string method = "POST";
   std::string url;
-  std::vector<std::pair<std::string, std::string>> headers;
-  // Header with a secret, inserted by the server after `scheme` (`Bearer `). Empty: no such header.
-  std::string secret_header;
-  std::string secret_scheme;
+  Headers headers;
+  Auth auth;
   std::string body;
   bool billable = true;
+};
+// Continue with the response to the request that was sent. `delta`: text of the answer that its caller may read at once,
+// valid UTF-8; provisional until Done. The concatenation of all deltas must equal the text of the answer.
+struct More {
+  std::string delta;
 };
 // Wait. A billable wait simulates a provider without I/O (`simulated`); the attempt is recorded before it starts.
 struct Wait {
   Duration duration{};
   bool billable = false;
 };
-// The attempt has ended.
+// The attempt has ended. If the response has not, the server closes its connection.
 struct Done {
   Answer answer;
 };
 struct Fail {
   Failure failure;
 };
-using Action = std::variant<SendHttp, Wait, Done, Fail>;
+using Action = std::variant<SendHttp, More, Wait, Done, Fail>;
 
 // --- Inputs of an exchange ---
 
 // The exchange starts, or its wait is over.
 struct Resume {};
-// A complete HTTP response. If the request is billable, its raw body is already stored.
-struct HttpAnswered {
+// Status and headers of the response. Comes first in a response, once.
+struct Head {
   int status = 0;
-  std::vector<std::pair<std::string, std::string>> headers;
-  std::string body;
+  Headers headers;
 };
-using Input = std::variant<Resume, HttpAnswered>;
+// The next bytes of the response's body, at least one.
+struct Bytes {
+  std::string bytes;
+};
+// The response is complete. If its request was billable and its status is 2xx, its raw body is already stored.
+struct End {};
+using Input = std::variant<Resume, Head, Bytes, End>;
 
 // One attempt of one call. Transport errors never reach it: the server classifies them by the bytes on the wire. Long
 // questions and answers are processed on another thread while the engine thread continues, so an exchange may read
 // only immutable state of its backend.
+//
+// An exchange gets Resume first, and a whole response (Head, any number of Bytes, End) after each SendHttp, of which it
+// answers all but the last input with More; it may end the attempt earlier with Done or Fail. If a response was stored
+// before a crash, a new exchange gets the response to its billable request as its first inputs, without Resume; it must
+// come to the result that it would have come to then.
 class Exchange {
  public:
   virtual ~Exchange() = default;
@@ -138,10 +188,8 @@ class Backend {
   virtual ~Backend() = default;
   virtual const Manifest& manifest() const = 0;
   // Starts one attempt. `attempt_seed` makes random choices reproducible. The backend outlives the exchange; the
-  // request need not.
-  virtual std::unique_ptr<Exchange> Start(const Request& request, uint64_t attempt_seed) = 0;
-  // Parses raw bytes that were stored before a crash, with the result that HttpAnswered would have given.
-  virtual Action Reparse(const Request& request, const HttpAnswered& answered) = 0;
+  // question need not. A backend that does not embed fails an EmbedRequest with kRefused.
+  virtual std::unique_ptr<Exchange> Start(const Question& question, uint64_t attempt_seed) = 0;
 };
 
 }  // namespace millrace::backend
