@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <array>
 #include <boost/asio/io_context.hpp>
 #include <map>
 #include <optional>
@@ -16,15 +17,14 @@ namespace millrace {
 namespace {
 
 constexpr size_t kReadBytes = 16 << 10;
+constexpr char kDeadlinePassed[] = "the total time limit passed";
 constexpr size_t kIdleMax = 4096;  // idle connections to all hosts together
 
-// One request in flight. It lives in the coroutine of Send; time limits and cancellation end the request through it.
+// One request in flight. It lives in the coroutine of Send; time limits and the stop signal end the request through it.
 class Attempt {
  public:
-  Attempt(Loop& loop, const HttpLimits& limits, HttpCancel* cancel) : loop_(loop), limits_(limits), cancel_(cancel) {
-    if (cancel_ != nullptr) {
-      cancel_->OnCancel([this] { End("cancelled"); });
-    }
+  Attempt(Loop& loop, const HttpLimits& limits) : loop_(loop), limits_(limits) {
+    if (limits_.stop != nullptr) stop_watch_.emplace(*limits_.stop, [this] { End("cancelled"); });
   }
   Attempt(const Attempt&) = delete;
 
@@ -37,21 +37,28 @@ class Attempt {
     const TimePoint now = loop_.Now();
     const bool all = limits_.deadline - now < duration;
     until_ = all ? limits_.deadline : now + duration;
-    waits_for_ = all ? "the total time limit passed" : what;
+    waits_for_ = all ? kDeadlinePassed : what;
     // Sets a new timer only if the limit moves nearer, because it moves away with nearly every byte.
     if (until_ < fires_at_) SetTimer();
   }
 
+  // Leaves only the deadline, while the sink works.
+  void LimitByDeadline() {
+    until_ = limits_.deadline;
+    waits_for_ = kDeadlinePassed;
+    if (until_ < fires_at_) SetTimer();
+  }
+
   bool ended() const { return ended_ != nullptr; }
-  bool was_cancelled() const { return cancel_ != nullptr && cancel_->cancelled(); }
+  bool was_cancelled() const { return limits_.stop != nullptr && limits_.stop->stopped(); }
   // Returns the reason for which End was called; `otherwise` if it was not.
   std::string Why(std::string otherwise) const { return ended_ != nullptr ? ended_ : std::move(otherwise); }
 
-  // Stops the timer and forgets the cancel handle. (A destructor could not: `cancel` may be gone in Loop::Abandon.)
+  // Stops the timer and the watch.
   void Finish() {
     timer_.Cancel();
     interrupt_ = nullptr;
-    if (cancel_ != nullptr) cancel_->OnCancel(nullptr);
+    stop_watch_.reset();
   }
 
  private:
@@ -70,7 +77,7 @@ class Attempt {
 
   Loop& loop_;
   const HttpLimits& limits_;
-  HttpCancel* const cancel_;
+  std::optional<StopSignal::Watch> stop_watch_;
   absl::AnyInvocable<void()> interrupt_;
   Loop::Timer timer_;
   TimePoint until_ = kNever;
@@ -85,7 +92,8 @@ std::optional<std::string> HeadOf(const HttpRequest& request, const HttpUrl& url
     using std::string_view_literals::operator""sv;
     return text.find_first_of("\r\n\0"sv) != std::string_view::npos;
   };
-  std::string head = fmt::format("{} {} HTTP/1.1\r\nHost: {}\r\n", request.method, url.target, url.authority);
+  std::string head = fmt::format("{} {} HTTP/1.1\r\nHost: {}\r\nAccept-Encoding: identity\r\n", request.method,
+                                 url.target, url.authority);
   if (breaks_out(request.method)) return std::nullopt;
   for (const auto& [name, value] : request.headers) {
     if (name.empty() || breaks_out(name) || name.find(':') != std::string::npos || breaks_out(value)) {
@@ -125,7 +133,7 @@ class BeastClient final : public HttpClient {
   BeastClient(Loop& loop, Pool& pool, const BeastClientOptions& options)
       : loop_(loop), pool_(pool), options_(options) {}
 
-  Task<HttpResult> Send(HttpRequest request, HttpLimits limits, HttpCancel* cancel) override;
+  Task<HttpResult> Send(HttpRequest request, HttpLimits limits, HttpSink& sink) override;
 
  private:
   using Addresses = std::vector<asio::ip::tcp::endpoint>;
@@ -142,9 +150,12 @@ class BeastClient final : public HttpClient {
   // Returns true if the request was sent, or enough of it that the server may have answered.
   Task<bool> WriteRequest(Connection& connection, Attempt& attempt, const HttpLimits& limits, std::string_view head,
                           std::string_view body, HttpResult& result);
-  // Reads the answer into `result`. Returns true if the connection may carry another request.
-  Task<bool> ReadAnswer(Connection& connection, Attempt& attempt, const HttpLimits& limits, bool to_head,
-                        HttpResult& result);
+  // Reads the answer and gives it to `sink`. Returns true if the connection may carry another request.
+  Task<bool> ReadAnswer(Connection& connection, Attempt& attempt, ResponseReader& reader, const HttpLimits& limits,
+                        HttpSink& sink, HttpResult& result);
+  // Reads some bytes.
+  Task<ResponseReader::State> ReadSome(Connection& connection, Attempt& attempt, ResponseReader& reader,
+                                       HttpResult& result);
 
   Loop& loop_;
   Pool& pool_;
@@ -153,9 +164,10 @@ class BeastClient final : public HttpClient {
   std::map<std::string, std::vector<std::unique_ptr<Connection>>> idle_;  // by scheme, host and port, newest last
   size_t idle_count_ = 0;
   Loop::Timer closing_;
+  std::array<char, kReadBytes> read_buffer_;  // of all connections (see Connection::Read)
 };
 
-Task<HttpResult> BeastClient::Send(HttpRequest request, HttpLimits limits, HttpCancel* cancel) {
+Task<HttpResult> BeastClient::Send(HttpRequest request, HttpLimits limits, HttpSink& sink) {
   HttpResult result;
   const StatusOr<HttpUrl> parsed = ParseHttpUrl(request.url);
   if (!parsed.ok()) {
@@ -168,12 +180,12 @@ Task<HttpResult> BeastClient::Send(HttpRequest request, HttpLimits limits, HttpC
     result.error = "a header has a line break";
     co_return result;
   }
-  if (cancel != nullptr && cancel->cancelled()) {
+  if (limits.stop != nullptr && limits.stop->stopped()) {
     result.outcome = HttpOutcome::kCancelled;
     result.error = "cancelled";
     co_return result;
   }
-  Attempt attempt(loop_, limits, cancel);
+  Attempt attempt(loop_, limits);
   const std::string key = fmt::format("{} {} {}", url.tls, url.host, url.port);
   std::unique_ptr<Connection> connection = IdleConnection(key);
   result.reused_connection = connection != nullptr;
@@ -183,10 +195,14 @@ Task<HttpResult> BeastClient::Send(HttpRequest request, HttpLimits limits, HttpC
     Connection& used = *connection;
     attempt.OnEnd([&used] { used.Close(); });
     if (const bool held = co_await WriteRequest(used, attempt, limits, *head, request.body, result); held) {
-      keep = co_await ReadAnswer(used, attempt, limits, request.method == "HEAD", result);
+      request.body = {};  // an answer may take minutes
+      ResponseReader reader({.header_bytes = limits.header_bytes_max, .body_bytes = limits.body_bytes_max},
+                            request.method == "HEAD");
+      keep = co_await ReadAnswer(used, attempt, reader, limits, sink, result);
     }
   }
-  if (result.outcome != HttpOutcome::kAnswered && attempt.was_cancelled()) result.outcome = HttpOutcome::kCancelled;
+  const bool is_complete = result.outcome == HttpOutcome::kAnswered || result.outcome == HttpOutcome::kEnded;
+  if (!is_complete && attempt.was_cancelled()) result.outcome = HttpOutcome::kCancelled;
   attempt.Finish();
   if (keep && !attempt.ended()) Keep(key, std::move(connection));
   co_return result;
@@ -282,43 +298,57 @@ Task<bool> BeastClient::WriteRequest(Connection& connection, Attempt& attempt, c
   co_return true;
 }
 
-Task<bool> BeastClient::ReadAnswer(Connection& connection, Attempt& attempt, const HttpLimits& limits, bool to_head,
-                                   HttpResult& result) {
+Task<bool> BeastClient::ReadAnswer(Connection& connection, Attempt& attempt, ResponseReader& reader,
+                                   const HttpLimits& limits, HttpSink& sink, HttpResult& result) {
+  using State = ResponseReader::State;
   const bool all_sent = result.error.empty();
-  ResponseReader reader({.header_bytes = limits.header_bytes_max, .body_bytes = limits.body_bytes_max}, to_head);
-  ResponseReader::State state = ResponseReader::State::kMore;
+  bool has_head = false;
+  bool is_wanted = true;
+  State state = State::kMore;
   attempt.Limit(limits.first_byte, "the answer's first byte took too long");
-  while (state == ResponseReader::State::kMore) {
-    char bytes[kReadBytes];
-    const Transfer read = co_await connection.Read(bytes, sizeof bytes);
-    if (read.bytes > 0) {
-      result.bytes_received += read.bytes;
-      attempt.Limit(limits.idle, "the answer stopped coming");
-      state = reader.Feed({bytes, read.bytes});
-    } else if (read.error == asio::error::eof) {
-      state = reader.End();
-      if (state != ResponseReader::State::kWhole && result.error.empty()) result.error = reader.problem();
-    } else if (read.error) {
-      state = ResponseReader::State::kBrokenOff;
-      if (result.error.empty()) {
-        result.error = attempt.Why(fmt::format("the connection failed: {}", read.error.message()));
-      }
+  while (state == State::kMore && is_wanted) {
+    state = co_await ReadSome(connection, attempt, reader, result);
+    attempt.LimitByDeadline();
+    if (reader.has_head() && !has_head) {
+      has_head = true;
+      is_wanted = co_await sink.Head(reader.status(), reader.TakeHeaders());
     }
+    std::string body = reader.TakeBody();
+    if (is_wanted && !body.empty()) is_wanted = co_await sink.Body(std::move(body));
+    attempt.Limit(limits.idle, "the answer stopped coming");
   }
   result.status = reader.status();
-  result.headers = reader.TakeHeaders();
-  result.body = reader.TakeBody();
-  if (state == ResponseReader::State::kWhole) {
-    result.outcome = HttpOutcome::kAnswered;
+  if (state == State::kWhole || !is_wanted) {
+    result.outcome = is_wanted ? HttpOutcome::kAnswered : HttpOutcome::kEnded;
     result.error.clear();
-    co_return all_sent&& reader.keeps_connection();
+    const bool keeps = all_sent && reader.keeps_connection();
+    if (!keeps) connection.Close();
+    co_return keeps;
   }
   if (result.error.empty()) result.error = reader.problem();
-  result.outcome = state == ResponseReader::State::kTooLarge ? HttpOutcome::kTooLarge
-                   : result.status == 0                      ? HttpOutcome::kUnknown
-                                                             : HttpOutcome::kPartial;
+  result.outcome = state == State::kTooLarge ? HttpOutcome::kTooLarge
+                   : result.status == 0      ? HttpOutcome::kUnknown
+                                             : HttpOutcome::kPartial;
   connection.Close();
   co_return false;
+}
+
+Task<ResponseReader::State> BeastClient::ReadSome(Connection& connection, Attempt& attempt, ResponseReader& reader,
+                                                  HttpResult& result) {
+  const Transfer read = co_await connection.Read(read_buffer_.data(), read_buffer_.size());
+  if (read.bytes > 0) {
+    result.bytes_received += read.bytes;
+    co_return reader.Feed({read_buffer_.data(), read.bytes});
+  }
+  if (read.error == asio::error::eof) {
+    const ResponseReader::State state = reader.End();
+    if (state != ResponseReader::State::kWhole && result.error.empty()) result.error = reader.problem();
+    co_return state;
+  }
+  if (read.error && result.error.empty()) {
+    result.error = attempt.Why(fmt::format("the connection failed: {}", read.error.message()));
+  }
+  co_return read.error ? ResponseReader::State::kBrokenOff : ResponseReader::State::kMore;
 }
 
 std::unique_ptr<Connection> BeastClient::IdleConnection(const std::string& key) {

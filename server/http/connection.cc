@@ -2,6 +2,7 @@
 
 #include <sys/socket.h>
 
+#include <algorithm>
 #include <array>
 #include <boost/asio/redirect_error.hpp>
 #include <boost/asio/use_awaitable.hpp>
@@ -19,6 +20,7 @@ Task<error_code> Connection::Connect(asio::ip::tcp::endpoint endpoint) {
 Task<error_code> Connection::Secure(asio::ssl::context& tls, const HttpUrl& url) {
   tls_.emplace(socket_, tls);
   SSL* const ssl = tls_->native_handle();
+  SSL_set_mode(ssl, SSL_MODE_RELEASE_BUFFERS);  // a connection that waits holds none
   if (!url.host_is_address) SSL_set_tlsext_host_name(ssl, url.host.c_str());
   tls_->set_verify_callback(asio::ssl::host_name_verification(url.host));
   error_code error;
@@ -45,14 +47,27 @@ Task<Transfer> Connection::Write(std::string_view head, std::string_view body) {
 
 Task<Transfer> Connection::Read(char* bytes, size_t size) {
   Transfer transfer;
-  const asio::mutable_buffer buffer(bytes, size);
   if (tls_) {
-    transfer.bytes = co_await tls_->async_read_some(buffer, asio::redirect_error(asio::use_awaitable, transfer.error));
-  } else {
-    transfer.bytes =
-        co_await socket_.async_read_some(buffer, asio::redirect_error(asio::use_awaitable, transfer.error));
+    // Waits with a byte of its own; the rest of the record is decrypted and there.
+    char first = 0;
+    transfer.bytes = co_await tls_->async_read_some(asio::buffer(&first, 1),
+                                                    asio::redirect_error(asio::use_awaitable, transfer.error));
+    if (transfer.bytes == 0) co_return transfer;
+    bytes[0] = first;
+    SSL* const ssl = tls_->native_handle();
+    const auto pending = static_cast<size_t>(std::max(SSL_pending(ssl), 0));
+    const size_t wanted = std::min(pending, size - 1);
+    if (wanted > 0)
+      transfer.bytes += static_cast<size_t>(std::max(SSL_read(ssl, bytes + 1, static_cast<int>(wanted)), 0));
+    co_return transfer;
   }
-  co_return transfer;
+  while (true) {
+    transfer.bytes = socket_.read_some(asio::buffer(bytes, size), transfer.error);
+    if (transfer.error != asio::error::would_block) co_return transfer;
+    co_await socket_.async_wait(asio::socket_base::wait_read,
+                                asio::redirect_error(asio::use_awaitable, transfer.error));
+    if (transfer.error) co_return transfer;
+  }
 }
 
 bool Connection::IsQuiet() {

@@ -34,7 +34,9 @@ class Connection {
   // Writes some bytes of `head` and then of `body`. A plain connection that reports 0 bytes has sent none; after an
   // error of TLS the number of bytes sent is unknown.
   Task<Transfer> Write(std::string_view head, std::string_view body);
-  // Reads 1 to `size` bytes; error `eof` if the other side has closed the connection in order.
+  // Reads 1 to `size` bytes; error `eof` if the other side has closed the connection in order. Writes to `bytes` only
+  // just before it resumes, so that all connections may share one buffer, if its content is used before the next
+  // co_await.
   Task<Transfer> Read(char* bytes, size_t size);
 
   // Returns true if nothing has arrived and the other side has not closed the connection. Does not wait.

@@ -6,6 +6,7 @@
 #include <sys/socket.h>
 
 #include <atomic>
+#include <functional>
 
 #include "tests/http/sending.h"
 #include "tests/http/toxic_server.h"
@@ -13,7 +14,7 @@
 namespace millrace {
 
 std::ostream& operator<<(std::ostream& out, HttpOutcome outcome) {
-  constexpr const char* kNames[] = {"answered", "not sent", "unknown", "partial", "too large", "cancelled"};
+  constexpr const char* kNames[] = {"answered", "not sent", "unknown", "partial", "too large", "cancelled", "ended"};
   return out << kNames[static_cast<int>(outcome)];
 }
 
@@ -40,7 +41,7 @@ TEST(BeastClientTest, SendsOneRequestAndReadsItsAnswer) {
     connection.WaitForClose();
   });
   Sender sender;
-  const HttpResult result = sender.Send(server.url("/v1/x?y=%20"), R"({"a":1})");
+  const Sent result = sender.Send(server.url("/v1/x?y=%20"), R"({"a":1})");
   EXPECT_EQ(result.outcome, HttpOutcome::kAnswered);
   EXPECT_EQ(result.status, 201);
   EXPECT_EQ(result.body, "hello");
@@ -48,7 +49,8 @@ TEST(BeastClientTest, SendsOneRequestAndReadsItsAnswer) {
   EXPECT_EQ(FindHeader(result.headers, "absent"), "");
   EXPECT_EQ(result.bytes_sent, seen.size());
   EXPECT_EQ(result.bytes_received, 61u);
-  EXPECT_EQ(seen, fmt::format("POST /v1/x?y=%20 HTTP/1.1\r\nHost: 127.0.0.1:{}\r\nContent-Type: application/json\r\n"
+  EXPECT_EQ(seen, fmt::format("POST /v1/x?y=%20 HTTP/1.1\r\nHost: 127.0.0.1:{}\r\nAccept-Encoding: "
+                              "identity\r\nContent-Type: application/json\r\n"
                               "Content-Length: 7\r\n\r\n{{\"a\":1}}",
                               server.port()));
 }
@@ -61,7 +63,7 @@ TEST(BeastClientTest, ReadsBodiesInChunksAndUntilTheConnectionCloses) {
   Sender sender;
   EXPECT_EQ(sender.Send(chunked.url()).body, "abcde");
   EXPECT_EQ(sender.Send(closing.url()).body, "until the end");
-  const HttpResult result = sender.Send(empty.url());
+  const Sent result = sender.Send(empty.url());
   EXPECT_EQ(result.outcome, HttpOutcome::kAnswered);
   EXPECT_EQ(result.status, 204);
 }
@@ -71,7 +73,7 @@ TEST(BeastClientTest, SendsNothingIfItCannotConnect) {
   for (const std::string& url :
        {fmt::format("http://127.0.0.1:{}/", ClosedPort()), std::string("http://nowhere.invalid/"),
         std::string("ftp://x/"), std::string("/path"), std::string("http://u:p@127.0.0.1/")}) {
-    const HttpResult result = sender.Send(url);
+    const Sent result = sender.Send(url);
     EXPECT_EQ(result.outcome, HttpOutcome::kNotSent) << url;
     EXPECT_EQ(result.bytes_sent, 0u);
     EXPECT_NE(result.error, "");
@@ -93,7 +95,7 @@ TEST(BeastClientTest, TheOutcomeIsUnknownWithoutAStatusLine) {
   ToxicServer garbage(Answer("\x16\x03\x01 what is this?\r\n\r\n"));
   Sender sender;
   for (const ToxicServer* server : {&closes, &resets, &half, &garbage}) {
-    const HttpResult result = sender.Send(server->url());
+    const Sent result = sender.Send(server->url());
     EXPECT_EQ(result.outcome, HttpOutcome::kUnknown) << result.error;
     EXPECT_EQ(result.status, 0);
     EXPECT_GT(result.bytes_sent, 0u);
@@ -116,18 +118,18 @@ TEST(BeastClientTest, AnAnswerThatEndsEarlyIsPartial) {
   });
   Sender sender;
   for (const ToxicServer* server : {&cut, &chunk}) {
-    const HttpResult result = sender.Send(server->url());
+    const Sent result = sender.Send(server->url());
     EXPECT_EQ(result.outcome, HttpOutcome::kPartial) << result.error;
     EXPECT_EQ(result.status, 200);
     EXPECT_EQ(result.body, "half");
   }
   HttpLimits limits;
   limits.idle = 50ms;
-  const HttpResult stalled = sender.Send(stalls.url(), "{}", limits);
+  const Sent stalled = sender.Send(stalls.url(), "{}", limits);
   EXPECT_EQ(stalled.outcome, HttpOutcome::kPartial);
   EXPECT_EQ(stalled.error, "the answer stopped coming");
   // A reset may discard bytes that were sent before it, even the head.
-  const HttpResult reset = sender.Send(resets.url());
+  const Sent reset = sender.Send(resets.url());
   EXPECT_EQ(reset.outcome, reset.status == 0 ? HttpOutcome::kUnknown : HttpOutcome::kPartial);
 }
 
@@ -145,7 +147,7 @@ TEST(BeastClientTest, EndsARequestAtEachTimeLimit) {
   Sender sender;
   HttpLimits limits;
   limits.first_byte = 30ms;
-  HttpResult result = sender.Send(silent.url(), "{}", limits);
+  Sent result = sender.Send(silent.url(), "{}", limits);
   EXPECT_EQ(result.outcome, HttpOutcome::kUnknown);
   EXPECT_EQ(result.error, "the answer's first byte took too long");
   limits.first_byte = 10s;
@@ -178,11 +180,11 @@ TEST(BeastClientTest, CutsAnAnswerAtItsLimit) {
   Sender sender;
   HttpLimits limits;
   limits.body_bytes_max = 3 << 20;
-  const HttpResult cut = sender.Send(endless.url(), "{}", limits);
+  const Sent cut = sender.Send(endless.url(), "{}", limits);
   EXPECT_EQ(cut.outcome, HttpOutcome::kTooLarge);
   EXPECT_LE(cut.bytes_received, limits.body_bytes_max + (64 << 10));
   EXPECT_EQ(sender.Send(announced.url(), "{}", limits).outcome, HttpOutcome::kTooLarge);
-  const HttpResult flood = sender.Send(headers.url(), "{}", limits);
+  const Sent flood = sender.Send(headers.url(), "{}", limits);
   EXPECT_EQ(flood.outcome, HttpOutcome::kTooLarge);
   EXPECT_LE(flood.bytes_received, limits.header_bytes_max + (64 << 10));
 }
@@ -196,7 +198,7 @@ TEST(BeastClientTest, SkipsALimitedNumberOfInterimAnswers) {
   });
   Sender sender;
   EXPECT_EQ(sender.Send(few.url()).body, "hi");
-  const HttpResult result = sender.Send(flood.url());
+  const Sent result = sender.Send(flood.url());
   EXPECT_EQ(result.outcome, HttpOutcome::kUnknown);
   EXPECT_THAT(result.error, HasSubstr("interim"));
 }
@@ -262,26 +264,136 @@ TEST(BeastClientTest, NeverSendsTwiceWhenAReusedConnectionDies) {
   });
   Sender sender;
   ASSERT_EQ(sender.Send(server.url()).outcome, HttpOutcome::kAnswered);
-  const HttpResult result = sender.Send(server.url());
+  const Sent result = sender.Send(server.url());
   EXPECT_EQ(result.outcome, HttpOutcome::kUnknown);
   EXPECT_TRUE(result.reused_connection);
   EXPECT_EQ(server.requests(), 2);
   EXPECT_EQ(server.connections(), 1);
 }
 
-TEST(BeastClientTest, EndsARequestThatItsCallerCancels) {
+TEST(BeastClientTest, EndsARequestThatItsCallerStops) {
   Sender sender;
-  HttpCancel cancel;
+  HttpLimits limits;
+  limits.stop = std::make_shared<StopSignal>(sender.loop());
   ToxicServer server([&](ToxicConnection& connection, int) {
     connection.ReadRequest();
-    sender.loop().Post([&] { cancel.Cancel(); });
+    sender.loop().Post([&] { limits.stop->Stop(); });
     connection.WaitForClose();
   });
-  const HttpResult result = sender.Send(server.url(), "{}", {}, &cancel);
+  const Sent result = sender.Send(server.url(), "{}", limits);
   EXPECT_EQ(result.outcome, HttpOutcome::kCancelled);
   EXPECT_GT(result.bytes_sent, 0u);
-  EXPECT_EQ(sender.Send(server.url(), "{}", {}, &cancel).bytes_sent, 0u);
+  EXPECT_EQ(sender.Send(server.url(), "{}", limits).bytes_sent, 0u);
   EXPECT_EQ(server.requests(), 1);
+}
+
+// Sink that hands each piece to a function, which says if it wants more.
+class EachPiece final : public HttpSink {
+ public:
+  using Take = std::function<bool(const std::string&)>;
+  explicit EachPiece(Take take) : take_(std::move(take)) {}
+  Task<bool> Head(int status, HttpHeaders) override { co_return take_(std::to_string(status)); }
+  Task<bool> Body(std::string bytes) override { co_return take_(bytes); }
+
+ private:
+  const Take take_;
+};
+
+TEST(BeastClientTest, GivesAnAnswerAsItComes) {
+  std::atomic<int> taken = 0;
+  ToxicServer server([&](ToxicConnection& connection, int) {
+    connection.ReadRequest();
+    connection.Write("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n");
+    taken.wait(0);
+    for (int i = 1; i < 4; ++i) {
+      connection.Write("2\r\nab\r\n");
+      taken.wait(i);  // the piece must come before the next one is sent
+    }
+    connection.Write("0\r\n\r\n");
+    connection.WaitForClose();
+  });
+  std::string seen;
+  EachPiece sink([&](const std::string& piece) {
+    seen += piece + "|";
+    ++taken;
+    taken.notify_all();
+    return true;
+  });
+  Sender sender;
+  HttpRequest request;
+  request.url = server.url();
+  const HttpResult result = sender.Send(std::move(request), {}, sink);
+  EXPECT_EQ(result.outcome, HttpOutcome::kAnswered) << result.error;
+  EXPECT_EQ(seen, "200|ab|ab|ab|");
+}
+
+TEST(BeastClientTest, ClosesTheConnectionIfTheSinkEndsTheAnswer) {
+  ToxicServer server([&](ToxicConnection& connection, int) {
+    connection.ReadRequest();
+    connection.Write("HTTP/1.1 200 OK\r\n\r\nenough");
+    connection.WaitForClose();  // comes only if the client closes
+  });
+  Sender sender;
+  for (const std::string_view last : {"200", "enough"}) {
+    EachPiece sink([&](const std::string& piece) { return piece != last; });
+    HttpRequest request;
+    request.url = server.url();
+    const HttpResult result = sender.Send(std::move(request), {}, sink);
+    EXPECT_EQ(result.outcome, HttpOutcome::kEnded);
+    EXPECT_EQ(result.status, 200);
+    EXPECT_EQ(result.error, "");
+  }
+  EXPECT_EQ(server.connections(), 2);
+}
+
+TEST(BeastClientTest, KeepsTheConnectionIfTheSinkEndsACompleteAnswer) {
+  ToxicServer server([](ToxicConnection& connection, int) {
+    while (!connection.ReadRequest().empty()) connection.Write(kOk);
+  });
+  Sender sender;
+  for (const bool reused : {false, true}) {
+    EachPiece sink([](const std::string& piece) { return piece != "hi"; });
+    HttpRequest request;
+    request.url = server.url();
+    const HttpResult result = sender.Send(std::move(request), {}, sink);
+    EXPECT_EQ(result.outcome, HttpOutcome::kEnded);
+    EXPECT_EQ(result.reused_connection, reused);
+  }
+}
+
+// Sink that takes longer for the head than the connection may be idle.
+class SlowSink final : public HttpSink {
+ public:
+  SlowSink(Loop& loop, std::atomic<bool>& is_ready) : loop_(loop), is_ready_(is_ready) {}
+  Task<bool> Head(int, HttpHeaders) override {
+    co_await loop_.Sleep(350ms);
+    is_ready_ = true;
+    is_ready_.notify_all();
+    co_return true;
+  }
+  Task<bool> Body(std::string) override { co_return true; }
+
+ private:
+  Loop& loop_;
+  std::atomic<bool>& is_ready_;
+};
+
+TEST(BeastClientTest, TheTimeOfTheSinkDoesNotCountAsIdle) {
+  std::atomic<bool> is_ready = false;
+  ToxicServer server([&](ToxicConnection& connection, int) {
+    connection.ReadRequest();
+    connection.Write("HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\n");
+    is_ready.wait(false);
+    connection.Write("body");
+    connection.WaitForClose();
+  });
+  Sender sender;
+  SlowSink sink(sender.loop(), is_ready);
+  HttpRequest request;
+  request.url = server.url();
+  HttpLimits limits;
+  limits.idle = 300ms;
+  EXPECT_EQ(sender.Send(request, limits, sink).outcome, HttpOutcome::kAnswered);
 }
 
 TEST(BeastClientTest, AcceptsAnAnswerBeforeTheEndOfTheRequest) {
@@ -293,7 +405,7 @@ TEST(BeastClientTest, AcceptsAnAnswerBeforeTheEndOfTheRequest) {
     connection.WaitForClose();
   });
   Sender sender;
-  const HttpResult result = sender.Send(server.url(), std::string(1 << 20, 'x'));
+  const Sent result = sender.Send(server.url(), std::string(1 << 20, 'x'));
   EXPECT_EQ(result.outcome, HttpOutcome::kAnswered) << result.error;
   EXPECT_EQ(result.status, 413);
 }
@@ -310,8 +422,9 @@ TEST(BeastClientTest, IsHarmlessWhenItsLoopIsAbandoned) {
   const auto send = [](HttpClient& client, std::string url) -> Task<void> {
     HttpRequest request;
     request.url = std::move(url);
-    HttpCancel cancel;
-    co_await client.Send(std::move(request), {}, &cancel);
+    WholeBody sink;
+    HttpLimits limits;
+    co_await client.Send(std::move(request), std::move(limits), sink);
     ADD_FAILURE() << "resumed after Abandon";
   };
   loop.Spawn(send(*client, server.url()));

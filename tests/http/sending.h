@@ -8,24 +8,39 @@
 #include "server/base/loop.h"
 #include "server/base/pool.h"
 #include "server/http/beast_client.h"
+#include "server/http/whole_body.h"
 
 namespace millrace {
+
+// Outcome of a request, with its answer.
+struct Sent : HttpResult {
+  HttpHeaders headers;
+  std::string body;
+};
 
 class Sender {
  public:
   explicit Sender(const BeastClientOptions& options = {})
       : loop_(clock_), pool_(loop_), client_(MakeBeastClient(loop_, pool_, options)) {}
 
-  HttpResult Send(std::string url, std::string body = "{}", HttpLimits limits = {}, HttpCancel* cancel = nullptr) {
+  Sent Send(std::string url, std::string body = "{}", HttpLimits limits = {}) {
     HttpRequest request;
     request.url = std::move(url);
     request.headers = {{"Content-Type", "application/json"}};
     request.body = std::move(body);
-    return Send(std::move(request), limits, cancel);
+    return Send(std::move(request), limits);
   }
-  HttpResult Send(HttpRequest request, HttpLimits limits = {}, HttpCancel* cancel = nullptr) {
+  Sent Send(HttpRequest request, HttpLimits limits = {}) {
+    WholeBody sink;
+    Sent sent;
+    static_cast<HttpResult&>(sent) = Send(std::move(request), std::move(limits), sink);
+    sent.headers = std::move(sink.headers);
+    sent.body = std::move(sink.body);
+    return sent;
+  }
+  HttpResult Send(HttpRequest request, HttpLimits limits, HttpSink& sink) {
     HttpResult result;
-    loop_.Spawn(SendOne(*client_, loop_, std::move(request), limits, cancel, result));
+    loop_.Spawn(SendOne(*client_, loop_, std::move(request), std::move(limits), sink, result));
     loop_.Run();
     return result;
   }
@@ -45,9 +60,9 @@ class Sender {
     int submitted = 0;
   };
 
-  static Task<void> SendOne(HttpClient& client, Loop& loop, HttpRequest request, HttpLimits limits, HttpCancel* cancel,
+  static Task<void> SendOne(HttpClient& client, Loop& loop, HttpRequest request, HttpLimits limits, HttpSink& sink,
                             HttpResult& result) {
-    result = co_await client.Send(std::move(request), limits, cancel);
+    result = co_await client.Send(std::move(request), std::move(limits), sink);
     loop.Stop();
   }
 

@@ -45,9 +45,10 @@ class Identity {
   }
   const std::string& path() const { return path_; }
 
-  // Serves one request over TLS. `version_max` is the newest version that the server offers.
-  ToxicServer::Serve Serve(int version_max, std::string& server_name) const {
-    return [this, version_max, &server_name](ToxicConnection& connection, int) {
+  // Serves requests over TLS. `version_max` is the newest version that the server offers.
+  ToxicServer::Serve Serve(int version_max, std::string& server_name,
+                           std::string answer = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi") const {
+    return [this, version_max, &server_name, answer](ToxicConnection& connection, int) {
       SSL_CTX* const context = SSL_CTX_new(TLS_server_method());
       SSL_CTX_set_security_level(context, 0);
       SSL_CTX_set_min_proto_version(context, TLS1_VERSION);
@@ -60,8 +61,7 @@ class Identity {
         const char* name = SSL_get_servername(ssl, TLSEXT_NAMETYPE_host_name);
         server_name = name == nullptr ? "" : name;
         char bytes[4096];
-        constexpr std::string_view kOk = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi";
-        while (SSL_read(ssl, bytes, sizeof bytes) > 0) SSL_write(ssl, kOk.data(), static_cast<int>(kOk.size()));
+        while (SSL_read(ssl, bytes, sizeof bytes) > 0) SSL_write(ssl, answer.data(), static_cast<int>(answer.size()));
       }
       SSL_free(ssl);
       SSL_CTX_free(context);
@@ -83,11 +83,28 @@ TEST(TlsTest, ConnectsToATrustedServerOfTheRightName) {
   std::string name;
   ToxicServer server(identity.Serve(TLS1_3_VERSION, name));
   Sender sender({.idle_max = std::chrono::seconds(30), .ca_file = identity.path()});
-  const HttpResult first = sender.Send(Url(server, "localhost"));
+  const Sent first = sender.Send(Url(server, "localhost"));
   EXPECT_EQ(first.outcome, HttpOutcome::kAnswered) << first.error;
   EXPECT_EQ(first.body, "hi");
   EXPECT_EQ(name, "localhost");
   EXPECT_TRUE(sender.Send(Url(server, "localhost")).reused_connection);
+}
+
+// Records of TLS are read in two steps; see Connection::Read.
+TEST(TlsTest, ReadsAnswersOfAnySize) {
+  const Identity identity("localhost");
+  std::string name;
+  std::string body;
+  for (int i = 0; body.size() < 1'000'000; ++i) body += fmt::format("{} ", i);
+  for (const size_t size : {size_t{1}, size_t{16'384}, size_t{16'385}, body.size()}) {
+    const std::string_view part = std::string_view(body).substr(0, size);
+    ToxicServer server(identity.Serve(TLS1_3_VERSION, name,
+                                      fmt::format("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{}", size, part)));
+    Sender sender({.idle_max = std::chrono::seconds(30), .ca_file = identity.path()});
+    const Sent sent = sender.Send(Url(server, "localhost"));
+    EXPECT_EQ(sent.outcome, HttpOutcome::kAnswered) << sent.error;
+    EXPECT_EQ(sent.body, part);
+  }
 }
 
 TEST(TlsTest, ReadsCertificatesOnceAndOnlyForTls) {
@@ -102,7 +119,7 @@ TEST(TlsTest, ReadsCertificatesOnceAndOnlyForTls) {
   EXPECT_EQ(sender.Send(plain.url()).body, "hi");
   EXPECT_EQ(sender.works(), 0);
   for (int i = 0; i < 2; ++i) {
-    const HttpResult result = sender.Send(Url(secure, "localhost"));
+    const Sent result = sender.Send(Url(secure, "localhost"));
     EXPECT_EQ(result.outcome, HttpOutcome::kAnswered) << result.error;
     EXPECT_FALSE(result.reused_connection);
   }
@@ -120,7 +137,7 @@ TEST(TlsTest, SendsNothingToAnUntrustedServer) {
   Sender knows_none;
   Sender knows_localhost({.idle_max = std::chrono::seconds(30), .ca_file = localhost.path()});
   Sender knows_other({.idle_max = std::chrono::seconds(30), .ca_file = other.path()});
-  for (const HttpResult& result :
+  for (const Sent& result :
        {knows_none.Send(Url(trusted, "localhost")), knows_localhost.Send(Url(trusted, "127.0.0.1")),
         knows_other.Send(Url(misnamed, "localhost")), knows_localhost.Send(Url(old, "localhost")),
         knows_localhost.Send(Url(plain, "localhost"))}) {
