@@ -9,6 +9,7 @@
 #include <cmath>
 
 #include "backends/local/text.h"
+#include "backends/sdk/http_call.h"
 #include "backends/sdk/schema.h"
 #include "server/base/canonical_json.h"
 #include "server/base/json.h"
@@ -295,11 +296,11 @@ class LocalExchange final : public Exchange {
 class LocalBackend final : public Backend {
  public:
   const Manifest& manifest() const override { return manifest_; }
-  std::unique_ptr<Exchange> Start(const Request& request, uint64_t) override {
-    return std::make_unique<LocalExchange>(request);
+  std::unique_ptr<Exchange> Start(const Question& question, uint64_t) override {
+    const auto* request = std::get_if<Request>(&question);
+    if (request == nullptr) return FailedExchange(EmbedsNothing(manifest_.kind));
+    return std::make_unique<LocalExchange>(*request);
   }
-  // Never called: no attempt of this backend is stored, because it is free of charge.
-  Action Reparse(const Request& request, const HttpAnswered&) override { return Answered(request); }
 
  private:
   const Manifest manifest_ = LocalManifest();

@@ -46,21 +46,21 @@ std::optional<int64_t> CountAt(const json::value& value, std::string_view path) 
 
 }  // namespace
 
-Action ReadAnswer(const HttpAnswered& answered) {
-  if (answered.status < 200 || answered.status >= 300) return Fail{ReadFailure(answered)};
+Action ReadAnswer(const Response& response) {
+  if (response.status < 200 || response.status >= 300) return Fail{ReadFailure(response)};
   json::error_code error;
-  const json::value value = json::parse(json::string_view(answered.body.data(), answered.body.size()), error);
-  if (error) return BadAnswer(answered.status, "the provider's answer is not JSON: " + Excerpt(answered.body));
+  const json::value value = json::parse(json::string_view(response.body.data(), response.body.size()), error);
+  if (error) return BadAnswer(response.status, "the provider's answer is not JSON: " + Excerpt(response.body));
   // Some proxies send an error with status 200.
   if (const json::value* problem = FindPath(value, "error"); problem != nullptr && !problem->is_null()) {
-    HttpAnswered failed = answered;
+    Response failed = response;
     failed.status = 500;
     return Fail{ReadFailure(failed)};
   }
   const json::value* choice = FindPath(value, "choices.0");
   const json::value* message = choice == nullptr ? nullptr : FindPath(*choice, "message");
   if (message == nullptr || !message->is_object()) {
-    return BadAnswer(answered.status, "the provider's answer has no message: " + Excerpt(answered.body));
+    return BadAnswer(response.status, "the provider's answer has no message: " + Excerpt(response.body));
   }
   Answer answer;
   answer.text = ContentOf(*message);

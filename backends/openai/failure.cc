@@ -96,17 +96,6 @@ Complaint ReadComplaint(const std::string& body) {
 
 bool Has(std::string_view text, std::string_view part) { return text.find(part) != std::string_view::npos; }
 
-std::string_view Header(const HttpAnswered& answered, std::string_view name) {
-  const auto lower = [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; };
-  for (const auto& [header, value] : answered.headers) {
-    if (std::equal(header.begin(), header.end(), name.begin(), name.end(),
-                   [&](char a, char b) { return lower(a) == b; })) {
-      return value;
-    }
-  }
-  return {};
-}
-
 std::optional<double> Number(std::string_view text) {
   double number = 0;
   const auto parsed = std::from_chars(text.data(), text.data() + text.size(), number);
@@ -123,15 +112,15 @@ std::optional<double> DateSeconds(std::string_view text) {
   return static_cast<double>(::timegm(&parts));
 }
 
-std::optional<Duration> RetryAfter(const HttpAnswered& answered) {
+std::optional<Duration> RetryAfter(const Response& response) {
   std::optional<double> seconds;
-  if (const auto millis = Number(Header(answered, "retry-after-ms"))) seconds = *millis / 1000;
-  const std::string_view header = Header(answered, "retry-after");
+  if (const auto millis = Number(HeaderOf(response.headers, "retry-after-ms"))) seconds = *millis / 1000;
+  const std::string_view header = HeaderOf(response.headers, "retry-after");
   if (!seconds) seconds = Number(header);
   if (!seconds) {
     // Compare a date with the provider's own clock: ours may differ, and an exchange has none.
     const std::optional<double> then = DateSeconds(header);
-    const std::optional<double> now = DateSeconds(Header(answered, "date"));
+    const std::optional<double> now = DateSeconds(HeaderOf(response.headers, "date"));
     if (then && now) seconds = *then - *now;
   }
   if (!seconds || !(*seconds >= 0)) return std::nullopt;
@@ -140,17 +129,17 @@ std::optional<Duration> RetryAfter(const HttpAnswered& answered) {
   return std::chrono::duration_cast<Duration>(std::chrono::duration<double>(std::min(*seconds, most)));
 }
 
-Meaning MeaningOf(const HttpAnswered& answered, const Complaint& complaint) {
+Meaning MeaningOf(const Response& response, const Complaint& complaint) {
   // A request above the limit per minute can never succeed. vLLM has no code for a prompt that is too long.
-  if (answered.status == 429 && Has(complaint.message, "Request too large")) {
+  if (response.status == 429 && Has(complaint.message, "Request too large")) {
     return {"", Outcome::kRefused, Reason::kPromptTooLong};
   }
-  if (answered.status == 400 && Has(complaint.message, "maximum context length")) {
+  if (response.status == 400 && Has(complaint.message, "maximum context length")) {
     return {"", Outcome::kRefused, Reason::kPromptTooLong};
   }
   if (const Meaning* meaning = Find(kCodes, complaint.code)) return *meaning;
   if (const Meaning* meaning = Find(kTypes, complaint.type)) return *meaning;
-  return OfStatus(answered.status);
+  return OfStatus(response.status);
 }
 
 bool MayBeRetried(Outcome outcome) {
@@ -165,10 +154,10 @@ std::string TextAt(const json::value& value, std::string_view path) {
                                                 : "";
 }
 
-Failure ReadFailure(const HttpAnswered& answered) {
-  const Complaint complaint = ReadComplaint(answered.body);
-  Meaning meaning = MeaningOf(answered, complaint);
-  const std::string_view should_retry = Header(answered, "x-should-retry");
+Failure ReadFailure(const Response& response) {
+  const Complaint complaint = ReadComplaint(response.body);
+  Meaning meaning = MeaningOf(response, complaint);
+  const std::string_view should_retry = HeaderOf(response.headers, "x-should-retry");
   if (should_retry == "true" && meaning.outcome == Outcome::kRefused) {
     meaning = {"", Outcome::kServerError, Reason::kTargetFailed};
   } else if (should_retry == "false" && MayBeRetried(meaning.outcome)) {
@@ -177,9 +166,9 @@ Failure ReadFailure(const HttpAnswered& answered) {
   Failure failure;
   failure.outcome = meaning.outcome;
   failure.reason = meaning.reason;
-  failure.http_status = answered.status;
-  failure.retry_after = RetryAfter(answered);
-  failure.message = fmt::format("HTTP {}", answered.status);
+  failure.http_status = response.status;
+  failure.retry_after = RetryAfter(response);
+  failure.message = fmt::format("HTTP {}", response.status);
   for (const std::string* part : {&complaint.type, &complaint.code}) {
     if (!part->empty()) failure.message += fmt::format(", {}", Excerpt(*part));
   }

@@ -6,12 +6,12 @@
 #include <string>
 #include <string_view>
 
-#include "backends/sdk/backend.h"
+#include "backends/sdk/http_call.h"
 
 namespace millrace::backend::openai {
 
 // Classifies a response whose status is not 2xx.
-Failure ReadFailure(const HttpAnswered& answered);
+Failure ReadFailure(const Response& response);
 
 // Returns the text at a path (FindPath); empty if there is none.
 std::string TextAt(const boost::json::value& value, std::string_view path);

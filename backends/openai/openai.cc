@@ -4,6 +4,7 @@
 
 #include "backends/openai/answer.h"
 #include "backends/openai/question.h"
+#include "backends/sdk/http_call.h"
 #include "server/http/guard.h"
 
 namespace millrace::backend {
@@ -12,17 +13,12 @@ namespace {
 // Part of a call's key. Increment it when the same question is worded differently.
 constexpr int kDialectVersion = 1;
 
-class OpenaiExchange final : public Exchange {
+class OpenaiExchange final : public WholeBodyExchange {
  public:
-  explicit OpenaiExchange(SendHttp request) : request_(std::move(request)) {}
-
-  Action Next(Input input) override {
-    if (const auto* answered = std::get_if<HttpAnswered>(&input)) return openai::ReadAnswer(*answered);
-    return request_;
-  }
+  using WholeBodyExchange::WholeBodyExchange;
 
  private:
-  const SendHttp request_;
+  Action Read(Response response) const override { return openai::ReadAnswer(response); }
 };
 
 class OpenaiBackend final : public Backend {
@@ -37,19 +33,16 @@ class OpenaiBackend final : public Backend {
 
   const Manifest& manifest() const override { return manifest_; }
 
-  std::unique_ptr<Exchange> Start(const Request& request, uint64_t) override {
+  std::unique_ptr<Exchange> Start(const Question& question, uint64_t) override {
+    const auto* request = std::get_if<Request>(&question);
+    if (request == nullptr) return FailedExchange(EmbedsNothing(manifest_.kind));
     SendHttp send;
     send.url = config_.base_url() + "/chat/completions";
     send.headers = {{"Content-Type", "application/json"}, {"Accept", "application/json"}, {"User-Agent", "millrace"}};
-    if (config_.has_api_key()) {
-      send.secret_header = "Authorization";
-      send.secret_scheme = "Bearer ";
-    }
-    send.body = openai::QuestionBody(config_, request);
+    if (config_.has_api_key()) send.auth = HeaderAuth{.header = "Authorization", .scheme = "Bearer "};
+    send.body = openai::QuestionBody(config_, *request);
     return std::make_unique<OpenaiExchange>(std::move(send));
   }
-
-  Action Reparse(const Request&, const HttpAnswered& answered) override { return openai::ReadAnswer(answered); }
 
  private:
   v1::OpenaiBackend config_;

@@ -33,7 +33,8 @@ struct Request {
   std::optional<double> top_p;
   std::optional<int64_t> seed;
   int64_t sample_number = 0;
-  // The caller reads the answer while it is made, so the backend should ask for a stream. Not part of the call's key.
+  // The caller reads the answer while it is made, so the backend should ask for a stream. Not part of the call's key: a
+  // stored response is read by an exchange without it, so a backend recognizes a stream by the response.
   bool wants_deltas = false;
 };
 
@@ -119,8 +120,8 @@ struct SendHttp {
   std::string body;
   bool billable = true;
 };
-// Continue with the response to the request that was sent. `delta`: text of the answer that its caller may read at once,
-// valid UTF-8; provisional until Done. The concatenation of all deltas must equal the text of the answer.
+// Continue with the response to the request that was sent. `delta`: text of the answer that its caller may read at
+// once, valid UTF-8; provisional until Done. The concatenation of all deltas must equal the text of the answer.
 struct More {
   std::string delta;
 };
@@ -151,7 +152,8 @@ struct Head {
 struct Bytes {
   std::string bytes;
 };
-// The response is complete. If its request was billable and its status is 2xx, its raw body is already stored.
+// The response is complete by HTTP's framing. If its request was billable and its status is 2xx, its raw body is
+// already stored.
 struct End {};
 using Input = std::variant<Resume, Head, Bytes, End>;
 
@@ -161,8 +163,9 @@ using Input = std::variant<Resume, Head, Bytes, End>;
 //
 // An exchange gets Resume first, and a whole response (Head, any number of Bytes, End) after each SendHttp, of which it
 // answers all but the last input with More; it may end the attempt earlier with Done or Fail. If a response was stored
-// before a crash, a new exchange gets the response to its billable request as its first inputs, without Resume; it must
-// come to the result that it would have come to then.
+// before a crash, a new exchange gets the response to its billable request as its first inputs, without Resume (as one
+// Bytes; if Done came before End, up to the bytes that it answered with Done); it must give the result of the first
+// one.
 class Exchange {
  public:
   virtual ~Exchange() = default;
@@ -177,7 +180,7 @@ struct Manifest {
   bool free_of_charge = false;  // sends nothing that could be billed, so attempts are not recorded
   // Schemas keep the annotation `x-millrace-local`, which is meant for this backend.
   bool takes_local_annotations = false;
-  // Headers of an answer that Reparse needs, in lower case: they are stored with its body.
+  // Headers that an exchange needs to read a stored response, in lower case: they are stored with its body.
   std::vector<std::string> kept_headers = {};
   std::string description;  // one sentence, for people
 };

@@ -16,7 +16,9 @@ class Failed final : public Exchange {
   const Failure failure_;
 };
 
-bool IsEnd(const Action& action) { return std::holds_alternative<Done>(action) || std::holds_alternative<Fail>(action); }
+bool IsEnd(const Action& action) {
+  return std::holds_alternative<Done>(action) || std::holds_alternative<Fail>(action);
+}
 
 }  // namespace
 
@@ -43,6 +45,14 @@ Action WholeBodyExchange::Next(Input input) {
 }
 
 std::unique_ptr<Exchange> FailedExchange(Failure failure) { return std::make_unique<Failed>(std::move(failure)); }
+
+Failure EmbedsNothing(std::string_view kind) {
+  return {.outcome = Outcome::kRefused,
+          .reason = Reason::kRequestRefused,
+          .message = "backend kind `" + std::string(kind) + "` does not embed texts",
+          .retry_after = std::nullopt,
+          .http_status = 0};
+}
 
 Action ReadStored(Exchange& exchange, Response response) {
   Action action = exchange.Next(Head{.status = response.status, .headers = std::move(response.headers)});

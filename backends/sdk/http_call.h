@@ -36,6 +36,9 @@ class WholeBodyExchange : public Exchange {
 // Returns an exchange that fails with `failure`, for questions that are refused before they are sent.
 std::unique_ptr<Exchange> FailedExchange(Failure failure);
 
+// Returns the failure of a backend that answers no EmbedRequest.
+Failure EmbedsNothing(std::string_view kind);
+
 // Gives a stored response to a new exchange: Head, the body, End. Returns the action that ends the attempt; Fail
 // (BAD_RESPONSE) if the exchange asks for something else.
 Action ReadStored(Exchange& exchange, Response response);

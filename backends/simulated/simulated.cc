@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "backends/sdk/http_call.h"
 #include "server/base/digest.h"
 #include "server/base/duration.h"
 #include "server/base/random.h"
@@ -61,7 +62,10 @@ class Simulated final : public Backend {
 
   const Manifest& manifest() const override { return manifest_; }
 
-  std::unique_ptr<Exchange> Start(const Request& request, uint64_t attempt_seed) override {
+  std::unique_ptr<Exchange> Start(const Question& question, uint64_t attempt_seed) override {
+    const auto* asked = std::get_if<Request>(&question);
+    if (asked == nullptr) return FailedExchange(EmbedsNothing(manifest_.kind));
+    const Request& request = *asked;
     Random random(attempt_seed ^ seed_);
     // Draw all numbers for every attempt, so that setting one share to 0 does not change the other draws.
     const double factor = std::exp(profile_.latency_sigma() * random.Normal());
@@ -89,8 +93,6 @@ class Simulated final : public Backend {
     }
     return std::make_unique<SimulatedExchange>(wait, std::move(failure), std::move(answer));
   }
-
-  Action Reparse(const Request& request, const HttpAnswered&) override { return Done{AnswerTo(request)}; }
 
  private:
   Answer AnswerTo(const Request& request) const {

@@ -53,6 +53,8 @@ Task<CallRunner::AskResult> CallRunner::SendUntilAnswered(const Question& questi
       co_return AskResult::kAnswered;
     }
     call_.EndAttempt();
+    // Its waiters had left: not the target's fault. Somebody may have joined meanwhile.
+    if (failure.outcome == backend::Outcome::kCancelled) continue;
     if (!HandleFailure(*route, failure)) co_return AskResult::kEnded;
   }
 }
@@ -97,11 +99,14 @@ Task<std::optional<AttemptResult>> CallRunner::Try(size_t route, const Digest& k
   Target& target = routes_[route].target();
   const AttemptRecorder::Deps deps{deps_.loop, deps_.pool, deps_.store, deps_.queue, deps_.numbers, deps_.names};
   AttemptRecorder recorder(deps, call_, key, target);
-  AttemptOrder order{.entry = &target.entry(),
-                     .request = std::move(request),
-                     .timeouts = call_.question.alias.timeouts,
-                     .seed = deps_.random.Next()};
   call_.BeginAttempt(key, deps_.loop.Now());
+  request.wants_deltas = call_.partial_text.Begin();
+  AttemptOrder order{.entry = &target.entry(),
+                     .question = {},
+                     .timeouts = call_.question.alias.timeouts,
+                     .seed = deps_.random.Next(),
+                     .stop = request.wants_deltas ? call_.NewStop() : nullptr};
+  order.question = std::move(request);
   AttemptResult result = co_await deps_.sender.Send(std::move(order), recorder);
   co_await recorder.Finish(result);
   attempt_id_ = recorder.id();

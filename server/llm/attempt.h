@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <string>
+#include <string_view>
 
 #include "millrace/storage/v1/records.pb.h"
 #include "server/base/loop.h"
@@ -46,6 +47,7 @@ class AttemptRecorder final : public AttemptMoments {
   Task<bool> Started() override;
   void Ended() override;
   Task<void> Answered(RawAnswer answer) override;
+  void Delta(std::string_view text) override { call_.partial_text.Add(text); }
 
   // Empty: the attempt has no record.
   const std::string& id() const { return record_.attempt().id(); }

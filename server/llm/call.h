@@ -8,6 +8,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "backends/sdk/backend.h"
@@ -28,6 +29,18 @@ struct CallRequest {
   int32_t repairs = 1;        // questions after answers that do not fit the schema, each with the error
 };
 
+// Receiver of an answer's text while it is made. The text is provisional until the call has ended: then the outcome's
+// text is the answer, whatever came here. An answer that was remembered, or that comes from a provider that does not
+// stream, is only in the outcome. Its methods are called on the engine thread and must not start or end calls.
+class DeltaSink {
+ public:
+  virtual ~DeltaSink() = default;
+  // Takes the next part of the text, valid UTF-8 and not empty.
+  virtual void Delta(std::string_view text) = 0;
+  // The text so far is dropped, because another attempt begins.
+  virtual void Restarted() = 0;
+};
+
 // The caller of a call, and its rules.
 struct CallContext {
   std::string run;  // empty: Generate
@@ -42,6 +55,9 @@ struct CallContext {
   bool look_up = true;                // reuse answers of earlier runs (answers given to this run always are)
   bool remember = true;               // keep the answer for later runs
   std::shared_ptr<StopSignal> stop;   // pause, cancel: no new attempt starts; may be null
+  // Receives the text while it is made; may be null. If the last caller that waits has one and leaves, the provider's
+  // connection is closed; without one, the attempt in flight is read to its end and kept for the next caller.
+  std::shared_ptr<DeltaSink> deltas;
 };
 
 // How a call ended, for one caller.

@@ -16,6 +16,27 @@ void CallTrouble::NoteAnswer() {
   failing_ = nullptr;
 }
 
+bool PartialText::Begin() {
+  if (!text_.empty()) waiters_.RestartDeltas();
+  text_.clear();
+  is_wanted_ = waiters_.HasDeltaSink();
+  return is_wanted_;
+}
+
+void PartialText::Add(std::string_view delta) {
+  if (!is_wanted_) return;
+  text_ += delta;
+  waiters_.GiveDelta(delta);
+}
+
+void PartialText::Join(const CallContext& context) const {
+  if (context.deltas && !text_.empty()) context.deltas->Delta(text_);
+}
+
+void CallInFlight::StopStream() {
+  if (stop_) stop_->Stop();
+}
+
 void CallInFlight::BeginAttempt(const Digest& call_key, TimePoint now) {
   asked_key_ = call_key;
   first_attempt_ = std::min(first_attempt_, now);

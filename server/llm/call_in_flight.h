@@ -1,5 +1,6 @@
 // Calls in flight. Equal calls are one: whoever asks first pays, others wait for the same answer. A waiter that leaves
-// (stop, deadline) ends only its own wait. An attempt in flight is read to its end and stored in any case.
+// (stop, deadline) ends only its own wait: an attempt in flight is read to its end and stored, unless its last waiter
+// read its text while it was made.
 #pragma once
 
 #include <algorithm>
@@ -8,6 +9,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "server/base/digest.h"
@@ -58,11 +60,30 @@ class CallTrouble {
   bool has_failed_ = false;
 };
 
+// The text of the attempt in flight, as far as it has come, for the waiters that want it.
+class PartialText {
+ public:
+  explicit PartialText(const Waiters& waiters) : waiters_(waiters) {}
+
+  // An attempt begins. Returns whether a waiter wants its text; if none does, its text is not kept, and a waiter that
+  // joins later gets none of it.
+  bool Begin();
+  void Add(std::string_view delta);
+  // A waiter has joined: it gets the text so far.
+  void Join(const CallContext& context) const;
+
+ private:
+  const Waiters& waiters_;
+  bool is_wanted_ = false;
+  std::string text_;
+};
+
 // One call: its question, who waits for it, and what has come of it. Its runner writes progress, attempts and end; the
 // callers join and leave.
 class CallInFlight {
  public:
-  CallInFlight(Loop& loop, CallQuestion its_question) : question(std::move(its_question)), changed(loop) {}
+  CallInFlight(Loop& loop, CallQuestion its_question)
+      : question(std::move(its_question)), changed(loop), partial_text(waiters), loop_(loop) {}
   CallInFlight(const CallInFlight&) = delete;
 
   const CallQuestion question;
@@ -70,11 +91,16 @@ class CallInFlight {
   Event changed;  // wakes the runner: a slot was granted, a waiter joined or left, the server drains
   CallProgress progress;
   CallTrouble trouble;
+  PartialText partial_text;
 
   // Attempts. The asked key is that of the attempt in flight, until its answer is judged.
   void BeginAttempt(const Digest& call_key, TimePoint now);
   void TakeOverAttempt(const Digest& call_key) { asked_key_ = call_key; }
   void EndAttempt() { asked_key_.reset(); }
+  // Returns the signal that ends the next attempt, whose text the waiters get while it is made.
+  std::shared_ptr<StopSignal> NewStop() { return stop_ = std::make_shared<StopSignal>(loop_); }
+  // Ends the attempt in flight, if its text goes to the waiters. REQUIRES: nobody waits any more.
+  void StopStream();
   const std::optional<Digest>& asked_key() const { return asked_key_; }
   TimePoint first_attempt() const { return first_attempt_; }
   int32_t NextAttemptNumber() { return ++attempt_number_; }
@@ -97,6 +123,8 @@ class CallInFlight {
   const Payer& settled_for() const { return settled_for_; }
 
  private:
+  Loop& loop_;
+  std::shared_ptr<StopSignal> stop_;
   std::optional<Digest> asked_key_;
   TimePoint first_attempt_ = kNever;
   int32_t attempt_number_ = 0;

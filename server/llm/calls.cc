@@ -88,6 +88,7 @@ Task<CallOutcome> Calls::Handle(CallContext context, CallRequest request) {
     if (is_new) {
       deps_.loop.Spawn(Run(call));
     } else {
+      call->partial_text.Join(context);
       call->changed.NotifyAll();  // the priority may be higher now
     }
     bool is_late = false;
@@ -104,6 +105,7 @@ Task<CallOutcome> Calls::Handle(CallContext context, CallRequest request) {
     co_return outcome;
   }
   const bool was_last = call->waiters.empty();
+  if (was_last && context.deltas) call->StopStream();
   call->changed.NotifyAll();
   outcome.stopped = IsStopped(context);
   if (outcome.stopped) co_return outcome;

@@ -88,6 +88,7 @@ backend::Failure FailureOf(const HttpResult& result) {
       failure.outcome = Outcome::kCancelled;
       break;
     case HttpOutcome::kAnswered:
+    case HttpOutcome::kEnded:
       std::abort();
   }
   return failure;

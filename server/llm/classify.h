@@ -25,8 +25,8 @@ v1::AttemptOutcome AttemptOutcomeOf(backend::Outcome outcome);
 // Returns whether an attempt with this outcome may have been billed although no answer is known.
 bool IsMaybeBilled(v1::AttemptOutcome outcome);
 
-// Returns the failure of a request without a whole answer, by the bytes on the wire. REQUIRES: `result.outcome` is not
-// kAnswered.
+// Returns the failure of a request without a whole answer, by the bytes on the wire. REQUIRES: `result.outcome` is
+// neither kAnswered nor kEnded.
 backend::Failure FailureOf(const HttpResult& result);
 
 // Returns the error of a call that ends because of a failure.

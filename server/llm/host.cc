@@ -5,19 +5,31 @@
 #include <algorithm>
 #include <boost/json.hpp>
 #include <memory>
+#include <optional>
+#include <utility>
 
+#include "backends/sdk/http_call.h"
 #include "server/base/json.h"
 #include "server/base/run_if_long.h"
-#include "server/http/url.h"
+#include "server/llm/authorize.h"
 #include "server/llm/classify.h"
 #include "server/llm/validate.h"
+
+// GCC 12 takes Asio's allocator of coroutine frames for another one than that which frees them.
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wmismatched-new-delete"
 
 namespace millrace {
 namespace {
 
-size_t BytesOf(const backend::Request& request) {
-  size_t bytes = request.output_schema.size();
-  for (const backend::Message& message : request.messages) bytes += message.content.size();
+size_t BytesOf(const backend::Question& question) {
+  size_t bytes = 0;
+  if (const auto* request = std::get_if<backend::Request>(&question)) {
+    bytes = request->output_schema.size();
+    for (const backend::Message& message : request->messages) bytes += message.content.size();
+  } else {
+    for (const std::string& text : std::get<backend::EmbedRequest>(question).texts) bytes += text.size();
+  }
   return bytes;
 }
 
@@ -27,6 +39,19 @@ backend::Failure NotSent(std::string message) {
           .message = std::move(message),
           .retry_after = {},
           .http_status = 0};
+}
+
+// The failure of an exchange that breaks the rules of backends/sdk/backend.h.
+backend::Failure BrokenExchange(int http_status) {
+  return {.outcome = backend::Outcome::kAnsweredBad,
+          .reason = Reason::kBadResponse,
+          .message = "the backend has an error: its exchange gave an action that is not possible here",
+          .retry_after = {},
+          .http_status = http_status};
+}
+
+bool IsEnd(const backend::Action& action) {
+  return std::holds_alternative<backend::Done>(action) || std::holds_alternative<backend::Fail>(action);
 }
 
 }  // namespace
@@ -87,114 +112,174 @@ RawAnswer RawAnswerOf(const storage::v1::PendingRecord& record) {
   return answer;
 }
 
-AttemptResult Reparse(backend::Backend& backend, const backend::Request& request, RawAnswer answer) {
-  const int http_status = answer.http_status;
-  if (http_status == 0) return UnpackAnswer(answer.body);
-  const backend::HttpAnswered answered{
-      .status = http_status, .headers = std::move(answer.headers), .body = std::move(answer.body)};
-  backend::Action action = backend.Reparse(request, answered);
+AttemptResult Reparse(backend::Exchange& exchange, RawAnswer answer) {
+  if (answer.http_status == 0) return UnpackAnswer(answer.body);
+  backend::Action action = backend::ReadStored(
+      exchange, {.status = answer.http_status, .headers = std::move(answer.headers), .body = std::move(answer.body)});
   if (auto* done = std::get_if<backend::Done>(&action)) return std::move(done->answer);
-  if (auto* fail = std::get_if<backend::Fail>(&action)) return std::move(fail->failure);
-  return backend::Failure{.outcome = backend::Outcome::kAnsweredBad,
-                          .reason = Reason::kBadResponse,
-                          .message = "a stored answer is not an answer of the protocol",
-                          .retry_after = {},
-                          .http_status = http_status};
+  return std::move(std::get<backend::Fail>(action).failure);
 }
 
-Task<AttemptResult> Host::Send(AttemptOrder order, AttemptMoments& moments) {
-  const TimePoint deadline = loop_.Now() + order.timeouts.total;
-  const std::shared_ptr<backend::Exchange> exchange = order.entry->backend->Start(order.request, order.seed);
-  backend::Input input = backend::Resume();
-  size_t bytes = BytesOf(order.request);
-  bool is_started = false;
-  bool is_answered = false;
-  backend::Failure failure;
-  while (true) {
-    backend::Action action = co_await Next(exchange, std::move(input), bytes);
-    if (auto* done = std::get_if<backend::Done>(&action)) {
-      if (is_started && !is_answered) {  // a provider without I/O
-        moments.Ended();
-        RawAnswer raw{.http_status = 0, .headers = {}, .body = PackAnswer(done->answer)};
-        co_await moments.Answered(std::move(raw));
+struct Host::Attempt {
+  const AttemptOrder& order;
+  AttemptMoments& moments;
+  const std::shared_ptr<backend::Exchange> exchange;
+  const TimePoint deadline;
+  bool is_started = false;   // moment (a)
+  bool is_answered = false;  // moment (b)
+};
+
+// Gives a response to the exchange as it comes. Keeps the body of one that is to be stored.
+class Host::Response final : public HttpSink {
+ public:
+  Response(Host& host, Attempt& attempt, bool billable) : host_(host), attempt_(attempt), billable_(billable) {}
+
+  Task<bool> Head(int status, HttpHeaders headers) override {
+    status_ = status;
+    if (billable_ && status >= 200 && status < 300) {
+      raw_.emplace().http_status = status;
+      for (const std::string& name : attempt_.order.entry->backend->manifest().kept_headers) {
+        const std::string_view value = FindHeader(headers, name);
+        if (!value.empty()) raw_->headers.emplace_back(name, std::string(value));
       }
-      co_return std::move(done->answer);
     }
-    if (auto* fail = std::get_if<backend::Fail>(&action)) {
-      failure = std::move(fail->failure);
+    backend::Input head = backend::Head{.status = status, .headers = std::move(headers)};
+    co_return co_await Give(std::move(head), 0);
+  }
+
+  Task<bool> Body(std::string bytes) override {
+    if (raw_) raw_->body += bytes;
+    const size_t size = bytes.size();
+    unread_ += size;
+    backend::Input input = backend::Bytes{std::move(bytes)};
+    co_return co_await Give(std::move(input), size);
+  }
+
+  // Returns the raw answer; nullopt if it is not to be stored.
+  std::optional<RawAnswer> TakeRaw() { return std::exchange(raw_, std::nullopt); }
+  // Returns the action with which the exchange ended the response before its end.
+  backend::Action TakeAction() { return std::move(action_); }
+  int status() const { return status_; }
+  // Bytes that came since the exchange last gave a part of the text: for a body that is read as a whole, all of it.
+  size_t unread() const { return unread_; }
+
+ private:
+  Task<bool> Give(backend::Input input, size_t bytes) {
+    action_ = co_await host_.Next(attempt_.exchange, std::move(input), bytes);
+    const auto* more = std::get_if<backend::More>(&action_);
+    if (more != nullptr && !more->delta.empty()) {
+      unread_ = 0;
+      attempt_.moments.Delta(more->delta);
+    }
+    co_return more != nullptr;
+  }
+
+  Host& host_;
+  Attempt& attempt_;
+  const bool billable_;
+  int status_ = 0;
+  std::optional<RawAnswer> raw_;
+  backend::Action action_;
+  size_t unread_ = 0;
+};
+
+Task<AttemptResult> Host::Send(AttemptOrder order, AttemptMoments& moments) {
+  Attempt attempt{.order = order,
+                  .moments = moments,
+                  .exchange = order.entry->backend->Start(order.question, order.seed),
+                  .deadline = loop_.Now() + order.timeouts.total};
+  backend::Input resume = backend::Resume();
+  backend::Action action = co_await Next(attempt.exchange, std::move(resume), BytesOf(order.question));
+  while (!IsEnd(action)) {
+    auto* send = std::get_if<backend::SendHttp>(&action);
+    auto* wait = std::get_if<backend::Wait>(&action);
+    if (send == nullptr && wait == nullptr) {
+      action = backend::Fail{BrokenExchange(0)};
       break;
     }
-    const auto* wait = std::get_if<backend::Wait>(&action);
-    auto* send = std::get_if<backend::SendHttp>(&action);
-    if ((wait != nullptr ? wait->billable : send->billable) && !is_started) {
-      is_started = co_await moments.Started();
-      if (!is_started) {
-        failure = NotSent("nobody waits for it any more");
+    if ((wait != nullptr ? wait->billable : send->billable) && !attempt.is_started) {
+      attempt.is_started = co_await moments.Started();
+      if (!attempt.is_started) {
+        action = backend::Fail{NotSent("nobody waits for it any more")};
         break;
       }
     }
     if (wait != nullptr) {
-      const TimePoint until = std::min(loop_.Now() + wait->duration, deadline);
-      const bool is_late = until == deadline && loop_.Now() + wait->duration > deadline;
-      if (until > loop_.Now()) co_await loop_.SleepUntil(until);
-      if (is_late) {
-        failure = NotSent("no answer within the time limit");
-        if (wait->billable) failure.outcome = backend::Outcome::kUnknown;
-        break;
-      }
-      input = backend::Resume();
-      continue;
+      const backend::Wait asked = *wait;
+      action = co_await Perform(attempt, asked);
+    } else {
+      backend::SendHttp asked = std::move(*send);
+      action = co_await Perform(attempt, std::move(asked));
     }
-    const bool billable = send->billable;
-    HttpResult result = co_await SendHttp(*order.entry, *send, order.timeouts, deadline);
-    if (result.outcome != HttpOutcome::kAnswered) {
-      failure = FailureOf(result);
-      break;
-    }
-    bytes = result.body.size();
-    if (billable && result.status >= 200 && result.status < 300) {
-      is_answered = true;
+  }
+  if (auto* done = std::get_if<backend::Done>(&action)) {
+    if (attempt.is_started && !attempt.is_answered) {  // a provider without I/O
       moments.Ended();
-      RawAnswer raw{.http_status = result.status, .headers = {}, .body = result.body};
-      for (const std::string& name : order.entry->backend->manifest().kept_headers) {
-        const std::string_view value = FindHeader(result.headers, name);
-        if (!value.empty()) raw.headers.emplace_back(name, std::string(value));
-      }
+      RawAnswer raw{.http_status = 0, .headers = {}, .body = PackAnswer(done->answer)};
       co_await moments.Answered(std::move(raw));
     }
-    input = backend::HttpAnswered{
-        .status = result.status, .headers = std::move(result.headers), .body = std::move(result.body)};
+    co_return std::move(done->answer);
   }
   moments.Ended();
+  backend::Failure failure = std::move(std::get<backend::Fail>(action).failure);
   // What a provider says may repeat what we sent.
   failure.message = order.entry->secret.Redact(std::move(failure.message));
   co_return std::move(failure);
 }
 
-Task<HttpResult> Host::SendHttp(const BackendEntry& entry, backend::SendHttp& send, const CallTimeouts& timeouts,
-                                TimePoint deadline) {
+Task<backend::Action> Host::Perform(Attempt& attempt, backend::Wait wait) {
+  const TimePoint until = std::min(loop_.Now() + wait.duration, attempt.deadline);
+  const bool is_late = until == attempt.deadline && loop_.Now() + wait.duration > attempt.deadline;
+  if (until > loop_.Now()) co_await loop_.SleepUntil(until);
+  if (is_late) {
+    backend::Failure failure = NotSent("no answer within the time limit");
+    if (wait.billable) failure.outcome = backend::Outcome::kUnknown;
+    co_return backend::Fail{std::move(failure)};
+  }
+  backend::Input resume = backend::Resume();
+  co_return co_await Next(attempt.exchange, std::move(resume), 0);
+}
+
+Task<backend::Action> Host::Perform(Attempt& attempt, backend::SendHttp send) {
+  const AttemptOrder& order = attempt.order;
   HttpRequest request{.method = std::move(send.method),
                       .url = std::move(send.url),
                       .headers = std::move(send.headers),
                       .body = std::move(send.body)};
-  if (!send.secret_header.empty()) {
-    if (entry.secret_origin.empty() || OriginOf(request.url) != entry.secret_origin) {
-      HttpResult refused;
-      refused.error = "the backend's secret is for another host";
-      co_return refused;
-    }
-    if (!entry.secret.empty()) {
-      request.headers.emplace_back(send.secret_header, send.secret_scheme + std::string(entry.secret.Reveal()));
-    }
+  if (std::optional<backend::Failure> refused = Authorize(*order.entry, send.auth, request)) {
+    co_return backend::Fail{*std::move(refused)};
   }
   HttpLimits limits;
-  limits.connect = timeouts.connect;
-  limits.first_byte = timeouts.first_byte;
-  limits.idle = timeouts.idle;
-  limits.deadline = deadline;
+  limits.connect = order.timeouts.connect;
+  limits.first_byte = order.timeouts.first_byte;
+  limits.idle = order.timeouts.idle;
+  limits.deadline = attempt.deadline;
   limits.body_bytes_max = limits_.response_bytes_max;
-  HttpResult result = co_await http_.Send(std::move(request), limits, nullptr);
-  co_return std::move(result);
+  limits.stop = order.stop;
+  Response response(*this, attempt, send.billable);
+  const HttpResult result = co_await http_.Send(std::move(request), std::move(limits), response);
+  const bool is_ended = result.outcome == HttpOutcome::kEnded;
+  if (!is_ended && result.outcome != HttpOutcome::kAnswered) co_return backend::Fail{FailureOf(result)};
+  if (is_ended) {
+    backend::Action action = response.TakeAction();
+    if (std::holds_alternative<backend::Fail>(action)) co_return action;
+    if (!std::holds_alternative<backend::Done>(action)) co_return backend::Fail{BrokenExchange(response.status())};
+    std::optional<RawAnswer> raw = response.TakeRaw();
+    if (raw) co_await Store(attempt, *std::move(raw));
+    co_return action;
+  }
+  std::optional<RawAnswer> raw = response.TakeRaw();
+  if (raw) co_await Store(attempt, *std::move(raw));
+  backend::Input end = backend::End();
+  backend::Action action = co_await Next(attempt.exchange, std::move(end), response.unread());
+  if (std::holds_alternative<backend::More>(action)) co_return backend::Fail{BrokenExchange(response.status())};
+  co_return action;
+}
+
+Task<void> Host::Store(Attempt& attempt, RawAnswer raw) {
+  attempt.is_answered = true;
+  attempt.moments.Ended();
+  co_await attempt.moments.Answered(std::move(raw));
 }
 
 Task<backend::Action> Host::Next(std::shared_ptr<backend::Exchange> exchange, backend::Input input, size_t bytes) {
@@ -204,3 +289,5 @@ Task<backend::Action> Host::Next(std::shared_ptr<backend::Exchange> exchange, ba
 }
 
 }  // namespace millrace
+
+#pragma GCC diagnostic pop

@@ -1,16 +1,18 @@
-// The host drives backends: it does what an exchange asks for (HTTP, waits, secrets) and tells it what happened, so
-// that limits, classes and virtual time are the same for all. One try is sent through the seam AttemptSender.
+// The host drives backends: it does what an exchange asks for (HTTP, waits, secrets) and gives it the response as it
+// comes, so that limits, classes and virtual time are the same for all. One try is sent through the seam AttemptSender.
 #pragma once
 
 #include <cstdint>
 #include <memory>
 #include <string>
+#include <string_view>
 #include <variant>
 
 #include "backends/sdk/backend.h"
 #include "millrace/storage/v1/records.pb.h"
 #include "server/base/loop.h"
 #include "server/base/pool.h"
+#include "server/base/stop_signal.h"
 #include "server/base/task.h"
 #include "server/http/client.h"
 #include "server/llm/target.h"
@@ -39,16 +41,19 @@ class AttemptMoments {
   virtual Task<bool> Started() = 0;
   // The last byte came, or the attempt failed: its slot is free.
   virtual void Ended() = 0;
-  // (b) After a whole billable answer, before it is parsed.
+  // (b) After a whole billable answer, before it counts: before its exchange gets End, or has its Done accepted.
   virtual Task<void> Answered(RawAnswer answer) = 0;
+  // The next part of the answer's text has come. Provisional: the attempt may still fail.
+  virtual void Delta(std::string_view text) = 0;
 };
 
 // One attempt of one call at one target.
 struct AttemptOrder {
   BackendEntry* entry = nullptr;
-  backend::Request request;  // `model` set, annotations that are not for it stripped
+  backend::Question question;  // `model` set, annotations that are not for it stripped
   CallTimeouts timeouts;
   uint64_t seed = 0;
+  std::shared_ptr<StopSignal> stop;  // closes the provider's connection; may be null
 };
 
 // Sends attempts. Engine thread. `moments` must live until it resumes.
@@ -62,8 +67,8 @@ class AttemptSender {
 std::string PackAnswer(const backend::Answer& answer);
 AttemptResult UnpackAnswer(const std::string& raw);
 
-// An answer out of the raw bytes of moment (b).
-AttemptResult Reparse(backend::Backend& backend, const backend::Request& request, RawAnswer answer);
+// An answer out of the raw bytes of moment (b), read by a new exchange of its question.
+AttemptResult Reparse(backend::Exchange& exchange, RawAnswer answer);
 
 struct HostLimits {
   size_t response_bytes_max = 8u << 20;
@@ -77,8 +82,14 @@ class Host final : public AttemptSender {
   Task<AttemptResult> Send(AttemptOrder order, AttemptMoments& moments) override;
 
  private:
-  Task<HttpResult> SendHttp(const BackendEntry& entry, backend::SendHttp& send, const CallTimeouts& timeouts,
-                            TimePoint deadline);
+  struct Attempt;
+  class Response;
+
+  // Do what the exchange asks for, and return its next action; Fail if that could not be done.
+  Task<backend::Action> Perform(Attempt& attempt, backend::SendHttp send);
+  Task<backend::Action> Perform(Attempt& attempt, backend::Wait wait);
+  // Moment (b).
+  Task<void> Store(Attempt& attempt, RawAnswer raw);
   Task<backend::Action> Next(std::shared_ptr<backend::Exchange> exchange, backend::Input input, size_t bytes);
 
   Loop& loop_;

@@ -36,6 +36,23 @@ bool Waiters::HasRun(std::string_view run) const {
                      [run](const CallWaiter* waiter) { return waiter->context.run == run; });
 }
 
+bool Waiters::HasDeltaSink() const {
+  return std::any_of(list_.begin(), list_.end(),
+                     [](const CallWaiter* waiter) { return waiter->context.deltas != nullptr; });
+}
+
+void Waiters::GiveDelta(std::string_view text) const {
+  for (const CallWaiter* waiter : list_) {
+    if (waiter->context.deltas) waiter->context.deltas->Delta(text);
+  }
+}
+
+void Waiters::RestartDeltas() const {
+  for (const CallWaiter* waiter : list_) {
+    if (waiter->context.deltas) waiter->context.deltas->Restarted();
+  }
+}
+
 void Waiters::WakeAll() {
   for (CallWaiter* waiter : list_) waiter->changed.NotifyAll();
 }

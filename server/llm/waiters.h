@@ -49,6 +49,11 @@ class Waiters {
   bool HasRun(std::string_view run) const;
   void WakeAll();
 
+  // The waiters that want the text while it is made.
+  bool HasDeltaSink() const;
+  void GiveDelta(std::string_view text) const;
+  void RestartDeltas() const;
+
  private:
   std::list<CallWaiter*> list_;  // in the order in which they came
 };

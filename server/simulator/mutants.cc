@@ -1,5 +1,6 @@
 #include "server/simulator/mutants.h"
 
+#include "server/http/whole_body.h"
 #include "server/storage/keys.h"
 
 namespace millrace::simulator {
@@ -130,13 +131,14 @@ class MutantHttp final : public HttpClient {
  public:
   MutantHttp(Mutant mutant, HttpClient& real) : mutant_(mutant), real_(real) {}
 
-  Task<HttpResult> Send(HttpRequest request, HttpLimits limits, HttpCancel* cancel) override {
+  Task<HttpResult> Send(HttpRequest request, HttpLimits limits, HttpSink& sink) override {
     ++sends_;
     if (mutant_ == Mutant::kDoubleSend && sends_ % 5 == 0) {
       HttpRequest again = request;
-      [[maybe_unused]] const HttpResult first = co_await real_.Send(std::move(again), limits, cancel);
+      WholeBody ignored;
+      [[maybe_unused]] const HttpResult first = co_await real_.Send(std::move(again), limits, ignored);
     }
-    HttpResult result = co_await real_.Send(std::move(request), limits, cancel);
+    HttpResult result = co_await real_.Send(std::move(request), limits, sink);
     if (mutant_ == Mutant::kMislabelUnknown && result.outcome == HttpOutcome::kUnknown) {
       result.outcome = HttpOutcome::kNotSent;
     }

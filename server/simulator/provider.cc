@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <boost/json.hpp>
 #include <cmath>
+#include <optional>
 
 #include "backends/simulated/simulated.h"
 #include "server/base/digest.h"
@@ -72,14 +73,29 @@ double LotOf(const std::string& question, std::string_view purpose) {
   return static_cast<double>(NumberOf(question, purpose) >> 32) / 4294967296.0;
 }
 
-HttpResult Whole(int status, std::string body) {
+// The answer that leaves the provider.
+struct Reply {
+  int status = 200;
+  std::string body;
+  HttpHeaders headers = {{"Content-Type", "application/json"}};
+  bool is_cut = false;  // the connection ends before the answer does
+};
+
+Task<HttpResult> Give(Reply reply, size_t bytes_sent, HttpSink& sink) {
   HttpResult result;
   result.outcome = HttpOutcome::kAnswered;
-  result.status = status;
-  result.body = std::move(body);
-  result.headers = {{"Content-Type", "application/json"}};
-  result.bytes_received = result.body.size() + 100;
-  return result;
+  result.status = reply.status;
+  result.bytes_sent = bytes_sent;
+  result.bytes_received = reply.body.size() + 100;
+  bool is_wanted = co_await sink.Head(reply.status, std::move(reply.headers));
+  if (is_wanted && !reply.body.empty()) is_wanted = co_await sink.Body(std::move(reply.body));
+  if (!is_wanted) {
+    result.outcome = HttpOutcome::kEnded;
+  } else if (reply.is_cut) {
+    result.outcome = HttpOutcome::kPartial;
+    result.error = "connection reset";
+  }
+  co_return result;
 }
 
 std::string Completion(const ParsedRequest& asked, const std::string& text) {
@@ -138,7 +154,7 @@ Duration SimulatedProvider::DrawLatency() {
   return Duration(static_cast<int64_t>(static_cast<double>(profile_.latency_median.count()) * factor));
 }
 
-Task<HttpResult> SimulatedProvider::Send(HttpRequest request, HttpLimits limits, HttpCancel* cancel) {
+Task<HttpResult> SimulatedProvider::Send(HttpRequest request, HttpLimits limits, HttpSink& sink) {
   // Makes every draw for every request, so that switching one failure off does not move the draws of the others.
   const Duration latency = DrawLatency();
   double lot = random_.Uniform();
@@ -178,10 +194,11 @@ Task<HttpResult> SimulatedProvider::Send(HttpRequest request, HttpLimits limits,
   const TimePoint end = hang ? kNever : loop_.Now() + latency + writing;
   const TimePoint time_limit = std::min(limits.deadline, loop_.Now() + limits.first_byte);
   Event over(loop_);
-  if (cancel != nullptr) cancel->OnCancel([&over] { over.NotifyAll(); });
-  bool cancelled = cancel != nullptr && cancel->cancelled();
+  std::optional<StopSignal::Watch> watch;
+  if (limits.stop) watch.emplace(*limits.stop, [&over] { over.NotifyAll(); });
+  bool cancelled = limits.stop && limits.stop->stopped();
   if (!cancelled) cancelled = co_await over.WaitUntil(std::min(end, time_limit));
-  if (cancel != nullptr) cancel->OnCancel(nullptr);
+  watch.reset();
 
   HttpResult result;
   result.bytes_sent = request.body.size();
@@ -197,34 +214,27 @@ Task<HttpResult> SimulatedProvider::Send(HttpRequest request, HttpLimits limits,
     result.error = "connection reset";
     co_return result;
   }
+  Reply reply;
   if (LotOf(question, "refuses") < profile_.refuses_for_good) {
     leave(Fate::kRefused);
-    co_return Whole(400, Refusal("invalid_request_error"));
-  }
-  if (rate_limited) {
+    reply.status = 400;
+    reply.body = Refusal("invalid_request_error");
+  } else if (rate_limited) {
     leave(Fate::kRejected);
-    result = Whole(429, Refusal("rate_limit_exceeded"));
-    if (retry_after) result.headers.push_back({"Retry-After", "2"});
-    co_return result;
-  }
-  if (server_error) {
+    reply.status = 429;
+    reply.body = Refusal("rate_limit_exceeded");
+    if (retry_after) reply.headers.push_back({"Retry-After", "2"});
+  } else if (server_error) {
     leave(Fate::kRejected);
-    co_return Whole(retry_after ? 503 : 500, Refusal("server_error"));
+    reply.status = retry_after ? 503 : 500;
+    reply.body = Refusal("server_error");
+  } else {
+    leave(cut_in ? Fate::kLost : malformed ? Fate::kMalformed : Fate::kAnswered);
+    reply.body = Completion(asked, text);
+    reply.is_cut = cut_in;
+    if (cut_in || malformed) reply.body.resize(reply.body.size() / 2);
   }
-  std::string body = Completion(asked, text);
-  if (cut_in) {
-    leave(Fate::kLost);
-    result = Whole(200, body.substr(0, body.size() / 2));
-    result.outcome = HttpOutcome::kPartial;
-    result.error = "connection reset";
-    co_return result;
-  }
-  if (malformed) {
-    leave(Fate::kMalformed);
-    co_return Whole(200, body.substr(0, body.size() / 2));
-  }
-  leave(Fate::kAnswered);
-  co_return Whole(200, std::move(body));
+  co_return co_await Give(std::move(reply), request.body.size(), sink);
 }
 
 }  // namespace millrace::simulator

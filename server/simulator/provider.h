@@ -71,7 +71,7 @@ class SimulatedProvider final : public HttpClient {
  public:
   SimulatedProvider(Loop& loop, ProviderLog& log, ProviderProfile profile, Random random, int incarnation);
 
-  Task<HttpResult> Send(HttpRequest request, HttpLimits limits, HttpCancel* cancel) override;
+  Task<HttpResult> Send(HttpRequest request, HttpLimits limits, HttpSink& sink) override;
 
  private:
   Duration DrawLatency();

@@ -86,7 +86,7 @@ StageRegistry ProductStages(SinkWorld& sinks) {
     if (kind.shape != StageShape::kSink) continue;
     StageKind simulated = kind;
     simulated.make = [check = kind.make,
-                   make = SimulatedStoreKind(sinks).make](const StageDefinition& definition) -> StatusOr<StageWork> {
+                      make = SimulatedStoreKind(sinks).make](const StageDefinition& definition) -> StatusOr<StageWork> {
       MR_RETURN_IF_ERROR(check(definition).status());
       return make(definition);
     };

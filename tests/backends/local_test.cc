@@ -75,7 +75,6 @@ TEST(LocalTest, AnswersAtOnceAndAlwaysTheSame) {
   const std::unique_ptr<Backend> backend = MakeLocal();
   const std::string first = std::get<Done>(backend->Start(request, 1)->Next(Resume{})).answer.text;
   EXPECT_EQ(std::get<Done>(backend->Start(request, 2)->Next(Resume{})).answer.text, first);
-  EXPECT_EQ(std::get<Done>(backend->Reparse(request, {})).answer.text, first);
   EXPECT_EQ(Answered(request).text, first);
 }
 

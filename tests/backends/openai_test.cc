@@ -3,6 +3,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "backends/sdk/http_call.h"
+
 namespace millrace::backend {
 namespace {
 
@@ -30,12 +32,12 @@ SendHttp Sent(const v1::OpenaiBackend& config, const Request& request) {
   return std::get<SendHttp>(MakeOpenaiBackend(config)->Start(request, 1)->Next(Resume()));
 }
 
-// Parses a response through an exchange, and checks that its stored bytes give the same result.
+// Gives a response to an exchange.
 Action Told(int status, std::string body, std::vector<std::pair<std::string, std::string>> headers = {}) {
   const std::unique_ptr<Backend> backend = MakeOpenaiBackend(Config());
   const std::unique_ptr<Exchange> exchange = backend->Start(Question(), 1);
   exchange->Next(Resume());
-  return exchange->Next(HttpAnswered{.status = status, .headers = std::move(headers), .body = std::move(body)});
+  return ReadStored(*exchange, {.status = status, .headers = std::move(headers), .body = std::move(body)});
 }
 
 Answer Answered(std::string body) { return std::get<Done>(Told(200, std::move(body))).answer; }
@@ -49,8 +51,8 @@ TEST(OpenaiTest, SendsARequestOfTheProtocol) {
   EXPECT_EQ(sent.method, "POST");
   EXPECT_EQ(sent.url, "https://api.example/v1/chat/completions");
   EXPECT_TRUE(sent.billable);
-  EXPECT_EQ(sent.secret_header, "Authorization");
-  EXPECT_EQ(sent.secret_scheme, "Bearer ");
+  EXPECT_EQ(std::get<HeaderAuth>(sent.auth).header, "Authorization");
+  EXPECT_EQ(std::get<HeaderAuth>(sent.auth).scheme, "Bearer ");
   EXPECT_EQ(
       sent.body,
       R"({"model":"m-1","messages":[{"role":"system","content":"Be short."},{"role":"user","content":"Say \"hi\"."}],)"
@@ -67,7 +69,7 @@ TEST(OpenaiTest, SendsOnlyWhatIsSet) {
   request.top_p = 0.5;
   request.seed = 9007199254740993;
   const SendHttp sent = Sent(config, request);
-  EXPECT_EQ(sent.secret_header, "");
+  EXPECT_TRUE(std::holds_alternative<NoAuth>(sent.auth));
   EXPECT_THAT(sent.body, HasSubstr(R"("max_tokens":64,"temperature":0E0,"top_p":5E-1,"seed":9007199254740993})"));
 }
 
@@ -211,10 +213,25 @@ TEST(OpenaiTest, ObeysTheProvidersRetryHint) {
   EXPECT_EQ(Failed(401, "", {{"x-should-retry", "true"}}).outcome, Outcome::kCredentials);
 }
 
-TEST(OpenaiTest, ReadsStoredBytesLikeAResponse) {
+TEST(OpenaiTest, ReadsAStoredResponseLikeOneThatComes) {
   const std::unique_ptr<Backend> backend = MakeOpenaiBackend(Config());
-  const HttpAnswered answered{.status = 200, .headers = {}, .body = R"({"choices":[{"message":{"content":"x"}}]})"};
-  EXPECT_EQ(std::get<Done>(backend->Reparse(Question(), answered)).answer.text, "x");
+  const std::string body = R"({"choices":[{"message":{"content":"x"}}]})";
+  Action action = ReadStored(*backend->Start(Question(), 2), {.status = 200, .headers = {}, .body = body});
+  EXPECT_EQ(std::get<Done>(action).answer.text, "x");
+  const std::unique_ptr<Exchange> exchange = backend->Start(Question(), 1);
+  exchange->Next(Resume());
+  EXPECT_TRUE(std::holds_alternative<More>(exchange->Next(Head{.status = 200, .headers = {}})));
+  for (const char byte : body) EXPECT_TRUE(std::holds_alternative<More>(exchange->Next(Bytes{std::string(1, byte)})));
+  action = exchange->Next(End());
+  EXPECT_EQ(std::get<Done>(action).answer.text, "x");
+}
+
+TEST(OpenaiTest, RefusesToEmbed) {
+  const Action action = MakeOpenaiBackend(Config())
+                            ->Start(EmbedRequest{.model = "m", .texts = {"a"}, .dimensions = {}}, 1)
+                            ->Next(Resume());
+  EXPECT_EQ(std::get<Fail>(action).failure.outcome, Outcome::kRefused);
+  EXPECT_EQ(std::get<Fail>(action).failure.message, "backend kind `openai` does not embed texts");
 }
 
 }  // namespace

@@ -34,10 +34,9 @@ class Echo final : public Backend {
  public:
   explicit Echo(std::string suffix) : suffix_(std::move(suffix)) {}
   const Manifest& manifest() const override { return manifest_; }
-  std::unique_ptr<Exchange> Start(const Request& request, uint64_t) override {
-    return std::make_unique<EchoExchange>(request.messages.back().content + suffix_);
+  std::unique_ptr<Exchange> Start(const Question& question, uint64_t) override {
+    return std::make_unique<EchoExchange>(std::get<Request>(question).messages.back().content + suffix_);
   }
-  Action Reparse(const Request&, const HttpAnswered&) override { return Fail(); }  // free of charge: nothing is stored
 
  private:
   const std::string suffix_;

@@ -45,7 +45,10 @@ TEST(SimulatedTest, AnswersAQuestionEquallyInEveryAttempt) {
     texts[i] = done->answer.text;
   }
   EXPECT_EQ(texts[0], texts[1]);
-  const Action other = MakeSimulated(Profile(), 8)->Reparse(Question("q"), {});
+  const std::unique_ptr<Backend> seeded = MakeSimulated(Profile(), 8);
+  const std::unique_ptr<Exchange> exchange = seeded->Start(Question("q"), 0);
+  exchange->Next(Resume());
+  const Action other = exchange->Next(Resume());
   EXPECT_NE(std::get<Done>(other).answer.text, texts[0]);
 }
 

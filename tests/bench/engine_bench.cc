@@ -51,10 +51,9 @@ class AtOnce final : public CallHandler {
 class FreeBackend final : public backend::Backend {
  public:
   const backend::Manifest& manifest() const override { return manifest_; }
-  std::unique_ptr<backend::Exchange> Start(const backend::Request&, uint64_t) override {
+  std::unique_ptr<backend::Exchange> Start(const backend::Question&, uint64_t) override {
     return std::make_unique<AnswerAtOnce>();
   }
-  backend::Action Reparse(const backend::Request&, const backend::HttpAnswered&) override { return Answer(); }
 
  private:
   static backend::Action Answer() {
@@ -72,7 +71,7 @@ class FreeBackend final : public backend::Backend {
 
 class NoHttp final : public HttpClient {
  public:
-  Task<HttpResult> Send(HttpRequest, HttpLimits, HttpCancel*) override { co_return HttpResult(); }
+  Task<HttpResult> Send(HttpRequest, HttpLimits, HttpSink&) override { co_return HttpResult(); }
 };
 
 v1::Pipeline MakePipeline(Answering answering) {
@@ -113,12 +112,12 @@ class Bench {
     engine_options.open_file = OpenFileSource;
     CallHandler& handler = answering == Answering::kHandler ? static_cast<CallHandler&>(at_once_) : *calls_;
     engine_ = std::make_unique<Engine>(EngineDeps{.loop = loop_,
-                                                   .pool = *pool_,
-                                                   .store = *store_,
-                                                   .calls = handler,
-                                                   .desk = *calls_,
-                                                   .stages = stages_,
-                                                   .files = files_},
+                                                  .pool = *pool_,
+                                                  .store = *store_,
+                                                  .calls = handler,
+                                                  .desk = *calls_,
+                                                  .stages = stages_,
+                                                  .files = files_},
                                        Random(1), std::move(engine_options));
     thread_ = std::thread([this] { loop_.Run(); });
   }

@@ -16,6 +16,7 @@
 
 #include "server/base/loop.h"
 #include "server/http/beast_client.h"
+#include "server/http/whole_body.h"
 
 namespace millrace {
 namespace {
@@ -42,7 +43,9 @@ Task<void> Call(Loop& loop, Work& work) {
     request.url = work.url;
     request.headers = {{"Content-Type", "application/json"}, {"Authorization", "Bearer 0123456789012345678901234567"}};
     request.body = work.body;
-    const HttpResult result = co_await work.client.Send(std::move(request), HttpLimits(), nullptr);
+    WholeBody sink;
+    HttpLimits limits;
+    const HttpResult result = co_await work.client.Send(std::move(request), std::move(limits), sink);
     if (result.outcome != HttpOutcome::kAnswered || result.status != 200) ++work.failed;
   }
   if (--work.callers == 0) loop.Stop();

@@ -2,6 +2,7 @@
 
 #include <boost/json.hpp>
 
+#include "backends/sdk/http_call.h"
 #include "server/base/json.h"
 #include "server/http/url.h"
 #include "server/llm/key.h"
@@ -23,7 +24,7 @@ backend::Failure MakeFailure(Outcome outcome, int status, Reason reason) {
   return failure;
 }
 
-backend::Action Parse(const backend::HttpAnswered& answered) {
+backend::Action Parse(const backend::Response& answered) {
   switch (answered.status) {
     case 200:
       break;
@@ -50,21 +51,12 @@ backend::Action Parse(const backend::HttpAnswered& answered) {
   return backend::Done{answer};
 }
 
-class PlainExchange final : public backend::Exchange {
+class PlainExchange final : public backend::WholeBodyExchange {
  public:
-  explicit PlainExchange(const backend::Request& request) : request_(request) {}
-  backend::Action Next(backend::Input input) override {
-    if (const auto* answered = std::get_if<backend::HttpAnswered>(&input)) return Parse(*answered);
-    backend::SendHttp send;
-    send.url = "http://provider/" + request_.model;
-    send.body = CanonicalRequest(request_);
-    send.secret_header = "Authorization";
-    send.secret_scheme = "Bearer ";
-    return send;
-  }
+  using WholeBodyExchange::WholeBodyExchange;
 
  private:
-  const backend::Request request_;
+  backend::Action Read(backend::Response response) const override { return Parse(response); }
 };
 
 // The provider as our process reaches it.
@@ -72,7 +64,7 @@ class Wire final : public HttpClient {
  public:
   Wire(Loop& loop, MemoryDisk& disk, Provider& provider) : loop_(loop), disk_(disk), provider_(provider) {}
 
-  Task<HttpResult> Send(HttpRequest request, HttpLimits limits, HttpCancel*) override {
+  Task<HttpResult> Send(HttpRequest request, HttpLimits limits, HttpSink& sink) override {
     Reaction reaction;
     if (provider_.script.empty()) {
       reaction = provider_.usual(request);
@@ -90,26 +82,51 @@ class Wire final : public HttpClient {
     const bool was_recorded = disk_.data().lower_bound(begin) != disk_.data().lower_bound(PrefixEnd(begin));
     provider_.received.push_back({request.url, request.body, request.headers, loop_.Now(), was_recorded});
     provider_.in_flight_max = std::max(provider_.in_flight_max, ++provider_.in_flight);
-    const TimePoint end = std::min(loop_.Now() + reaction.latency, limits.deadline);
-    co_await loop_.SleepUntil(end);
+    co_await Answer(std::move(reaction), std::move(limits), sink, result);
     --provider_.in_flight;
-    if (end == limits.deadline) {
-      result.outcome = HttpOutcome::kUnknown;
-      result.error = "no answer within the time limit";
-      co_return result;
-    }
-    if (reaction.outcome == HttpOutcome::kAnswered) {
-      ++provider_.answered;
-      result.status = reaction.status;
-      result.headers = reaction.headers;
-      result.body = reaction.body;
-    } else {
-      result.error = "the connection was cut";
-    }
+    if (result.outcome == HttpOutcome::kCancelled || result.outcome == HttpOutcome::kEnded) ++provider_.closed;
+    if (result.outcome == HttpOutcome::kAnswered) ++provider_.answered;
     co_return result;
   }
 
  private:
+  Task<void> Answer(Reaction reaction, HttpLimits limits, HttpSink& sink, HttpResult& result) {
+    const bool has_answer = reaction.outcome == HttpOutcome::kAnswered || !reaction.pieces.empty();
+    if (reaction.pieces.empty() && !reaction.body.empty()) reaction.pieces.push_back(std::move(reaction.body));
+    if (const bool may = co_await MayGoOn(reaction.latency, limits, result); !may) co_return;
+    if (has_answer) {
+      result.status = reaction.status;
+      bool is_wanted = co_await sink.Head(reaction.status, std::move(reaction.headers));
+      for (size_t i = 0; i < reaction.pieces.size() && is_wanted; ++i) {
+        if (i > 0) {
+          if (const bool may = co_await MayGoOn(reaction.gap, limits, result); !may) co_return;
+        }
+        is_wanted = co_await sink.Body(std::move(reaction.pieces[i]));
+      }
+      if (!is_wanted) result.outcome = HttpOutcome::kEnded;
+    }
+    if (result.outcome != HttpOutcome::kAnswered) result.error = "the connection was cut";
+  }
+
+  // Waits. Returns false if our process ends the request meanwhile.
+  Task<bool> MayGoOn(Duration duration, const HttpLimits& limits, HttpResult& result) {
+    const TimePoint end = std::min(loop_.Now() + duration, limits.deadline);
+    bool is_cancelled = limits.stop != nullptr && limits.stop->stopped();
+    if (!is_cancelled && limits.stop != nullptr) {
+      is_cancelled = co_await limits.stop->event().WaitUntil(end);
+    } else if (!is_cancelled) {
+      co_await loop_.SleepUntil(end);
+    }
+    if (is_cancelled) {
+      result.outcome = HttpOutcome::kCancelled;
+      result.error = "cancelled";
+    } else if (end == limits.deadline) {
+      result.outcome = result.status == 0 ? HttpOutcome::kUnknown : HttpOutcome::kPartial;
+      result.error = "no answer within the time limit";
+    }
+    co_return !is_cancelled && end != limits.deadline;
+  }
+
   Loop& loop_;
   MemoryDisk& disk_;
   Provider& provider_;
@@ -134,13 +151,13 @@ Task<void> AskOnce(Calls& calls, Loop& loop, Store& store, CallContext context, 
 
 }  // namespace
 
-std::unique_ptr<backend::Exchange> PlainBackend::Start(const backend::Request& request, uint64_t) {
-  return std::make_unique<PlainExchange>(request);
-}
-
-backend::Action PlainBackend::Reparse(const backend::Request&, const backend::HttpAnswered& answered) {
-  ++reparsed;
-  return Parse(answered);
+std::unique_ptr<backend::Exchange> PlainBackend::Start(const backend::Question& question, uint64_t) {
+  const backend::Request& request = std::get<backend::Request>(question);
+  backend::SendHttp send;
+  send.url = "http://provider/" + request.model;
+  send.body = CanonicalRequest(request);
+  send.auth = backend::HeaderAuth{.header = "Authorization", .scheme = "Bearer "};
+  return std::make_unique<PlainExchange>(std::move(send));
 }
 
 CallContext OfRun(std::string run, std::string item) {
@@ -185,7 +202,7 @@ void World::Restart() {
   for (const char* name : {"plain", "other"}) {
     auto entry = std::make_unique<BackendEntry>();
     entry->name = name;
-    entry->backend = std::make_unique<PlainBackend>();
+    entry->backend = make_backend();
     entry->secret = Secret("s3cret-key");
     entry->secret_origin = OriginOf("http://provider/");
     backends.push_back(std::move(entry));

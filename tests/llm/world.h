@@ -32,6 +32,9 @@ struct Reaction {
   int status = 200;
   std::string body = "an answer";
   HttpHeaders headers = {};
+  // Parts of the body, the first after `latency`, each next one after `gap`. Empty: `body` at once.
+  std::vector<std::string> pieces = {};
+  Duration gap = 10ms;
 };
 
 // A server that outlives crashes of ours.
@@ -45,6 +48,7 @@ struct Provider {
   };
   std::vector<Received> received;
   int64_t answered = 0;
+  int64_t closed = 0;  // answers that our process did not read to their ends
   int in_flight = 0;
   int in_flight_max = 0;
   // Decides about the next requests, in their order; then `usual` does.
@@ -57,10 +61,7 @@ struct Provider {
 class PlainBackend final : public backend::Backend {
  public:
   const backend::Manifest& manifest() const override { return manifest_; }
-  std::unique_ptr<backend::Exchange> Start(const backend::Request& request, uint64_t attempt_seed) override;
-  backend::Action Reparse(const backend::Request& request, const backend::HttpAnswered& answered) override;
-
-  int reparsed = 0;
+  std::unique_ptr<backend::Exchange> Start(const backend::Question& question, uint64_t attempt_seed) override;
 
  private:
   const backend::Manifest manifest_{.kind = "plain",
@@ -108,6 +109,7 @@ class World {
   MemoryDisk disk;
   MemoryStoreOptions store_options;
   Provider provider;
+  std::function<std::unique_ptr<backend::Backend>()> make_backend = [] { return std::make_unique<PlainBackend>(); };
   v1::ServerConfig config;  // one alias `writer` with the target plain/m
   bool commits = true;
   Duration pool_cost{};  // of each piece of work on the pool, from the next Restart on
