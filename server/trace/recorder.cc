@@ -1,13 +1,22 @@
 #include "server/trace/recorder.h"
 
+#include <algorithm>
 #include <chrono>
-#include <deque>
+#include <iterator>
 #include <utility>
+#include <vector>
 
 #include "server/base/utf8.h"
 #include "server/trace/names.h"
 
 namespace millrace::trace {
+namespace {
+
+// Records of dropped spans that are used again. Most spans of a small share are dropped, and to allocate their memory
+// would be most of their cost.
+constexpr size_t kSparesMax = 1024;
+
+}  // namespace
 
 struct Recorder::Shared {
   const Clock& clock;
@@ -15,11 +24,28 @@ struct Recorder::Shared {
   SpanSink& sink;
   const RecorderOptions options;
   size_t buffered = 0;  // spans in all buffers
+  std::vector<std::unique_ptr<SpanRecord>> spares;
 
   SpanId NextSpanId() {
     SpanId id = random.Next();
     while (id == 0) id = random.Next();
     return id;
+  }
+  std::unique_ptr<SpanRecord> NewRecord() {
+    std::unique_ptr<SpanRecord> record;
+    if (spares.empty()) {
+      record = std::make_unique<SpanRecord>();
+    } else {
+      record = std::move(spares.back());
+      spares.pop_back();
+    }
+    record->id = NextSpanId();
+    return record;
+  }
+  void Forget(std::unique_ptr<SpanRecord> record) {
+    if (spares.size() >= kSparesMax) return;
+    record->Clear();
+    spares.push_back(std::move(record));
   }
   int64_t WallOffsetNanos() const { return clock.WallMicros() * 1000 - clock.Now().time_since_epoch().count(); }
 };
@@ -29,9 +55,10 @@ class Recorder::Recording final : public Trace {
  public:
   Recording(std::shared_ptr<Shared> shared, TraceContext context, bool is_long, Duration slow_after)
       : shared_(std::move(shared)), context_(std::move(context)), is_long_(is_long), slow_after_(slow_after) {}
-  ~Recording() override { shared_->buffered -= first_.size() + newest_.size(); }
+  ~Recording() override { Clear(); }
 
-  SpanId NextSpanId() override { return shared_->NextSpanId(); }
+  std::unique_ptr<SpanRecord> NewRecord() override { return shared_->NewRecord(); }
+  void Forget(std::unique_ptr<SpanRecord> record) override { shared_->Forget(std::move(record)); }
   TimePoint Now() const override { return shared_->clock.Now(); }
   void Keep() override { is_kept_ = true; }
   TraceContext ContextOf(SpanId span) const override {
@@ -41,40 +68,45 @@ class Recorder::Recording final : public Trace {
   }
   size_t text_bytes_max() const override { return shared_->options.text_bytes_max; }
   bool records_content() const override { return shared_->options.records_content; }
+  bool propagates() const override { return shared_->options.propagates; }
 
   void Take(std::unique_ptr<SpanRecord> ended) override {
     const bool is_root = ended->id == context_.span;
     if (is_long_ || has_ended_) {
       // A span that ends after its root follows the decision.
-      if (is_long_ || is_kept_) Export(std::move(ended));
-      return;
+      if (is_long_ || is_kept_) return Export(std::move(ended));
+      return Forget(std::move(ended));
     }
     if (!is_root) return Buffer(std::move(ended));
     has_ended_ = true;
     is_kept_ |=
         context_.sampled || ended->is_error || (slow_after_ > Duration(0) && ended->end - ended->start >= slow_after_);
-    if (is_kept_) ExportAll(std::move(ended));
+    if (is_kept_) {
+      ExportAll(std::move(ended));
+    } else {
+      Forget(std::move(ended));
+    }
     Clear();
   }
 
  private:
-  using Records = std::deque<std::unique_ptr<SpanRecord>>;
-
   void Buffer(std::unique_ptr<SpanRecord> ended) {
-    const size_t half = shared_->options.trace_spans_max / 2;
-    if (first_.size() + newest_.size() < shared_->options.trace_spans_max) {
+    const size_t max = shared_->options.trace_spans_max;
+    if (buffer_.size() < max) {
       if (shared_->buffered >= shared_->options.buffered_spans_max) {
         ++dropped_;
         return;
       }
+      if (buffer_.empty()) buffer_.reserve(std::min<size_t>(max, 8));
       ++shared_->buffered;
-      (first_.size() < half ? first_ : newest_).push_back(std::move(ended));
+      buffer_.push_back(std::move(ended));
       return;
     }
-    // The end of a long story says more than its middle.
+    // The end of a long story says more than its middle: the second half is a ring.
+    const size_t half = max / 2;
+    std::swap(buffer_[half + replaced_++ % (max - half)], ended);
     ++dropped_;
-    newest_.pop_front();
-    newest_.push_back(std::move(ended));
+    Forget(std::move(ended));
   }
 
   void Export(std::unique_ptr<SpanRecord> record) {
@@ -85,22 +117,27 @@ class Recorder::Recording final : public Trace {
 
   void ExportAll(std::unique_ptr<SpanRecord> root) {
     if (dropped_ > 0) {
-      root->attributes.push_back({kSpansDropped, dropped_});
+      root->attributes.emplace_back(kSpansDropped, dropped_);
       shared_->sink.CountDropped(dropped_);
     }
-    EndedSpans spans = Ended();
-    spans.spans.reserve(1 + first_.size() + newest_.size());
-    spans.spans.push_back(std::move(root));
-    for (Records* records : {&first_, &newest_}) {
-      for (std::unique_ptr<SpanRecord>& record : *records) spans.spans.push_back(std::move(record));
+    if (replaced_ > 0) {
+      const size_t half = buffer_.size() / 2;
+      const auto ring = buffer_.begin() + static_cast<std::ptrdiff_t>(half);
+      std::rotate(ring, ring + static_cast<std::ptrdiff_t>(replaced_ % (buffer_.size() - half)), buffer_.end());
     }
+    EndedSpans spans = Ended();
+    spans.spans.reserve(1 + buffer_.size());
+    spans.spans.push_back(std::move(root));
+    std::move(buffer_.begin(), buffer_.end(), std::back_inserter(spans.spans));
     shared_->sink.Take(std::move(spans));
   }
 
   void Clear() {
-    shared_->buffered -= first_.size() + newest_.size();
-    first_.clear();
-    newest_.clear();
+    shared_->buffered -= buffer_.size();
+    for (std::unique_ptr<SpanRecord>& record : buffer_) {
+      if (record) Forget(std::move(record));
+    }
+    buffer_.clear();
   }
 
   EndedSpans Ended() const {
@@ -119,12 +156,12 @@ class Recorder::Recording final : public Trace {
   bool is_kept_ = false;
   bool has_ended_ = false;  // the root has
   int64_t dropped_ = 0;
-  Records first_;
-  Records newest_;
+  size_t replaced_ = 0;                              // spans in the ring that newer ones have replaced
+  std::vector<std::unique_ptr<SpanRecord>> buffer_;  // ended spans, until the root ends
 };
 
 Recorder::Recorder(const Clock& clock, Random random, SpanSink& sink, RecorderOptions options)
-    : shared_(new Shared{clock, std::move(random), sink, options}) {}
+    : shared_(new Shared{clock, std::move(random), sink, options, 0, {}}) {}
 
 Recorder::~Recorder() = default;
 
@@ -147,10 +184,9 @@ Span Recorder::Begin(Beginning beginning) {
   const bool may_be_kept = options.sampler.MayKeepLater(parent);
   context.sampled = options.sampler.Keeps(context.trace, parent) || (beginning.is_long && may_be_kept);
   if (!context.sampled && !may_be_kept) return Span();
-  context.span = shared_->NextSpanId();
 
-  auto record = std::make_unique<SpanRecord>();
-  record->id = context.span;
+  std::unique_ptr<SpanRecord> record = shared_->NewRecord();
+  context.span = record->id;
   if (parent != nullptr) record->parent = parent->span;
   record->is_parent_remote = parent != nullptr;
   record->kind = beginning.kind;

@@ -33,10 +33,25 @@ size_t BytesOf(const SpanRecord& record) {
   return bytes;
 }
 
+void SpanRecord::Clear() {
+  id = 0;
+  parent = 0;
+  is_parent_remote = false;
+  kind = SpanKind::kInternal;
+  name = "";
+  label.clear();
+  start = {};
+  end = {};
+  is_error = false;
+  error.clear();
+  attributes.clear();
+  events.clear();
+  links.clear();
+}
+
 void Span::Begin(const Ref& parent, const char* name, SpanKind kind, std::string_view label) {
   trace_ = parent.trace;
-  record_ = std::make_unique<SpanRecord>();
-  record_->id = trace_->NextSpanId();
+  record_ = trace_->NewRecord();
   record_->parent = parent.span;
   record_->kind = kind;
   record_->name = name;
@@ -45,7 +60,7 @@ void Span::Begin(const Ref& parent, const char* name, SpanKind kind, std::string
 }
 
 void Span::PutText(const char* key, std::string_view value) {
-  record_->attributes.push_back({key, std::string(Utf8Prefix(value, trace_->text_bytes_max()))});
+  record_->attributes.emplace_back(key, std::string(Utf8Prefix(value, trace_->text_bytes_max())));
 }
 
 void Span::PutError(std::string_view type, std::string_view message) {

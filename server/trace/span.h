@@ -2,6 +2,7 @@
 // scope. A place in no trace starts nothing, and then every method costs one comparison: callers need no condition.
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <memory>
 #include <string>
@@ -19,9 +20,11 @@ class Span;
 class Trace {
  public:
   virtual ~Trace() = default;
-  virtual SpanId NextSpanId() = 0;
+  // Returns an empty record with an id.
+  virtual std::unique_ptr<SpanRecord> NewRecord() = 0;
   virtual TimePoint Now() const = 0;
   virtual void Take(std::unique_ptr<SpanRecord> ended) = 0;
+  virtual void Forget(std::unique_ptr<SpanRecord> record) = 0;
   // The root asks that the trace is kept although it was not sampled.
   virtual void Keep() = 0;
   // Returns the identity of a span of this trace, for headers.
@@ -30,6 +33,8 @@ class Trace {
   virtual size_t text_bytes_max() const = 0;
   // True: prompts and answers may be recorded.
   virtual bool records_content() const = 0;
+  // True: identities of spans are sent to other processes.
+  virtual bool propagates() const = 0;
 };
 
 // A span as the parent of others; the trace value that requests, calls and attempts carry. 24 bytes. Empty: not traced.
@@ -66,21 +71,23 @@ class Span {
   explicit operator bool() const { return record_ != nullptr; }
   // True if prompts and answers may be recorded in it.
   bool records_content() const { return record_ != nullptr && trace_->records_content(); }
+  // True if its identity is to be sent to other processes.
+  bool propagates() const { return record_ != nullptr && trace_->propagates(); }
   // Returns this span as a parent.
   Ref ref() const { return record_ ? Ref{trace_, record_->id} : Ref{}; }
   // Returns its identity for headers. REQUIRES: it is a span.
   TraceContext context() const { return trace_->ContextOf(record_->id); }
 
-  // `key` is a literal. A text is cut to the trace's limit.
-  void Set(const char* key, bool value) { Put(key, AttributeValue(value)); }
-  void Set(const char* key, int64_t value) { Put(key, AttributeValue(value)); }
-  void Set(const char* key, double value) { Put(key, AttributeValue(value)); }
-  void Set(const char* key, const char* value) { Set(key, std::string_view(value)); }
+  // `key` is a literal, and so is a value of type `const char*`. Another text is copied, and cut to the trace's limit.
+  void Set(const char* key, bool value) { Put(key, value); }
+  void Set(const char* key, int64_t value) { Put(key, value); }
+  void Set(const char* key, double value) { Put(key, value); }
+  void Set(const char* key, const char* value) { Put(key, value); }
   void Set(const char* key, std::string_view value) {
     if (record_) PutText(key, value);
   }
   void Set(const char* key, const std::string& value) { Set(key, std::string_view(value)); }
-  void Set(const char* key, std::vector<std::string> value) { Put(key, AttributeValue(std::move(value))); }
+  void Set(const char* key, std::vector<std::string> value) { Put(key, std::move(value)); }
 
   // Marks it as failed: `type` becomes the attribute error.type.
   void Fail(std::string_view type, std::string_view message) {
@@ -101,11 +108,20 @@ class Span {
   void End() {
     if (record_) Finish();
   }
+  // Ends it; forgets it if it was shorter than a millisecond. For waits that are usually none.
+  void EndIfNoticeable() {
+    if (record_ && trace_->Now() - record_->start < std::chrono::milliseconds(1)) {
+      trace_->Forget(std::move(record_));
+    } else {
+      End();
+    }
+  }
 
  private:
   void Begin(const Ref& parent, const char* name, SpanKind kind, std::string_view label);
-  void Put(const char* key, AttributeValue value) {
-    if (record_) record_->attributes.push_back({key, std::move(value)});
+  template <typename T>
+  void Put(const char* key, T value) {
+    if (record_) record_->attributes.emplace_back(key, std::move(value));
   }
   void PutText(const char* key, std::string_view value);
   void PutError(std::string_view type, std::string_view message);

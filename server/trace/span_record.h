@@ -4,22 +4,27 @@
 #include <cstdint>
 #include <memory>
 #include <string>
+#include <utility>
 #include <variant>
 #include <vector>
 
-#include "absl/container/inlined_vector.h"
 #include "server/base/clock.h"
 #include "server/trace/trace_context.h"
 
 namespace millrace::trace {
 
-using AttributeValue = std::variant<bool, int64_t, double, std::string, std::vector<std::string>>;
+// A `const char*` is a literal, which nobody copies.
+using AttributeValue = std::variant<bool, int64_t, double, const char*, std::string, std::vector<std::string>>;
 
 struct Attribute {
-  const char* key = "";  // a literal
+  // Made in place, since GCC 12 warns of moves of a variant that it calls uninitialized.
+  template <typename T>
+  Attribute(const char* its_key, T its_value) : key(its_key), value(std::in_place_type<T>, std::move(its_value)) {}
+
+  const char* key;  // a literal
   AttributeValue value;
 };
-using Attributes = absl::InlinedVector<Attribute, 4>;
+using Attributes = std::vector<Attribute>;
 
 enum class SpanKind { kInternal = 1, kServer = 2, kClient = 3 };  // numbers of OTLP
 
@@ -51,6 +56,9 @@ struct SpanRecord {
   Attributes attributes;
   std::vector<SpanEvent> events;
   std::vector<SpanLink> links;
+
+  // Makes it as new, except that it keeps its memory.
+  void Clear();
 };
 
 // Spans of one trace that have ended and are to be exported.

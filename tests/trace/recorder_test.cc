@@ -1,13 +1,10 @@
 #include "server/trace/recorder.h"
 
-#include <fmt/format.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include <limits>
-#include <map>
-
 #include "server/trace/names.h"
+#include "tests/trace/kept_spans.h"
 
 namespace millrace::trace {
 namespace {
@@ -17,31 +14,6 @@ using std::chrono_literals::operator""s;
 using testing::ElementsAre;
 using testing::IsEmpty;
 using testing::SizeIs;
-
-class KeptSpans final : public SpanSink {
- public:
-  void Take(EndedSpans spans) override {
-    ++takes;
-    last = TraceContext{.trace = spans.trace, .sampled = spans.sampled, .state = spans.state};
-    wall_offset = spans.wall_offset_nanos;
-    for (auto& span : spans.spans) kept.push_back(std::move(span));
-  }
-  void CountDropped(int64_t spans) override { dropped += spans; }
-  Figures figures() const override { return {.dropped = dropped}; }
-
-  std::vector<std::string> Names() const {
-    std::vector<std::string> names;
-    for (const auto& span : kept)
-      names.push_back(span->label.empty() ? span->name : fmt::format("{} {}", span->name, span->label));
-    return names;
-  }
-
-  int takes = 0;
-  TraceContext last;
-  int64_t wall_offset = 0;
-  int64_t dropped = 0;
-  std::vector<std::unique_ptr<SpanRecord>> kept;
-};
 
 class RecorderTest : public testing::Test {
  protected:
@@ -85,9 +57,9 @@ TEST_F(RecorderTest, ASampledTraceIsHandedOverAsAWholeWhenItsRootEnds) {
   root.End();
   EXPECT_EQ(sink_.takes, 1);
   EXPECT_THAT(sink_.Names(), ElementsAre("item a", "wait", "attempt gpt"));
-  const SpanRecord& item = *sink_.kept[0];
-  const SpanRecord& wait = *sink_.kept[1];
-  const SpanRecord& attempt = *sink_.kept[2];
+  const SpanRecord& item = *sink_.kept[0].span;
+  const SpanRecord& wait = *sink_.kept[1].span;
+  const SpanRecord& attempt = *sink_.kept[2].span;
   EXPECT_EQ(item.parent, 0u);
   EXPECT_EQ(attempt.parent, item.id);
   EXPECT_EQ(wait.parent, attempt.id);
@@ -142,8 +114,8 @@ TEST_F(RecorderTest, ACallersTraceIsContinued) {
   EXPECT_EQ(root.context().state, "a=1");
   root.End();
   ASSERT_THAT(sink_.kept, SizeIs(1));
-  EXPECT_EQ(sink_.kept[0]->parent, 3u);
-  EXPECT_TRUE(sink_.kept[0]->is_parent_remote);
+  EXPECT_EQ(sink_.kept[0].span->parent, 3u);
+  EXPECT_TRUE(sink_.kept[0].span->is_parent_remote);
 }
 
 TEST_F(RecorderTest, SpansOfALongTraceAreHandedOverAsTheyEnd) {
@@ -181,8 +153,8 @@ TEST_F(RecorderTest, ATraceBuffersItsFirstAndItsNewestSpansAndCountsTheOthers) {
   root.End();
   EXPECT_THAT(sink_.Names(), ElementsAre("item", "attempt 0", "attempt 1", "attempt 8", "attempt 9"));
   EXPECT_EQ(sink_.dropped, 6);
-  ASSERT_THAT(sink_.kept[0]->attributes, SizeIs(1));
-  EXPECT_STREQ(sink_.kept[0]->attributes[0].key, kSpansDropped);
+  ASSERT_THAT(sink_.kept[0].span->attributes, SizeIs(1));
+  EXPECT_STREQ(sink_.kept[0].span->attributes[0].key, kSpansDropped);
 }
 
 TEST_F(RecorderTest, AllTracesTogetherBufferABoundedNumberOfSpans) {
@@ -207,17 +179,28 @@ TEST_F(RecorderTest, TextsAreCutBetweenCharactersAndEventsAndLinksAreBounded) {
   Recorder& recorder = Make({.text_bytes_max = 5});
   Span other = recorder.Begin(Item());
   Span root = recorder.Begin(Item());
-  root.Set("text", "abcd\xc3\xa4");
+  root.Set("text", std::string("abcd\xc3\xa4"));
   for (int i = 0; i < 100; ++i) {
     root.AddEvent("event");
     root.AddLink(other.ref());
   }
   root.End();
   ASSERT_THAT(sink_.kept, SizeIs(1));
-  EXPECT_EQ(std::get<std::string>(sink_.kept[0]->attributes[0].value), "abcd");
-  EXPECT_THAT(sink_.kept[0]->events, SizeIs(32));
-  ASSERT_THAT(sink_.kept[0]->links, SizeIs(32));
-  EXPECT_EQ(sink_.kept[0]->links[0].span, other.context().span);
+  EXPECT_EQ(std::get<std::string>(sink_.kept[0].span->attributes[0].value), "abcd");
+  EXPECT_THAT(sink_.kept[0].span->events, SizeIs(32));
+  ASSERT_THAT(sink_.kept[0].span->links, SizeIs(32));
+  EXPECT_EQ(sink_.kept[0].span->links[0].span, other.context().span);
+}
+
+TEST_F(RecorderTest, AWaitThatWasNoneLeavesNoSpan) {
+  Span root = Make({}).Begin(Item());
+  Span none(root.ref(), "none");
+  none.EndIfNoticeable();
+  Span some(root.ref(), "some");
+  clock_.Advance(1ms);
+  some.EndIfNoticeable();
+  root.End();
+  EXPECT_THAT(sink_.Names(), ElementsAre("item a", "some"));
 }
 
 TEST_F(RecorderTest, ARootMayBeginInThePast) {
@@ -225,7 +208,7 @@ TEST_F(RecorderTest, ARootMayBeginInThePast) {
   Beginning beginning{.name = "rpc"};
   beginning.start = clock_.Now() - 20ms;
   Make({}).Begin(beginning).End();
-  EXPECT_EQ(sink_.kept.at(0)->end - sink_.kept.at(0)->start, 20ms);
+  EXPECT_EQ(sink_.kept.at(0).span->end - sink_.kept.at(0).span->start, 20ms);
 }
 
 }  // namespace
