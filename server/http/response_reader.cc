@@ -87,6 +87,7 @@ ResponseReader::State ResponseReader::ReadHead() {
     if (code >= 200) return BeginBody();
     NewParser();  // forgets the interim status
     if (code == 101 || ++interim_ > kInterimMax) {
+      pending_.clear();  // what follows has no status for the caller
       return Fail(
           State::kMalformed,
           fmt::format("the server sent more than {} interim answers (1xx), or switched the protocol", kInterimMax));
