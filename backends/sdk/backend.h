@@ -178,6 +178,7 @@ struct Manifest {
   std::string protocol_family;  // part of a call's key: `openai-chat`
   int dialect_version = 0;      // part of a call's key: incremented when the same question is sent differently
   bool free_of_charge = false;  // sends nothing that could be billed, so attempts are not recorded
+  bool may_bill = true;         // an attempt without a whole answer may cost money, so that `max_extra` bounds them
   // Schemas keep the annotation `x-millrace-local`, which is meant for this backend.
   bool takes_local_annotations = false;
   // Headers that an exchange needs to read a stored response, in lower case: they are stored with its body.

@@ -116,6 +116,7 @@ class Simulated final : public Backend {
       .protocol_family = "simulated",
       .dialect_version = 1,
       .free_of_charge = false,
+      .may_bill = false,
       .description = "Simulated provider with latencies, errors and answers drawn from a profile and a seed."};
 };
 

@@ -8,6 +8,16 @@
 #include "server/llm/runner.h"
 
 namespace millrace {
+namespace {
+
+// Estimates the tokens of a question and its longest answer: four bytes make about one token of English text.
+int64_t EstimatedTokens(const backend::Request& request) {
+  size_t bytes = request.output_schema.size();
+  for (const backend::Message& message : request.messages) bytes += message.content.size();
+  return static_cast<int64_t>(bytes / 4) + request.max_tokens;
+}
+
+}  // namespace
 
 Task<CallRunner::AskResult> CallRunner::Ask(const Question& question, int32_t retry, Candidate& candidate) {
   std::vector<Digest> keys;
@@ -30,39 +40,41 @@ Task<CallRunner::AskResult> CallRunner::Ask(const Question& question, int32_t re
 Task<CallRunner::AskResult> CallRunner::SendUntilAnswered(const Question& question, const std::vector<Digest>& keys,
                                                           Candidate& candidate) {
   while (true) {
-    const std::optional<size_t> route = co_await AcquireTarget();
-    if (!route) {
+    const std::optional<Acquired> acquired = co_await AcquireTarget(question);
+    if (!acquired) {
       if (!deps_.queue.closed()) co_return AskResult::kAbandoned;
       call_.MarkDrained();
       Fail(MakeError(Reason::kDraining, "the server is going down"));
       co_return AskResult::kEnded;
     }
-    const Digest& key = keys[*route];
+    const size_t route = acquired->route;
+    const Digest& key = keys[route];
     NoteQuestion(question, key);
-    backend::Request request = RequestFor(question, routes_[*route].target());
-    std::optional<AttemptResult> result = co_await Try(*route, key, std::move(request));
+    backend::Request request = RequestFor(question, routes_[route].target());
+    std::optional<AttemptResult> result = co_await Try(*acquired, key, std::move(request));
     if (!result) continue;  // nothing was sent: the waiters have left, or come back
     if (auto* answer = std::get_if<backend::Answer>(&*result)) {
-      AcceptAnswer(*route, key, std::move(*answer), candidate);
+      AcceptAnswer(route, key, std::move(*answer), candidate);
       co_return AskResult::kAnswered;
     }
     const backend::Failure& failure = std::get<backend::Failure>(*result);
     if (failure.outcome == backend::Outcome::kAnsweredBad || failure.outcome == backend::Outcome::kTooLarge) {
       const bool is_large = failure.outcome == backend::Outcome::kTooLarge;
-      AcceptBadAnswer(*route, key, is_large ? kTooLarge : kBadResponse, candidate);
+      AcceptBadAnswer(route, key, is_large ? kTooLarge : kBadResponse, candidate);
       co_return AskResult::kAnswered;
     }
     call_.EndAttempt();
     // Its waiters had left: not the target's fault. Somebody may have joined meanwhile.
     if (failure.outcome == backend::Outcome::kCancelled) continue;
-    if (!HandleFailure(*route, failure)) co_return AskResult::kEnded;
+    if (!HandleFailure(route, failure)) co_return AskResult::kEnded;
   }
 }
 
-Task<std::optional<size_t>> CallRunner::AcquireTarget() {
+Task<std::optional<CallRunner::Acquired>> CallRunner::AcquireTarget(const Question& question) {
   const TimePoint begin = deps_.loop.Now();
   Ticket ticket;
   ticket.age = age_;
+  ticket.tokens = EstimatedTokens(question.request);
   ticket.wake = [this] { call_.changed.NotifyAll(); };
   // The ticket must not stay in the queue when this coroutine goes.
   struct Leaving {
@@ -87,18 +99,20 @@ Task<std::optional<size_t>> CallRunner::AcquireTarget() {
     if (ticket.granted == nullptr) continue;
     call_.progress.tally.AddWaiting(deps_.loop.Now() - begin);
     if (call_.waiters.empty() || deps_.queue.closed()) {
-      deps_.queue.Release(*ticket.granted);
+      const AttemptEnd never{.outcome = backend::Outcome::kNotSent, .was_sent = false};
+      deps_.queue.Free(*ticket.granted, ticket.admitted);
+      deps_.queue.End(*ticket.granted, ticket.admitted, never);
       break;
     }
-    co_return routes_.IndexOf(*ticket.granted);
+    co_return Acquired{.route = routes_.IndexOf(*ticket.granted), .admitted = ticket.admitted};
   }
   co_return std::nullopt;
 }
 
-Task<std::optional<AttemptResult>> CallRunner::Try(size_t route, const Digest& key, backend::Request request) {
-  Target& target = routes_[route].target();
+Task<std::optional<AttemptResult>> CallRunner::Try(const Acquired& at, const Digest& key, backend::Request request) {
+  Target& target = routes_[at.route].target();
   const AttemptRecorder::Deps deps{deps_.loop, deps_.pool, deps_.store, deps_.queue, deps_.numbers, deps_.names};
-  AttemptRecorder recorder(deps, call_, key, target);
+  AttemptRecorder recorder(deps, call_, key, target, at.admitted);
   call_.BeginAttempt(key, deps_.loop.Now());
   request.wants_deltas = call_.partial_text.Begin();
   AttemptOrder order{.entry = &target.entry(),
@@ -159,9 +173,12 @@ void CallRunner::AcceptBadAnswer(size_t route, const Digest& key, std::string fi
 
 bool CallRunner::HandleFailure(size_t route, const backend::Failure& failure) {
   RouteState& state = routes_[route];
+  if (KindOf(failure.outcome) == FailureKind::kUnknown) ++unknowns_;
   const bool can_wait = call_.waiters.empty() || call_.waiters.HasRun();
-  const FailedAttempt attempt{.failure = failure, .failures = state.failures() + 1, .can_wait = can_wait};
-  Decision decision = After(attempt, call_.question.alias.retry, deps_.random);
+  const RetryPolicy& policy = call_.question.alias.retry;
+  const FailedAttempt attempt{
+      .failure = failure, .unknowns = unknowns_, .may_bill = state.target().manifest().may_bill, .can_wait = can_wait};
+  Decision decision = After(attempt, policy);
   state.CountFailure(decision.needs_human);
   switch (decision.next) {
     case Decision::Next::kExclude:
@@ -177,10 +194,9 @@ bool CallRunner::HandleFailure(size_t route, const backend::Failure& failure) {
     case Decision::Next::kRetry:
       break;
   }
-  state.target().CountFailure();
   if (call_.trouble.Note(failure, state.target(), routes_.AllNeedHuman())) call_.waiters.WakeAll();
-  state.BackOff(deps_.loop.Now() + decision.delay);
-  if (decision.hold_off > Duration(0)) deps_.queue.HoldOff(state.target(), deps_.loop.Now() + decision.hold_off);
+  const TimePoint now = deps_.loop.Now();
+  state.BackOff(now + std::max(decision.delay, state.target().RetryDelay(policy, now, deps_.random)));
   return true;
 }
 

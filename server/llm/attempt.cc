@@ -8,13 +8,31 @@
 
 namespace millrace {
 
+namespace {
+
+AttemptEnd EndOf(const AttemptResult& result, bool was_sent) {
+  AttemptEnd end;
+  end.was_sent = was_sent;
+  if (const auto* answer = std::get_if<backend::Answer>(&result)) {
+    if (answer->input_tokens && answer->output_tokens) end.tokens = *answer->input_tokens + *answer->output_tokens;
+    return end;
+  }
+  const auto& failure = std::get<backend::Failure>(result);
+  end.outcome = failure.outcome;
+  end.retry_after = failure.retry_after;
+  return end;
+}
+
+}  // namespace
+
 AttemptNames::AttemptNames(const Clock& clock, Random& random)
     : prefix_(fmt::format("{:012x}-{}-", clock.WallMicros() / 1000, random.Name(6))) {}
 
 std::string AttemptNames::Next() { return fmt::format("{}{:08x}", prefix_, ++count_); }
 
-AttemptRecorder::AttemptRecorder(Deps deps, CallInFlight& call, const Digest& call_key, Target& target)
-    : target_(target), deps_(deps), call_(call), call_key_(call_key), start_(deps.loop.Now()) {}
+AttemptRecorder::AttemptRecorder(Deps deps, CallInFlight& call, const Digest& call_key, Target& target,
+                                 const Admitted& admitted)
+    : target_(target), admitted_(admitted), deps_(deps), call_(call), call_key_(call_key), start_(deps.loop.Now()) {}
 
 void AttemptRecorder::FillRecord() {
   const int64_t wall_micros = deps_.loop.clock().WallMicros();
@@ -68,8 +86,7 @@ void AttemptRecorder::Ended() {
 Task<void> AttemptRecorder::Answered(RawAnswer answer) {
   answered_ = true;
   co_await target_.BeginStoring();
-  has_slot_ = false;
-  deps_.queue.Release(target_);
+  Free();
 
   const size_t bytes = answer.body.size();
   SetRawAnswer(record_, std::move(answer));
@@ -84,18 +101,22 @@ Task<void> AttemptRecorder::Answered(RawAnswer answer) {
   target_.EndStoring();
 }
 
+void AttemptRecorder::Free() {
+  if (!std::exchange(is_freed_, true)) deps_.queue.Free(target_, admitted_);
+}
+
 Task<void> AttemptRecorder::Finish(const AttemptResult& result) {
   Ended();
-  if (std::exchange(has_slot_, false)) deps_.queue.Release(target_);
+  Free();
   Tally& tally = call_.progress.tally;
   v1::Attempt& attempt = *record_.mutable_attempt();
   const bool is_free = target_.manifest().free_of_charge;
   if (const auto* answer = std::get_if<backend::Answer>(&result)) {
-    target_.CountAnswer();
     tally.AddAnswer(attempt, *answer, latency_, started_, is_free);
   } else {
     tally.AddFailure(attempt, std::get<backend::Failure>(result), latency_, started_, is_free);
   }
+  deps_.queue.End(target_, admitted_, EndOf(result, !given_up_));
   if (!started_) co_return;
   *record_.mutable_totals() = tally.totals();
   if (!answered_) {

@@ -41,8 +41,8 @@ class AttemptRecorder final : public AttemptMoments {
     SettledNumbers& numbers;
     AttemptNames& names;
   };
-  // REQUIRES: a slot of `target` is taken; the recorder returns it.
-  AttemptRecorder(Deps deps, CallInFlight& call, const Digest& call_key, Target& target);
+  // REQUIRES: `target` admitted the attempt; the recorder frees and ends it.
+  AttemptRecorder(Deps deps, CallInFlight& call, const Digest& call_key, Target& target, const Admitted& admitted);
 
   Task<bool> Started() override;
   void Ended() override;
@@ -60,9 +60,11 @@ class AttemptRecorder final : public AttemptMoments {
 
  private:
   bool MustGiveUp();
+  void Free();
   void FillRecord();
 
   Target& target_;
+  const Admitted admitted_;
   Deps deps_;
   CallInFlight& call_;
   const Digest call_key_;
@@ -71,7 +73,7 @@ class AttemptRecorder final : public AttemptMoments {
   bool started_ = false;
   bool answered_ = false;
   bool given_up_ = false;
-  bool has_slot_ = true;
+  bool is_freed_ = false;
   bool ended_ = false;
   Duration latency_{};
 };

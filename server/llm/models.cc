@@ -12,16 +12,31 @@
 namespace millrace {
 namespace {
 
-constexpr int32_t kConcurrencyDefault = 8;
+constexpr int32_t kExtraDefault = 3;  // `max_extra`
 
 Status WrongModel(const v1::ModelConfig& config, std::string_view what) {
   return MakeError(Reason::kInvalidDefinition, fmt::format("model `{}`: {}", config.name(), what));
 }
 
+TargetSettings SettingsOf(const v1::ModelConfig& model, const v1::TargetLimits& limits) {
+  TargetSettings settings;
+  if (limits.has_max_concurrency()) {
+    settings.max_concurrency = limits.max_concurrency().has_slots() ? limits.max_concurrency().slots() : 0;
+  }
+  settings.rpm = limits.rpm();
+  settings.tpm = limits.tpm();
+  const v1::Breaker& breaker = model.breaker();
+  if (breaker.failure_ratio() > 0) settings.breaker.failure_ratio = breaker.failure_ratio();
+  if (breaker.has_window()) settings.breaker.window = ToDuration(breaker.window());
+  if (breaker.has_cooldown()) settings.breaker.cooldown = ToDuration(breaker.cooldown());
+  return settings;
+}
+
 void ReadPolicies(const v1::ModelConfig& config, Alias& alias) {
-  if (config.retry().max_attempts() > 0) alias.retry.attempts_max = config.retry().max_attempts();
-  if (config.retry().has_initial_backoff()) alias.retry.backoff_initial = ToDuration(config.retry().initial_backoff());
-  if (config.retry().has_max_backoff()) alias.retry.backoff_max = ToDuration(config.retry().max_backoff());
+  if (config.retry().max_attempts() > 0) alias.retry.max_attempts = config.retry().max_attempts();
+  if (config.retry().has_initial_backoff()) alias.retry.initial_backoff = ToDuration(config.retry().initial_backoff());
+  if (config.retry().has_max_backoff()) alias.retry.max_backoff = ToDuration(config.retry().max_backoff());
+  alias.retry.max_extra = config.has_max_extra() ? config.max_extra() : kExtraDefault;
   if (config.on_unknown() == v1::ON_UNKNOWN_FAIL) alias.retry.on_unknown = UnknownPolicy::kFail;
   const v1::Timeouts& timeouts = config.timeout();
   if (timeouts.has_connect()) alias.timeouts.connect = ToDuration(timeouts.connect());
@@ -71,18 +86,18 @@ StatusOr<BackendEntry*> Models::FindBackend(const v1::ModelConfig& config, const
 
 StatusOr<Target*> Models::AddTarget(const v1::ModelConfig& config, const v1::TargetConfig& target_config) {
   MR_ASSIGN_OR_RETURN(BackendEntry* const entry, FindBackend(config, target_config.backend()));
-  const int32_t concurrency =
-      target_config.limits().max_concurrency() > 0 ? target_config.limits().max_concurrency() : kConcurrencyDefault;
+  const TargetSettings settings = SettingsOf(config, target_config.limits());
   const auto known = std::find_if(targets_.begin(), targets_.end(), [&](const auto& target) {
     return &target->entry() == entry && target->model() == target_config.model();
   });
   if (known == targets_.end()) {
-    targets_.push_back(std::make_unique<Target>(loop_, *entry, target_config.model(), concurrency));
+    targets_.push_back(std::make_unique<Target>(loop_, *entry, target_config.model(), settings));
     return targets_.back().get();
   }
-  if ((*known)->max_concurrency() != concurrency) {
-    return WrongModel(config,
-                      fmt::format("the limits of {} differ from those that another model gives it", (*known)->Name()));
+  if ((*known)->settings() != settings) {
+    return WrongModel(
+        config,
+        fmt::format("the limits or the breaker of {} differ from those that another model gives it", (*known)->Name()));
   }
   return known->get();
 }
@@ -119,9 +134,10 @@ v1::ListModelsResponse Models::ListModels() const {
       v1::TargetInfo& target = *model.add_targets();
       target.set_backend(route.target->entry().name);
       target.set_model(route.target->model());
-      target.set_max_concurrency(route.target->max_concurrency());
+      target.set_max_concurrency(route.target->concurrency_limit());
       target.set_in_flight(route.target->in_flight());
       target.set_waiting(route.target->waiting());
+      target.set_waits_for(std::string(route.target->WaitsFor({}, loop_.Now())));
     }
   }
   return response;

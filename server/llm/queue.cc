@@ -7,48 +7,49 @@ namespace millrace {
 void Queue::Enter(Ticket& ticket) {
   ++waiting_;
   ticket.granted = nullptr;
-  for (Target* target : ticket.targets) {
-    target->AddWaiting(1);
-    const auto [line, is_new] = lines_.try_emplace(target);
-    if (is_new) order_.push_back(target);
-    line->second[ticket.priority].by_run[ticket.run].emplace(ticket.age, &ticket);
+  for (const TicketTarget& at : ticket.targets) {
+    at.target->AddWaiting(1);
+    const auto [line, is_new] = lines_.try_emplace(at.target);
+    if (is_new) order_.push_back(at.target);
+    line->second[{ticket.priority, at.is_retry}].by_run[ticket.run].emplace(ticket.age, &ticket);
   }
-  for (Target* target : std::vector<Target*>(ticket.targets)) {
-    if (ticket.granted == nullptr) Dispatch(*target);
+  for (const TicketTarget& at : std::vector<TicketTarget>(ticket.targets)) {
+    if (ticket.granted == nullptr) Dispatch(*at.target);
   }
 }
 
 void Queue::Leave(Ticket& ticket) {
   if (ticket.targets.empty()) return;
   --waiting_;
-  for (Target* target : ticket.targets) Remove(ticket, *target);
+  for (const TicketTarget& at : ticket.targets) Remove(ticket, at);
   ticket.targets.clear();
 }
 
-void Queue::Remove(Ticket& ticket, Target& target) {
-  target.AddWaiting(-1);
-  Line& line = lines_[&target];
-  const auto turns = line.find(ticket.priority);
+void Queue::Remove(Ticket& ticket, const TicketTarget& at) {
+  at.target->AddWaiting(-1);
+  Line& line = lines_[at.target];
+  const auto turns = line.find({ticket.priority, at.is_retry});
   const auto run = turns->second.by_run.find(ticket.run);
   run->second.erase(ticket.age);
   if (run->second.empty()) turns->second.by_run.erase(run);
   if (turns->second.by_run.empty()) line.erase(turns);
 }
 
-void Queue::Release(Target& target) {
-  target.ReturnSlot();
+void Queue::Free(Target& target, const Admitted& attempt) {
+  target.Free(attempt, loop_.Now());
   Dispatch(target);
 }
 
-void Queue::HoldOff(Target& target, TimePoint until) {
-  if (!target.HoldOff(until)) return;
-  timers_[&target] = loop_.CallAt(until, [this, &target] { Dispatch(target); });
-  // A call that waits here may have another target to go to.
-  for (auto& [priority, turns] : lines_[&target]) {
-    for (auto& [run, tickets] : turns.by_run) {
-      for (auto& [age, ticket] : tickets) ticket->wake();
+void Queue::End(Target& target, const Admitted& attempt, const AttemptEnd& end) {
+  const TimePoint now = loop_.Now();
+  if (target.End(attempt, end, now) && target.UnavailableUntil(now) > now) {
+    for (auto& [group, turns] : lines_[&target]) {
+      for (auto& [run, tickets] : turns.by_run) {
+        for (auto& [age, ticket] : tickets) ticket->wake();
+      }
     }
   }
+  Dispatch(target);
 }
 
 bool Queue::MayStart() {
@@ -74,17 +75,39 @@ void Queue::DispatchAll() {
 
 void Queue::Dispatch(Target& target) {
   Line& line = lines_[&target];
-  while (!line.empty() && target.HasSlot() && target.retry_after_until() <= loop_.Now() && MayStart()) {
-    Turns& turns = line.begin()->second;
+  const TimePoint now = loop_.Now();
+  TimePoint next = kNever;
+  for (auto group = line.begin(); group != line.end() && MayStart();) {
+    Turns& turns = group->second;
     auto run = turns.by_run.upper_bound(turns.last_run);
     if (run == turns.by_run.end()) run = turns.by_run.begin();
-    turns.last_run = run->first;
     Ticket& ticket = *run->second.begin()->second;
-    target.TakeSlot();
-    Leave(ticket);  // may end the line's first entry
+    const Estimate estimate{.tokens = ticket.tokens, .is_retry = group->first.is_retry};
+    if (const TimePoint at = target.NotBefore(estimate, now); at > now) {
+      next = std::min(next, at);
+      // First attempts may pass retries, and nobody else passes.
+      if (!group->first.is_retry) break;
+      ++group;
+      continue;
+    }
+    turns.last_run = run->first;
+    ticket.admitted = target.Begin(estimate, now);
+    Leave(ticket);  // may end the group
     ticket.granted = &target;
     ticket.wake();
+    group = line.begin();
   }
+  if (next != kNever) DispatchAt(target, next);
+}
+
+void Queue::DispatchAt(Target& target, TimePoint time) {
+  Alarm& alarm = alarms_[&target];
+  if (alarm.time <= time) return;
+  alarm.time = time;
+  alarm.timer = loop_.CallAt(time, [this, &target, &alarm] {
+    alarm.time = kNever;
+    Dispatch(target);
+  });
 }
 
 }  // namespace millrace

@@ -3,6 +3,7 @@
 // one. Within a run the oldest call comes first, also if attempts of it have failed.
 #pragma once
 
+#include <compare>
 #include <cstdint>
 #include <functional>
 #include <map>
@@ -15,14 +16,23 @@
 
 namespace millrace {
 
-// A call that waits for a slot. Owned by the waiting coroutine; it must Leave before it is destroyed.
+// A target that a waiting call may go to.
+struct TicketTarget {
+  Target* target = nullptr;
+  bool is_retry = false;  // the call failed there before
+};
+
+// A call that waits until a target's limits let an attempt begin. Owned by the waiting coroutine; it must Leave before
+// it is destroyed.
 struct Ticket {
   std::string run;
   int64_t priority = 0;
-  uint64_t age = 0;              // from Queue::NextAge: smaller is older
-  std::vector<Target*> targets;  // targets that it may go to now, in order of preference
-  std::function<void()> wake;    // resumes the waiting coroutine: a slot was granted, or a target is held off
-  Target* granted = nullptr;     // the ticket has a slot of this target
+  uint64_t age = 0;                   // from Queue::NextAge: smaller is older
+  int64_t tokens = 0;                 // estimate of its prompt and longest answer
+  std::vector<TicketTarget> targets;  // in order of preference
+  std::function<void()> wake;         // resumes the waiting coroutine: granted, or a target became unavailable
+  Target* granted = nullptr;          // an attempt has begun at this target
+  Admitted admitted;                  // that attempt
 };
 
 class Queue {
@@ -35,12 +45,11 @@ class Queue {
   void Enter(Ticket& ticket);
   // Ends the wait. A slot that was granted stays the ticket's.
   void Leave(Ticket& ticket);
-  // Returns a slot, and grants it to the next ticket.
-  void Release(Target& target);
-  // Grants no slot of the target before `until`, because its provider sent Retry-After: a runner calls this after a
-  // failure that has one. Wakes the tickets that wait for the target, because they may have another one to go to. An
-  // attempt that has its slot already is sent all the same.
-  void HoldOff(Target& target, TimePoint until);
+  // The provider does not work on the attempt any more: its slot goes to the next ticket.
+  void Free(Target& target, const Admitted& attempt);
+  // The outcome of the attempt is known. REQUIRES: it was freed. If the target becomes unavailable (its provider asked
+  // for a pause, its breaker opened), the tickets that could go elsewhere are woken.
+  void End(Target& target, const Admitted& attempt, const AttemptEnd& end);
   // Grants nothing from now on.
   void Close() { closed_ = true; }
   bool closed() const { return closed_; }
@@ -48,24 +57,37 @@ class Queue {
   int64_t waiting() const { return waiting_; }
 
  private:
-  // Calls of one priority that wait for one target.
+  // Calls of one class that wait for one target.
   struct Turns {
     std::map<std::string, std::map<uint64_t, Ticket*>> by_run;  // by age
     std::string last_run;                                       // the run that had the newest turn
   };
-  using Line = std::map<int64_t, Turns, std::greater<>>;
+  // Higher priorities come first; within one, retries come before first attempts, which pass them while the target's
+  // retry budget is used up.
+  struct Class {
+    int64_t priority = 0;
+    bool is_retry = false;
+    auto operator<=>(const Class&) const = default;
+  };
+  using Line = std::map<Class, Turns, std::greater<>>;
 
   void Dispatch(Target& target);
   void DispatchAll();
   bool MayStart();
   Task<void> WatchStore(StoreState from);
-  void Remove(Ticket& ticket, Target& target);
+  void Remove(Ticket& ticket, const TicketTarget& at);
+  // Dispatches at `time` again.
+  void DispatchAt(Target& target, TimePoint time);
 
   Loop& loop_;
   Store& store_;
-  std::map<Target*, Line> lines_;          // only looked up by target, never walked: `order_` is repeatable
-  std::map<Target*, Loop::Timer> timers_;  // that fire when the Retry-After of a target ends
-  std::vector<Target*> order_;             // targets in the order in which they were first waited for
+  std::map<Target*, Line> lines_;  // only looked up by target, never walked: `order_` is repeatable
+  struct Alarm {
+    TimePoint time = kNever;
+    Loop::Timer timer;
+  };
+  std::map<Target*, Alarm> alarms_;  // when a target's limits let the next attempt begin
+  std::vector<Target*> order_;       // targets in the order in which they were first waited for
   uint64_t ages_ = 0;
   int64_t waiting_ = 0;
   bool closed_ = false;

@@ -1,19 +1,12 @@
 #include "server/llm/retry.h"
 
-#include <algorithm>
+#include <fmt/format.h>
 
 #include "server/llm/classify.h"
 
 namespace millrace {
 
-Duration BackoffAfter(int32_t failures, const RetryPolicy& policy, Random& random) {
-  Duration ceiling = policy.backoff_initial;
-  for (int32_t i = 1; i < failures && ceiling < policy.backoff_max; ++i) ceiling *= 2;
-  ceiling = std::min(ceiling, policy.backoff_max);
-  return Duration(static_cast<int64_t>(random.Uniform() * static_cast<double>(ceiling.count())));
-}
-
-Decision After(const FailedAttempt& attempt, const RetryPolicy& policy, Random& random) {
+Decision After(const FailedAttempt& attempt, const RetryPolicy& policy) {
   const FailureKind kind = KindOf(attempt.failure.outcome);
   Decision decision;
   decision.needs_human = kind == FailureKind::kTargetFinal;
@@ -27,10 +20,16 @@ Decision After(const FailedAttempt& attempt, const RetryPolicy& policy, Random& 
     decision.error = UnknownOutcomeError();
     return decision;
   }
-  decision.delay = BackoffAfter(attempt.failures, policy, random);
+  if (kind == FailureKind::kUnknown && attempt.may_bill && policy.max_extra && attempt.unknowns > *policy.max_extra) {
+    decision.next = Decision::Next::kFail;
+    decision.error = MakeError(Reason::kUnknownOutcome,
+                               fmt::format("{} attempts may have been billed although no whole answer came; "
+                                           "`max_extra` allows no more: {}",
+                                           attempt.unknowns, attempt.failure.message));
+    return decision;
+  }
   // Waiting cures nothing here: try seldom.
-  if (decision.needs_human) decision.delay = policy.backoff_max;
-  if (attempt.failure.retry_after) decision.hold_off = std::min(*attempt.failure.retry_after, kRetryAfterMax);
+  if (decision.needs_human) decision.delay = policy.max_backoff;
   return decision;
 }
 

@@ -4,8 +4,6 @@
 
 namespace millrace {
 
-TimePoint RouteState::NextTry() const { return std::max(not_before_, route_->target->retry_after_until()); }
-
 bool RouteStates::HasAnyLeft() const {
   return std::any_of(states_.begin(), states_.end(), [](const RouteState& state) { return !state.is_excluded(); });
 }
@@ -24,16 +22,23 @@ size_t RouteStates::IndexOf(const Target& target) const {
 
 RouteStates::Ready RouteStates::ReadyAt(TimePoint now) const {
   Ready ready;
+  std::vector<TicketTarget> unavailable;
   int32_t priority = 0;
   for (const RouteState& state : states_) {
     if (state.is_excluded() || (!ready.targets.empty() && state.route().priority != priority)) continue;
-    if (const TimePoint from = state.NextTry(); from > now) {
-      ready.next = std::min(ready.next, from);
+    if (state.not_before() > now) {
+      ready.next = std::min(ready.next, state.not_before());
       continue;
     }
-    ready.targets.push_back(&state.target());
+    if (const TimePoint until = state.target().UnavailableUntil(now); until > now) {
+      ready.next = std::min(ready.next, until);
+      unavailable.push_back({&state.target(), state.is_retry()});
+      continue;
+    }
+    ready.targets.push_back({&state.target(), state.is_retry()});
     priority = state.route().priority;
   }
+  if (ready.targets.empty()) ready.targets = std::move(unavailable);
   return ready;
 }
 

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "server/base/clock.h"
+#include "server/llm/queue.h"
 #include "server/llm/target.h"
 
 namespace millrace {
@@ -25,8 +26,10 @@ class RouteState {
   int32_t failures() const { return failures_; }
   // The newest failure can only be repaired by a human.
   bool needs_human() const { return needs_human_; }
-  // Returns when the route can be retried: its own back-off, and the target's Retry-After.
-  TimePoint NextTry() const;
+  // Returns when this call's back-off from the route is over.
+  TimePoint not_before() const { return not_before_; }
+  // Returns whether the call failed here since it was last answered here.
+  bool is_retry() const { return failures_ > 0; }
 
   void CountAnswer() { failures_ = 0; }
   void CountFailure(bool needs_human) {
@@ -57,12 +60,13 @@ class RouteStates {
   // Returns the route of a target that is not excluded.
   size_t IndexOf(const Target& target) const;
 
-  // Targets that the call may wait for a slot of: those of the first priority that has any. A target counts as failing,
-  // and is left out, while this call backs off from it or its Retry-After lasts (so does a rate-limited one): then
-  // lower priorities get the call. A target without a free slot is only busy: its calls wait. `next`: the time when
-  // another target can be added; kNever: there is nothing to wait for.
+  // Targets that the call may go to now: those of the best priority with a target that is available and that the call
+  // does not back off from. A busy target (no slot, a rate) is available; one that asked for a pause or whose breaker
+  // is open is not. So lower priorities are used when the first ones fail, not when they are busy. If no target is
+  // available: all that the call does not back off from, because one of them takes a probe first. `next` is when the
+  // answer may be another; kNever: not by time alone.
   struct Ready {
-    std::vector<Target*> targets;
+    std::vector<TicketTarget> targets;
     TimePoint next = kNever;
   };
   Ready ReadyAt(TimePoint now) const;

@@ -47,7 +47,7 @@ Task<bool> CallRunner::Run() {
       question.canonical = CanonicalRequest(question.request);
       continue;
     }
-    if (verdict.remedy == Remedy::kAgain && retry + 1 < call_.question.alias.retry.attempts_max) {
+    if (verdict.remedy == Remedy::kAgain && retry + 1 < call_.question.alias.retry.max_attempts) {
       ++retry;
       continue;
     }

@@ -5,7 +5,7 @@
 //
 // An answer that can't be used is kept for its run, so that it is not paid for twice. Its cause decides what follows:
 // - Another attempt may cure it (an empty answer, one that is not of the protocol): the question is asked again under a
-//   key of its own, until it has had `attempts_max` answers.
+//   key of its own, until it has had `max_attempts` answers.
 // - It does not fit the schema: a repair is asked for, which is another question with its own key.
 // - This target would answer the same (refusal, filter, cut by tokens or bytes, request refused): the next target is
 //   asked, and after the last one the call has failed.
@@ -81,11 +81,14 @@ class CallRunner {
   // ask.cc
   Task<AskResult> Ask(const Question& question, int32_t retry, Candidate& candidate);
   Task<AskResult> SendUntilAnswered(const Question& question, const std::vector<Digest>& keys, Candidate& candidate);
-  // Waits for a slot of the best target that can be tried now. Returns nullopt if nobody waits any more, or the server
-  // drains.
-  Task<std::optional<size_t>> AcquireTarget();
-  // Sends one attempt. Returns nullopt if it was given up before anything was sent.
-  Task<std::optional<AttemptResult>> Try(size_t route, const Digest& key, backend::Request request);
+  // Waits until the limits of a target let an attempt begin; nothing if nobody waits any more, or the server drains.
+  struct Acquired {
+    size_t route = 0;
+    Admitted admitted;
+  };
+  Task<std::optional<Acquired>> AcquireTarget(const Question& question);
+  // One attempt. Nothing: it was given up before anything was sent.
+  Task<std::optional<AttemptResult>> Try(const Acquired& at, const Digest& key, backend::Request request);
   backend::Request RequestFor(const Question& question, const Target& target) const;
   void AcceptAnswer(size_t route, const Digest& key, backend::Answer answer, Candidate& candidate);
   void AcceptBadAnswer(size_t route, const Digest& key, std::string finish_reason, Candidate& candidate);
@@ -110,6 +113,9 @@ class CallRunner {
   RouteStates routes_;
   uint64_t age_;
   std::string attempt_id_;  // of the newest attempt; empty: it has no record
+  // Attempts whose outcome is unknown. Those that a crash of this server cut are not among them: they say nothing
+  // against the provider, and a run must survive any number of crashes.
+  int32_t unknowns_ = 0;
 };
 
 }  // namespace millrace

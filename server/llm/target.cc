@@ -2,17 +2,90 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <utility>
 
-namespace millrace {
+#include "server/llm/admission/auto_slots.h"
+#include "server/llm/admission/rate.h"
+#include "server/llm/admission/retry_budget.h"
 
-Target::Target(Loop& loop, BackendEntry& entry, std::string model, int32_t max_concurrency)
-    : entry_(entry), model_(std::move(model)), max_concurrency_(max_concurrency), stored_(loop) {}
+namespace millrace {
+namespace {
+
+// Bound of the wait after a failure at a target that answers others.
+constexpr Duration kBriefDelay = std::chrono::milliseconds(10);
+// With fewer failures in a row nobody can tell bad luck from a target that fails.
+constexpr int64_t kFailuresMin = 4;
+
+}  // namespace
+
+Target::Target(Loop& loop, BackendEntry& entry, std::string model, const TargetSettings& settings)
+    : entry_(entry), model_(std::move(model)), settings_(settings), stored_(loop) {
+  const auto add = [this](auto limit) {
+    auto* const kept = limit.get();
+    limits_.push_back(std::move(limit));
+    return kept;
+  };
+  if (settings.max_concurrency > 0) {
+    slots_ = add(std::make_unique<FixedSlots>(settings.max_concurrency));
+  } else {
+    slots_ = add(std::make_unique<AutoSlots>());
+  }
+  hold_off_ = add(std::make_unique<HoldOff>(kRetryAfterMax));
+  breaker_ = add(std::make_unique<Breaker>(settings.breaker));
+  add(std::make_unique<RetryBudget>());
+  if (settings.rpm > 0) add(std::make_unique<RequestRate>(settings.rpm));
+  if (settings.tpm > 0) add(std::make_unique<TokenRate>(settings.tpm));
+}
 
 std::string Target::Name() const { return fmt::format("{}/{}", entry_.name, model_); }
 
+TimePoint Target::NotBefore(const Estimate& estimate, TimePoint now) const {
+  TimePoint begin = now;
+  for (const auto& limit : limits_) begin = std::max(begin, limit->NotBefore(estimate, now));
+  return begin;
+}
+
+std::string_view Target::WaitsFor(const Estimate& estimate, TimePoint now) const {
+  TimePoint begin = now;
+  std::string_view name;
+  for (const auto& limit : limits_) {
+    if (const TimePoint at = limit->NotBefore(estimate, now); at > begin) {
+      begin = at;
+      name = limit->name();
+    }
+  }
+  return name;
+}
+
+TimePoint Target::UnavailableUntil(TimePoint now) const {
+  return std::max(hold_off_->NotBefore({}, now), breaker_->NotBefore({}, now));
+}
+
+Admitted Target::Begin(const Estimate& estimate, TimePoint now) {
+  const Admitted attempt{.estimate = estimate, .began = now, .in_flight = in_flight() + 1};
+  for (const auto& limit : limits_) limit->Began(attempt);
+  return attempt;
+}
+
+void Target::Free(const Admitted& attempt, TimePoint now) {
+  for (const auto& limit : limits_) limit->Freed(attempt, now);
+}
+
+bool Target::End(const Admitted& attempt, const AttemptEnd& end, TimePoint now) {
+  const bool was_open = breaker_->is_open();
+  const TimePoint held_off_until = hold_off_->until();
+  for (const auto& limit : limits_) limit->Ended(attempt, end, now);
+  if (end.outcome == backend::Outcome::kAnswered) failures_ = 0;
+  if (end.was_sent && IsTargetFault(end.outcome) && ++failures_ == 1) {
+    failing_since_ = now;
+    failing_from_ = attempt.in_flight;
+  }
+  return was_open != breaker_->is_open() || held_off_until != hold_off_->until();
+}
+
 Task<void> Target::BeginStoring() {
-  while (storing_ >= max_concurrency_) co_await stored_.Wait();
+  while (storing_ >= concurrency_limit()) co_await stored_.Wait();
   ++storing_;
 }
 
@@ -21,10 +94,12 @@ void Target::EndStoring() {
   stored_.NotifyOne();
 }
 
-bool Target::HoldOff(TimePoint until) {
-  if (until <= retry_after_until_) return false;
-  retry_after_until_ = until;
-  return true;
+Duration Target::RetryDelay(const RetryPolicy& policy, TimePoint now, Random& random) const {
+  Duration bound = std::min(kBriefDelay, policy.initial_backoff);
+  if (failures_ > std::max(kFailuresMin, failing_from_)) {
+    bound = std::clamp(now - failing_since_, policy.initial_backoff, policy.max_backoff);
+  }
+  return Duration(static_cast<int64_t>(random.Uniform() * static_cast<double>(bound.count())));
 }
 
 }  // namespace millrace

@@ -11,7 +11,11 @@
 #include "backends/sdk/backend.h"
 #include "server/base/clock.h"
 #include "server/base/loop.h"
+#include "server/base/random.h"
 #include "server/base/secret.h"
+#include "server/llm/admission/breaker.h"
+#include "server/llm/admission/hold_off.h"
+#include "server/llm/admission/slots.h"
 #include "server/llm/retry.h"
 
 namespace millrace {
@@ -25,29 +29,46 @@ struct BackendEntry {
   std::string secret_origin;
 };
 
-// A backend's model: its slots, the Retry-After of its provider, and its health. In memory only: a restart forgets all
-// of it. It decides nothing; these write it:
-// - the queue: slots, waiting calls and Retry-After (for the runner of a call whose attempt failed with one);
-// - the recorder of an attempt: answers that wait for their commit, and the end of a series of failures;
-// - the runner of a call: failures of the target.
-// A limit of another kind (a rate, a breaker) belongs here.
+// Limits of a target. They are equal for all aliases that lead to it.
+struct TargetSettings {
+  int32_t max_concurrency = 8;  // attempts in flight; 0: found out (AutoSlots)
+  int64_t rpm = 0;              // requests per minute; 0: no limit
+  int64_t tpm = 0;              // tokens per minute, of prompts and answers; 0: no limit
+  BreakerSettings breaker;
+
+  bool operator==(const TargetSettings&) const = default;
+};
+
+// A backend's model, with its limits (server/llm/admission) and its health. In memory only: a restart forgets all of
+// it. It decides nothing but delays. The queue begins, frees and ends attempts and counts the calls that wait; the
+// recorder of an attempt counts answers that wait for their commit; nobody else writes it.
 class Target {
  public:
-  Target(Loop& loop, BackendEntry& entry, std::string model, int32_t max_concurrency);
+  Target(Loop& loop, BackendEntry& entry, std::string model, const TargetSettings& settings);
 
   BackendEntry& entry() const { return entry_; }
   const backend::Manifest& manifest() const { return entry_.backend->manifest(); }
   const std::string& model() const { return model_; }
+  const TargetSettings& settings() const { return settings_; }
   // Returns `backend/model`.
   std::string Name() const;
 
-  // Slots. A call has one from the choice of this target until its attempt has ended; if it was answered, until the
-  // answer may wait for its commit.
-  int32_t max_concurrency() const { return max_concurrency_; }
-  int32_t in_flight() const { return in_flight_; }
-  bool HasSlot() const { return in_flight_ < max_concurrency_; }
-  void TakeSlot() { ++in_flight_; }
-  void ReturnSlot() { --in_flight_; }
+  // Attempts in flight, and the largest number of them now.
+  int32_t in_flight() const { return slots_->in_flight(); }
+  int32_t concurrency_limit() const { return slots_->limit(); }
+
+  // Returns the earliest time at which all limits let the attempt begin; kNever: not before another has ended.
+  TimePoint NotBefore(const Estimate& estimate, TimePoint now) const;
+  // Returns the name of the limit that lets the attempt begin last; empty if it may begin now.
+  std::string_view WaitsFor(const Estimate& estimate, TimePoint now) const;
+  // Returns when the target takes attempts again: it asked for a pause, or its breaker is open. `now` or earlier: it
+  // does; kNever: a probe is in flight.
+  TimePoint UnavailableUntil(TimePoint now) const;
+
+  Admitted Begin(const Estimate& estimate, TimePoint now);
+  void Free(const Admitted& attempt, TimePoint now);
+  // Returns whether the target has become unavailable, or available again.
+  bool End(const Admitted& attempt, const AttemptEnd& end, TimePoint now);
 
   // Calls in the queue that could go here.
   int64_t waiting() const { return waiting_; }
@@ -58,25 +79,29 @@ class Target {
   Task<void> BeginStoring();
   void EndStoring();
 
-  // Sets the provider's Retry-After: the queue grants no slot before `until`. Returns false if a later time is known.
-  bool HoldOff(TimePoint until);
-  TimePoint retry_after_until() const { return retry_after_until_; }
-
-  // Health: failures since the last answer.
-  void CountFailure() { ++failures_; }
-  void CountAnswer() { failures_ = 0; }
+  // Returns whether the newest attempt that ended failed by the target's fault.
   bool is_failing() const { return failures_ > 0; }
+  // Returns the wait before a call that failed here is tried here again, uniform between nothing and a bound (full
+  // jitter, because calls that failed together must not return together: M. Brooker, "Exponential backoff and jitter",
+  // 2015). The bound follows the target's health, not one call's bad luck. While other attempts are answered it is
+  // brief. If more attempts have failed in a row than were in flight together, the bound is the time for which the
+  // target has been failing, between the policy's two bounds.
+  Duration RetryDelay(const RetryPolicy& policy, TimePoint now, Random& random) const;
 
  private:
   BackendEntry& entry_;
   const std::string model_;
-  const int32_t max_concurrency_;
-  int32_t in_flight_ = 0;
+  const TargetSettings settings_;
+  std::vector<std::unique_ptr<Admission>> limits_;
+  Slots* slots_ = nullptr;  // these three are among the limits
+  HoldOff* hold_off_ = nullptr;
+  Breaker* breaker_ = nullptr;
   int64_t waiting_ = 0;
   int32_t storing_ = 0;
   Event stored_;
-  TimePoint retry_after_until_{};
-  int64_t failures_ = 0;
+  int64_t failures_ = 0;  // since the last answer
+  TimePoint failing_since_{};
+  int64_t failing_from_ = 0;  // attempts in flight when the first of these failures began
 };
 
 // A target of an alias.

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <limits>
 #include <map>
 #include <set>
 
@@ -47,7 +48,7 @@ v1::ServerConfig SimulatedConfigOf(const SimulateOptions& options, const v1::Pip
   for (v1::ModelConfig& model : *config.mutable_models()) {
     for (v1::TargetConfig& target : *model.mutable_targets()) {
       target.set_model(TargetName(target));
-      if (options.concurrency > 0) target.mutable_limits()->set_max_concurrency(options.concurrency);
+      if (options.concurrency > 0) target.mutable_limits()->mutable_max_concurrency()->set_slots(options.concurrency);
     }
   }
   std::set<std::string> backends;
@@ -280,7 +281,9 @@ class Simulator {
     std::map<std::string, int32_t> slots;
     for (const v1::ModelConfig& model : config_.models()) {
       for (const v1::TargetConfig& target : model.targets()) {
-        slots[target.model()] = target.limits().max_concurrency();
+        // `auto`: nobody knows beforehand how many the provider serves, so that only its longest answer is a bound.
+        const v1::Concurrency& concurrency = target.limits().max_concurrency();
+        slots[target.model()] = concurrency.has_slots() ? concurrency.slots() : std::numeric_limits<int32_t>::max();
       }
     }
     return slots;

@@ -47,7 +47,7 @@ v1::ServerConfig WriterConfig(int concurrency) {
   v1::TargetConfig* target = model->add_targets();
   target->set_backend("provider");
   target->set_model("m");
-  target->mutable_limits()->set_max_concurrency(concurrency);
+  target->mutable_limits()->mutable_max_concurrency()->set_slots(concurrency);
   model->mutable_retry()->set_max_attempts(3);
   model->mutable_retry()->mutable_initial_backoff()->set_nanos(100'000'000);
   model->mutable_retry()->mutable_max_backoff()->set_seconds(5);

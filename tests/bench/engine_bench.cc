@@ -174,7 +174,7 @@ class Bench {
     model.set_name("writer");
     model.add_targets()->set_backend("provider");
     model.mutable_targets(0)->set_model("m");
-    model.mutable_targets(0)->mutable_limits()->set_max_concurrency(100);
+    model.mutable_targets(0)->mutable_limits()->mutable_max_concurrency()->set_slots(100);
     return Value(MakeCalls({.loop = loop_, .pool = *pool_, .store = *store_, .http = http_}, Random(2),
                            std::move(backends), config));
   }

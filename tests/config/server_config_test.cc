@@ -60,7 +60,7 @@ TEST(ServerConfigTest, FillsDefaultsAndProfiles) {
   EXPECT_EQ(config->models(0).on_unknown(), v1::ON_UNKNOWN_FAIL);
   EXPECT_EQ(config->models(1).on_unknown(), v1::ON_UNKNOWN_RETRY);
   EXPECT_EQ(config->models(1).timeout().total().seconds(), 300);
-  EXPECT_EQ(config->models(1).retry().max_attempts(), 3);
+  EXPECT_EQ(config->models(1).retry().max_attempts(), 5);
   EXPECT_FALSE(config->models(1).cache().has_ttl());
 }
 
@@ -72,8 +72,8 @@ TEST(ServerConfigTest, KeepsAZeroThatMeansSomethingElseThanTheDefault) {
 }
 
 TEST(ServerConfigTest, LimitsOfATargetHoldForEveryAliasOfIt) {
-  EXPECT_EQ(Read(kConfig)->models(1).targets(0).limits().max_concurrency(), 20);
-  EXPECT_EQ(Read(kConfig)->models(0).targets(1).limits().max_concurrency(), 8);
+  EXPECT_EQ(Read(kConfig)->models(1).targets(0).limits().max_concurrency().slots(), 20);
+  EXPECT_EQ(Read(kConfig)->models(0).targets(1).limits().max_concurrency().slots(), 8);
 }
 
 TEST(ServerConfigTest, WithoutAFileThereIsTheBackendLocal) {

@@ -94,7 +94,7 @@ TEST(CallsTest, RecordsAnAttemptBeforeItIsSent) {
 
 TEST(CallsTest, HoldsNoMoreSlotsThanItsTargetHas) {
   World world;
-  world.config.mutable_models(0)->mutable_targets(0)->mutable_limits()->set_max_concurrency(3);
+  world.config.mutable_models(0)->mutable_targets(0)->mutable_limits()->mutable_max_concurrency()->set_slots(3);
   std::vector<std::shared_ptr<World::Asked>> asked;
   for (int i = 0; i < 30; ++i) asked.push_back(world.Ask("q" + std::to_string(i), OfRun("r")));
   EXPECT_TRUE(world.RunUntil([&] { return asked.back()->done; }));
@@ -105,7 +105,7 @@ TEST(CallsTest, HoldsNoMoreSlotsThanItsTargetHas) {
 
 TEST(CallsTest, ALargeRunDoesNotStarveASmallOne) {
   World world;
-  world.config.mutable_models(0)->mutable_targets(0)->mutable_limits()->set_max_concurrency(2);
+  world.config.mutable_models(0)->mutable_targets(0)->mutable_limits()->mutable_max_concurrency()->set_slots(2);
   for (int i = 0; i < 1000; ++i) world.Ask("large " + std::to_string(i), OfRun("a-large"));
   world.RunFor(1s);
   std::vector<std::shared_ptr<World::Asked>> small;
@@ -118,7 +118,7 @@ TEST(CallsTest, ALargeRunDoesNotStarveASmallOne) {
 
 TEST(CallsTest, HigherPriorityGoesFirstAndAgeDecidesInOneRun) {
   World world;
-  world.config.mutable_models(0)->mutable_targets(0)->mutable_limits()->set_max_concurrency(1);
+  world.config.mutable_models(0)->mutable_targets(0)->mutable_limits()->mutable_max_concurrency()->set_slots(1);
   world.Ask("first", OfRun("r"));
   world.RunFor(10ms);
   for (const char* text : {"low 1", "low 2"}) world.Ask(text, OfRun("r"));

@@ -101,7 +101,7 @@ TEST(CrashTest, KilledAtAnyMomentNoAnsweredCallIsSentAgainAndEverySendIsRecorded
     Random random(seed);
     World world(seed);
     world.store_options.durability.mode = seed % 2 == 0 ? Durability::Mode::kProcess : Durability::Mode::kSync;
-    world.config.mutable_models(0)->mutable_targets(0)->mutable_limits()->set_max_concurrency(7);
+    world.config.mutable_models(0)->mutable_targets(0)->mutable_limits()->mutable_max_concurrency()->set_slots(7);
     world.provider.usual = [&](const HttpRequest&) {
       Reaction reaction;
       reaction.latency = Duration(static_cast<int64_t>(random.Below(60'000'000)));

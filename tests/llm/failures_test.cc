@@ -29,14 +29,28 @@ TEST(CallFailuresTest, ATargetsFailuresNeverFailACallByCount) {
   EXPECT_EQ(world.Count(Table::kPending), 0);
 }
 
-TEST(CallFailuresTest, BacksOffWithFullJitterUpToItsMaximum) {
+TEST(CallFailuresTest, ATargetThatFailsIsProbedOncePerCooldown) {
   World world;
-  world.config.mutable_models(0)->mutable_retry()->mutable_max_backoff()->set_seconds(4);
-  for (int i = 0; i < 200; ++i) world.provider.script.push_back({.latency = 0ms, .outcome = HttpOutcome::kNotSent});
-  world.Answer("q", OfRun("r"));
-  // The waits are uniform in [0, 4 s] but for the first few: 200 of them take about 400 s.
-  EXPECT_GT(world.clock.Now().time_since_epoch(), 300s);
-  EXPECT_LT(world.clock.Now().time_since_epoch(), 500s);
+  world.provider.usual = [](const HttpRequest&) { return Reaction{.latency = 0ms, .status = 503}; };
+  for (int i = 0; i < 500; ++i) world.Ask("q" + std::to_string(i), OfRun("r"));
+  world.RunFor(60s);
+  // 20 attempts open the breaker, beside those in flight with them; then one goes every 5 s.
+  const size_t failed = world.provider.received.size();
+  EXPECT_LE(failed, 20u + 8u + 12u);
+  world.provider.usual = [](const HttpRequest&) { return Reaction(); };
+  world.RunFor(10s);
+  EXPECT_GE(world.provider.received.size(), failed + 500u) << "all were asked within 10 s after the target was well again";
+  EXPECT_EQ(world.calls().waiting(), 0);
+}
+
+TEST(CallFailuresTest, UnknownOutcomesOfOneCallAreBounded) {
+  World world;
+  world.provider.usual = [](const HttpRequest&) { return Reaction{.latency = 5ms, .outcome = HttpOutcome::kPartial}; };
+  const CallOutcome outcome = world.Answer("q", OfRun("r"));
+  EXPECT_EQ(ReasonOf(outcome.status), Reason::kUnknownOutcome);
+  EXPECT_THAT(outcome.status.ToString(), HasSubstr("`max_extra` allows no more"));
+  EXPECT_EQ(world.provider.received.size(), 4u) << "the first, and three more";
+  EXPECT_EQ(outcome.totals.maybe_billed(), 4);
 }
 
 TEST(CallFailuresTest, EveryCallToATargetObeysItsRetryAfter) {
@@ -71,7 +85,7 @@ TEST(CallFailuresTest, AsksTheNextTargetWhileTheFirstFails) {
 
 TEST(CallFailuresTest, LowerPriorityTargetsAreNotForOverflow) {
   World world;
-  world.config.mutable_models(0)->mutable_targets(0)->mutable_limits()->set_max_concurrency(1);
+  world.config.mutable_models(0)->mutable_targets(0)->mutable_limits()->mutable_max_concurrency()->set_slots(1);
   v1::TargetConfig& second = *world.config.mutable_models(0)->add_targets();
   second.set_backend("other");
   second.set_model("m2");

@@ -39,7 +39,7 @@ TEST(LeavingCallsTest, AStoppedCallEndsAtOnceAndItsAnswerIsFoundLater) {
 
 TEST(LeavingCallsTest, NoCallStartsAfterAStop) {
   World world;
-  world.config.mutable_models(0)->mutable_targets(0)->mutable_limits()->set_max_concurrency(1);
+  world.config.mutable_models(0)->mutable_targets(0)->mutable_limits()->mutable_max_concurrency()->set_slots(1);
   CallContext context = OfRun("r");
   context.stop = world.NewStop();
   std::vector<std::shared_ptr<World::Asked>> asked;
@@ -156,7 +156,7 @@ TEST(LeavingCallsTest, TwoAliasesOfOneTargetShareItsSlotsAndItsCallsInFlight) {
 
 TEST(LeavingCallsTest, DrainsWhatIsInFlightAndStartsNothingNew) {
   World world;
-  world.config.mutable_models(0)->mutable_targets(0)->mutable_limits()->set_max_concurrency(1);
+  world.config.mutable_models(0)->mutable_targets(0)->mutable_limits()->mutable_max_concurrency()->set_slots(1);
   world.provider.usual = [](const HttpRequest&) { return Reaction{.latency = 5s}; };
   CallContext context = OfRun("r");
   context.stop = world.NewStop();

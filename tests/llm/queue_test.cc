@@ -16,12 +16,12 @@ using testing::ElementsAre;
 class QueueTest : public testing::Test {
  protected:
   // A call of a run that notes its name when it is granted.
-  Ticket& Call(std::string run, std::string name, int64_t priority = 0, std::vector<Target*> targets = {}) {
+  Ticket& Call(std::string run, std::string name, int64_t priority = 0, std::vector<TicketTarget> targets = {}) {
     auto ticket = std::make_unique<Ticket>();
     ticket->run = std::move(run);
     ticket->priority = priority;
     ticket->age = queue_.NextAge();
-    ticket->targets = targets.empty() ? std::vector<Target*>{&target_} : std::move(targets);
+    ticket->targets = targets.empty() ? std::vector<TicketTarget>{{&target_}} : std::move(targets);
     ticket->wake = [this, name, ticket = ticket.get()] {
       if (ticket->granted != nullptr) granted_.push_back(name);
     };
@@ -30,14 +30,20 @@ class QueueTest : public testing::Test {
     return *tickets_.back();
   }
 
+  // Ends the attempt that was granted last.
+  void Release(Target& target) {
+    queue_.Free(target, {});
+    queue_.End(target, {}, {});
+  }
+
   SimulatedClock clock_;
   Loop loop_{clock_};
   MemoryDisk disk_;
   MemoryStore store_{loop_, disk_};
   Queue queue_{loop_, store_};
   BackendEntry entry_;
-  Target target_{loop_, entry_, "one", 1};
-  Target other_{loop_, entry_, "other", 1};
+  Target target_{loop_, entry_, "one", {.max_concurrency = 1}};
+  Target other_{loop_, entry_, "other", {.max_concurrency = 1}};
   std::vector<std::unique_ptr<Ticket>> tickets_;
   std::vector<std::string> granted_;
 };
@@ -47,30 +53,54 @@ TEST_F(QueueTest, RunsTakeTurnsWithinAPriority) {
   for (const char* name : {"a1", "a2", "a3"}) Call("a", name);
   for (const char* name : {"b1", "b2"}) Call("b", name);
   Call("c", "c1", 1);
-  for (int i = 0; i < 6; ++i) queue_.Release(target_);
+  for (int i = 0; i < 6; ++i) Release(target_);
   EXPECT_THAT(granted_, ElementsAre("a0", "c1", "a1", "b1", "a2", "b2", "a3"));
   EXPECT_EQ(queue_.waiting(), 0);
 }
 
 TEST_F(QueueTest, OneCallMayWaitForSeveralTargetsAndTakesOne) {
-  target_.TakeSlot();
-  other_.TakeSlot();
-  Ticket& ticket = Call("a", "a", 0, {&target_, &other_});
+  target_.Begin({}, TimePoint());
+  other_.Begin({}, TimePoint());
+  Ticket& ticket = Call("a", "a", 0, {{&target_}, {&other_}});
   EXPECT_EQ(target_.waiting(), 1);
   EXPECT_EQ(other_.waiting(), 1);
-  queue_.Release(other_);
+  Release(other_);
   EXPECT_EQ(ticket.granted, &other_);
   EXPECT_EQ(target_.waiting(), 0);
-  queue_.Release(target_);
+  Release(target_);
   EXPECT_EQ(target_.in_flight(), 0);
 }
 
 TEST_F(QueueTest, NoCallGoesToATargetThatHoldsOff) {
-  queue_.HoldOff(target_, TimePoint(10s));
+  queue_.End(target_, {}, {.outcome = backend::Outcome::kRateLimited, .retry_after = 10s});
   Call("a", "a");
   EXPECT_THAT(granted_, ElementsAre());
   loop_.RunUntil([&] { return !granted_.empty(); });
   EXPECT_EQ(clock_.Now(), TimePoint(10s));
+}
+
+TEST_F(QueueTest, FirstAttemptsPassRetriesThatWaitForTheirBudget) {
+  for (int i = 0; i < 100; ++i) {
+    target_.Begin({.tokens = 0, .is_retry = true}, TimePoint());
+    target_.Free({}, TimePoint());
+  }
+  target_.Begin({.tokens = 0, .is_retry = true}, TimePoint());  // the one that is allowed each second
+  Call("a", "retry", 0, {{&target_, true}});
+  Call("a", "first");
+  Release(target_);
+  EXPECT_THAT(granted_, ElementsAre("first"));
+  target_.Free({}, TimePoint());  // without an answer
+  loop_.RunUntil([&] { return granted_.size() == 2; });
+  EXPECT_EQ(clock_.Now(), TimePoint(1s));
+}
+
+TEST_F(QueueTest, ARateLetsCallsBeginEvenly) {
+  Target limited(loop_, entry_, "limited", {.max_concurrency = 1000, .rpm = 60});
+  for (const char* name : {"a", "b", "c"}) Call("r", name, 0, {{&limited}});
+  EXPECT_THAT(granted_, ElementsAre("a"));
+  EXPECT_EQ(limited.WaitsFor({}, clock_.Now()), "requests_per_minute");
+  loop_.RunUntil([&] { return granted_.size() == 3; });
+  EXPECT_EQ(clock_.Now(), TimePoint(2s));
 }
 
 TEST_F(QueueTest, ACallThatLeavesIsNotGranted) {
@@ -78,7 +108,7 @@ TEST_F(QueueTest, ACallThatLeavesIsNotGranted) {
   Ticket& leaver = Call("a", "a1");
   Call("a", "a2");
   queue_.Leave(leaver);
-  queue_.Release(target_);
+  Release(target_);
   EXPECT_THAT(granted_, ElementsAre("a0", "a2"));
 }
 
@@ -88,21 +118,54 @@ TEST_F(QueueTest, AClosedQueueGrantsNothing) {
   EXPECT_THAT(granted_, ElementsAre());
 }
 
-TEST(RetryTest, BacksOffWithFullJitterBelowADoublingCeiling) {
-  const RetryPolicy policy{.attempts_max = 3, .backoff_initial = 100ms, .backoff_max = 1s};
-  Random random(1);
-  for (const auto& [failures, ceiling] :
-       std::vector<std::pair<int32_t, Duration>>{{1, 100ms}, {2, 200ms}, {4, 800ms}, {5, 1s}, {1000, 1s}}) {
+// Ends an attempt with a failure or an answer.
+void End(Target& target, backend::Outcome outcome, TimePoint now, int32_t in_flight = 1) {
+  target.End({.estimate = {}, .began = now, .in_flight = in_flight}, {.outcome = outcome}, now);
+}
+
+class RetryDelayTest : public QueueTest {
+ protected:
+  // Asserts that delays are uniform between nothing and `bound`.
+  void ExpectBound(TimePoint now, Duration bound) {
     Duration sum{};
     for (int i = 0; i < 2000; ++i) {
-      const Duration delay = BackoffAfter(failures, policy, random);
+      const Duration delay = target_.RetryDelay(policy_, now, random_);
       ASSERT_GE(delay, Duration(0));
-      ASSERT_LT(delay, ceiling);
+      ASSERT_LT(delay, bound);
       sum += delay;
     }
-    EXPECT_NEAR(static_cast<double>((sum / 2000).count()), static_cast<double>(ceiling.count()) / 2,
-                static_cast<double>(ceiling.count()) * 0.03);
+    EXPECT_NEAR(static_cast<double>((sum / 2000).count()), static_cast<double>(bound.count()) / 2,
+                static_cast<double>(bound.count()) * 0.03);
   }
+
+  const RetryPolicy policy_{.max_attempts = 3, .initial_backoff = 100ms, .max_backoff = 1s, .max_extra = {}};
+  Random random_{1};
+};
+
+TEST_F(RetryDelayTest, IsBriefWhileTheTargetAnswersOthers) {
+  for (int i = 0; i < 1000; ++i) {
+    const TimePoint now = TimePoint(1s * i);
+    End(target_, i % 3 == 0 ? backend::Outcome::kAnswered : backend::Outcome::kServerError, now);
+    ExpectBound(now, 10ms);
+  }
+}
+
+TEST_F(RetryDelayTest, GrowsWithTheTimeForWhichTheTargetFails) {
+  for (int i = 0; i < 4; ++i) End(target_, backend::Outcome::kServerError, TimePoint(1s));
+  ExpectBound(TimePoint(5s), 10ms);  // four failures may be bad luck
+  End(target_, backend::Outcome::kServerError, TimePoint(1s));
+  ExpectBound(TimePoint(1s), 100ms);
+  ExpectBound(TimePoint(1s) + 400ms, 400ms);
+  ExpectBound(TimePoint(60s), 1s);
+  End(target_, backend::Outcome::kAnswered, TimePoint(61s));
+  ExpectBound(TimePoint(61s), 10ms);
+}
+
+TEST_F(RetryDelayTest, FailuresOfAttemptsThatWereInFlightTogetherAreOne) {
+  for (int i = 0; i < 50; ++i) End(target_, backend::Outcome::kUnknown, TimePoint(1s), 50);
+  ExpectBound(TimePoint(1s), 10ms);
+  End(target_, backend::Outcome::kUnknown, TimePoint(1s), 50);
+  ExpectBound(TimePoint(1s), 100ms);
 }
 
 }  // namespace

@@ -26,7 +26,7 @@ void Describe(uint64_t seed) {
   std::cout << fmt::format(
       "seed {}: {} items in {} parts{}, {}, {} slots{}{}, {} racers\n", seed, scenario.items.size(), scenario.parts,
       scenario.items_with_request ? " with the request" : "", kDurable[static_cast<int>(scenario.durable)],
-      scenario.config.models(0).targets(0).limits().max_concurrency(),
+      scenario.config.models(0).targets(0).limits().max_concurrency().slots(),
       scenario.cancel ? fmt::format(", cancel at {:.3f} s", seconds(scenario.cancel_at)) : "",
       scenario.redrive ? ", redrive" : "", scenario.racers);
   for (const auto& stage : scenario.pipeline.stages()) std::cout << "  " << stage.ShortDebugString() << "\n";
