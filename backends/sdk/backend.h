@@ -57,6 +57,18 @@ enum class FinishReason {
   kOther,          // a reason that the backend does not know as a good end
 };
 
+// Limits of a provider and what is left of them, as a response reports them. Absent: not reported, or not plausible.
+struct RateHint {
+  std::optional<int64_t> limit_requests;      // in the provider's window, often a minute
+  std::optional<int64_t> remaining_requests;  // until the window is full
+  std::optional<Duration> reset_requests;     // time from the response until the whole limit is available again
+  std::optional<int64_t> limit_tokens;
+  std::optional<int64_t> remaining_tokens;
+  std::optional<Duration> reset_tokens;
+
+  bool operator==(const RateHint&) const = default;
+};
+
 // A complete answer of a provider.
 struct Answer {
   std::string text;                         // of a Request
@@ -65,6 +77,7 @@ struct Answer {
   std::optional<int64_t> input_tokens;  // as the provider counts them
   std::optional<int64_t> output_tokens;
   std::string reported_model;  // empty: not reported
+  RateHint rate;               // empty if the answer comes from a stored response
 };
 
 // Outcome of an attempt. Policies depend on this, never on a status code.
@@ -90,6 +103,7 @@ struct Failure {
   std::string message;                  // for people, secrets removed, at most 1 KiB
   std::optional<Duration> retry_after;  // wait that the provider asks for
   int http_status = 0;
+  RateHint rate = {};
 };
 
 // --- Actions of an exchange ---
@@ -121,7 +135,8 @@ struct SendHttp {
   bool billable = true;
 };
 // Continue with the response to the request that was sent. `delta`: text of the answer that its caller may read at
-// once, valid UTF-8; provisional until Done. The concatenation of all deltas must equal the text of the answer.
+// once, valid UTF-8; provisional until Done. All deltas joined are the beginning of the answer's text; Done brings the
+// whole text.
 struct More {
   std::string delta;
 };
