@@ -1,15 +1,16 @@
 #include "backends/openai/failure.h"
 
 #include <fmt/format.h>
-#include <time.h>
 
 #include <algorithm>
 #include <boost/json.hpp>
-#include <charconv>
-#include <chrono>
+#include <utility>
 
-#include "server/base/duration.h"
-#include "server/base/json.h"
+#include "backends/sdk/http_call.h"
+#include "backends/sdk/reply_json.h"
+#include "backends/sdk/retry_after.h"
+#include "backends/sdk/status_meaning.h"
+#include "server/base/status.h"
 
 namespace millrace::backend::openai {
 namespace {
@@ -53,14 +54,8 @@ constexpr Meaning kTypes[] = {
 };
 
 Meaning OfStatus(int status) {
-  if (status == 401 || status == 403) return {"", Outcome::kCredentials, Reason::kProviderCredentials};
-  if (status == 402) return {"", Outcome::kQuota, Reason::kProviderQuota};
-  if (status == 408 || status == 409 || status == 425) return {"", Outcome::kServerError, Reason::kTargetFailed};
-  if (status == 429) return {"", Outcome::kRateLimited, Reason::kTargetFailed};
-  if (status == 503 || status == 529) return {"", Outcome::kOverloaded, Reason::kTargetFailed};
-  if (status >= 500) return {"", Outcome::kServerError, Reason::kTargetFailed};
-  if (status >= 400) return {"", Outcome::kRefused, Reason::kRequestRefused};
-  return {"", Outcome::kAnsweredBad, Reason::kBadResponse};  // a redirect: the base URL is wrong
+  const StatusMeaning meaning = MeaningOfStatus(status);
+  return {"", meaning.outcome, meaning.reason};
 }
 
 template <size_t size>
@@ -75,89 +70,66 @@ struct Complaint {
   std::string message;
   std::string type;
   std::string code;
+  std::optional<int64_t> number;
 };
 
-Complaint ReadComplaint(const std::string& body) {
-  json::error_code error;
-  const json::value value = json::parse(json::string_view(body.data(), body.size()), error);
+Complaint ReadComplaint(std::string_view body) {
+  const auto value = ParseReply(body);
   Complaint complaint;
-  if (error) {
+  if (!value.ok()) {
     complaint.message = Excerpt(body, 200);  // for example a proxy's HTML page
     return complaint;
   }
-  const json::value* object = FindPath(value, "error");
-  if (object == nullptr) object = FindPath(value, "0.error");
-  if (object == nullptr) object = &value;  // vLLM before 0.10.1 sends the members at the top level
-  complaint.message = object->is_string() ? TextAt(value, "error") : TextAt(*object, "message");
+  const json::value* object = FindPath(*value, "error");
+  if (object == nullptr) object = FindPath(*value, "0.error");
+  if (object == nullptr) object = &*value;  // vLLM before 0.10.1 sends the members at the top level
+  complaint.message = object->is_string() ? TextAt(*value, "error") : TextAt(*object, "message");
   complaint.type = TextAt(*object, "type");
   complaint.code = TextAt(*object, "code");
+  complaint.number = CountAt(*object, "code");
+  if (complaint.message.empty() && complaint.code.empty() && !body.empty()) complaint.message = Excerpt(body, 200);
   return complaint;
 }
 
 bool Has(std::string_view text, std::string_view part) { return text.find(part) != std::string_view::npos; }
 
-std::optional<double> Number(std::string_view text) {
-  double number = 0;
-  const auto parsed = std::from_chars(text.data(), text.data() + text.size(), number);
-  if (text.empty() || parsed.ec != std::errc() || parsed.ptr != text.data() + text.size()) return std::nullopt;
-  return number;
+// Returns the status by which an error is classified: an error in a response with status 2xx has its own or is a server
+// error.
+int StatusOf(const Head& head, const Complaint& complaint) {
+  if (!IsSuccess(head.status)) return head.status;
+  const int64_t number = complaint.number.value_or(0);
+  return number >= 400 && number <= 599 ? static_cast<int>(number) : 500;
 }
 
-// Parses an HTTP date (RFC 9110, IMF-fixdate) into seconds since 1970.
-std::optional<double> DateSeconds(std::string_view text) {
-  tm parts{};
-  const std::string date(text);
-  const char* const end = ::strptime(date.c_str(), "%a, %d %b %Y %H:%M:%S GMT", &parts);
-  if (end == nullptr || *end != '\0') return std::nullopt;
-  return static_cast<double>(::timegm(&parts));
-}
-
-std::optional<Duration> RetryAfter(const Response& response) {
-  std::optional<double> seconds;
-  if (const auto millis = Number(HeaderOf(response.headers, "retry-after-ms"))) seconds = *millis / 1000;
-  const std::string_view header = HeaderOf(response.headers, "retry-after");
-  if (!seconds) seconds = Number(header);
-  if (!seconds) {
-    // Compare a date with the provider's own clock: ours may differ, and an exchange has none.
-    const std::optional<double> then = DateSeconds(header);
-    const std::optional<double> now = DateSeconds(HeaderOf(response.headers, "date"));
-    if (then && now) seconds = *then - *now;
-  }
-  if (!seconds || !(*seconds >= 0)) return std::nullopt;
-  // This limit only prevents an overflow: the call layer limits the wait (kRetryAfterMax in server/llm/retry.h).
-  const double most = std::chrono::duration<double>(kLongestDuration).count();
-  return std::chrono::duration_cast<Duration>(std::chrono::duration<double>(std::min(*seconds, most)));
-}
-
-Meaning MeaningOf(const Response& response, const Complaint& complaint) {
+Meaning MeaningOf(int status, const Complaint& complaint) {
   // A request above the limit per minute can never succeed. vLLM has no code for a prompt that is too long.
-  if (response.status == 429 && Has(complaint.message, "Request too large")) {
+  if (status == 429 && Has(complaint.message, "Request too large")) {
     return {"", Outcome::kRefused, Reason::kPromptTooLong};
   }
-  if (response.status == 400 && Has(complaint.message, "maximum context length")) {
+  if (status == 400 && Has(complaint.message, "maximum context length")) {
     return {"", Outcome::kRefused, Reason::kPromptTooLong};
   }
   if (const Meaning* meaning = Find(kCodes, complaint.code)) return *meaning;
   if (const Meaning* meaning = Find(kTypes, complaint.type)) return *meaning;
-  return OfStatus(response.status);
+  return OfStatus(status);
 }
+
+// Appends the request's id, by which the provider finds it.
+void AppendRequestId(const Head& head, std::string& message) {
+  const std::string_view id = HeaderOf(head.headers, kRequestId);
+  if (!id.empty()) message += fmt::format(" (request {})", Excerpt(id));
+}
+
+}  // namespace
 
 bool MayBeRetried(Outcome outcome) {
   return outcome == Outcome::kRateLimited || outcome == Outcome::kOverloaded || outcome == Outcome::kServerError;
 }
 
-}  // namespace
-
-std::string TextAt(const json::value& value, std::string_view path) {
-  const json::value* found = FindPath(value, path);
-  return found != nullptr && found->is_string() ? std::string(found->get_string().data(), found->get_string().size())
-                                                : "";
-}
-
-Failure ReadFailure(const Response& response) {
-  const Complaint complaint = ReadComplaint(response.body);
-  Meaning meaning = MeaningOf(response, complaint);
-  const std::string_view should_retry = HeaderOf(response.headers, "x-should-retry");
+Failure ReadFailure(const Head& head, std::string_view body) {
+  const Complaint complaint = ReadComplaint(body);
+  Meaning meaning = MeaningOf(StatusOf(head, complaint), complaint);
+  const std::string_view should_retry = HeaderOf(head.headers, "x-should-retry");
   if (should_retry == "true" && meaning.outcome == Outcome::kRefused) {
     meaning = {"", Outcome::kServerError, Reason::kTargetFailed};
   } else if (should_retry == "false" && MayBeRetried(meaning.outcome)) {
@@ -166,13 +138,24 @@ Failure ReadFailure(const Response& response) {
   Failure failure;
   failure.outcome = meaning.outcome;
   failure.reason = meaning.reason;
-  failure.http_status = response.status;
-  failure.retry_after = RetryAfter(response);
-  failure.message = fmt::format("HTTP {}", response.status);
+  failure.http_status = head.status;
+  failure.retry_after = RetryAfterOf(head.headers);
+  failure.message = fmt::format("HTTP {}", head.status);
   for (const std::string* part : {&complaint.type, &complaint.code}) {
     if (!part->empty()) failure.message += fmt::format(", {}", Excerpt(*part));
   }
   if (!complaint.message.empty()) failure.message += fmt::format(": {}", Excerpt(complaint.message, 512));
+  AppendRequestId(head, failure.message);
+  return failure;
+}
+
+Failure BadAnswer(const Head& head, std::string_view message) {
+  Failure failure;
+  failure.outcome = Outcome::kAnsweredBad;
+  failure.reason = Reason::kBadResponse;
+  failure.http_status = head.status;
+  failure.message = message;
+  AppendRequestId(head, failure.message);
   return failure;
 }
 

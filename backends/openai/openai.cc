@@ -1,10 +1,18 @@
 #include "backends/openai/openai.h"
 
+#include <algorithm>
+#include <optional>
 #include <utility>
 
 #include "backends/openai/answer.h"
+#include "backends/openai/chat_stream.h"
+#include "backends/openai/embedding.h"
+#include "backends/openai/endpoint.h"
+#include "backends/openai/failure.h"
 #include "backends/openai/question.h"
+#include "backends/openai/rate_hint.h"
 #include "backends/sdk/http_call.h"
+#include "backends/sdk/status_meaning.h"
 #include "server/http/guard.h"
 
 namespace millrace::backend {
@@ -13,12 +21,89 @@ namespace {
 // Part of a call's key. Increment it when the same question is worded differently.
 constexpr int kDialectVersion = 1;
 
-class OpenaiExchange final : public WholeBodyExchange {
+constexpr char kContentType[] = "content-type";
+
+// Form of a body, as far as its first bytes show it. The bytes decide because servers answer a request for a stream
+// with a whole answer or an error, and send streams under other content types.
+enum class Form { kUnknown, kWhole, kEvents };
+
+// Returns the form of a body, and removes from its beginning what both forms ignore: a byte order mark and white space.
+Form FormOf(std::string& body) {
+  constexpr std::string_view kByteOrderMark = "\xef\xbb\xbf";
+  if (body.starts_with(kByteOrderMark)) body.erase(0, kByteOrderMark.size());
+  body.erase(0, std::min(body.find_first_not_of(" \t\r\n"), body.size()));
+  for (const std::string_view field : {":", "data:", "event:", "id:", "retry:"}) {
+    if (body.starts_with(field)) return Form::kEvents;
+    if (field.starts_with(body)) return Form::kUnknown;
+  }
+  return kByteOrderMark.starts_with(body) ? Form::kUnknown : Form::kWhole;
+}
+
+void AddRate(const Head& head, Action& action) {
+  if (auto* done = std::get_if<Done>(&action)) done->answer.rate = openai::RateHintOf(head.headers);
+  if (auto* fail = std::get_if<Fail>(&action)) fail->failure.rate = openai::RateHintOf(head.headers);
+}
+
+class ChatExchange final : public Exchange {
  public:
-  using WholeBodyExchange::WholeBodyExchange;
+  ChatExchange(const v1::OpenaiBackend& config, SendHttp request) : config_(config), request_(std::move(request)) {}
+
+  Action Next(Input input) override {
+    Action action = Take(std::move(input));
+    AddRate(head_, action);
+    return action;
+  }
 
  private:
-  Action Read(Response response) const override { return openai::ReadAnswer(response); }
+  Action Take(Input input) {
+    if (std::holds_alternative<Resume>(input)) return std::move(request_);
+    if (auto* head = std::get_if<Head>(&input)) {
+      head_ = std::move(*head);
+      if (!IsSuccess(head_.status)) form_ = Form::kWhole;
+      return More();
+    }
+    if (auto* bytes = std::get_if<Bytes>(&input)) return Read(std::move(bytes->bytes));
+    return End();
+  }
+
+  Action Read(std::string bytes) {
+    if (stream_) return stream_->Read(bytes);
+    body_.empty() ? body_.swap(bytes) : (void)body_.append(bytes);
+    if (form_ == Form::kUnknown) form_ = FormOf(body_);
+    if (form_ != Form::kEvents) return More();
+    return stream_.emplace(config_, head_).Read(std::exchange(body_, {}));
+  }
+
+  Action End() {
+    // A stream that ended before its first event is not an answer of another form.
+    const bool is_empty_stream =
+        form_ == Form::kUnknown && HeaderOf(head_.headers, kContentType).starts_with("text/event-stream");
+    if (is_empty_stream) stream_.emplace(config_, head_);
+    return stream_ ? stream_->End() : openai::ReadAnswer(config_, head_, body_);
+  }
+
+  const v1::OpenaiBackend& config_;
+  SendHttp request_;
+  Head head_;
+  Form form_ = Form::kUnknown;
+  std::string body_;
+  std::optional<openai::ChatStream> stream_;
+};
+
+class EmbeddingExchange final : public WholeBodyExchange {
+ public:
+  EmbeddingExchange(openai::VectorsWanted wanted, SendHttp request)
+      : WholeBodyExchange(std::move(request)), wanted_(wanted) {}
+
+ private:
+  Action Read(Response response) const override {
+    const Head head{.status = response.status, .headers = std::move(response.headers)};
+    Action action = openai::ReadVectors(wanted_, head, response.body);
+    AddRate(head, action);
+    return action;
+  }
+
+  const openai::VectorsWanted wanted_;
 };
 
 class OpenaiBackend final : public Backend {
@@ -27,25 +112,30 @@ class OpenaiBackend final : public Backend {
     manifest_.kind = "openai";
     manifest_.protocol_family = "openai-chat";
     manifest_.dialect_version = kDialectVersion;
-    manifest_.description = "OpenAI's chat completions API, or a server that is compatible with it.";
-    while (config_.base_url().ends_with('/')) config_.mutable_base_url()->pop_back();
+    manifest_.kept_headers = {openai::kRequestId, kContentType, "retry-after", "retry-after-ms", "x-should-retry"};
+    manifest_.description = "OpenAI's chat completions and embeddings, or a server that is compatible with them.";
   }
 
   const Manifest& manifest() const override { return manifest_; }
 
   std::unique_ptr<Exchange> Start(const Question& question, uint64_t) override {
-    const auto* request = std::get_if<Request>(&question);
-    if (request == nullptr) return FailedExchange(EmbedsNothing(manifest_.kind));
-    SendHttp send;
-    send.url = config_.base_url() + "/chat/completions";
-    send.headers = {{"Content-Type", "application/json"}, {"Accept", "application/json"}, {"User-Agent", "millrace"}};
-    if (config_.has_api_key()) send.auth = HeaderAuth{.header = "Authorization", .scheme = "Bearer "};
-    send.body = openai::QuestionBody(config_, *request);
-    return std::make_unique<OpenaiExchange>(std::move(send));
+    if (const auto* embed = std::get_if<EmbedRequest>(&question)) {
+      SendHttp send = openai::RequestTo(config_, "/embeddings", embed->model);
+      send.headers.emplace_back("Accept", "application/json");
+      send.body = openai::EmbeddingBody(config_, *embed);
+      return std::make_unique<EmbeddingExchange>(
+          openai::VectorsWanted{.count = embed->texts.size(), .dimensions = embed->dimensions}, std::move(send));
+    }
+    const auto& request = std::get<Request>(question);
+    const bool streams = config_.stream() == "always" || (config_.stream() != "never" && request.wants_deltas);
+    SendHttp send = openai::RequestTo(config_, "/chat/completions", request.model);
+    send.headers.emplace_back("Accept", streams ? "text/event-stream" : "application/json");
+    send.body = openai::QuestionBody(config_, request, streams);
+    return std::make_unique<ChatExchange>(config_, std::move(send));
   }
 
  private:
-  v1::OpenaiBackend config_;
+  const v1::OpenaiBackend config_;
   Manifest manifest_;
 };
 
@@ -56,6 +146,7 @@ void CheckOpenai(v1::BackendConfig& config, const YamlFileReader&, std::vector<F
     if (!status.ok()) violations.push_back({"base_url", std::string(MessageOf(status))});
   }
   if (openai.has_api_key()) CheckSecret(openai.api_key(), "api_key", violations);
+  for (FieldViolation& violation : openai::CheckEndpoint(openai)) violations.push_back(std::move(violation));
 }
 
 }  // namespace

@@ -1,5 +1,6 @@
-// Backend for OpenAI's chat completions and compatible servers (vLLM, llama.cpp, Ollama's /v1 and others). One request,
-// one complete response, no streaming. Reads leniently the parts of the protocol in which servers differ.
+// Backend for OpenAI's chat completions, whole or streamed, and embeddings; for Azure's form of both, and for
+// compatible servers (vLLM, llama.cpp, Ollama's /v1 and others). Reads leniently the parts of the protocol in which
+// servers differ.
 #pragma once
 
 #include <memory>

@@ -34,7 +34,7 @@ json::array MessagesOf(const Request& request, const std::string& instruction) {
 
 }  // namespace
 
-std::string QuestionBody(const v1::OpenaiBackend& config, const Request& request) {
+std::string QuestionBody(const v1::OpenaiBackend& config, const Request& request, bool streams) {
   json::object body;
   body["model"] = Text(request.model);
   const bool has_schema = !request.output_schema.empty();
@@ -58,6 +58,22 @@ std::string QuestionBody(const v1::OpenaiBackend& config, const Request& request
   } else if (has_schema && config.schema_format() == "json_object") {
     body["response_format"] = {{"type", "json_object"}};
   }
+  if (streams) {
+    body["stream"] = true;
+    if (!config.has_stream_usage() || config.stream_usage()) body["stream_options"] = {{"include_usage", true}};
+  }
+  return json::serialize(body);
+}
+
+std::string EmbeddingBody(const v1::OpenaiBackend& config, const EmbedRequest& request) {
+  json::array input;
+  for (const std::string& text : request.texts) input.push_back(Text(text));
+  json::object body;
+  body["model"] = Text(request.model);
+  body["input"] = std::move(input);
+  const std::string& format = config.embedding_format();
+  if (format != "none") body["encoding_format"] = format.empty() ? json::string("float") : Text(format);
+  if (request.dimensions) body["dimensions"] = *request.dimensions;
   return json::serialize(body);
 }
 
