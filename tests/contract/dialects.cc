@@ -1,0 +1,18 @@
+#include "tests/contract/example_backend.h"
+#include "tests/contract/openai_dialect.h"
+
+namespace millrace::backend {
+
+std::vector<NamedDialect> Dialects() {
+  return {{"Example", ExampleDialect}, {"Openai", WholeOpenaiDialect}, {"OpenaiStream", StreamedOpenaiDialect}};
+}
+
+std::string Joined(const Said& said) {
+  std::string inside;
+  for (const std::string& piece : said.pieces) inside += piece;
+  return inside;
+}
+
+std::string Quoted(const std::string& inside) { return '"' + inside + '"'; }
+
+}  // namespace millrace::backend

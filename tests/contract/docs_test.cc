@@ -1,0 +1,26 @@
+// docs/backends.md shows the example as it is compiled.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <fstream>
+#include <sstream>
+
+namespace millrace {
+namespace {
+
+std::string Read(const std::string& path) {
+  std::ifstream file(path);
+  EXPECT_TRUE(file) << path;
+  std::ostringstream text;
+  text << file.rdbuf();
+  return text.str();
+}
+
+TEST(BackendDocsTest, TheExampleIsTheOneThatPassesTheContract) {
+  const std::string example = Read("tests/contract/example_backend.cc");
+  EXPECT_FALSE(example.empty());
+  EXPECT_THAT(Read("docs/backends.md"), testing::HasSubstr("```cpp\n" + example + "```\n"));
+}
+
+}  // namespace
+}  // namespace millrace

@@ -1,0 +1,192 @@
+// The contract of backends, through a whole server: a client asks by Generate, and a provider on this machine answers
+// in the bytes of the backend's protocol, in pieces and with every framing of HTTP.
+#include <gmock/gmock.h>
+#include <grpcpp/grpcpp.h>
+#include <gtest/gtest.h>
+
+#include <cstdlib>
+#include <mutex>
+
+#include "millrace/v1/completion_service.grpc.pb.h"
+#include "server/config/server_config.h"
+#include "server/process/coordinator.h"
+#include "tests/contract/dialect.h"
+#include "tests/contract/drive.h"
+#include "tests/http/toxic_server.h"
+#include "tests/storage/temporary_directory.h"
+
+namespace millrace::backend {
+namespace {
+
+using testing::HasSubstr;
+using testing::Not;
+
+constexpr char kSecret[] = "sk-canary-7f3a";
+
+enum class Framing { kLength, kChunked, kClose, kCut };
+
+// Returns the bytes of a response on the wire.
+std::string Wire(const Response& response, Framing framing) {
+  std::string wire = "HTTP/1.1 " + std::to_string(response.status) + " X\r\n";
+  for (const auto& [name, value] : response.headers) wire += name + ": " + value + "\r\n";
+  const std::string& body = response.body;
+  switch (framing) {
+    case Framing::kLength:
+      return wire + "Content-Length: " + std::to_string(body.size()) + "\r\n\r\n" + body;
+    case Framing::kClose:
+      return wire + "Connection: close\r\n\r\n" + body;
+    case Framing::kCut:
+      return wire + "Content-Length: " + std::to_string(body.size()) + "\r\n\r\n" + body.substr(0, body.size() / 2);
+    case Framing::kChunked:
+      break;
+  }
+  wire += "Transfer-Encoding: chunked\r\n\r\n";
+  for (const char byte : body) wire += std::string("1\r\n") + byte + "\r\n";
+  return wire + "0\r\n\r\n";
+}
+
+// Finds the backend of a dialect by the field `openai`, whatever the dialect's own field is.
+BackendKinds KindsOf(const Dialect& dialect) {
+  BackendKind kind;
+  kind.name = "openai";
+  kind.make = [&dialect](const v1::BackendConfig& config) { return dialect.MakeBackend(config.openai().base_url()); };
+  kind.secret = [](const v1::BackendConfig& config) {
+    return SecretUse{.secret = &config.openai().api_key(), .url = config.openai().base_url()};
+  };
+  BackendKinds kinds;
+  kinds.Add(std::move(kind));
+  return kinds;
+}
+
+class ServerContract : public testing::TestWithParam<NamedDialect> {
+ protected:
+  void SetUp() override {
+    ::setenv("MILLRACE_TEST_CANARY", kSecret, 1);
+    StatusOr<v1::ServerConfig> config = ReadServerConfig(
+        "grpc: {address: \"127.0.0.1:0\"}\n"
+        "backends: [{name: b, openai: {base_url: \"" +
+            provider_.url("") +
+            "\", api_key: {env: MILLRACE_TEST_CANARY}}}]\n"
+            "models: [{name: m, on_unknown: fail, retry: {max_attempts: 1, initial_backoff: 1ms, max_backoff: 1ms},\n"
+            "          targets: [{backend: b, model: m-1}]}]\n",
+        "s.yaml", [](std::string_view) -> StatusOr<std::string> { return ""; }, KindsOf(*dialect_));
+    ASSERT_TRUE(config.ok()) << config.status();
+    config->set_data_dir(directory_.path());
+    CoordinatorOptions options;
+    options.config = *std::move(config);
+    options.kinds = KindsOf(*dialect_);
+    auto server = Coordinator::Start(std::move(options));
+    ASSERT_TRUE(server.ok()) << server.status();
+    server_ = *std::move(server);
+    stub_ = v1::CompletionService::NewStub(
+        grpc::CreateChannel("unix:" + server_->socket_path(), grpc::InsecureChannelCredentials()));
+  }
+
+  // Asks a question that was not asked before; the provider answers with these bytes, one after the other.
+  std::string Ask(std::vector<std::string> wires, const std::string& schema = "") {
+    {
+      const std::lock_guard lock(mutex_);
+      wires_ = std::move(wires);
+    }
+    v1::GenerateRequest request;
+    request.set_model("m");
+    request.set_output_schema(schema);
+    request.set_repairs(0);
+    v1::Message& message = *request.add_messages();
+    message.set_role("user");
+    message.set_content("question " + std::to_string(++questions_));
+    grpc::ClientContext context;
+    context.set_deadline(std::chrono::system_clock::now() + std::chrono::seconds(60));
+    v1::GenerateResponse response;
+    const grpc::Status status = stub_->Generate(&context, request, &response);
+    if (status.ok()) return "OK " + response.text();
+    EXPECT_THAT(status.error_message(), Not(HasSubstr(kSecret)));
+    EXPECT_THAT(status.error_details(), Not(HasSubstr(kSecret)));
+    for (const char* reason : {"UNKNOWN_OUTCOME", "PROVIDER_CREDENTIALS", "REQUEST_REFUSED", "BAD_RESPONSE",
+                               "EMPTY_ANSWER", "TRUNCATED", "CONTENT_FILTER", "REFUSAL", "NOT_JSON", "SCHEMA"}) {
+      if (status.error_details().find(reason) != std::string::npos) return reason;
+    }
+    return status.error_message();
+  }
+  std::string Ask(const Response& response, Framing framing = Framing::kLength) {
+    return Ask({Wire(response, framing)});
+  }
+
+  const std::unique_ptr<Dialect> dialect_ = GetParam().make();
+
+ private:
+  void Serve(ToxicConnection& connection) {
+    while (!connection.ReadRequest().empty()) {
+      std::string wire;
+      {
+        const std::lock_guard lock(mutex_);
+        if (wires_.empty()) return;
+        wire = wires_.front();
+        wires_.erase(wires_.begin());
+      }
+      for (size_t at = 0; at < wire.size(); at += 100) connection.Write(std::string_view(wire).substr(at, 100));
+      return connection.Close();
+    }
+  }
+
+  TemporaryDirectory directory_;
+  std::mutex mutex_;
+  std::vector<std::string> wires_;  // guarded by mutex_
+  int questions_ = 0;
+  ToxicServer provider_{[this](ToxicConnection& connection, int) { Serve(connection); }};
+  std::unique_ptr<Coordinator> server_;
+  std::unique_ptr<v1::CompletionService::Stub> stub_;
+};
+
+INSTANTIATE_TEST_SUITE_P(Backends, ServerContract, testing::ValuesIn(Dialects()),
+                         [](const auto& dialect) { return dialect.param.name; });
+
+TEST_P(ServerContract, AnswersComeThroughEveryFraming) {
+  for (const Framing framing : {Framing::kLength, Framing::kChunked, Framing::kClose}) {
+    EXPECT_EQ(Ask(*dialect_->Say({.pieces = {"h\\u00e9", "llo ", "\\ud83d\\ude00"}}), framing), "OK héllo 😀");
+  }
+}
+
+TEST_P(ServerContract, ACutAnswerIsAnUnknownOutcome) {
+  EXPECT_EQ(Ask(*dialect_->Say({}), Framing::kCut), "UNKNOWN_OUTCOME");
+}
+
+TEST_P(ServerContract, EndsAndGarbageHaveTheirReasons) {
+  EXPECT_EQ(Ask(*dialect_->Say({.pieces = {}})), "EMPTY_ANSWER");
+  EXPECT_EQ(Ask({.status = 200, .headers = {}, .body = "<html>"}), "BAD_RESPONSE");
+  EXPECT_EQ(Ask({.status = 302, .headers = {{"Location", "http://127.0.0.1/"}}, .body = ""}), "BAD_RESPONSE");
+  for (const auto& [ending, reason] : {std::pair{Ending::kLength, "TRUNCATED"},
+                                       {Ending::kContentFilter, "CONTENT_FILTER"},
+                                       {Ending::kRefusal, "REFUSAL"},
+                                       {Ending::kUnknownReason, "BAD_RESPONSE"}}) {
+    const std::optional<Response> response = dialect_->Say({.ending = ending});
+    if (response) EXPECT_EQ(Ask(*response), reason);
+  }
+}
+
+TEST_P(ServerContract, AnAnswerThatFitsTheSchemaIsTakenOutOfItsText) {
+  const std::string schema = R"({"type":"object","properties":{"n":{"type":"integer"}},"required":["n"]})";
+  const auto says = [&](const std::string& inside) {
+    return Ask({Wire(*dialect_->Say({.pieces = {inside}}), Framing::kLength)}, schema);
+  };
+  EXPECT_EQ(says(R"(Here: ```json\n{\"n\":1}\n```)"), R"(OK {"n":1})");
+  EXPECT_EQ(says(R"({\"n\":\"1\"})"), "SCHEMA");
+  EXPECT_EQ(says("hello"), "NOT_JSON");
+}
+
+TEST_P(ServerContract, FaultsOfTheTargetAreRetriedAndOthersAreNot) {
+  const std::string good = Wire(*dialect_->Say({}), Framing::kLength);
+  for (const int status : {429, 500, 503}) {
+    EXPECT_EQ(Ask({Wire(dialect_->Refuse(status), Framing::kLength), good}), "OK hello") << status;
+  }
+  EXPECT_EQ(Ask(dialect_->Refuse(404)), "REQUEST_REFUSED");
+}
+
+TEST_P(ServerContract, NoSecretIsInAnError) {
+  Response response = dialect_->Refuse(401);
+  response.body = "{\"error\":{\"message\":\"wrong key " + std::string(kSecret) + "\"}}";
+  EXPECT_EQ(Ask(response), "PROVIDER_CREDENTIALS");
+}
+
+}  // namespace
+}  // namespace millrace::backend
