@@ -2,9 +2,6 @@
 
 #include <fmt/format.h>
 
-#include <boost/json.hpp>
-
-#include "server/base/json.h"
 #include "server/text/salvage.h"
 
 namespace millrace {
@@ -65,21 +62,9 @@ Verdict Judge(std::string text, std::string_view finish_reason, const Schema* sc
   }
   if (schema == nullptr) return {.remedy = Remedy::kNone, .status = absl::OkStatus(), .text = std::move(text)};
 
-  auto value = ParseJson(text, {.depth = kOutsideDepthMax});
-  if (!value.ok()) {
-    const std::string_view salvaged = SalvageJson(text);
-    auto second = ParseJson(salvaged, {.depth = kOutsideDepthMax});
-    if (!second.ok()) {
-      return Unusable(Remedy::kRepair, Reason::kNotJson,
-                      fmt::format("the answer is not JSON: {}", MessageOf(value.status())));
-    }
-    value = std::move(second);
-    text = std::string(salvaged);
-  }
-  if (const Status status = schema->Check(*value); !status.ok()) {
-    return {.remedy = Remedy::kRepair, .status = WithContext(status, "the answer does not fit the schema"), .text = {}};
-  }
-  return {.remedy = Remedy::kNone, .status = absl::OkStatus(), .text = std::move(text)};
+  StatusOr<std::string> fitting = FittingJson(text, *schema);
+  if (!fitting.ok()) return {.remedy = Remedy::kRepair, .status = fitting.status(), .text = {}};
+  return {.remedy = Remedy::kNone, .status = absl::OkStatus(), .text = *std::move(fitting)};
 }
 
 }  // namespace millrace

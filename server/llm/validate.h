@@ -1,5 +1,5 @@
 // Judges whether an answer can be used: complete, not empty, and of the schema. JSON that a model put into a fence or
-// between sentences is taken out.
+// between sentences is taken out (server/text/salvage.h).
 #pragma once
 
 #include <string>
