@@ -127,6 +127,7 @@ struct Host::Attempt {
   const TimePoint deadline;
   bool is_started = false;   // moment (a)
   bool is_answered = false;  // moment (b)
+  size_t given = 0;          // bytes of the text that its deltas gave
 };
 
 // Gives a response to the exchange as it comes. Keeps the body of one that is to be stored.
@@ -169,6 +170,7 @@ class Host::Response final : public HttpSink {
     const auto* more = std::get_if<backend::More>(&action_);
     if (more != nullptr && !more->delta.empty()) {
       unread_ = 0;
+      attempt_.given += more->delta.size();
       attempt_.moments.Delta(more->delta);
     }
     co_return more != nullptr;
@@ -213,6 +215,8 @@ Task<AttemptResult> Host::Send(AttemptOrder order, AttemptMoments& moments) {
     }
   }
   if (auto* done = std::get_if<backend::Done>(&action)) {
+    const std::string& text = done->answer.text;
+    if (attempt.given < text.size()) moments.Delta(std::string_view(text).substr(attempt.given));
     if (attempt.is_started && !attempt.is_answered) {  // a provider without I/O
       moments.Ended();
       RawAnswer raw{.http_status = 0, .headers = {}, .body = PackAnswer(done->answer)};
