@@ -194,6 +194,10 @@ struct Manifest {
   int dialect_version = 0;      // part of a call's key: incremented when the same question is sent differently
   bool free_of_charge = false;  // sends nothing that could be billed, so attempts are not recorded
   bool may_bill = true;         // an attempt without a whole answer may cost money, so that `max_extra` bounds them
+  // Part of a call's key: options of the configuration that change answers, as canonical JSON; empty: none.
+  std::string answer_options = {};
+  // Things in the configuration that a person should know, one sentence each. The server logs them once.
+  std::vector<std::string> warnings = {};
   // Schemas keep the annotation `x-millrace-local`, which is meant for this backend.
   bool takes_local_annotations = false;
   // Headers that an exchange needs to read a stored response, in lower case: they are stored with its body.

@@ -22,6 +22,7 @@ std::string CanonicalIdentity(const ModelIdentity& identity) {
   json::object object;
   object["dialect"] = identity.dialect_version;
   object["model"] = View(identity.model);
+  if (!identity.options.empty()) object["options"] = View(identity.options);
   object["protocol"] = View(identity.protocol_family);
   if (!identity.revision.empty()) object["revision"] = View(identity.revision);
   return CanonicalJson(json::value(std::move(object)));

@@ -18,6 +18,7 @@ struct ModelIdentity {
   std::string model;            // the provider's name
   std::string revision;         // as configured; empty: not known
   int dialect_version = 0;      // of the backend's manifest
+  std::string options;          // answer_options of the backend's manifest; empty: none
 };
 
 // Returns the identity as canonical JSON.

@@ -66,7 +66,8 @@ Status Models::AddAlias(const v1::ModelConfig& config) {
     const ModelIdentity identity{.protocol_family = manifest.protocol_family,
                                  .model = target_config.model(),
                                  .revision = target_config.revision(),
-                                 .dialect_version = manifest.dialect_version};
+                                 .dialect_version = manifest.dialect_version,
+                                 .options = manifest.answer_options};
     alias.routes.push_back(
         {.target = target, .priority = target_config.priority(), .identity = CanonicalIdentity(identity)});
   }

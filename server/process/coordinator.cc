@@ -83,6 +83,9 @@ StatusOr<std::unique_ptr<BackendEntry>> MakeBackend(const backend::BackendKinds&
     entry->secret_origin = OriginOf(use.url);
   }
   entry->backend = kind->make(config);
+  for (const std::string& warning : entry->backend->manifest().warnings) {
+    spdlog::warn("backend {}: {}", config.name(), warning);
+  }
   return entry;
 }
 

@@ -64,6 +64,9 @@ TEST(KeyTest, WhatTheAnswerDependsOnChangesTheKey) {
   ModelIdentity identity = kIdentity;
   identity.revision = "r2";
   EXPECT_NE(key(identity, Question()), base);
+  identity = kIdentity;
+  identity.options = R"({"min_p":0.1})";
+  EXPECT_NE(key(identity, Question()), base);
   backend::Request request = Question();
   request.model = "as the provider calls it";
   EXPECT_EQ(key(kIdentity, request), base) << "the model is in the identity";
