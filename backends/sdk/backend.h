@@ -205,6 +205,8 @@ struct Manifest {
   std::string description;  // one sentence, for people
 };
 
+class Probe;  // backends/sdk/probe.h
+
 // A configured backend. Engine thread only.
 class Backend {
  public:
@@ -213,6 +215,9 @@ class Backend {
   // Starts one attempt. `attempt_seed` makes random choices reproducible. The backend outlives the exchange; the
   // question need not. A backend that does not embed fails an EmbedRequest with kRefused.
   virtual std::unique_ptr<Exchange> Start(const Question& question, uint64_t attempt_seed) = 0;
+  // Starts a probe of the provider's server. The backend outlives it. Null, unless overridden: the backend has no
+  // server, or its server says nothing of its state.
+  virtual std::unique_ptr<Probe> StartProbe() const;
 };
 
 }  // namespace millrace::backend
