@@ -1,6 +1,7 @@
 #include "backends/builtin.h"
 
 #include "backends/local/local.h"
+#include "backends/ollama/ollama.h"
 #include "backends/openai/openai.h"
 #include "backends/simulated/simulated.h"
 
@@ -11,6 +12,7 @@ BackendKinds BuiltinBackends() {
   kinds.Add(LocalKind());
   kinds.Add(SimulatedKind());
   kinds.Add(OpenaiKind());
+  kinds.Add(OllamaKind());
   return kinds;
 }
 

@@ -22,7 +22,9 @@ FileLoader Profiles() {
   };
 }
 
-StatusOr<v1::ServerConfig> Read(std::string_view text) { return ReadServerConfig(text, "s.yaml", Profiles(), backend::BuiltinBackends()); }
+StatusOr<v1::ServerConfig> Read(std::string_view text) {
+  return ReadServerConfig(text, "s.yaml", Profiles(), backend::BuiltinBackends());
+}
 
 constexpr char kConfig[] = R"(
 grpc: {address: "127.0.0.1:7500"}
@@ -131,6 +133,29 @@ TEST(ServerConfigTest, NeverShowsWhatStandsInThePlaceOfASecret) {
     EXPECT_FALSE(status.ok()) << key;
     EXPECT_THAT(status.ToString(), Not(HasSubstr("canary"))) << key;
   }
+}
+
+TEST(ServerConfigTest, ChecksTheOptionsOfOllama) {
+  const auto config = Read(R"(
+backends:
+- name: a
+  ollama: {options: {num_ctx: 8192, f16_kv: true, stop: [x]}, keep_alive: -1, think: high}
+- name: b
+  ollama: {})");
+  ASSERT_TRUE(config.ok()) << config.status();
+  EXPECT_EQ(config->backends(0).ollama().options(), R"({"num_ctx":8192,"f16_kv":true,"stop":["x"]})");
+  EXPECT_EQ(config->backends(0).ollama().keep_alive(), "-1");
+  EXPECT_EQ(config->backends(1).ollama().base_url(), "http://127.0.0.1:11434");
+  EXPECT_EQ(config->backends(1).ollama().think(), "false");
+  const Status status = Read(R"(
+backends:
+- name: a
+  ollama: {base_url: "http://ollama.example", options: {num_cxt: 8192}, keep_alive: 5 minutes, think: maybe})")
+                            .status();
+  EXPECT_THAT(status.ToString(),
+              testing::AllOf(HasSubstr("ollama.base_url: the URL uses http"),
+                             HasSubstr("ollama.options.num_cxt: unknown option; did you mean \"num_ctx\"?"),
+                             HasSubstr("ollama.keep_alive: "), HasSubstr("ollama.think: ")));
 }
 
 TEST(ServerConfigTest, DoesNotExpandParameters) { EXPECT_EQ(Read("data_dir: $(x)")->data_dir(), "$(x)"); }

@@ -1,0 +1,81 @@
+#include "backends/ollama/question.h"
+
+#include <algorithm>
+#include <boost/json.hpp>
+#include <charconv>
+
+#include "server/base/json.h"
+
+namespace millrace::backend::ollama {
+namespace {
+
+json::string Text(const std::string& text) { return json::string(text.data(), text.size()); }
+
+// Returns a whole number as a number (seconds) and anything else as a text (a duration of Go).
+json::value KeepAliveOf(const std::string& text) {
+  int64_t seconds = 0;
+  const auto parsed = std::from_chars(text.data(), text.data() + text.size(), seconds);
+  if (parsed.ec == std::errc() && parsed.ptr == text.data() + text.size()) return seconds;
+  return Text(text);
+}
+
+json::value ThinkOf(const std::string& text) {
+  if (text.empty() || text == "false") return false;
+  if (text == "true") return true;
+  return Text(text);
+}
+
+json::value SchemaOf(const Request& request) {
+  StatusOr<json::value> schema = ParseJson(request.output_schema);
+  if (!schema.ok()) return json::object();  // can't happen: schemas are checked before a call
+  return *std::move(schema);
+}
+
+int64_t LimitOf(const Options& options, const Request& request) {
+  const bool is_lower = options.num_predict && *options.num_predict > 0 && *options.num_predict < request.max_tokens;
+  return is_lower ? *options.num_predict : request.max_tokens;
+}
+
+}  // namespace
+
+std::string ChatBody(const v1::OllamaBackend& config, const Options& options, const Request& request, int64_t num_ctx) {
+  json::array messages;
+  for (const Message& message : request.messages) {
+    messages.push_back({{"role", Text(message.role)}, {"content", Text(message.content)}});
+  }
+  json::object sent = options.sent;
+  sent["num_ctx"] = num_ctx;
+  sent["num_predict"] = LimitOf(options, request);
+  if (request.temperature) sent["temperature"] = *request.temperature;
+  if (request.top_p) sent["top_p"] = *request.top_p;
+  if (request.seed) sent["seed"] = *request.seed;
+  json::object body;
+  body["model"] = Text(request.model);
+  body["messages"] = std::move(messages);
+  body["stream"] = true;
+  body["think"] = ThinkOf(config.think());
+  body["truncate"] = false;
+  body["shift"] = false;
+  if (!request.output_schema.empty()) body["format"] = SchemaOf(request);
+  body["options"] = std::move(sent);
+  if (!config.keep_alive().empty()) body["keep_alive"] = KeepAliveOf(config.keep_alive());
+  return json::serialize(body);
+}
+
+std::string EmbedBody(const v1::OllamaBackend& config, const Options& options, const EmbedRequest& request,
+                      int64_t num_ctx) {
+  json::array input;
+  for (const std::string& text : request.texts) input.push_back(Text(text));
+  json::object sent = options.sent;
+  sent["num_ctx"] = num_ctx;
+  json::object body;
+  body["model"] = Text(request.model);
+  body["input"] = std::move(input);
+  body["truncate"] = false;
+  if (request.dimensions) body["dimensions"] = *request.dimensions;
+  body["options"] = std::move(sent);
+  if (!config.keep_alive().empty()) body["keep_alive"] = KeepAliveOf(config.keep_alive());
+  return json::serialize(body);
+}
+
+}  // namespace millrace::backend::ollama
