@@ -11,6 +11,7 @@
 #include "backends/ollama/context.h"
 #include "backends/ollama/failure.h"
 #include "backends/ollama/options.h"
+#include "backends/ollama/probe.h"
 #include "backends/ollama/question.h"
 #include "backends/sdk/http_call.h"
 #include "backends/sdk/ndjson.h"
@@ -109,6 +110,10 @@ class OllamaBackend final : public Backend {
     return Embed(std::get<EmbedRequest>(question));
   }
 
+  std::unique_ptr<Probe> StartProbe() const override {
+    return ollama::MakeProbe([this](std::string_view path) { return Get(path); });
+  }
+
  private:
   std::unique_ptr<Exchange> Chat(const Request& request) {
     ollama::Asked asked{.model = request.model, .tokens_at_least = ollama::PromptTokensAtLeast(request)};
@@ -154,6 +159,13 @@ class OllamaBackend final : public Backend {
     int64_t& largest = contexts_[model];
     largest = std::max(largest, num_ctx);
     return largest;
+  }
+
+  SendHttp Get(std::string_view path) const {
+    SendHttp send = Post(path, "");
+    send.method = "GET";
+    send.billable = false;
+    return send;
   }
 
   SendHttp Post(std::string_view path, std::string body) const {

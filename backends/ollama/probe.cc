@@ -1,0 +1,94 @@
+#include "backends/ollama/probe.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <boost/json.hpp>
+
+#include "backends/ollama/failure.h"
+#include "backends/sdk/reply_json.h"
+#include "server/base/json.h"
+
+namespace millrace::backend::ollama {
+namespace {
+
+constexpr size_t kModelsMax = 10'000;
+constexpr double kBytesMax = 1e18;
+
+// Returns a number of bytes or tokens; 0 if it is absent or absurd.
+int64_t NumberAt(const json::value& value, std::string_view path) {
+  const json::value* found = FindPath(value, path);
+  if (found == nullptr || !found->is_number()) return 0;
+  const double number = found->is_double() ? found->get_double() : found->to_number<double>();
+  return number >= 0 && number <= kBytesMax ? static_cast<int64_t>(number) : 0;
+}
+
+class OllamaProbe final : public Probe {
+ public:
+  explicit OllamaProbe(MakeGet get) : get_(std::move(get)) {}
+
+  Step Begin() override { return get_("/api/version"); }
+
+  Step Next(const Response& response) override {
+    if (response.status < 200 || response.status >= 300) return ReadFailure(response, "");
+    const StatusOr<json::value> value = ParseReply(response.body);
+    if (!value.ok() || !value->is_object()) {
+      return BadResponse(response.status, "the server's answer is not a JSON object: " + Excerpt(response.body));
+    }
+    switch (step_++) {
+      case 0:
+        state_.version = TextAt(*value, "version");
+        return get_("/api/tags");
+      case 1:
+        if (!ReadModels(*value, &OllamaProbe::AddModel)) return NoModels(response);
+        return get_("/api/ps");
+      default:
+        if (!ReadModels(*value, &OllamaProbe::AddLoaded)) return NoModels(response);
+        return std::move(state_);
+    }
+  }
+
+ private:
+  using Add = void (OllamaProbe::*)(const json::value& model);
+
+  static Failure NoModels(const Response& response) {
+    return BadResponse(response.status, "the server's answer has no list of models: " + Excerpt(response.body));
+  }
+
+  // Returns false without a list of at most kModelsMax models.
+  bool ReadModels(const json::value& value, Add add) {
+    const json::value* models = FindPath(value, "models");
+    if (models == nullptr) return false;
+    if (models->is_null()) return true;  // Go's empty list
+    if (!models->is_array() || models->get_array().size() > kModelsMax) return false;
+    for (const json::value& model : models->get_array()) (this->*add)(model);
+    return true;
+  }
+
+  void AddModel(const json::value& model) {
+    state_.models.push_back({.name = TextAt(model, "name"), .revision = TextAt(model, "digest"), .loaded = {}});
+  }
+
+  void AddLoaded(const json::value& model) {
+    const std::string name = TextAt(model, "name");
+    auto known = std::find_if(state_.models.begin(), state_.models.end(),
+                              [&](const ServedModel& served) { return served.name == name; });
+    if (known == state_.models.end()) {  // it was removed, or renamed, after it was loaded
+      AddModel(model);
+      known = std::prev(state_.models.end());
+    }
+    known->loaded = LoadedModel{.memory_bytes = NumberAt(model, "size"),
+                                .gpu_bytes = NumberAt(model, "size_vram"),
+                                .context = NumberAt(model, "context_length")};
+  }
+
+  const MakeGet get_;
+  int step_ = 0;
+  ServerState state_;
+};
+
+}  // namespace
+
+std::unique_ptr<Probe> MakeProbe(MakeGet get) { return std::make_unique<OllamaProbe>(std::move(get)); }
+
+}  // namespace millrace::backend::ollama
