@@ -1,9 +1,11 @@
 #include "backends/builtin.h"
 
+#include "backends/bedrock/bedrock.h"
 #include "backends/local/local.h"
 #include "backends/ollama/ollama.h"
 #include "backends/openai/openai.h"
 #include "backends/simulated/simulated.h"
+#include "server/aws/system.h"
 
 namespace millrace::backend {
 
@@ -13,6 +15,7 @@ BackendKinds BuiltinBackends() {
   kinds.Add(SimulatedKind());
   kinds.Add(OpenaiKind());
   kinds.Add(OllamaKind());
+  kinds.Add(BedrockKind(MachineAwsSystem().variable));
   return kinds;
 }
 

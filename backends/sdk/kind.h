@@ -6,6 +6,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -26,6 +27,12 @@ struct SecretUse {
   std::string url;                     // the secret is sent only to the origin (scheme, host and port) of this URL
 };
 
+// The AWS credentials of a configured backend, with which the server signs its requests (SigV4Auth).
+struct AwsUse {
+  std::string profile;  // in the shared AWS files; empty: the first credentials that are found
+  std::string url;      // signed requests are sent only to the origin of this URL
+};
+
 // A kind of backend. Functions that are null have nothing to do.
 struct BackendKind {
   // Name of its field in BackendConfig.kind.
@@ -39,6 +46,8 @@ struct BackendKind {
       check = nullptr;
   // Returns its secret and the place that the secret is for.
   std::function<SecretUse(const v1::BackendConfig& config)> secret = nullptr;
+  // Returns its AWS credentials; nullopt if this configuration signs nothing.
+  std::function<std::optional<AwsUse>(const v1::BackendConfig& config)> aws = nullptr;
 };
 
 // Returns the name of the field of BackendConfig.kind that is set; empty if none is.

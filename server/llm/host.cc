@@ -137,6 +137,7 @@ class Host::Response final : public HttpSink {
 
   Task<bool> Head(int status, HttpHeaders headers) override {
     status_ = status;
+    date_ = std::string(FindHeader(headers, "date"));
     if (billable_ && status >= 200 && status < 300) {
       raw_.emplace().http_status = status;
       for (const std::string& name : attempt_.order.entry->backend->manifest().kept_headers) {
@@ -161,6 +162,7 @@ class Host::Response final : public HttpSink {
   // Returns the action with which the exchange ended the response before its end.
   backend::Action TakeAction() { return std::move(action_); }
   int status() const { return status_; }
+  const std::string& date() const { return date_; }
   // Bytes that came since the exchange last gave a part of the text: for a body that is read as a whole, all of it.
   size_t unread() const { return unread_; }
 
@@ -180,6 +182,7 @@ class Host::Response final : public HttpSink {
   Attempt& attempt_;
   const bool billable_;
   int status_ = 0;
+  std::string date_;
   std::optional<RawAnswer> raw_;
   backend::Action action_;
   size_t unread_ = 0;
@@ -250,9 +253,9 @@ Task<backend::Action> Host::Perform(Attempt& attempt, backend::SendHttp send) {
                       .url = std::move(send.url),
                       .headers = std::move(send.headers),
                       .body = std::move(send.body)};
-  if (std::optional<backend::Failure> refused = Authorize(*order.entry, send.auth, request)) {
-    co_return backend::Fail{*std::move(refused)};
-  }
+  auto authorized = co_await Authorize(*order.entry, std::move(send.auth), std::move(request));
+  if (auto* refused = std::get_if<backend::Failure>(&authorized)) co_return backend::Fail{std::move(*refused)};
+  auto& [signed_request, aws_keys] = std::get<Authorized>(authorized);
   HttpLimits limits;
   limits.connect = order.timeouts.connect;
   limits.first_byte = order.timeouts.first_byte;
@@ -261,7 +264,15 @@ Task<backend::Action> Host::Perform(Attempt& attempt, backend::SendHttp send) {
   limits.body_bytes_max = limits_.response_bytes_max;
   limits.stop = order.stop;
   Response response(*this, attempt, send.billable);
-  const HttpResult result = co_await http_.Send(std::move(request), std::move(limits), response);
+  const HttpResult result = co_await http_.Send(std::move(signed_request), std::move(limits), response);
+  backend::Action action = co_await Conclude(attempt, result, response);
+  if (auto* fail = std::get_if<backend::Fail>(&action)) {
+    TakeRefusal(*order.entry, aws_keys, response.date(), fail->failure);
+  }
+  co_return action;
+}
+
+Task<backend::Action> Host::Conclude(Attempt& attempt, const HttpResult& result, Response& response) {
   const bool is_ended = result.outcome == HttpOutcome::kEnded;
   if (!is_ended && result.outcome != HttpOutcome::kAnswered) co_return backend::Fail{FailureOf(result)};
   if (is_ended) {

@@ -88,6 +88,8 @@ class Host final : public AttemptSender {
   // Do what the exchange asks for, and return its next action; Fail if that could not be done.
   Task<backend::Action> Perform(Attempt& attempt, backend::SendHttp send);
   Task<backend::Action> Perform(Attempt& attempt, backend::Wait wait);
+  // Returns the action that follows a request: of the exchange, or Fail for a response that is not whole.
+  Task<backend::Action> Conclude(Attempt& attempt, const HttpResult& result, Response& response);
   // Moment (b).
   Task<void> Store(Attempt& attempt, RawAnswer raw);
   Task<backend::Action> Next(std::shared_ptr<backend::Exchange> exchange, backend::Input input, size_t bytes);

@@ -20,6 +20,8 @@
 
 namespace millrace {
 
+class AwsSigner;
+
 // A configured backend.
 struct BackendEntry {
   std::string name;
@@ -27,6 +29,8 @@ struct BackendEntry {
   // Sent when the backend asks for it, and only to this origin (OriginOf); empty: to none.
   Secret secret;
   std::string secret_origin;
+  // Signs the backend's requests to the same origin; null if the backend asks for no signatures.
+  std::shared_ptr<AwsSigner> aws;
 };
 
 // Limits of a target. They are equal for all aliases that lead to it.

@@ -10,6 +10,8 @@
 #include <thread>
 
 #include "server/api/server.h"
+#include "server/aws/signer.h"
+#include "server/aws/system.h"
 #include "server/base/duration.h"
 #include "server/base/pool.h"
 #include "server/base/secret.h"
@@ -125,9 +127,20 @@ class CoordinatorImpl final : public Coordinator {
     http_ = MakeBeastClient(loop_, *pool_);
 
     std::vector<std::unique_ptr<BackendEntry>> backends;
+    std::map<std::string, std::shared_ptr<AwsSigner>> signers;  // by profile
     for (const v1::BackendConfig& backend : config.backends()) {
       MR_ASSIGN_OR_RETURN(std::unique_ptr<BackendEntry> entry,
                           MakeBackend(options_.kinds, backend, options_.config_dir));
+      const backend::BackendKind& kind = *options_.kinds.Of(backend);
+      if (const auto use = kind.aws ? kind.aws(backend) : std::nullopt) {
+        std::shared_ptr<AwsSigner>& signer = signers[use->profile];
+        if (signer == nullptr) {
+          AwsSources sources{.loop = loop_, .pool = *pool_, .http = *http_, .system = MachineAwsSystem()};
+          signer = std::make_shared<AwsSigner>(std::move(sources), use->profile);
+        }
+        entry->aws = signer;
+        entry->secret_origin = OriginOf(use->url);
+      }
       backends.push_back(std::move(entry));
     }
     Random random = Random::FromSystem();

@@ -9,7 +9,7 @@ _BY_HAND = re.compile(
 # Places that recognise a kind of stage or backend by its name or number. A kind says what it can do in its registration
 # (StageKind, BackendKind), so that a new one is one folder and one line.
 _STAGES = "fetch|prepare|synthesize|cluster|merge|store"
-_BACKENDS = "local|simulated|openai"
+_BACKENDS = "local|simulated|openai|bedrock"
 _KINDS = {
     "a kind's name is compared": r'\b(?:kind(?:\(\))?|KindName\([^()]*\)) ?[!=]= ?"|"(?:[a-z]+)" ?== ?\w*kind\b',
     "a kind's number is asked": r"\b(?:stage|config|backend|entry|definition)\w*(?:\.|->)kind_case\(\)",

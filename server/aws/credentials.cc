@@ -1,0 +1,152 @@
+#include "server/aws/credentials.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <utility>
+
+#include "server/aws/profile.h"
+
+namespace millrace {
+namespace {
+
+constexpr Duration kRefreshBefore = std::chrono::minutes(10);  // between the 5 and 15 minutes of AWS's own tools
+constexpr Duration kFilesAge = std::chrono::minutes(5);
+constexpr Duration kRetryAfterFailure = std::chrono::minutes(1);
+
+Status NoKeys(std::string_view why) { return MakeError(Reason::kProviderCredentials, why); }
+
+}  // namespace
+
+AwsCredentials::AwsCredentials(AwsSources sources, std::string profile)
+    : sources_(std::move(sources)), profile_(std::move(profile)) {}
+
+Task<StatusOr<AwsCredentials::Keys>> AwsCredentials::Get() {
+  const TimePoint now = sources_.loop.Now();
+  const bool is_usable = keys_ != nullptr && now < usable_until_;
+  if (is_usable && (now < refresh_at_ || fetch_ != nullptr)) co_return keys_;
+  if (fetch_ != nullptr) {
+    const std::shared_ptr<Promise<Status>> fetch = fetch_;
+    co_await fetch->Wait();
+    MR_CO_RETURN_IF_ERROR(fetch->value());
+    co_return keys_;
+  }
+  const auto fetch = std::make_shared<Promise<Status>>(sources_.loop);
+  fetch_ = fetch;
+  StatusOr<Found> found = co_await Fetch();
+  fetch_ = nullptr;
+  const Status status = Take(std::move(found));
+  fetch->Set(status);
+  if (!status.ok() && (keys_ == nullptr || sources_.loop.Now() >= usable_until_)) co_return status;
+  co_return keys_;
+}
+
+bool AwsCredentials::Drop(const Keys& refused) {
+  if (keys_ != refused) return true;  // others have been fetched since
+  if (refresh_at_ == kNever || sources_.loop.Now() < fetched_ + kRetryAfterFailure) return false;
+  keys_ = nullptr;
+  return true;
+}
+
+Status AwsCredentials::Take(StatusOr<Found> found) {
+  const TimePoint now = sources_.loop.Now();
+  if (!found.ok()) {
+    refresh_at_ = now + kRetryAfterFailure;  // while the old keys are usable
+    return found.status();
+  }
+  TimePoint refresh_at = found->may_change ? now + kFilesAge : kNever;
+  TimePoint usable_until = kNever;
+  if (found->lease.expires_wall_micros) {
+    // A steady point in time, so that a jump of the wall clock changes nothing.
+    const Duration life =
+        std::chrono::microseconds(*found->lease.expires_wall_micros - sources_.loop.clock().WallMicros());
+    if (life <= Duration(0)) {
+      refresh_at_ = now + kRetryAfterFailure;
+      return NoKeys("the AWS credentials that were found have expired, by the clock of this machine");
+    }
+    usable_until = now + life;
+    refresh_at = usable_until - std::min(kRefreshBefore, life / 2);
+  }
+  keys_ = std::make_shared<const AwsKeys>(std::move(found->lease.keys));
+  has_found_ = true;
+  fetched_ = now;
+  refresh_at_ = refresh_at;
+  usable_until_ = usable_until;
+  return absl::OkStatus();
+}
+
+StatusOr<std::optional<AwsKeys>> AwsCredentials::FromEnvironment() const {
+  const auto& variable = sources_.system.variable;
+  AwsKeys keys{.access_key_id = variable("AWS_ACCESS_KEY_ID"),
+               .secret_access_key = Secret(variable("AWS_SECRET_ACCESS_KEY")),
+               .session_token = Secret(variable("AWS_SESSION_TOKEN"))};
+  if (keys.access_key_id.empty() && keys.secret_access_key.empty()) return std::nullopt;
+  if (keys.access_key_id.empty()) return NoKeys("AWS_SECRET_ACCESS_KEY is set, but AWS_ACCESS_KEY_ID is not");
+  if (keys.secret_access_key.empty()) return NoKeys("AWS_ACCESS_KEY_ID is set, but AWS_SECRET_ACCESS_KEY is not");
+  return keys;
+}
+
+Task<StatusOr<std::optional<AwsKeys>>> AwsCredentials::FromFiles() {
+  const auto& variable = sources_.system.variable;
+  std::string name = profile_.empty() ? variable("AWS_PROFILE") : profile_;
+  const bool is_named = !name.empty();
+  if (!is_named) name = "default";
+  const auto path = [&](const char* setting, const char* file) {
+    std::string configured = variable(setting);
+    return configured.empty() ? fmt::format("{}/.aws/{}", variable("HOME"), file) : configured;
+  };
+  auto read = [read_file = sources_.system.read_file, credentials = path("AWS_SHARED_CREDENTIALS_FILE", "credentials"),
+               config = path("AWS_CONFIG_FILE", "config")]() -> StatusOr<AwsFiles> {
+    MR_ASSIGN_OR_RETURN(std::optional<std::string> credentials_text, read_file(credentials));
+    MR_ASSIGN_OR_RETURN(std::optional<std::string> config_text, read_file(config));
+    return AwsFiles{.credentials = credentials_text.value_or(""), .config = config_text.value_or("")};
+  };
+  const StatusOr<AwsFiles> files = co_await Compute(sources_.loop, sources_.pool, std::move(read));
+  if (!files.ok()) co_return NoKeys(fmt::format("an AWS file: {}", std::string_view(MessageOf(files.status()))));
+  MR_CO_ASSIGN_OR_RETURN(AwsProfile profile, ReadAwsProfile(*files, name));
+  if (is_named && !profile.exists) {
+    co_return NoKeys(
+        fmt::format("the AWS profile `{}` is in neither the credentials file nor the config file", Excerpt(name)));
+  }
+  if (!profile_.empty() && !profile.keys) {
+    co_return NoKeys(fmt::format("the AWS profile `{}` has no `aws_access_key_id`", Excerpt(name)));
+  }
+  co_return std::move(profile.keys);
+}
+
+Task<StatusOr<AwsCredentials::Found>> AwsCredentials::Fetch() {
+  if (profile_.empty()) {
+    MR_CO_ASSIGN_OR_RETURN(std::optional<AwsKeys> keys, FromEnvironment());
+    if (keys) {
+      Found found{.lease = {.keys = std::move(*keys), .expires_wall_micros = std::nullopt}, .may_change = false};
+      co_return std::move(found);
+    }
+    // AWS's tools would take this before the shared files, so the files may be another identity.
+    if (!sources_.system.variable("AWS_WEB_IDENTITY_TOKEN_FILE").empty()) {
+      co_return NoKeys(
+          "AWS_WEB_IDENTITY_TOKEN_FILE is set, but web identities are not supported: use EKS Pod Identity, "
+          "or a profile");
+    }
+  }
+  MR_CO_ASSIGN_OR_RETURN(std::optional<AwsKeys> keys, co_await FromFiles());
+  if (keys) {
+    Found found{.lease = {.keys = std::move(*keys), .expires_wall_micros = std::nullopt}, .may_change = true};
+    co_return std::move(found);
+  }
+  MR_CO_ASSIGN_OR_RETURN(std::optional<AwsLease> lease, co_await FetchContainerKeys(sources_));
+  if (!lease) {
+    StatusOr<std::optional<AwsLease>> of_instance = co_await FetchInstanceKeys(sources_);
+    if (!of_instance.ok() || !*of_instance) {
+      co_return NoKeys(fmt::format(
+          "no AWS credentials: AWS_ACCESS_KEY_ID is not set, the shared files have no keys, no container agent "
+          "is configured, and {}",
+          of_instance.ok() ? "AWS_EC2_METADATA_DISABLED is `true`"
+                           : std::string_view(MessageOf(of_instance.status()))));
+    }
+    lease = std::move(**of_instance);
+  }
+  Found found{.lease = std::move(*lease), .may_change = true};
+  co_return std::move(found);
+}
+
+}  // namespace millrace

@@ -1,0 +1,53 @@
+#include "server/aws/signer.h"
+
+#include <time.h>
+
+#include <optional>
+#include <string>
+#include <utility>
+
+#include "server/base/run_if_long.h"
+
+namespace millrace {
+namespace {
+
+// Parses an HTTP date (RFC 9110, IMF-fixdate) into microseconds since 1970.
+std::optional<int64_t> DateMicros(std::string_view text) {
+  tm parts{};
+  const std::string date(text);
+  const char* const end = ::strptime(date.c_str(), "%a, %d %b %Y %H:%M:%S GMT", &parts);
+  if (end == nullptr || *end != '\0') return std::nullopt;
+  return int64_t{::timegm(&parts)} * 1'000'000;
+}
+
+}  // namespace
+
+Task<StatusOr<AwsSigner::Signed>> AwsSigner::Sign(HttpRequest request, AwsScope scope) {
+  MR_CO_ASSIGN_OR_RETURN(AwsCredentials::Keys keys, co_await credentials_.Get());
+  const int64_t wall_micros =
+      loop_.clock().WallMicros() + std::chrono::duration_cast<std::chrono::microseconds>(clock_offset_).count();
+  const size_t bytes = request.body.size();
+  auto sign = [request = std::move(request), keys, scope = std::move(scope),
+               wall_micros]() mutable -> StatusOr<HttpRequest> {
+    MR_ASSIGN_OR_RETURN(AwsSignature signature, SignAws(request, *keys, scope, wall_micros));
+    for (auto& header : signature.headers) request.headers.push_back(std::move(header));
+    return std::move(request);
+  };
+  MR_CO_ASSIGN_OR_RETURN(HttpRequest with_signature, co_await RunIfLong(loop_, pool_, bytes, std::move(sign)));
+  Signed result{.request = std::move(with_signature), .keys = std::move(keys)};
+  co_return std::move(result);
+}
+
+bool AwsSigner::Learn(const AwsCredentials::Keys& refused, std::string_view date) {
+  static constexpr Duration kTolerance = std::chrono::minutes(1);
+  if (const std::optional<int64_t> micros = DateMicros(date)) {
+    const Duration offset = std::chrono::microseconds(*micros - loop_.clock().WallMicros());
+    if (offset > clock_offset_ + kTolerance || offset < clock_offset_ - kTolerance) {
+      clock_offset_ = offset;
+      return true;
+    }
+  }
+  return credentials_.Drop(refused);
+}
+
+}  // namespace millrace
