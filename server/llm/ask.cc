@@ -31,7 +31,9 @@ Task<CallRunner::AskResult> CallRunner::Ask(const Question& question, int32_t re
   std::vector<Digest> free;
   std::copy_if(keys.begin(), keys.end(), std::back_inserter(free),
                [this](const Digest& key) { return !call_.HasClaimed(key); });
+  trace::Span waiting(Place(), "wait for an equal question");
   call_.AddClaim(co_await deps_.claims.Take(std::move(free)));
+  waiting.EndIfNoticeable();
   const std::optional<AskResult> found = co_await FindAnswer(question, keys, candidate);
   if (found) co_return *found;
   co_return co_await SendUntilAnswered(question, keys, candidate);
@@ -85,6 +87,7 @@ Task<std::optional<CallRunner::Acquired>> CallRunner::AcquireTarget(const Questi
   while (!call_.waiters.empty() && !deps_.queue.closed()) {
     RouteStates::Ready ready = routes_.ReadyAt(deps_.loop.Now());
     if (ready.targets.empty()) {
+      const trace::Span waiting(Place(), "back off");
       co_await call_.changed.WaitUntil(ready.next);
       continue;
     }
@@ -94,6 +97,7 @@ Task<std::optional<CallRunner::Acquired>> CallRunner::AcquireTarget(const Questi
     deps_.queue.Enter(ticket);
     if (ticket.granted == nullptr) {
       const Leaving leaving{deps_.queue, ticket};
+      const trace::Span waiting(Place(), "wait for a slot");
       co_await call_.changed.WaitUntil(ready.next);
     }
     if (ticket.granted == nullptr) continue;
@@ -121,6 +125,7 @@ Task<std::optional<AttemptResult>> CallRunner::Try(const Acquired& at, const Dig
                      .seed = deps_.random.Next(),
                      .stop = request.wants_deltas ? call_.NewStop() : nullptr};
   order.question = std::move(request);
+  order.trace = Place();
   AttemptResult result = co_await deps_.sender.Send(std::move(order), recorder);
   co_await recorder.Finish(result);
   attempt_id_ = recorder.id();

@@ -19,6 +19,7 @@
 #include "server/base/stop_signal.h"
 #include "server/base/task.h"
 #include "server/llm/settlement.h"
+#include "server/trace/span.h"
 
 namespace millrace {
 
@@ -58,6 +59,7 @@ struct CallContext {
   // Receives the text while it is made; may be null. If the last caller that waits has one and leaves, the provider's
   // connection is closed; without one, the attempt in flight is read to its end and kept for the next caller.
   std::shared_ptr<DeltaSink> deltas;
+  trace::Ref trace;                   // the span that the call is part of; may be empty
 };
 
 // How a call ended, for one caller.

@@ -19,6 +19,7 @@
 #include "server/llm/progress.h"
 #include "server/llm/target.h"
 #include "server/llm/waiters.h"
+#include "server/trace/span.h"
 
 namespace millrace {
 
@@ -92,6 +93,9 @@ class CallInFlight {
   CallProgress progress;
   CallTrouble trouble;
   PartialText partial_text;
+
+  // Returns the span that the call's own spans are part of: that of its payer.
+  trace::Ref place() const { return waiters.empty() ? trace::Ref() : waiters.payer().context.trace; }
 
   // Attempts. The asked key is that of the attempt in flight, until its answer is judged.
   void BeginAttempt(const Digest& call_key, TimePoint now);

@@ -46,6 +46,7 @@ Calls::Calls(CallDeps deps, Random random, std::vector<std::unique_ptr<BackendEn
       names_(deps.loop.clock(), random_),
       models_(deps.loop, std::move(backends)),
       host_(deps.loop, deps.pool, deps.http, limits),
+      sender_(host_),
       cache_(deps.loop, deps.store),
       queue_(deps.loop, deps.store),
       schemas_(deps.loop, deps.pool),
@@ -114,7 +115,7 @@ Task<CallOutcome> Calls::Handle(CallContext context, CallRequest request) {
 
 Task<void> Calls::Run(std::shared_ptr<CallInFlight> call) {
   const RunnerDeps deps{deps_.loop, deps_.pool, deps_.store, cache_, queue_, claims_,
-                        schemas_,   numbers_,   host_,       names_, random_};
+                        schemas_,   numbers_,   sender_,     names_, random_};
   co_await numbers_.Load();
   bool has_ended = false;
   while (true) {

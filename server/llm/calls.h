@@ -23,6 +23,7 @@
 #include "server/llm/models.h"
 #include "server/llm/queue.h"
 #include "server/llm/schema_cache.h"
+#include "server/llm/traced_sender.h"
 #include "server/storage/ledger.h"
 #include "server/storage/store.h"
 
@@ -72,6 +73,7 @@ class Calls final : public CallHandler, public CallDesk {
   AttemptNames names_;
   millrace::Models models_;
   Host host_;
+  TracedSender sender_;
   Cache cache_;
   Queue queue_;
   SchemaCache schemas_;

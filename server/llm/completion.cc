@@ -44,7 +44,7 @@ std::optional<FieldViolation> FindWrongField(const v1::GenerateRequest& request)
 }  // namespace
 
 Task<StatusOr<v1::GenerateResponse>> Complete(CallHandler& calls, Store& store, v1::GenerateRequest request,
-                                              TimePoint deadline, std::shared_ptr<StopSignal> left) {
+                                              TimePoint deadline, std::shared_ptr<StopSignal> left, trace::Ref trace) {
   if (const std::optional<FieldViolation> wrong = FindWrongField(request)) {
     co_return MakeFieldError(Reason::kInvalidField, wrong->field + ": " + wrong->description, {*wrong});
   }
@@ -63,6 +63,7 @@ Task<StatusOr<v1::GenerateResponse>> Complete(CallHandler& calls, Store& store, 
   CallContext context;
   context.deadline = deadline;
   context.stop = std::move(left);
+  context.trace = std::move(trace);
   if (request.has_max_age()) context.cache_ttl = ToDuration(request.max_age());
   CallOutcome outcome = co_await calls.Handle(std::move(context), std::move(call));
   MR_CO_RETURN_IF_ERROR(co_await Commit(store, std::move(outcome.settlement)));

@@ -17,6 +17,6 @@ namespace millrace {
 // stored. `left` may be null; `calls` and `store` must live until this resumes. INVALID_ARGUMENT (INVALID_FIELD),
 // CANCELLED (the client has gone), and the errors of calls.
 Task<StatusOr<v1::GenerateResponse>> Complete(CallHandler& calls, Store& store, v1::GenerateRequest request,
-                                              TimePoint deadline, std::shared_ptr<StopSignal> left);
+                                              TimePoint deadline, std::shared_ptr<StopSignal> left, trace::Ref trace);
 
 }  // namespace millrace

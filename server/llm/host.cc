@@ -256,6 +256,8 @@ Task<backend::Action> Host::Perform(Attempt& attempt, backend::SendHttp send) {
   auto authorized = co_await Authorize(*order.entry, std::move(send.auth), std::move(request));
   if (auto* refused = std::get_if<backend::Failure>(&authorized)) co_return backend::Fail{std::move(*refused)};
   auto& [signed_request, aws_keys] = std::get<Authorized>(authorized);
+  // After the signature, which would break if somebody on the way changed them.
+  signed_request.headers.insert(signed_request.headers.end(), order.headers.begin(), order.headers.end());
   HttpLimits limits;
   limits.connect = order.timeouts.connect;
   limits.first_byte = order.timeouts.first_byte;

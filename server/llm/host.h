@@ -16,6 +16,7 @@
 #include "server/base/task.h"
 #include "server/http/client.h"
 #include "server/llm/target.h"
+#include "server/trace/span.h"
 
 namespace millrace {
 
@@ -54,6 +55,8 @@ struct AttemptOrder {
   CallTimeouts timeouts;
   uint64_t seed = 0;
   std::shared_ptr<StopSignal> stop;  // closes the provider's connection; may be null
+  trace::Ref trace;                  // the span that the attempt is part of; may be empty
+  HttpHeaders headers;               // added to every request
 };
 
 // Sends attempts. Engine thread. `moments` must live until it resumes.

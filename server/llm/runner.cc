@@ -5,8 +5,34 @@
 #include "server/base/run_if_long.h"
 #include "server/llm/key.h"
 #include "server/llm/repair.h"
+#include "server/trace/names.h"
 
 namespace millrace {
+namespace {
+
+const char* NameOf(Remedy remedy) {
+  switch (remedy) {
+    case Remedy::kNone:
+      return "none";
+    case Remedy::kRepair:
+      return "repair";
+    case Remedy::kAgain:
+      return "ask again";
+    case Remedy::kOtherTarget:
+      return "ask another target";
+  }
+  return "";
+}
+
+void NoteVerdict(trace::Span& span, const Verdict& verdict) {
+  if (verdict.remedy != Remedy::kNone) {
+    span.Set(trace::kRemedy, NameOf(verdict.remedy));
+    span.Fail(ReasonNameOf(verdict.status), MessageOf(verdict.status));
+  }
+  span.End();
+}
+
+}  // namespace
 
 CallRunner::CallRunner(RunnerDeps deps, CallInFlight& call)
     : deps_(deps), call_(call), routes_(call.question.alias.routes), age_(deps.queue.NextAge()) {}
@@ -32,8 +58,11 @@ Task<bool> CallRunner::Run() {
                   schema = schema_]() mutable {
       return Judge(std::move(text), reason, schema ? &schema->schema : nullptr);
     };
+    trace::Span judging(Place(), "validate");
     Verdict verdict = co_await RunIfLong(deps_.loop, deps_.pool, candidate.record.text().size(), std::move(judge));
     call_.EndAttempt();
+    NoteVerdict(judging, verdict);
+    again_.End();
     if (verdict.remedy == Remedy::kNone) {
       Succeed(candidate, std::move(verdict.text));
       co_return true;
@@ -43,17 +72,22 @@ Task<bool> CallRunner::Run() {
     if (verdict.remedy == Remedy::kRepair && repairs_left > 0) {
       --repairs_left;
       retry = 0;
+      again_ = trace::Span(call_.place(), "repair");
       question.request = RepairRequest(std::move(question.request), candidate.record.text(), verdict.status);
       question.canonical = CanonicalRequest(question.request);
       continue;
     }
     if (verdict.remedy == Remedy::kAgain && retry + 1 < call_.question.alias.retry.max_attempts) {
       ++retry;
+      again_ = trace::Span(call_.place(), "ask again");
       continue;
     }
     if (verdict.remedy == Remedy::kOtherTarget) {
       routes_[candidate.route].Exclude();
-      if (routes_.HasAnyLeft()) continue;
+      if (routes_.HasAnyLeft()) {
+        again_ = trace::Span(call_.place(), "ask another target");
+        continue;
+      }
     }
     Fail(verdict.status);
     co_return true;

@@ -78,6 +78,9 @@ class CallRunner {
     std::string canonical;  // CanonicalRequest of it
   };
 
+  // Returns the parent of spans: the repair or other question that is asked now, or the call.
+  trace::Ref Place() const { return again_ ? again_.ref() : call_.place(); }
+
   // ask.cc
   Task<AskResult> Ask(const Question& question, int32_t retry, Candidate& candidate);
   Task<AskResult> SendUntilAnswered(const Question& question, const std::vector<Digest>& keys, Candidate& candidate);
@@ -112,6 +115,7 @@ class CallRunner {
   std::vector<Digest> first_keys_;  // of the question as it was first asked, by route
   RouteStates routes_;
   uint64_t age_;
+  trace::Span again_;       // while a repair, or the question again, is asked
   std::string attempt_id_;  // of the newest attempt; empty: it has no record
   // Attempts whose outcome is unknown. Those that a crash of this server cut are not among them: they say nothing
   // against the provider, and a run must survive any number of crashes.

@@ -5,6 +5,7 @@
 #include "server/base/run_if_long.h"
 #include "server/llm/retry.h"
 #include "server/llm/runner.h"
+#include "server/trace/names.h"
 
 namespace millrace {
 
@@ -32,7 +33,10 @@ Task<std::optional<CallRunner::AskResult>> CallRunner::FindAnswer(const Question
   }
   const std::string run = call_.waiters.payer().context.run;
   LookUpRules rules{.run = run, .earlier_runs = call_.question.look_up, .ttl = call_.question.ttl};
+  trace::Span looking(Place(), "look up");
   Found found = co_await deps_.cache.LookUp(wanted, std::move(rules));
+  looking.Set(trace::kCacheHit, found.answer.has_value());
+  looking.End();
   call_.progress.SetOwn(run, wanted, std::move(found.own));
   if (found.answer) {
     candidate.route = routes[found.place];

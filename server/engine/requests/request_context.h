@@ -6,6 +6,7 @@
 
 #include "server/base/clock.h"
 #include "server/base/stop_signal.h"
+#include "server/trace/span.h"
 
 namespace millrace {
 
@@ -22,6 +23,8 @@ struct RequestContext {
   // Stops when the client has gone: waits for it end. An attempt in flight is still read to its end and stored. Null:
   // nobody says whether the client is still there.
   std::shared_ptr<StopSignal> left;
+  // The request's span; empty: it is not traced.
+  trace::Ref trace;
 };
 
 }  // namespace millrace
