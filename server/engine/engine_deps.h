@@ -15,6 +15,7 @@
 #include "server/llm/model_directory.h"
 #include "server/stages/registry.h"
 #include "server/storage/store.h"
+#include "server/trace/tracer.h"
 
 namespace millrace {
 
@@ -29,6 +30,8 @@ struct EngineDeps {
   const FileAccess& files;
   // Returns the CPU time that the calling thread has used. Empty (in simulated time): CPU time is not counted.
   std::function<Duration()> cpu_time = nullptr;
+  // Null: nothing is traced.
+  trace::Tracer* tracer = nullptr;
 };
 
 struct EngineOptions {

@@ -275,6 +275,7 @@ void World::Start() {
   calls = std::make_unique<ToyCalls>(*loop, *store, outside);
   EngineDeps parts{*loop, *pool, *store, *calls, *calls, kinds, files};
   parts.cpu_time = [this, spent = Duration(0)]() mutable { return spent += cpu_step; };
+  parts.tracer = tracer;
   engine = std::make_unique<Engine>(parts, Random(seed * 1000 + static_cast<uint64_t>(boots)), options);
   const Status recovered = Do(engine->Recover());
   EXPECT_TRUE(recovered.ok()) << MessageOf(recovered);

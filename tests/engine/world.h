@@ -34,12 +34,12 @@ struct Outside {
   std::vector<std::vector<std::string>> sink;  // ids of each write
   std::vector<std::string> generations;
   std::map<std::string, std::string> files;
-  int reads = 0;               // reads of files so far
-  int64_t prepared = 0;        // items that `prepare` has computed
-  std::string failing;         // the target that every run waits for; empty: none
-  std::set<std::string> gone;  // models that are not configured any more
+  int reads = 0;                  // reads of files so far
+  int64_t prepared = 0;           // items that `prepare` has computed
+  std::string failing;            // the target that every run waits for; empty: none
+  std::set<std::string> gone;     // models that are not configured any more
   std::set<std::string> changed;  // models whose configuration has changed
-  int clustered = 0;           // how often `cluster` has run
+  int clustered = 0;              // how often `cluster` has run
   Duration latency = 10ms;
   std::function<Status(const std::string& question)> fault;  // error of a call; empty: none fails
   int in_flight = 0;
@@ -162,6 +162,7 @@ class World {
   Duration cpu_step{};  // CPU time that passes between two reads of it
   uint64_t seed;
   int boots = 0;
+  trace::Tracer* tracer = nullptr;
 
   std::unique_ptr<Loop> loop;
   std::unique_ptr<Pool> pool;

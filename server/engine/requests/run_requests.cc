@@ -15,6 +15,7 @@
 #include "server/storage/ledger.h"
 #include "server/storage/records.h"
 #include "server/storage/runs.h"
+#include "server/trace/names.h"
 
 namespace millrace {
 namespace {
@@ -72,6 +73,11 @@ Task<StatusOr<v1::CreateRunResponse>> RunRequests::CreateRun(RequestContext cont
   MR_CO_ASSIGN_OR_RETURN(v1::CreateRunResponse response, co_await creator_.Create(std::move(request)));
   const std::string name = response.run().name();
   if (name.empty()) co_return response;  // only validated
+  if (const std::shared_ptr<ActiveRun> run = runs_.FindActive(name); run && context.trace) {
+    trace::Span creating(context.trace, "create run", trace::SpanKind::kInternal, response.run().pipeline());
+    creating.Set(trace::kRun, name);
+    run->LinkWith(creating);
+  }
   if (const std::shared_ptr<ActiveRun> run = runs_.FindActive(name); run && waits) {
     co_await AwaitRest(run, std::move(context));
   }

@@ -28,8 +28,8 @@ bool IsEnded(v1::RunState state) {
   return state == v1::RUN_STATE_SUCCEEDED || state == v1::RUN_STATE_FAILED || state == v1::RUN_STATE_CANCELLED;
 }
 
-ActiveRun::ActiveRun(const EngineDeps& deps, const EngineOptions& options, Store& store,
-                     storage::v1::RunRecord record, RunStages stages, int64_t last_event, RunHooks hooks)
+ActiveRun::ActiveRun(const EngineDeps& deps, const EngineOptions& options, Store& store, storage::v1::RunRecord record,
+                     RunStages stages, int64_t last_event, RunHooks hooks)
     : deps_(deps),
       options_(options),
       store_(store),
@@ -42,6 +42,7 @@ ActiveRun::ActiveRun(const EngineDeps& deps, const EngineOptions& options, Store
       changed_(deps.loop),
       room_(deps.loop),
       stop_(std::make_shared<StopSignal>(deps.loop)),
+      trace_(deps.tracer),
       progress_micros_(ToMicros(record_.run().last_progress_time())) {}
 
 void ActiveRun::Start() {
@@ -51,6 +52,7 @@ void ActiveRun::Start() {
   stop_ = std::make_shared<StopSignal>(deps_.loop);
   error_.reset();
   check_.reset();
+  trace_.BeginEpisode(record_);
   deps_.loop.Spawn(Work(shared_from_this()));
 }
 
@@ -71,12 +73,14 @@ Task<void> ActiveRun::Work([[maybe_unused]] std::shared_ptr<ActiveRun> self) {
   }
   if (!IsEnded(state()) && !stopped()) co_await RunSteps();
   co_await Conclude();
+  trace_.EndEpisode(record_.run());
   working_ = false;
   changed_.NotifyAll();
   if (IsEnded(state())) hooks_.rested(name());
 }
 
 Task<void> ActiveRun::RunSteps() {
+  trace_.BeginStages(plan());
   // All are made before any starts, so that each gets all items that are delivered.
   for (const int stage : plan().order()) steps_.push_back(MakeStep(*this, stage));
   complete_ = 0;
@@ -84,10 +88,15 @@ Task<void> ActiveRun::RunSteps() {
   hooks_.look_for_parked();
   LookForHoldUp();
   TaskGroup group(deps_.loop);
-  for (const std::unique_ptr<Step>& step : steps_) group.Spawn(step->Run());
+  for (size_t i = 0; i < steps_.size(); ++i) group.Spawn(RunStep(*steps_[i], plan().order()[i]));
   co_await group.Join();
   for (const std::unique_ptr<StageSlot>& slot : stages_.slots) slot->rows->DetachAll();
   steps_.clear();
+}
+
+Task<void> ActiveRun::RunStep(Step& step, int stage) {
+  co_await step.Run();
+  trace_.EndStage(stage, slot(stage).rows->progress(), slot(stage).rows->done());
 }
 
 bool ActiveRun::AllDone() {

@@ -14,6 +14,7 @@
 #include "server/engine/async_mutex.h"
 #include "server/engine/engine_deps.h"
 #include "server/engine/plan.h"
+#include "server/engine/run/run_trace.h"
 #include "server/engine/step/step.h"
 
 namespace millrace {
@@ -60,6 +61,8 @@ class ActiveRun final : public StepHost, public std::enable_shared_from_this<Act
   Task<StatusOr<int64_t>> Redrive(v1::RedriveRunRequest request);
   // Starts a running run that EngineOptions::starts_runs left at rest, because somebody waits for it.
   void Follow();
+  // Links the trace of the episode with the request that started it.
+  void LinkWith(trace::Span& starter) { trace_.LinkWith(starter); }
   // Keeps it from starting in this process.
   void KeepAtRest() { draining_ = true; }
   // Starts no more work in this process; the state stays. Resumes when nothing is in flight, or at `deadline`.
@@ -87,6 +90,7 @@ class ActiveRun final : public StepHost, public std::enable_shared_from_this<Act
   StageSlot& slot(int stage) override { return *stages_.slots[stage]; }
   const storage::v1::RunRecord& record() const override { return record_; }
   std::shared_ptr<StopSignal> stop() override { return stop_; }
+  StageTrace* trace(int stage) override { return trace_.stage(stage); }
   void Moved() override;
   void LookForParked() override { hooks_.look_for_parked(); }
   void NoteMemos(int64_t hits, int64_t misses, int64_t corrupt) override;
@@ -101,6 +105,7 @@ class ActiveRun final : public StepHost, public std::enable_shared_from_this<Act
  private:
   Task<void> Work(std::shared_ptr<ActiveRun> self);
   Task<void> RunSteps();
+  Task<void> RunStep(Step& step, int stage);
   Task<void> Conclude();
   void Stop();
   // Ends the episode; the run fails. `stage` is empty if the error has none.
@@ -138,6 +143,7 @@ class ActiveRun final : public StepHost, public std::enable_shared_from_this<Act
   Event room_;
   std::shared_ptr<StopSignal> stop_;
   std::vector<std::unique_ptr<Step>> steps_;  // this episode's
+  RunTrace trace_;
   bool working_ = false;
   bool draining_ = false;
   int complete_ = 0;  // number of complete stages

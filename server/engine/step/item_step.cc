@@ -14,6 +14,7 @@
 #include "server/engine/step/tolerance.h"
 #include "server/engine/times.h"
 #include "server/storage/records.h"
+#include "server/trace/names.h"
 
 namespace millrace {
 namespace {
@@ -79,6 +80,7 @@ class ItemStep final : public Step {
   Task<void> WorkOnChunk(int64_t number, std::vector<InputItem> chunk);
   Task<void> WorkOnAll(std::vector<OpenItem> open);
   Task<void> WorkOnOne(OpenItem open);
+  void TraceRemembered(const std::vector<EndedItem>& ended);
   Task<Status> ComputeItems(std::vector<OpenItem> open, std::vector<EndedItem>& ended);
   EndedItem Ended(OpenItem open, StageItem item) const;
   void Push(EndedItem ended);
@@ -226,13 +228,20 @@ Task<StatusOr<std::vector<InputItem>>> ItemStep::TakeDue() {
 }
 
 Task<void> ItemStep::WorkOnChunk(int64_t number, std::vector<InputItem> chunk) {
+  StageTrace* const traces = host_.trace(stage_);
+  trace::Span batch;
+  if (traces != nullptr && !chunk.empty()) batch = traces->BeginBatch(chunk.front().ordinal, chunk.size());
   LookUpParts parts{loop_, rows_.pool(), host_.store()};
   StatusOr<LookedUp> looked = co_await LookUp(parts, std::move(chunk), slot_.when, slot_.memo_rules);
   Status status = looked.status();
   LookedUp known = looked.ok() ? *std::move(looked) : LookedUp();
   host_.NoteMemos(known.hits, known.misses, known.corrupt);
+  batch.Set(trace::kMemoHits, known.hits);
+  batch.AddEvent("looked up");
+  if (ShapeOf(*slot_.work) == StageShape::kCalling) TraceRemembered(known.ended);
   if (ShapeOf(*slot_.work) == StageShape::kPure && !known.open.empty() && !host_.stopped()) {
     status = co_await ComputeItems(std::exchange(known.open, {}), known.ended);
+    batch.AddEvent("computed");
   }
   // Results that need no call are committed in the order of the input, so that one input always gives one order.
   while (chunks_pushed_ != number && !host_.stopped()) co_await room_.Wait();
@@ -241,6 +250,8 @@ Task<void> ItemStep::WorkOnChunk(int64_t number, std::vector<InputItem> chunk) {
   ++chunks_pushed_;
   room_.NotifyAll();
   if (!known.open.empty() && !host_.stopped()) co_await WorkOnAll(std::move(known.open));
+  if (!status.ok()) batch.Fail(ReasonNameOf(status), MessageOf(status));
+  batch.End();
   if (!status.ok() && !host_.stopped()) host_.FailStage(stage_, status);
   --chunks_;
   room_.NotifyAll();
@@ -289,13 +300,19 @@ Task<void> ItemStep::WorkOnAll(std::vector<OpenItem> open) {
 }
 
 Task<void> ItemStep::WorkOnOne(OpenItem open) {
+  trace::Span span;
+  if (StageTrace* const traces = host_.trace(stage_); traces != nullptr) {
+    span = traces->BeginItem(open.input.item.id, open.input.item.ordinal);
+  }
   CallingContext context = *context_;
+  context.call.trace = span.ref();
   context.call.item_ids.push_back(open.input.item.id);
   const v1::Stage& definition = *slot_.definition;
   if (definition.has_timeout()) context.call.deadline = loop_.Now() + ToDuration(definition.timeout());
   if (definition.has_max_elapsed_time()) context.call.max_elapsed = ToDuration(definition.max_elapsed_time());
   ParsedItem input{open.input.item, std::move(open.input.value)};
   StageItem item = co_await WorkAs<CallingStage>(*slot_.work).Process(context, std::move(input));
+  StageTrace::EndItem(span, item);
   if (item.stopped) {
     woken_.erase(open.input.item.ordinal);
   } else {
@@ -306,6 +323,17 @@ Task<void> ItemStep::WorkOnOne(OpenItem open) {
   if (in_flight_ == 0) {
     if (closing_) ended_.NotifyAll();
     changed_.NotifyAll();
+  }
+}
+
+// Items that need no call have a trace, too, so that every item of the stage is found by its id.
+void ItemStep::TraceRemembered(const std::vector<EndedItem>& ended) {
+  StageTrace* const traces = host_.trace(stage_);
+  if (traces == nullptr) return;
+  for (const EndedItem& each : ended) {
+    trace::Span span = traces->BeginItem(each.input_id, each.ordinal);
+    span.Set(trace::kMemoHit, each.origin == v1::ORIGIN_MEMO);
+    StageTrace::EndItem(span, each.item);
   }
 }
 

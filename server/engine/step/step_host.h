@@ -9,6 +9,7 @@
 #include "server/engine/plan.h"
 #include "server/engine/step/client_input.h"
 #include "server/engine/step/rows.h"
+#include "server/engine/step/stage_trace.h"
 #include "server/stages/rules/condition.h"
 #include "server/stages/stage_work.h"
 
@@ -50,6 +51,9 @@ class StepHost {
   bool InputClosed(int stage);
   // Returns the number of items that the stage takes in, as far as it is known.
   int64_t ItemsIn(int stage);
+
+  // Returns the traces of a stage; null: it is not traced.
+  virtual StageTrace* trace(int /*stage*/) { return nullptr; }
 
   // Tells the run that counts have changed or a stage has ended, which others may wait for.
   virtual void Moved() = 0;
