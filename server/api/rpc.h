@@ -19,6 +19,7 @@
 #include "server/base/loop.h"
 #include "server/base/status.h"
 #include "server/engine/requests/apis.h"
+#include "server/trace/tracer.h"
 
 namespace millrace::api {
 
@@ -39,11 +40,13 @@ class LiveRpc : public std::enable_shared_from_this<LiveRpc> {
 // The state that all RPCs share. Any thread.
 class RpcHost {
  public:
-  RpcHost(Loop& loop, Apis apis) : loop_(loop), apis_(apis) {}
+  RpcHost(Loop& loop, Apis apis, trace::Tracer* tracer) : loop_(loop), apis_(apis), tracer_(tracer) {}
 
   Loop& loop() const { return loop_; }
   const Apis& apis() const { return apis_; }
   Outbox& outbox() { return outbox_; }
+  // Null: nothing is traced.
+  trace::Tracer* tracer() const { return tracer_; }
 
   // OK if calls are taken; an error before SetReady and after EndAll.
   Status Admit() const;
@@ -61,6 +64,7 @@ class RpcHost {
  private:
   Loop& loop_;
   const Apis apis_;
+  trace::Tracer* const tracer_;
   mutable std::mutex mutex_;
   std::set<LiveRpc*> live_;  // guarded by mutex_; each is owned by its reactor
   Status admission_;         // guarded by mutex_

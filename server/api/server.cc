@@ -21,7 +21,7 @@ constexpr std::chrono::milliseconds kLastBytes(500);
 
 class GrpcServer final : public Server {
  public:
-  GrpcServer(Loop& loop, Apis apis) : host_(loop, apis) {}
+  GrpcServer(Loop& loop, Apis apis, trace::Tracer* tracer) : host_(loop, apis, tracer) {}
   ~GrpcServer() override { Shutdown(); }
 
   Status Start(std::vector<Listener> listeners, const ServerOptions& options) {
@@ -103,7 +103,7 @@ class GrpcServer final : public Server {
 
 StatusOr<std::unique_ptr<Server>> Server::Start(Loop& loop, Apis apis, std::vector<Listener> listeners,
                                                 const ServerOptions& options) {
-  auto server = std::make_unique<GrpcServer>(loop, apis);
+  auto server = std::make_unique<GrpcServer>(loop, apis, options.tracer);
   MR_RETURN_IF_ERROR(server->Start(std::move(listeners), options));
   return std::unique_ptr<Server>(std::move(server));
 }

@@ -11,12 +11,14 @@
 #include "server/base/loop.h"
 #include "server/base/status.h"
 #include "server/engine/requests/apis.h"
+#include "server/trace/tracer.h"
 
 namespace millrace::api {
 
 struct ServerOptions {
   int max_message_bytes = 4 << 20;
   int max_connections = 1000;
+  trace::Tracer* tracer = nullptr;  // null: nothing is traced; must outlive the server
 };
 
 // Its methods may be called on any thread except gRPC's own and the loop's.

@@ -7,6 +7,7 @@
 #include "millrace/v1/completion_service.grpc.pb.h"
 #include "millrace/v1/pipeline_service.grpc.pb.h"
 #include "millrace/v1/run_service.grpc.pb.h"
+#include "server/api/rpc_trace.h"
 #include "server/engine/requests/rpc_list.h"
 
 namespace millrace::api {
@@ -15,15 +16,17 @@ namespace {
 // Awaits a method of an API on the loop, and answers its RPC.
 template <typename Api, typename Request, typename Response>
 Task<void> Handle(Api& api, Task<StatusOr<Response>> (Api::*method)(RequestContext, Request),
-                  std::shared_ptr<UnaryRpc<Response>> rpc, RequestContext context, Request request) {
+                  std::shared_ptr<UnaryRpc<Response>> rpc, RequestContext context, Request request, RpcTrace trace) {
+  context.trace = trace.ref();
   StatusOr<Response> result = co_await (api.*method)(std::move(context), std::move(request));
+  trace.End(result.status());
   rpc->Answer(std::move(result));
 }
 
 // Answers an RPC by a method of an API.
 template <typename Api, typename Request, typename Response>
 grpc::ServerUnaryReactor* Unary(RpcHost& host, Api& api,
-                                Task<StatusOr<Response>> (Api::*method)(RequestContext, Request),
+                                Task<StatusOr<Response>> (Api::*method)(RequestContext, Request), const char* name,
                                 grpc::CallbackServerContext* context, const Request* request, Response* response) {
   const std::shared_ptr<UnaryRpc<Response>> rpc = UnaryRpc<Response>::Begin(host, response);
   if (const Status admitted = host.Admit(); !admitted.ok()) {
@@ -32,9 +35,11 @@ grpc::ServerUnaryReactor* Unary(RpcHost& host, Api& api,
   }
   const TimePoint deadline = DeadlineOf(*context, host.loop().clock());
   const TimePoint answer_by = deadline == kNever ? kNever : deadline - kAnswerMargin;
-  auto begin = [&host, &api, method, rpc, request = *request, answer_by]() mutable {
+  auto begin = [&host, &api, method, rpc, request = *request, answer_by,
+                caller = RpcCaller(host.tracer(), name, *context, host.loop().clock())]() mutable {
     RequestContext context(answer_by, rpc->left());
-    host.loop().Spawn(Handle(api, method, std::move(rpc), std::move(context), std::move(request)));
+    host.loop().Spawn(
+        Handle(api, method, std::move(rpc), std::move(context), std::move(request), RpcTrace(std::move(caller))));
   };
   host.loop().Post(std::move(begin));
   return rpc.get();
@@ -42,11 +47,13 @@ grpc::ServerUnaryReactor* Unary(RpcHost& host, Api& api,
 
 // Sends a stream page by page, until its end or the client has left.
 template <typename Response, typename Request, typename NextPage>
-Task<void> Stream(RpcHost& host, std::shared_ptr<StreamRpc<Response>> rpc, Request request, NextPage next_page) {
+Task<void> Stream(RpcHost& host, std::shared_ptr<StreamRpc<Response>> rpc, Request request, NextPage next_page,
+                  RpcTrace trace) {
   while (!rpc->ended()) {
     std::vector<Response> page;
     StatusOr<bool> end = co_await next_page(host, request, page);
     if (!end.ok()) {
+      trace.End(end.status());
       rpc->End(end.status());
       co_return;
     }
@@ -54,12 +61,16 @@ Task<void> Stream(RpcHost& host, std::shared_ptr<StreamRpc<Response>> rpc, Reque
       const bool written = co_await rpc->Write(std::move(page));
       if (!written) co_return;
     }
-    if (*end) rpc->End(absl::OkStatus());
+    if (*end) {
+      trace.End(absl::OkStatus());
+      rpc->End(absl::OkStatus());
+    }
   }
 }
 
 template <typename Response, typename Request, typename NextPage>
-grpc::ServerWriteReactor<Response>* StartStream(RpcHost& host, const Request* request, NextPage next_page) {
+grpc::ServerWriteReactor<Response>* StartStream(RpcHost& host, const char* name, grpc::CallbackServerContext* context,
+                                                const Request* request, NextPage next_page) {
   const std::shared_ptr<StreamRpc<Response>> rpc = StreamRpc<Response>::Begin(host);
   const bool fits = host.BeginStream();
   const Status admitted = host.Admit();
@@ -68,8 +79,10 @@ grpc::ServerWriteReactor<Response>* StartStream(RpcHost& host, const Request* re
     rpc->End(admitted.ok() ? WithRetryDelay(too_many, std::chrono::seconds(1)) : admitted);
     return rpc.get();
   }
-  auto begin = [&host, rpc, request = *request, next_page]() mutable {
-    host.loop().Spawn(Stream<Response, Request, NextPage>(host, std::move(rpc), std::move(request), next_page));
+  auto begin = [&host, rpc, request = *request, next_page,
+                caller = RpcCaller(host.tracer(), name, *context, host.loop().clock())]() mutable {
+    host.loop().Spawn(Stream<Response, Request, NextPage>(host, std::move(rpc), std::move(request), next_page,
+                                                          RpcTrace(std::move(caller))));
   };
   host.loop().Post(std::move(begin));
   return rpc.get();
@@ -95,10 +108,11 @@ Task<StatusOr<bool>> NextItems(RpcHost& host, v1::StreamItemsRequest& request,
 }
 
 // The unary RPCs of a class that has `host_` and `api_`.
-#define MR_UNARY(Service, Name)                                                                            \
-  grpc::ServerUnaryReactor* Name(grpc::CallbackServerContext* context, const v1::Name##Request* request,   \
-                                 v1::Name##Response* response) override {                                  \
-    return Unary(host_, api_, &std::remove_reference_t<decltype(api_)>::Name, context, request, response); \
+#define MR_UNARY(Service, Name)                                                                                  \
+  grpc::ServerUnaryReactor* Name(grpc::CallbackServerContext* context, const v1::Name##Request* request,         \
+                                 v1::Name##Response* response) override {                                        \
+    return Unary(host_, api_, &std::remove_reference_t<decltype(api_)>::Name, "millrace.v1." #Service "/" #Name, \
+                 context, request, response);                                                                    \
   }
 
 class PipelineService final : public v1::PipelineService::CallbackService {
@@ -116,13 +130,14 @@ class RunService final : public v1::RunService::CallbackService {
   explicit RunService(RpcHost& host) : host_(host), api_(host.apis().runs) {}
   MR_RUN_RPCS(MR_UNARY)
 
-  grpc::ServerWriteReactor<v1::WatchRunResponse>* WatchRun(grpc::CallbackServerContext*,
+  grpc::ServerWriteReactor<v1::WatchRunResponse>* WatchRun(grpc::CallbackServerContext* context,
                                                            const v1::WatchRunRequest* request) override {
-    return StartStream<v1::WatchRunResponse>(host_, request, &NextEvents);
+    return StartStream<v1::WatchRunResponse>(host_, "millrace.v1.RunService/WatchRun", context, request, &NextEvents);
   }
-  grpc::ServerWriteReactor<v1::StreamItemsResponse>* StreamItems(grpc::CallbackServerContext*,
+  grpc::ServerWriteReactor<v1::StreamItemsResponse>* StreamItems(grpc::CallbackServerContext* context,
                                                                  const v1::StreamItemsRequest* request) override {
-    return StartStream<v1::StreamItemsResponse>(host_, request, &NextItems);
+    return StartStream<v1::StreamItemsResponse>(host_, "millrace.v1.RunService/StreamItems", context, request,
+                                                &NextItems);
   }
 
  private:
