@@ -134,18 +134,24 @@ int ShowStatus(Session& session) {
   const auto millis = [](const google::protobuf::Duration& duration) {
     return fmt::format("{:.3f} ms", static_cast<double>(duration.seconds()) * 1e3 + duration.nanos() / 1e6);
   };
-  std::cout << Table(
-      {{"version", fmt::format("{}{}", status.version(), status.draining() ? ", draining" : "")},
-       {"process", fmt::format("{} since {}", status.pid(), Time(status.start_time()))},
-       {"data", fmt::format("{}, durability {}, store {}", status.data_dir(), status.durability(), status.store())},
-       {"disk", fmt::format("{} MiB free, {} MiB reserved", Count(status.disk_free_bytes() >> 20),
-                            Count(status.disk_reserve_bytes() >> 20))},
-       {"runs", fmt::format("{} active", status.active_runs())},
-       {"calls", fmt::format("{} waiting, {} in flight", status.calls_waiting(), status.attempts_in_flight())},
-       {"loop", fmt::format("lag p50 {}, p99.9 {}; handlers' CPU p99.9 {}", millis(status.loop_lag_p50()),
-                            millis(status.loop_lag_p999()), millis(status.handler_cpu_p999()))},
-       {"commits", fmt::format("{}{}", Count(status.commits()),
-                               status.has_fsync_p50() ? ", fdatasync p50 " + millis(status.fsync_p50()) : "")}});
+  std::vector<std::vector<std::string>> rows = {
+      {"version", fmt::format("{}{}", status.version(), status.draining() ? ", draining" : "")},
+      {"process", fmt::format("{} since {}", status.pid(), Time(status.start_time()))},
+      {"data", fmt::format("{}, durability {}, store {}", status.data_dir(), status.durability(), status.store())},
+      {"disk", fmt::format("{} MiB free, {} MiB reserved", Count(status.disk_free_bytes() >> 20),
+                           Count(status.disk_reserve_bytes() >> 20))},
+      {"runs", fmt::format("{} active", status.active_runs())},
+      {"calls", fmt::format("{} waiting, {} in flight", status.calls_waiting(), status.attempts_in_flight())},
+      {"loop", fmt::format("lag p50 {}, p99.9 {}; handlers' CPU p99.9 {}", millis(status.loop_lag_p50()),
+                           millis(status.loop_lag_p999()), millis(status.handler_cpu_p999()))},
+      {"commits", fmt::format("{}{}", Count(status.commits()),
+                              status.has_fsync_p50() ? ", fdatasync p50 " + millis(status.fsync_p50()) : "")}};
+  if (status.has_traces()) {
+    rows.push_back(
+        {"traces", fmt::format("{} spans exported, {} dropped, {} waiting", Count(status.traces().exported()),
+                               Count(status.traces().dropped()), Count(status.traces().waiting()))});
+  }
+  std::cout << Table(rows);
   return kDone;
 }
 

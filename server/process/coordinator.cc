@@ -5,8 +5,10 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <filesystem>
 #include <future>
+#include <optional>
 #include <thread>
 
 #include "server/api/server.h"
@@ -17,14 +19,19 @@
 #include "server/base/secret.h"
 #include "server/base/text_file.h"
 #include "server/base/thread.h"
+#include "server/base/utf8.h"
 #include "server/config/server_config.h"
 #include "server/engine/engine.h"
 #include "server/files/files.h"
 #include "server/http/beast_client.h"
 #include "server/http/url.h"
 #include "server/llm/calls.h"
+#include "server/llm/traced_calls.h"
+#include "server/otlp/exporter.h"
+#include "server/otlp/settings.h"
 #include "server/stages/registry.h"
 #include "server/storage/rocks_store.h"
+#include "server/trace/recorder.h"
 
 namespace millrace {
 namespace {
@@ -32,6 +39,8 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr size_t kConfigMibMax = 1;
+// Time in which the spans that wait are sent at the end.
+constexpr std::chrono::seconds kTracesPatience(2);
 
 Durability MakeDurability(const v1::Durability& config) {
   if (config.has_interval()) return {.mode = Durability::Mode::kInterval, .interval = ToDuration(config.interval())};
@@ -91,6 +100,19 @@ StatusOr<std::unique_ptr<BackendEntry>> MakeBackend(const backend::BackendKinds&
   return entry;
 }
 
+// Returns what traces say about the process that they come from, besides the name of the service.
+otlp::Pairs OriginOfTraces(Random& random) {
+  std::array<char, 256> host{};
+  ::gethostname(host.data(), host.size() - 1);
+  return {{"service.version", kVersion},
+          {"service.instance.id", random.Name(12)},
+          {"telemetry.sdk.name", "millrace"},
+          {"telemetry.sdk.language", "cpp"},
+          {"telemetry.sdk.version", kVersion},
+          {"host.name", IsUtf8(host.data()) ? host.data() : ""},
+          {"process.pid", std::to_string(::getpid())}};
+}
+
 class CoordinatorImpl final : public Coordinator {
  public:
   explicit CoordinatorImpl(CoordinatorOptions options)
@@ -108,6 +130,8 @@ class CoordinatorImpl final : public Coordinator {
       loop_.Stop();
       thread_.join();
     }
+    // Spans of what is abandoned end below; they are dropped.
+    if (exporter_) exporter_->Stop(kTracesPatience);
     // The client's idle connections must close before the loop destroys the context that they run on.
     http_.reset();
     // Destroys suspended coroutines while everything that they refer to still exists.
@@ -147,6 +171,9 @@ class CoordinatorImpl final : public Coordinator {
     MR_ASSIGN_OR_RETURN(calls_, MakeCalls({.loop = loop_, .pool = *pool_, .store = *store_, .http = *http_},
                                           random.Fork(), std::move(backends), config));
 
+    traced_calls_.emplace(*calls_);
+    MR_RETURN_IF_ERROR(StartTracing(random));
+
     EngineOptions engine_options;
     engine_options.version = kVersion;
     engine_options.pid = ::getpid();
@@ -159,11 +186,12 @@ class CoordinatorImpl final : public Coordinator {
     engine_ = std::make_unique<Engine>(EngineDeps{.loop = loop_,
                                                   .pool = *pool_,
                                                   .store = *store_,
-                                                  .calls = *calls_,
+                                                  .calls = *traced_calls_,
                                                   .desk = *calls_,
                                                   .stages = stages_,
                                                   .files = files_,
-                                                  .cpu_time = ThreadCpuTime},
+                                                  .cpu_time = ThreadCpuTime,
+                                                  .tracer = tracer_.get()},
                                        random.Fork(), std::move(engine_options));
 
     std::vector<api::Listener> listeners;
@@ -181,6 +209,7 @@ class CoordinatorImpl final : public Coordinator {
     api::ServerOptions server_options;
     server_options.max_message_bytes = config.limits().max_message_bytes();
     server_options.max_connections = config.limits().max_connections();
+    server_options.tracer = tracer_.get();
     MR_ASSIGN_OR_RETURN(server_, api::Server::Start(loop_, engine_->apis(), std::move(listeners), server_options));
     MR_RETURN_IF_ERROR(OnLoop([this](std::promise<Status>& done) { return Recover(done); }));
     server_->SetServing();
@@ -208,6 +237,21 @@ class CoordinatorImpl final : public Coordinator {
   int port() const override { return port_; }
 
  private:
+  // Makes the tracer and its exporter, if traces are wanted.
+  Status StartTracing(Random& random) {
+    MR_ASSIGN_OR_RETURN(otlp::Settings settings, otlp::MakeSettings(options_.config.tracing(), otlp::ProcessEnvironment,
+                                                                    OriginOfTraces(random)));
+    for (const std::string& warning : settings.warnings) spdlog::warn("traces: {}", warning);
+    if (!settings.is_on) return absl::OkStatus();
+    MR_ASSIGN_OR_RETURN(std::unique_ptr<otlp::Transport> transport,
+                        otlp::MakeGrpcTransport(settings.endpoint, kVersion));
+    exporter_ = std::make_unique<otlp::Exporter>(clock_, random.Fork(), std::move(transport), settings.batch,
+                                                 std::move(settings.resource), kVersion);
+    tracer_ = std::make_unique<trace::Recorder>(clock_, random.Fork(), *exporter_, settings.recorder);
+    spdlog::info("traces are sent to {}", settings.endpoint.target);
+    return absl::OkStatus();
+  }
+
   // Starts a coroutine on the engine thread and waits for the status that it promises.
   template <typename Start>
   Status OnLoop(Start start) {
@@ -234,9 +278,12 @@ class CoordinatorImpl final : public Coordinator {
   std::unique_ptr<Pool> pool_;
   FileRoots files_;
   StageRegistry stages_;
+  std::unique_ptr<otlp::Exporter> exporter_;  // null: traces are off
+  std::unique_ptr<trace::Tracer> tracer_;     // null: traces are off
   std::unique_ptr<Store> store_;
   std::unique_ptr<HttpClient> http_;
   std::unique_ptr<Calls> calls_;
+  std::optional<TracedCalls> traced_calls_;
   std::unique_ptr<Engine> engine_;
   std::unique_ptr<api::Server> server_;
   std::thread thread_;
@@ -251,6 +298,11 @@ Status CheckBackends(const v1::ServerConfig& config, const std::string& config_d
     MR_RETURN_IF_ERROR(MakeBackend(kinds, backend, config_dir).status());
   }
   return absl::OkStatus();
+}
+
+Status CheckTracing(const v1::ServerConfig& config) {
+  MR_ASSIGN_OR_RETURN(const otlp::Settings settings, otlp::MakeSettings(config.tracing(), otlp::ProcessEnvironment));
+  return settings.is_on ? otlp::MakeGrpcTransport(settings.endpoint, kVersion).status() : absl::OkStatus();
 }
 
 StatusOr<v1::ServerConfig> LoadServerConfig(const std::string& path) {

@@ -23,6 +23,9 @@ StatusOr<v1::ServerConfig> LoadServerConfig(const std::string& path);
 Status CheckBackends(const v1::ServerConfig& config, const std::string& config_dir,
                      const backend::BackendKinds& kinds = backend::BuiltinBackends());
 
+// Checks that traces can be sent as the configuration and the environment say.
+Status CheckTracing(const v1::ServerConfig& config);
+
 struct CoordinatorOptions {
   v1::ServerConfig config;       // with its defaults filled in
   std::string config_dir = ".";  // folder that the paths of its secrets are relative to

@@ -62,6 +62,10 @@ int Main(int argc, char** argv) {
       PrintError(status);
       return 2;
     }
+    if (const Status status = CheckTracing(*config); !status.ok()) {
+      PrintError(status);
+      return 2;
+    }
     std::cout << "the configuration is valid\n";
     return 0;
   }

@@ -71,6 +71,13 @@ Task<StatusOr<v1::GetStatusResponse>> AdminRequests::GetStatus(RequestContext, v
   *response.mutable_loop_lag_p999() = FromDuration(loop.lag_p999);
   *response.mutable_handler_cpu_p999() = FromDuration(loop.handler_cpu_p999);
   response.set_draining(gate_.draining());
+  if (deps_.tracer != nullptr) {
+    const trace::Figures figures = deps_.tracer->figures();
+    v1::TraceStats& traces = *response.mutable_traces();
+    traces.set_exported(figures.exported);
+    traces.set_dropped(figures.dropped);
+    traces.set_waiting(figures.waiting);
+  }
   co_return response;
 }
 
