@@ -169,16 +169,16 @@ Status ReadEndpoint(std::string_view url, std::string_view source, const Variabl
 void ReadSampler(Variables& variables, trace::Sampler& sampler) {
   const std::optional<std::string> name = variables.Get("OTEL_TRACES_SAMPLER");
   if (!name) return;
-  std::string_view kind = *name;
+  std::string_view root = *name;
   constexpr std::string_view kParentBased = "parentbased_";
-  const bool follows_parent = kind.starts_with(kParentBased);
-  if (follows_parent) kind.remove_prefix(kParentBased.size());
-  if (kind != "always_on" && kind != "always_off" && kind != "traceidratio") {
+  const bool follows_parent = root.starts_with(kParentBased);
+  if (follows_parent) root.remove_prefix(kParentBased.size());
+  if (root != "always_on" && root != "always_off" && root != "traceidratio") {
     return variables.Warn("OTEL_TRACES_SAMPLER",
                           "always_on, always_off or traceidratio, or one of them after parentbased_");
   }
-  sampler = {.ratio = 1, .follows_parent = follows_parent, .is_off = kind == "always_off"};
-  if (kind != "traceidratio") return;
+  sampler = {.ratio = 1, .follows_parent = follows_parent, .is_off = root == "always_off"};
+  if (root != "traceidratio") return;
   variables.Number("OTEL_TRACES_SAMPLER_ARG", variables.Get("OTEL_TRACES_SAMPLER_ARG"), 0, 1, sampler.ratio);
 }
 

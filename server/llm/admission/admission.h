@@ -12,7 +12,7 @@
 
 namespace millrace {
 
-// What an attempt will take from its target, estimated before it begins.
+// Needs of an attempt, estimated before it begins.
 struct Estimate {
   int64_t tokens = 0;     // of the prompt and of the longest answer
   bool is_retry = false;  // the call failed at this target before
@@ -25,10 +25,10 @@ struct Admitted {
   int32_t in_flight = 0;  // attempts at the target when it began, this one included
 };
 
-// What an attempt came to.
+// End of an attempt.
 struct AttemptEnd {
   backend::Outcome outcome = backend::Outcome::kAnswered;
-  std::optional<int64_t> tokens;        // that the provider counted; absent: not told
+  std::optional<int64_t> tokens;        // that the provider counted; absent: not known
   std::optional<Duration> retry_after;  // that the provider asked for
   bool was_sent = true;                 // false: given up before a byte was sent
 };

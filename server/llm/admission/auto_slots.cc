@@ -12,7 +12,7 @@ constexpr int64_t kWindowAnswersMin = 4;
 constexpr double kNoQueue = 1.25;
 // Slots beyond what the server serves in parallel, so that it always has the next attempt at hand.
 constexpr double kSlack = 0.15;
-// After so many windows the least latency is measured anew, because prompts or the server may have changed.
+// After so many windows the least latency is measured again, because prompts or the server may have changed.
 constexpr int32_t kWindowsPerMeasure = 40;
 // A limit that is rejected once more, soon after it was lowered, is lowered to this share.
 constexpr double kCut = 0.75;

@@ -47,7 +47,7 @@ class AutoSlots final : public Slots {
   TimePoint limit_since_{};  // since when the limit has its present value
 
   double latency_min_ = 0;     // seconds, without a queue; 0: not known
-  int32_t windows_ = 0;        // since latency_min_ was measured anew
+  int32_t windows_ = 0;        // since latency_min_ was measured
   bool is_measuring_ = false;  // this window has half the slots, to measure latency_min_
   int32_t measured_from_ = 0;  // the limit to return to
 

@@ -20,8 +20,8 @@ Rate::Rate(int64_t per_minute)
       burst_(std::max(Duration(0), kBurst - OfSeconds(seconds_per_unit_))) {}
 
 TimePoint Rate::NotBefore(const Estimate&, TimePoint now) const {
-  // What earlier attempts reserved must have drained but for the burst. The attempt's own amount is not looked at: one
-  // that is larger than the burst begins all the same, and those after it wait the longer.
+  // The reservations of earlier attempts must have drained but for the burst. The attempt's own amount does not count:
+  // one that is larger than the burst begins all the same, and those after it wait the longer.
   return std::max(now, full_until_ - burst_);
 }
 
