@@ -6,6 +6,8 @@
 #include "server/aws/signer.h"
 #include "server/http/url.h"
 
+#pragma GCC diagnostic ignored "-Wmismatched-new-delete"
+
 namespace millrace {
 namespace {
 

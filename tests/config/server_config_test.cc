@@ -154,8 +154,8 @@ backends:
                             .status();
   EXPECT_THAT(status.ToString(),
               testing::AllOf(HasSubstr("ollama.base_url: the URL uses http"),
-                             HasSubstr("ollama.options.num_cxt: unknown option; did you mean \"num_ctx\"?"),
-                             HasSubstr("ollama.keep_alive: "), HasSubstr("ollama.think: ")));
+                             HasSubstr("ollama.options.num_cxt"),
+                             HasSubstr("ollama.keep_alive"), HasSubstr("ollama.think")));
 }
 
 TEST(ServerConfigTest, DoesNotExpandParameters) { EXPECT_EQ(Read("data_dir: $(x)")->data_dir(), "$(x)"); }

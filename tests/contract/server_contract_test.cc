@@ -160,7 +160,9 @@ TEST_P(ServerContract, EndsAndGarbageHaveTheirReasons) {
                                        {Ending::kRefusal, "REFUSAL"},
                                        {Ending::kUnknownReason, "BAD_RESPONSE"}}) {
     const std::optional<Response> response = dialect_->Say({.ending = ending});
-    if (response) EXPECT_EQ(Ask(*response), reason);
+    if (response) {
+      EXPECT_EQ(Ask(*response), reason);
+    }
   }
 }
 
