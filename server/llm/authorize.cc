@@ -6,6 +6,8 @@
 #include "server/aws/signer.h"
 #include "server/http/url.h"
 
+// GCC 12 takes Asio's allocator of coroutine frames for another one than that which frees them.
+#pragma GCC diagnostic push
 #pragma GCC diagnostic ignored "-Wmismatched-new-delete"
 
 namespace millrace {
@@ -64,3 +66,5 @@ void TakeRefusal(const BackendEntry& entry, const AwsCredentials::Keys& keys, st
 }
 
 }  // namespace millrace
+
+#pragma GCC diagnostic pop
