@@ -31,6 +31,8 @@ Manifest LocalManifest() {
           .protocol_family = "local",
           .dialect_version = 1,
           .free_of_charge = true,
+          .may_bill = false,
+          .takes_local_annotations = true,
           .description = "Rules and statistics over the words of the question instead of a model."};
 }
 

@@ -72,30 +72,45 @@ StatusOr<v1::ServerConfig> Read(std::string_view text) {
   return ReadServerConfig(text, "s.yaml", load_file, WithEcho());
 }
 
-TEST(BackendRegistryTest, AKindAnswersGenerateByItsRegistrationAlone) {
+// Asks a server by Generate.
+v1::GenerateResponse Ask(v1::ServerConfig config, BackendKinds kinds, v1::GenerateRequest request) {
   const TemporaryDirectory directory;
-  StatusOr<v1::ServerConfig> config = Read(R"(
-grpc: {address: "127.0.0.1:0"}
-backends: [{name: e, openai: {base_url: "!"}}]
-models: [{name: m, targets: [{backend: e}]}])");
-  ASSERT_TRUE(config.ok()) << config.status();
-  config->set_data_dir(directory.path());
+  config.set_data_dir(directory.path());
+  config.mutable_grpc()->set_address("127.0.0.1:0");
   CoordinatorOptions options;
-  options.config = *std::move(config);
-  options.kinds = WithEcho();
+  options.config = std::move(config);
+  options.kinds = std::move(kinds);
   const StatusOr<std::unique_ptr<Coordinator>> server = Coordinator::Start(std::move(options));
-  ASSERT_TRUE(server.ok()) << server.status();
+  v1::GenerateResponse response;
+  EXPECT_TRUE(server.ok()) << server.status();
+  if (!server.ok()) return response;
   const auto channel = grpc::CreateChannel("unix:" + (*server)->socket_path(), grpc::InsecureChannelCredentials());
-  v1::GenerateRequest request;
-  request.set_model("m");
   request.add_messages()->set_role("user");
   request.mutable_messages(0)->set_content("hello");
   grpc::ClientContext context;
-  v1::GenerateResponse response;
   const grpc::Status status = v1::CompletionService::NewStub(channel)->Generate(&context, request, &response);
-  ASSERT_TRUE(status.ok()) << status.error_message();
+  EXPECT_TRUE(status.ok()) << status.error_message();
+  return response;
+}
+
+TEST(BackendRegistryTest, AKindAnswersGenerateByItsRegistrationAlone) {
+  StatusOr<v1::ServerConfig> config = Read(R"(
+backends: [{name: e, openai: {base_url: "!"}}]
+models: [{name: m, targets: [{backend: e}]}])");
+  ASSERT_TRUE(config.ok()) << config.status();
+  v1::GenerateRequest request;
+  request.set_model("m");
+  const v1::GenerateResponse response = Ask(*std::move(config), WithEcho(), request);
   EXPECT_EQ(response.text(), "hello!");
   EXPECT_EQ(response.backend(), "e");
+}
+
+TEST(BackendRegistryTest, AnnotationsForLocalReachIt) {
+  v1::GenerateRequest request;
+  request.set_model("local");
+  request.set_output_schema(R"({"type": "object", "required": ["a"], "properties": {"a": {"type": "string", )"
+                            R"("x-millrace-local": {"const": "seen"}}}})");
+  EXPECT_EQ(Ask(BuiltinServerConfig(), BuiltinBackends(), request).text(), R"({"a":"seen"})");
 }
 
 TEST(BackendRegistryTest, AKindChecksItsConfigurationAndReadsItsFiles) {
