@@ -1,10 +1,14 @@
 #include "tests/contract/example_backend.h"
+#include "tests/contract/ollama_dialect.h"
 #include "tests/contract/openai_dialect.h"
 
 namespace millrace::backend {
 
 std::vector<NamedDialect> Dialects() {
-  return {{"Example", ExampleDialect}, {"Openai", WholeOpenaiDialect}, {"OpenaiStream", StreamedOpenaiDialect}};
+  return {{"Example", ExampleDialect},
+          {"Ollama", StreamedOllamaDialect},
+          {"Openai", WholeOpenaiDialect},
+          {"OpenaiStream", StreamedOpenaiDialect}};
 }
 
 std::string Joined(const Said& said) {
