@@ -96,6 +96,8 @@ class OllamaBackend final : public Backend {
     manifest_.kind = "ollama";
     manifest_.protocol_family = "ollama-chat";
     manifest_.dialect_version = kDialectVersion;
+    // A server on one's own machine costs nothing; one that wants a key may be somebody's service.
+    manifest_.may_bill = config.has_api_key();
     manifest_.answer_options = options_.for_key;
     manifest_.warnings = options_.warnings;
     manifest_.description = "Ollama's own API.";

@@ -133,7 +133,7 @@ TEST_F(CallTraceTest, NoSpanHasTheSecret) {
 }
 
 TEST_F(CallTraceTest, WaitingForASlotIsASpan) {
-  world_.config.mutable_models(0)->mutable_targets(0)->mutable_limits()->set_max_concurrency(1);
+  world_.config.mutable_models(0)->mutable_targets(0)->mutable_limits()->mutable_max_concurrency()->set_slots(1);
   bool is_done[2] = {false, false};
   Ask("q0", is_done[0]);
   Ask("q1", is_done[1]);
