@@ -219,7 +219,9 @@ Task<AttemptResult> Host::Send(AttemptOrder order, AttemptMoments& moments) {
   }
   if (auto* done = std::get_if<backend::Done>(&action)) {
     const std::string& text = done->answer.text;
-    if (attempt.given < text.size()) moments.Delta(std::string_view(text).substr(attempt.given));
+    const auto* request = std::get_if<backend::Request>(&attempt.order.question);
+    const bool is_read = request != nullptr && request->wants_deltas;
+    if (is_read && attempt.given < text.size()) moments.Delta(std::string_view(text).substr(attempt.given));
     if (attempt.is_started && !attempt.is_answered) {  // a provider without I/O
       moments.Ended();
       RawAnswer raw{.http_status = 0, .headers = {}, .body = PackAnswer(done->answer)};

@@ -244,7 +244,7 @@ TEST(CallFailuresTest, OwnFailuresCountAgainstTheLimitOfAttempts) {
   world.provider.usual = [](const HttpRequest&) { return Reaction{.body = "garbage"}; };
   const CallOutcome outcome = world.Answer("q", OfRun("r"));
   EXPECT_EQ(ReasonOf(outcome.status), Reason::kBadResponse);
-  EXPECT_EQ(outcome.totals.attempts(), 3);
+  EXPECT_EQ(outcome.totals.attempts(), 5);
   EXPECT_EQ(world.Answer("q", OfRun("r")).totals.attempts(), 0);
 }
 
