@@ -48,6 +48,8 @@ v1::ServerConfig WriterConfig(int concurrency) {
   target->set_backend("provider");
   target->set_model("m");
   target->mutable_limits()->mutable_max_concurrency()->set_slots(concurrency);
+  // A run with faults must end as the one without them, whatever number of connections they cut.
+  model->set_max_extra(1000);
   model->mutable_retry()->set_max_attempts(3);
   model->mutable_retry()->mutable_initial_backoff()->set_nanos(100'000'000);
   model->mutable_retry()->mutable_max_backoff()->set_seconds(5);
