@@ -46,6 +46,8 @@ v1::ServerConfig SimulatedConfigOf(const SimulateOptions& options, const v1::Pip
   }
   FillDefaults(config, AbsentMessages::kMake);
   for (v1::ModelConfig& model : *config.mutable_models()) {
+    // A run with faults is compared with one without them, whatever number of connections they cut.
+    if (options.faults) model.set_max_extra(1000);
     for (v1::TargetConfig& target : *model.mutable_targets()) {
       target.set_model(TargetName(target));
       if (options.concurrency > 0) target.mutable_limits()->mutable_max_concurrency()->set_slots(options.concurrency);

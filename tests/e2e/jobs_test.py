@@ -31,7 +31,7 @@ class JobsTest(unittest.TestCase):
     def run_twice(self, job, summary):
         """The second run reuses every result."""
         self.assertRegex(self.run_job(job), summary)
-        self.assertIn("nothing was computed: every result was remembered", self.run_job(job))
+        self.assertIn("nothing was computed: every result was memoized", self.run_job(job))
 
     def rows(self, database, query):
         connection = sqlite3.connect(f"file:{self.out / database}?mode=ro", uri=True)
