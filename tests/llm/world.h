@@ -100,7 +100,10 @@ class World {
   bool RunUntil(const std::function<bool()>& done, Duration limit = 48h);
   void RunFor(Duration duration);
   Calls& calls() { return *calls_; }
-  std::shared_ptr<StopSignal> NewStop() { return std::make_shared<StopSignal>(*loop_); }
+  std::shared_ptr<StopSignal> NewStop() {
+    if (!loop_) Restart();
+    return std::make_shared<StopSignal>(*loop_);
+  }
   int64_t Count(Table table) const;
   // The attempts that are settled, in the order of the settlements.
   std::vector<v1::Attempt> Settled() const;
