@@ -139,7 +139,8 @@ Task<std::optional<AttemptResult>> CallRunner::Try(const Acquired& at, const Dig
 backend::Request CallRunner::RequestFor(const Question& question, const Target& target) const {
   backend::Request request = question.request;
   request.model = target.model();
-  if (schema_ && !target.manifest().takes_local_annotations) request.output_schema = schema_->for_providers;
+  if (question.schema && !target.manifest().takes_local_annotations)
+    request.output_schema = question.schema->for_providers;
   return request;
 }
 

@@ -45,7 +45,10 @@ Task<bool> CallRunner::Run() {
   }
   schema_ = *std::move(schema);
 
-  Question question{.request = call_.question.request.question, .canonical = call_.question.canonical};
+  Question question{.request = call_.question.request.question,
+                    .canonical = call_.question.canonical,
+                    .schema = schema_,
+                    .answer = {}};
   int32_t repairs_left = call_.question.request.repairs;
   int32_t retry = 0;
   while (true) {
@@ -54,12 +57,8 @@ Task<bool> CallRunner::Run() {
     if (asked == AskResult::kAbandoned) co_return false;
     if (asked == AskResult::kEnded) co_return true;
 
-    auto judge = [text = candidate.record.text(), reason = candidate.record.finish_reason(),
-                  schema = schema_]() mutable {
-      return Judge(std::move(text), reason, schema ? &schema->schema : nullptr);
-    };
     trace::Span judging(Place(), "validate");
-    Verdict verdict = co_await RunIfLong(deps_.loop, deps_.pool, candidate.record.text().size(), std::move(judge));
+    Verdict verdict = co_await JudgeAnswer(question, candidate);
     call_.EndAttempt();
     NoteVerdict(judging, verdict);
     again_.End();
@@ -73,8 +72,10 @@ Task<bool> CallRunner::Run() {
       --repairs_left;
       retry = 0;
       again_ = trace::Span(call_.place(), "repair");
-      question.request = RepairRequest(std::move(question.request), candidate.record.text(), verdict.status);
-      question.canonical = CanonicalRequest(question.request);
+      if (Status status = co_await BecomeRepair(question, candidate.record.text(), verdict.status); !status.ok()) {
+        Fail(std::move(status));
+        co_return true;
+      }
       continue;
     }
     if (verdict.remedy == Remedy::kAgain && retry + 1 < call_.question.alias.retry.max_attempts) {
@@ -92,6 +93,32 @@ Task<bool> CallRunner::Run() {
     Fail(verdict.status);
     co_return true;
   }
+}
+
+Task<Verdict> CallRunner::JudgeAnswer(const Question& question, const Candidate& candidate) {
+  auto judge = [text = candidate.record.text(), reason = candidate.record.finish_reason(), whole = schema_,
+                part = question.schema, answer = question.answer]() mutable {
+    if (!answer.empty()) return JudgeFields(std::move(text), reason, whole->schema, part->schema, answer);
+    return Judge(std::move(text), reason, whole ? &whole->schema : nullptr);
+  };
+  co_return co_await RunIfLong(deps_.loop, deps_.pool, candidate.record.text().size(), std::move(judge));
+}
+
+Task<Status> CallRunner::BecomeRepair(Question& question, std::string answer, Status fault) {
+  // A second repair asks for everything: the fields by themselves did not help.
+  const bool may_ask_fields = question.answer.empty();
+  const std::string& schema = call_.question.request.question.output_schema;
+  const size_t bytes = answer.size() + schema.size();
+  auto plan = [request = question.request, schema, answer = std::move(answer), fault = std::move(fault),
+               may_ask_fields] { return PlanRepair(request, schema, answer, fault, may_ask_fields); };
+  Repair repair = co_await RunIfLong(deps_.loop, deps_.pool, bytes, std::move(plan));
+  question.request = std::move(repair.request);
+  question.canonical = CanonicalRequest(question.request);
+  question.answer = std::move(repair.answer);
+  auto compiled = co_await deps_.schemas.Get(question.request.output_schema);
+  MR_CO_RETURN_IF_ERROR(compiled.status());
+  question.schema = *std::move(compiled);
+  co_return absl::OkStatus();
 }
 
 void CallRunner::Fail(Status status) { call_.result.status = std::move(status); }

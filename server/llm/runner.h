@@ -76,6 +76,8 @@ class CallRunner {
   struct Question {
     backend::Request request;
     std::string canonical;  // CanonicalRequest of it
+    SchemaPtr schema;       // of the request; null: any text will do
+    std::string answer;     // of a repair of fields: the answer that they are put into; else empty
   };
 
   // Returns the parent of spans: the repair or other question that is asked now, or the call.
@@ -106,12 +108,16 @@ class CallRunner {
                              storage::v1::PendingRecord pending, Candidate& candidate);
   void TakeOver(const Digest& key, storage::v1::PendingRecord pending);
 
+  Task<Verdict> JudgeAnswer(const Question& question, const Candidate& candidate);
+  // Makes `question` the repair of an answer to it. Fails if the schema of its fields can't be used.
+  Task<Status> BecomeRepair(Question& question, std::string answer, Status fault);
+
   void Fail(Status status);
   void Succeed(const Candidate& candidate, std::string text);
 
   RunnerDeps deps_;
   CallInFlight& call_;
-  SchemaPtr schema_;                // null: any text will do
+  SchemaPtr schema_;                // of the call; null: any text will do
   std::vector<Digest> first_keys_;  // of the question as it was first asked, by route
   RouteStates routes_;
   uint64_t age_;

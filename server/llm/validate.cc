@@ -53,8 +53,11 @@ Verdict Judge(std::string text, std::string_view finish_reason, const Schema* sc
       return Unusable(Remedy::kOtherTarget, Reason::kContentFilter, "the provider's filter stopped the answer");
     case FinishReason::kRefusal:
       return Unusable(Remedy::kOtherTarget, Reason::kRefusal, fmt::format("the model refused: {}", Excerpt(text, 200)));
-    case FinishReason::kStop:
     case FinishReason::kOther:
+      // Only ends that are known to be good are: an answer may have been cut for a reason that is new.
+      return Unusable(Remedy::kAgain, Reason::kBadResponse,
+                      "the answer ended for a reason that the server does not know");
+    case FinishReason::kStop:
       break;
   }
   if (text.find_first_not_of(" \t\r\n") == std::string::npos) {

@@ -15,6 +15,7 @@ namespace millrace {
 namespace {
 
 using testing::HasSubstr;
+using testing::Not;
 
 TEST(CallFailuresTest, ATargetsFailuresNeverFailACallByCount) {
   World world;
@@ -204,6 +205,49 @@ TEST(CallFailuresTest, RepairsAnAnswerThatDoesNotFitWithTheError) {
   const CallOutcome later = world.Answer("q", OfRun("r2"), WithSchema);
   EXPECT_TRUE(later.cache_hit);
   EXPECT_EQ(later.text, "{\"n\": 7}");
+}
+
+void WithPlace(CallRequest& request) {
+  request.question.output_schema =
+      R"({"type":"object","properties":{"name":{"type":"string"},"year":{"type":"integer"}},"required":["name","year"]})";
+}
+
+TEST(CallFailuresTest, ARepairAsksOnlyForTheFieldsThatDoNotFit) {
+  World world;
+  world.provider.script.push_back({.body = R"({"name":"Ulm","year":"long ago"})"});
+  world.provider.script.push_back({.body = R"({"year":854})"});
+  const CallOutcome outcome = world.Answer("q", OfRun("r"), WithPlace);
+  EXPECT_TRUE(outcome.status.ok()) << outcome.status;
+  EXPECT_EQ(outcome.text, R"({"name":"Ulm","year":854})");
+  EXPECT_THAT(world.provider.received[1].body, HasSubstr("only these fields"));
+  EXPECT_THAT(world.provider.received[1].body, HasSubstr("- `year`: "));
+  EXPECT_THAT(world.provider.received[1].body, Not(HasSubstr("- `name`")));
+  const CallOutcome later = world.Answer("q", OfRun("r2"), WithPlace);
+  EXPECT_TRUE(later.cache_hit);
+  EXPECT_EQ(later.text, outcome.text);
+}
+
+TEST(CallFailuresTest, ARepairOfFieldsMayBeAnsweredWhole) {
+  World world;
+  world.provider.script.push_back({.body = R"({"name":"Ulm"})"});
+  world.provider.script.push_back({.body = R"({"name": "Ulm an der Donau", "year": 854})"});
+  const CallOutcome outcome = world.Answer("q", OfRun("r"), WithPlace);
+  EXPECT_TRUE(outcome.status.ok()) << outcome.status;
+  EXPECT_EQ(outcome.text, R"({"name": "Ulm an der Donau", "year": 854})");
+}
+
+TEST(CallFailuresTest, ASecondRepairAsksForEverything) {
+  World world;
+  world.provider.script.push_back({.body = R"({"name":"Ulm"})"});
+  world.provider.script.push_back({.body = R"({"year":"long ago"})"});
+  world.provider.script.push_back({.body = R"({"name":"Ulm","year":854})"});
+  const CallOutcome outcome = world.Answer("q", OfRun("r"), [](CallRequest& request) {
+    WithPlace(request);
+    request.repairs = 2;
+  });
+  EXPECT_TRUE(outcome.status.ok()) << outcome.status;
+  EXPECT_EQ(outcome.text, R"({"name":"Ulm","year":854})");
+  EXPECT_THAT(world.provider.received[2].body, HasSubstr("Answer the question again"));
 }
 
 TEST(CallFailuresTest, ABadAnswerIsNotPaidForTwiceInItsRun) {
