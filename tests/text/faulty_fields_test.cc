@@ -70,7 +70,7 @@ TEST(FaultyFieldsTest, SchemasThatConnectFieldsAreRepairedWhole) {
                                         R"("b":{"$ref":"#/properties/a"}}})"));
   EXPECT_FALSE(FindFaultyFields(R"({"a":1,"b":"no","c":1})",
                                 R"({"type":"object","additionalProperties":false,)" + properties + "}"))
-      << "a field that must not be there is no field to ask for";
+      << "a field that must not be there is not a field to ask for";
 }
 
 }  // namespace
