@@ -29,7 +29,7 @@ constexpr int kCharactersPerToken = 4;
 Manifest LocalManifest() {
   return {.kind = "local",
           .protocol_family = "local",
-          .dialect_version = 1,
+          .dialect_version = 2,
           .free_of_charge = true,
           .may_bill = false,
           .takes_local_annotations = true,
@@ -95,7 +95,7 @@ class Filling {
 
   json::value FromText(std::string_view text, const json::object& schema) {
     const std::string_view type = TypeOf(schema);
-    if (type == "array") return json::array{json::value(View(text))};
+    if (type == "array") return json::array{Element(text, schema)};
     if (type == "integer" || type == "number") {
       double number = 0;
       const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
@@ -141,13 +141,22 @@ class Filling {
     for (size_t at = 0; pattern.Match(whole, at, whole.size(), RE2::UNANCHORED, found, group + 1);) {
       const std::string_view match(found[group].data(), found[group].size());
       if (TypeOf(schema) != "array") return FromText(match, schema);
-      list.push_back(json::value(View(match)));
+      list.push_back(Element(match, schema));
       at = static_cast<size_t>(found[0].data() + found[0].size() - text_.data());
       if (found[0].empty()) at = NextCharacter(text_, at);
       if (at > text_.size() || static_cast<int64_t>(list.size()) >= CountOf(schema, "maxItems", 1000)) break;
     }
-    if (list.empty()) return std::nullopt;
+    // A text without a match has an empty list, which is an answer unless the schema wants more.
+    if (list.empty() && (TypeOf(schema) != "array" || CountOf(schema, "minItems", 0) > 0)) return std::nullopt;
     return list;
+  }
+
+  // Returns a text as an element of a list.
+  json::value Element(std::string_view text, const json::object& list) {
+    constexpr int64_t kLongest = 1'000'000;
+    const json::value* items = list.if_contains("items");
+    const int64_t most = items == nullptr ? kLongest : CountOf(*SchemaAt(root_, *items), "maxLength", kLongest);
+    return json::value(View(CutAt(text, most)));
   }
 
   json::value ByType(const json::object& schema, int depth) {

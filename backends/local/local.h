@@ -15,7 +15,7 @@ namespace millrace::backend {
 //   first_line, longest_line   one of the lines that are not empty, without a leading `- ` or `* `
 //   top_terms                  the most frequent words of at least three letters that are not function words
 //   count_lines                the number of such lines
-//   {"regex": PATTERN}         the first match (its first group if there is one); for a list, every match
+//   {"regex": PATTERN}         the first match (its first group if there is one); for a list, every match, perhaps none
 //   {"const": VALUE}           this value
 // Without an annotation, or if it finds nothing or a value that is not in the property's `enum`, the type decides: enum
 // → the value named most often; string → the first sentence that fits; array → the most frequent terms (with an enum:

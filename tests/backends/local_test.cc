@@ -112,7 +112,15 @@ TEST(LocalTest, FillsByTypeIfAnAnnotationFindsNothing) {
   EXPECT_EQ(Filled("One. Two.", R"({"type":"string","x-millrace-local":{"regex":"\\d+"}})"), R"("One.")");
   EXPECT_EQ(Filled("red, blue, blue: green", R"x({"enum":["red","blue"],"x-millrace-local":{"regex":": (\\w+)"}})x"),
             R"("blue")");
-  EXPECT_EQ(Filled("x", R"({"type":"array","x-millrace-local":{"regex":"\\d"},"items":{"type":"integer"}})"), "[]");
+}
+
+TEST(LocalTest, AListHasEveryMatchOfItsPatternAndPerhapsNone) {
+  const std::string pattern = R"("x-millrace-local":{"regex":"[a-z]+\\d"})";
+  EXPECT_EQ(Filled("many words", R"({"type":"array",)" + pattern + R"(,"items":{"type":"string"}})"), "[]");
+  EXPECT_EQ(Filled("abc1 d2", R"({"type":"array",)" + pattern + R"(,"items":{"type":"string","maxLength":2}})"),
+            R"(["ab","d2"])");
+  EXPECT_EQ(Filled("storm storm", R"({"type":"array","minItems":1,)" + pattern + R"(,"items":{"type":"string"}})"),
+            R"(["storm"])");
 }
 
 TEST(LocalTest, FillsByType) {
