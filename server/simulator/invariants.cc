@@ -32,6 +32,7 @@ class Checker {
     CheckCancel();
     CheckCreated();
     CheckSecondRun();
+    CheckLimits();
     return violations_;
   }
 
@@ -257,6 +258,50 @@ class Checker {
       if (refused.count(NameOf(question)) == 0) Broken(fmt::format("a second run asked {} again", question));
     }
     CompareItems(result_.items_again, reference_.items, "second run", true);
+  }
+
+  // A target's limits hold at the provider: no more requests at once than there are slots, and no minute has more than
+  // `rpm` and one second's worth. A new process starts anew.
+  void CheckLimits() {
+    const v1::TargetLimits& limits = scenario_.config.models(0).targets(0).limits();
+    std::map<int, std::vector<const Received*>> by_incarnation;
+    for (const Received& request : result_.log.requests) by_incarnation[request.incarnation].push_back(&request);
+    for (const auto& [incarnation, requests] : by_incarnation) {
+      if (limits.max_concurrency().has_slots()) CheckSlots(requests, limits.max_concurrency().slots());
+      if (limits.rpm() > 0) CheckRate(requests, limits.rpm());
+    }
+  }
+
+  void CheckSlots(const std::vector<const Received*>& requests, int64_t slots) {
+    // At one time, requests leave before others come: a slot that is free is used at once.
+    std::multimap<std::pair<TimePoint, bool>, int64_t> changes;
+    for (const Received* request : requests) {
+      changes.emplace(std::pair(request->received, true), 1);
+      if (request->fate != Fate::kInFlight) changes.emplace(std::pair(request->left, false), -1);
+    }
+    int64_t at_once = 0;
+    for (const auto& [when, change] : changes) {
+      at_once += change;
+      if (at_once <= slots) continue;
+      Broken(fmt::format("limits: {} requests at once on {} slots", at_once, slots));
+      return;
+    }
+  }
+
+  void CheckRate(const std::vector<const Received*>& requests, int64_t rpm) {
+    const auto most = static_cast<size_t>(rpm + rpm / 60 + 1);
+    for (size_t i = most; i < requests.size(); ++i) {
+      if (requests[i]->received - requests[i - most]->received >= std::chrono::seconds(60)) continue;
+      Broken(fmt::format("limits: more than {} requests in a minute at {} a minute", most, rpm));
+      return;
+    }
+    // A run is often shorter than a minute, but no second begins more than two seconds' worth.
+    const auto brief = static_cast<size_t>(2 * (rpm / 60 + 1));
+    for (size_t i = brief; i < requests.size(); ++i) {
+      if (requests[i]->received - requests[i - brief]->received >= std::chrono::seconds(1)) continue;
+      Broken(fmt::format("limits: more than {} requests in a second at {} a minute", brief, rpm));
+      return;
+    }
   }
 
   const Scenario& scenario_;

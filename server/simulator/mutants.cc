@@ -213,6 +213,10 @@ std::string_view NameOf(Mutant mutant) {
       return "drop a settlement";
     case Mutant::kIgnoreStop:
       return "ignore a stop";
+    case Mutant::kDoubleSlots:
+      return "count slots twice";
+    case Mutant::kForgetRate:
+      return "forget a rate";
   }
   return "unknown";
 }
@@ -227,6 +231,19 @@ std::unique_ptr<HttpClient> WithMutant(Mutant mutant, HttpClient& real) {
 
 std::unique_ptr<CallHandler> WithMutant(Mutant mutant, CallHandler& real) {
   return std::make_unique<MutantCalls>(mutant, real);
+}
+
+v1::ServerConfig WithMutant(Mutant mutant, v1::ServerConfig config) {
+  for (v1::ModelConfig& model : *config.mutable_models()) {
+    for (v1::TargetConfig& target : *model.mutable_targets()) {
+      v1::TargetLimits& limits = *target.mutable_limits();
+      if (mutant == Mutant::kForgetRate) limits.clear_rpm();
+      if (mutant == Mutant::kDoubleSlots && limits.max_concurrency().has_slots()) {
+        limits.mutable_max_concurrency()->set_slots(2 * limits.max_concurrency().slots());
+      }
+    }
+  }
+  return config;
 }
 
 }  // namespace millrace::simulator

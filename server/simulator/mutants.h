@@ -6,6 +6,7 @@
 #include <string_view>
 #include <vector>
 
+#include "millrace/v1/server_config.pb.h"
 #include "server/http/client.h"
 #include "server/llm/call.h"
 #include "server/storage/store.h"
@@ -30,13 +31,16 @@ enum class Mutant {
   kLosePark,         // the wake-up entry of a parked item is not written
   kDropSettlement,   // the settlement of every 5th call is not committed
   kIgnoreStop,       // calls ignore a pause or cancel
+  kDoubleSlots,      // a target has twice its slots
+  kForgetRate,       // requests per minute are not limited
 };
 
 inline constexpr Mutant kMutants[] = {
     Mutant::kSkipCommit,     Mutant::kAckBeforeStore, Mutant::kTearBatch,  Mutant::kForgetAnswers,
     Mutant::kDropStarted,    Mutant::kStaleScan,      Mutant::kDoubleSend, Mutant::kMislabelUnknown,
     Mutant::kTruncateAnswer, Mutant::kSwapAnswers,    Mutant::kLoseItems,  Mutant::kLoseEvents,
-    Mutant::kLosePark,       Mutant::kDropSettlement, Mutant::kIgnoreStop,
+    Mutant::kLosePark,       Mutant::kDropSettlement, Mutant::kIgnoreStop, Mutant::kDoubleSlots,
+    Mutant::kForgetRate,
 };
 
 // Returns a short name for output.
@@ -47,5 +51,7 @@ std::string_view NameOf(Mutant mutant);
 std::unique_ptr<Store> WithMutant(Mutant mutant, Store& real, Loop& loop);
 std::unique_ptr<HttpClient> WithMutant(Mutant mutant, HttpClient& real);
 std::unique_ptr<CallHandler> WithMutant(Mutant mutant, CallHandler& real);
+// Returns the configuration that a faulty server obeys. The checker knows the real one.
+v1::ServerConfig WithMutant(Mutant mutant, v1::ServerConfig config);
 
 }  // namespace millrace::simulator

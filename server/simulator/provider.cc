@@ -180,7 +180,9 @@ Task<HttpResult> SimulatedProvider::Send(HttpRequest request, HttpLimits limits,
   };
 
   const bool rate_limited = falls_to(profile_.rate_limited);
-  const bool server_error = !rate_limited && falls_to(profile_.server_error);
+  const Duration age = loop_.Now().time_since_epoch();
+  const bool is_down = age >= profile_.down_at && age < profile_.down_at + profile_.down_for;
+  const bool server_error = !rate_limited && (falls_to(profile_.server_error) || is_down);
   const bool cut_before = !rate_limited && !server_error && falls_to(profile_.cut_before_answer);
   const bool cut_in = !rate_limited && !server_error && !cut_before && falls_to(profile_.cut_in_answer);
   const bool hang = !rate_limited && !server_error && !cut_before && !cut_in && falls_to(profile_.hangs);

@@ -30,6 +30,8 @@ struct ProviderProfile {
   double wrong_schema = 0;       // by question: the first answer does not fit the schema
   double no_json = 0;            // by question: the answer is not JSON although a schema asks for it
   double refuses_for_good = 0;   // by question: 400, each time
+  Duration down_at{};            // from this time on after the simulation's start, every answer is a 500 or 503,
+  Duration down_for{};           // for so long
 };
 
 // Fate of a request as the provider sees it.

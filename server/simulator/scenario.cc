@@ -121,6 +121,13 @@ void DrawItems(Scenario& scenario, Random& random) {
   scenario.parts = 1 + static_cast<int>(random.Below(4));
 }
 
+// Adds limits to the number of slots, or replaces it.
+void DrawLimits(v1::TargetLimits& limits, Random& random) {
+  if (random.Chance(0.3)) limits.set_rpm(120 + static_cast<int64_t>(random.Below(3000)));
+  if (random.Chance(0.2)) limits.set_tpm(200'000 + static_cast<int64_t>(random.Below(5'000'000)));
+  if (random.Chance(0.2)) limits.mutable_max_concurrency()->set_mode(v1::Concurrency::MODE_AUTO);
+}
+
 // Makes some items wait for a wall time.
 void ParkSome(Scenario& scenario, Random& random) {
   const int64_t begin = SimulatedClock().WallMicros() / 1'000'000;
@@ -197,6 +204,11 @@ Scenario DrawScenario(uint64_t seed) {
   scenario.racers = random.Chance(0.2) ? 4 : 1;
   if (random.Chance(0.25)) ParkSome(scenario, random);
   scenario.run_again = seed % 2 == 0 && !scenario.cancel;
+  if (random.Chance(0.2)) {
+    profile.down_at = Between(random, Duration(0), std::chrono::seconds(3));
+    profile.down_for = Between(random, std::chrono::seconds(1), std::chrono::seconds(60));
+  }
+  DrawLimits(*scenario.config.mutable_models(0)->mutable_targets(0)->mutable_limits(), random);
   return scenario;
 }
 

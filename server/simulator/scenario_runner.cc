@@ -59,7 +59,7 @@ class ServerIncarnation {
         store_(WithMutant(mutant, memory_, loop_)),
         provider_(loop_, result.log, scenario.profile, random_.Fork(), number),
         http_(WithMutant(mutant, provider_)),
-        calls_(MakeSimulatedCalls(loop_, *pool_, *store_, *http_, random_.Fork(), scenario.config)),
+        calls_(MakeSimulatedCalls(loop_, *pool_, *store_, *http_, random_.Fork(), WithMutant(mutant, scenario.config))),
         handler_(WithMutant(mutant, calls_->handler())),
         stages_(setup.stages(result.sinks)),
         engine_({.loop = loop_,
