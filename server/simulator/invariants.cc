@@ -261,7 +261,7 @@ class Checker {
   }
 
   // A target's limits hold at the provider: no more requests at once than there are slots, and no minute has more than
-  // `rpm` and one second's worth. A new process starts anew.
+  // `rpm` and one second's worth. A new process knows nothing of the one before.
   void CheckLimits() {
     const v1::TargetLimits& limits = scenario_.config.models(0).targets(0).limits();
     std::map<int, std::vector<const Received*>> by_incarnation;
