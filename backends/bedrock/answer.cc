@@ -5,7 +5,7 @@
 #include <boost/json.hpp>
 
 #include "backends/bedrock/failure.h"
-#include "backends/bedrock/fields.h"
+#include "backends/sdk/reply_json.h"
 #include "server/base/json.h"
 
 namespace millrace::backend::bedrock {
@@ -52,7 +52,7 @@ Action AnswerOf(AnswerParts parts, AnswerForm form) {
 }
 
 Action ReadAnswer(const Response& response, AnswerForm form, std::string_view model) {
-  const StatusOr<json::value> value = ParseJson(response.body);
+  const StatusOr<json::value> value = ParseReply(response.body);
   if (!value.ok()) {
     return Fail{BadResponse(fmt::format("the response can't be read: {}; it begins `{}`",
                                         std::string_view(MessageOf(value.status())), Excerpt(response.body)),

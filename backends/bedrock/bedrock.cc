@@ -36,6 +36,7 @@ class ConverseExchange final : public Exchange {
     if (auto* bytes = std::get_if<Bytes>(&input)) return TakeBytes(std::move(bytes->bytes));
     if (std::holds_alternative<Resume>(input)) return std::move(request_);
     if (is_stream_) return stream_.End();
+    if (IsGood() && response_.body.empty()) return Fail{bedrock::Cut("the response is empty")};
     if (!IsGood()) return Fail{bedrock::ReadFailure(response_)};
     return bedrock::ReadAnswer(response_, form_, model_);
   }

@@ -7,7 +7,7 @@
 #include <cmath>
 
 #include "backends/bedrock/failure.h"
-#include "backends/bedrock/fields.h"
+#include "backends/sdk/reply_json.h"
 #include "server/base/json.h"
 
 namespace millrace::backend::bedrock {
@@ -49,10 +49,10 @@ StatusOr<std::string> BodyOf(const EmbedRequest& request, const Family* family) 
   }
   json::object body;
   if (family->is_titan) {
-    body["inputText"] = JsonText(request.texts[0]);
+    body["inputText"] = request.texts[0];
   } else {
     json::array texts;
-    for (const std::string& text : request.texts) texts.push_back(JsonText(text));
+    for (const std::string& text : request.texts) texts.push_back(json::value(text));
     body["texts"] = std::move(texts);
     // Texts that are compared with each other all have one type. A text that is too long is an error, not cut.
     body["input_type"] = "search_document";
@@ -64,7 +64,7 @@ StatusOr<std::string> BodyOf(const EmbedRequest& request, const Family* family) 
       return RefuseQuestion(
           fmt::format("the vectors of `{}` have a fixed size: leave `dimensions` out", Excerpt(request.model, 256)));
     }
-    body[JsonText(family->dimensions_member)] = *request.dimensions;
+    body[std::string(family->dimensions_member)] = *request.dimensions;
   }
   return json::serialize(body);
 }
@@ -90,7 +90,7 @@ const json::value* VectorsIn(const json::value& body) {
 std::optional<int64_t> TokensIn(const json::value& body, const Headers& headers) {
   if (const auto tokens = CountAt(body, "inputTextTokenCount")) return tokens;
   const std::string_view header = HeaderOf(headers, kInputTokensHeader);
-  return header.empty() ? std::nullopt : CountAt(json::array{ParseJson(header).value_or(json::value())}, "0");
+  return header.empty() ? std::nullopt : CountAt(json::array{ParseReply(header).value_or(json::value())}, "0");
 }
 
 class EmbeddingExchange final : public WholeBodyExchange {
@@ -105,7 +105,7 @@ class EmbeddingExchange final : public WholeBodyExchange {
   Action Read(Response response) const override {
     if (response.status < 200 || response.status >= 300) return Fail{ReadFailure(response)};
     const auto bad = [&](std::string message) { return Fail{BadResponse(std::move(message), response.status)}; };
-    const StatusOr<json::value> body = ParseJson(response.body);
+    const StatusOr<json::value> body = ParseReply(response.body);
     if (!body.ok())
       return bad(fmt::format("the response can't be read: {}", std::string_view(MessageOf(body.status()))));
     Answer answer;

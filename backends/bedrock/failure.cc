@@ -4,9 +4,9 @@
 
 #include <algorithm>
 #include <boost/json.hpp>
-#include <charconv>
 
-#include "backends/bedrock/fields.h"
+#include "backends/sdk/reply_json.h"
+#include "backends/sdk/retry_after.h"
 #include "server/base/json.h"
 
 namespace millrace::backend::bedrock {
@@ -93,7 +93,7 @@ struct Complaint {
 };
 
 Complaint ReadComplaint(const std::string& body) {
-  const StatusOr<json::value> value = ParseJson(body);
+  const StatusOr<json::value> value = ParseReply(body);
   if (!value.ok()) return {.name = "", .message = Excerpt(body, 200), .original_status = {}};  // a proxy's HTML page
   Complaint complaint;
   for (const char* member : {"code", "__type"}) {
@@ -106,25 +106,11 @@ Complaint ReadComplaint(const std::string& body) {
   return complaint;
 }
 
-std::optional<int64_t> Digits(std::string_view text) {
-  int64_t number = 0;
-  const auto parsed = std::from_chars(text.data(), text.data() + text.size(), number);
-  if (text.empty() || parsed.ec != std::errc() || parsed.ptr != text.data() + text.size() || number < 0) {
-    return std::nullopt;
-  }
-  return number;
-}
-
+// AWS's own header has milliseconds.
 std::optional<Duration> RetryAfter(const Headers& headers) {
-  // A day: the call layer limits the wait further, and no sum overflows.
-  static constexpr std::chrono::seconds kMost = std::chrono::hours(24);
-  if (const auto millis = Digits(HeaderOf(headers, "x-amz-retry-after"))) {
-    return std::chrono::milliseconds(std::min<int64_t>(*millis, kMost.count() * 1000));
-  }
-  if (const auto seconds = Digits(HeaderOf(headers, "retry-after"))) {
-    return std::chrono::seconds(std::min<int64_t>(*seconds, kMost.count()));
-  }
-  return std::nullopt;
+  const std::string_view millis = HeaderOf(headers, "x-amz-retry-after");
+  const auto wait = RetryAfterOf({{"retry-after-ms", std::string(millis)}});
+  return wait ? wait : RetryAfterOf(headers);
 }
 
 std::string Described(std::string_view place, const Complaint& complaint) {
@@ -185,6 +171,14 @@ Failure NotAsked(const Status& refusal) {
           .message = std::string(MessageOf(refusal)),
           .retry_after = std::nullopt,
           .http_status = 0};
+}
+
+Failure Cut(std::string message) {
+  return {.outcome = Outcome::kPartial,
+          .reason = Reason::kTargetFailed,
+          .message = std::move(message),
+          .retry_after = std::nullopt,
+          .http_status = 200};
 }
 
 Failure BadResponse(std::string message, int http_status) {

@@ -24,5 +24,7 @@ Failure NotAsked(const Status& refusal);
 
 // Returns the failure of a response that violates the protocol.
 Failure BadResponse(std::string message, int http_status = 200);
+// Returns the failure of a response with a good status that ended before its answer did.
+Failure Cut(std::string message);
 
 }  // namespace millrace::backend::bedrock

@@ -5,7 +5,6 @@
 #include <boost/json.hpp>
 
 #include "backends/bedrock/failure.h"
-#include "backends/bedrock/fields.h"
 #include "server/base/json.h"
 
 namespace millrace::backend::bedrock {
@@ -27,13 +26,13 @@ StatusOr<Conversation> ConversationOf(const Request& request) {
       return RefuseQuestion(fmt::format("Bedrock has no role `{}`", Excerpt(message.role)));
     }
     if (IsBlank(message.content)) continue;
-    json::object block{{"text", JsonText(message.content)}};
+    json::object block{{"text", message.content}};
     if (is_system) {
       conversation.system.push_back(std::move(block));
       continue;
     }
     if (message.role != last_role) {
-      conversation.messages.push_back({{"role", JsonText(message.role)}, {"content", json::array()}});
+      conversation.messages.push_back({{"role", message.role}, {"content", json::array()}});
       last_role = message.role;
     }
     conversation.messages.back().at("content").as_array().push_back(std::move(block));
@@ -46,16 +45,16 @@ StatusOr<Conversation> ConversationOf(const Request& request) {
 json::value ToolConfig(json::value schema) {
   return {{"tools",
            {{{"toolSpec",
-              {{"name", JsonText(kAnswerTool)},
+              {{"name", kAnswerTool},
                {"description", "Takes the answer."},
                {"inputSchema", {{"json", std::move(schema)}}}}}}}},
-          {"toolChoice", {{"tool", {{"name", JsonText(kAnswerTool)}}}}}};
+          {"toolChoice", {{"tool", {{"name", kAnswerTool}}}}}};
 }
 
 json::value OutputConfig(const json::value& schema) {
   return {{"textFormat",
            {{"type", "json_schema"},
-            {"structure", {{"jsonSchema", {{"name", JsonText(kAnswerTool)}, {"schema", json::serialize(schema)}}}}}}}};
+            {"structure", {{"jsonSchema", {{"name", kAnswerTool}, {"schema", json::serialize(schema)}}}}}}}};
 }
 
 }  // namespace
@@ -80,7 +79,7 @@ StatusOr<ConverseQuestion> MakeConverseQuestion(const v1::BedrockBackend& config
     } else {
       const std::string instruction =
           "Answer with one JSON value that fits this JSON Schema, and with nothing else:\n" + json::serialize(schema);
-      conversation.system.push_back(json::object{{"text", JsonText(instruction)}});
+      conversation.system.push_back(json::object{{"text", instruction}});
     }
   }
   if (!conversation.system.empty()) body["system"] = std::move(conversation.system);

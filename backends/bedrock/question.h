@@ -11,7 +11,7 @@
 namespace millrace::backend::bedrock {
 
 // Tool that a model must call if its answer has a schema; the input of the call is the answer.
-inline constexpr std::string_view kAnswerTool = "answer";
+inline constexpr char kAnswerTool[] = "answer";
 
 // Form of the answer that a request asks for.
 enum class AnswerForm {

@@ -5,7 +5,7 @@
 #include <boost/json.hpp>
 
 #include "backends/bedrock/failure.h"
-#include "backends/bedrock/fields.h"
+#include "backends/sdk/reply_json.h"
 #include "server/base/json.h"
 
 namespace millrace::backend::bedrock {
@@ -41,7 +41,7 @@ Status ConverseStream::TakeEvent(const EventMessage& message, std::string& delta
   const bool is_of_content = type == "contentBlockStart" || type == "contentBlockDelta";
   if (!is_of_content && type != "messageStop" && type != "metadata") return absl::OkStatus();
   if (has_stopped_ && type != "metadata") return Bad(fmt::format("has the event `{}` after `messageStop`", type));
-  StatusOr<json::value> event = ParseJson(message.payload);
+  StatusOr<json::value> event = ParseReply(message.payload);
   if (!event.ok()) {
     return WithContext(event.status(), fmt::format("the event `{}` of the stream can't be read", type));
   }
@@ -87,13 +87,10 @@ void ConverseStream::TakeStop(const json::value& event, std::string& delta) {
 
 Action ConverseStream::End() {
   if (has_stopped_ && has_metadata_ && reader_.End().ok()) return AnswerOf(std::move(parts_), form_);
-  return Fail{{.outcome = Outcome::kPartial,
-               .reason = Reason::kTargetFailed,
-               .message = fmt::format("the stream ended {}", !reader_.End().ok() ? "inside a message"
-                                                             : has_stopped_      ? "without `metadata`"
-                                                                                 : "without `messageStop`"),
-               .retry_after = std::nullopt,
-               .http_status = 200}};
+  const char* how = !reader_.End().ok() ? "inside a message"
+                    : has_stopped_      ? "without `metadata`"
+                                        : "without `messageStop`";
+  return Fail{Cut(fmt::format("the stream ended {}", how))};
 }
 
 }  // namespace millrace::backend::bedrock

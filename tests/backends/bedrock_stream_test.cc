@@ -1,11 +1,11 @@
 // Streamed answers of the bedrock backend.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-#include <zlib.h>
 
 #include <map>
 
 #include "tests/backends/bedrock_support.h"
+#include "tests/contract/event_message.h"
 
 namespace millrace::backend {
 namespace {
@@ -20,49 +20,21 @@ std::string FromHex(std::string_view hex) {
   return bytes;
 }
 
-std::string BigEndian(size_t number, int bytes) {
-  std::string text;
-  for (int i = bytes - 1; i >= 0; --i) text.push_back(static_cast<char>(number >> (8 * i)));
-  return text;
-}
-
-std::string Crc(std::string_view bytes) {
-  return BigEndian(::crc32_z(0, reinterpret_cast<const unsigned char*>(bytes.data()), bytes.size()), 4);
-}
-
-std::string Encoded(const std::map<std::string, std::string>& headers, const std::string& payload) {
-  std::string block;
-  for (const auto& [name, value] : headers) {
-    block += BigEndian(name.size(), 1) + name + '\7' + BigEndian(value.size(), 2) + value;
-  }
-  std::string message = BigEndian(16 + block.size() + payload.size(), 4) + BigEndian(block.size(), 4);
-  message += Crc(message);
-  message += block + payload;
-  return message + Crc(message);
-}
-
-std::string Event(const std::string& type, const std::string& payload) {
-  return Encoded({{":event-type", type}, {":content-type", "application/json"}, {":message-type", "event"}}, payload);
-}
-
-std::string Exception(const std::string& type, const std::string& payload = R"({"message":"m"})") {
-  return Encoded({{":exception-type", type}, {":message-type", "exception"}}, payload);
-}
-
-const std::string kStart = Event("messageStart", R"({"role":"assistant"})");
-const std::string kStop = Event("messageStop", R"({"stopReason":"end_turn"})");
-const std::string kToolStop = Event("messageStop", R"({"stopReason":"tool_use"})");
-const std::string kMetadata = Event("metadata", R"({"usage":{"inputTokens":5,"outputTokens":2}})");
+const std::string kStart = EventBytes("messageStart", R"({"role":"assistant"})");
+const std::string kStop = EventBytes("messageStop", R"({"stopReason":"end_turn"})");
+const std::string kToolStop = EventBytes("messageStop", R"({"stopReason":"tool_use"})");
+const std::string kMetadata = EventBytes("metadata", R"({"usage":{"inputTokens":5,"outputTokens":2}})");
 
 std::string Text(const std::string& text) {
-  return Event("contentBlockDelta", R"({"delta":{"text":")" + text + R"("},"contentBlockIndex":0})");
+  return EventBytes("contentBlockDelta", R"({"delta":{"text":")" + text + R"("},"contentBlockIndex":0})");
 }
 
 const std::string kToolStart =
-    Event("contentBlockStart", R"({"start":{"toolUse":{"toolUseId":"t","name":"answer"}},"contentBlockIndex":1})");
+    EventBytes("contentBlockStart", R"({"start":{"toolUse":{"toolUseId":"t","name":"answer"}},"contentBlockIndex":1})");
 
 std::string ToolInput(const std::string& escaped) {
-  return Event("contentBlockDelta", R"({"delta":{"toolUse":{"input":")" + escaped + R"("}},"contentBlockIndex":1})");
+  return EventBytes("contentBlockDelta",
+                    R"({"delta":{"toolUse":{"input":")" + escaped + R"("}},"contentBlockIndex":1})");
 }
 
 Request Streamed(std::string schema = "") {
@@ -153,8 +125,8 @@ TEST(BedrockStreamTest, ReadsStreamsOfAwsOwnClient) {
 }
 
 TEST(BedrockStreamTest, SkipsUnknownEvents) {
-  const std::string body = kStart + Event("somethingNew", "not JSON") + Text("h\\u00fc") + Event("ping", "") +
-                           Encoded({{":message-type", "somethingNew"}}, "") + kStop + kMetadata;
+  const std::string body = kStart + EventBytes("somethingNew", "not JSON") + Text("h\\u00fc") + EventBytes("ping", "") +
+                           EventMessageBytes({{":message-type", "somethingNew"}}, "") + kStop + kMetadata;
   EXPECT_EQ(Answered(body).text, "h\u00fc");
 }
 
@@ -176,12 +148,12 @@ TEST(BedrockStreamTest, ClassifiesExceptions) {
       {"somethingNewException", Outcome::kPartial},
   };
   for (const auto& [name, outcome] : outcomes) {
-    EXPECT_EQ(Failed(kStart + Text("x") + Exception(name)).outcome, outcome) << name;
-    EXPECT_EQ(Failed(kStart + Text("x") + kStop + Exception(name)).outcome, outcome) << name << " after the end";
+    EXPECT_EQ(Failed(kStart + Text("x") + ExceptionBytes(name)).outcome, outcome) << name;
+    EXPECT_EQ(Failed(kStart + Text("x") + kStop + ExceptionBytes(name)).outcome, outcome) << name << " after the end";
   }
-  EXPECT_THAT(
-      Failed(Exception("modelStreamErrorException", R"({"originalMessage":"o","originalStatusCode":500})")).message,
-      HasSubstr("ModelStreamErrorException: o"));
+  EXPECT_THAT(Failed(ExceptionBytes("modelStreamErrorException", R"({"originalMessage":"o","originalStatusCode":500})"))
+                  .message,
+              HasSubstr("ModelStreamErrorException: o"));
 }
 
 TEST(BedrockStreamTest, RefusesStreamsThatViolateTheProtocol) {
@@ -189,10 +161,10 @@ TEST(BedrockStreamTest, RefusesStreamsThatViolateTheProtocol) {
            kStart + Text("x") + kStop + Text("y") + kMetadata,
            kStart + Text("x") + kStop + kStop + kMetadata,
            kStart + kStart + Text("x") + kStop + kMetadata,
-           kStart + Event("contentBlockDelta", "not JSON") + kStop + kMetadata,
+           kStart + EventBytes("contentBlockDelta", "not JSON") + kStop + kMetadata,
            kStart + Text("\xff") + kStop + kMetadata,
-           kStart + Text("x") + Event("messageStop", "{}") + kMetadata,
-           kStart + Text("x") + Event("messageStop", R"({"stopReason":"malformed_model_output"})") + kMetadata,
+           kStart + Text("x") + EventBytes("messageStop", "{}") + kMetadata,
+           kStart + Text("x") + EventBytes("messageStop", R"({"stopReason":"malformed_model_output"})") + kMetadata,
        }) {
     EXPECT_EQ(Failed(body).outcome, Outcome::kAnsweredBad);
   }

@@ -214,7 +214,7 @@ TEST(BedrockTest, CountsTokensOfThePromptCacheAsInput) {
 
 TEST(BedrockTest, RefusesResponsesThatViolateTheProtocol) {
   for (const std::string& body :
-       {std::string(), std::string("<html>"), std::string("[]"), std::string("{}"), std::string(100'000, '['),
+       {std::string("<html>"), std::string("[]"), std::string("{}"), std::string(100'000, '['),
         std::string(R"({"output":{"message":{"content":"x"}},"stopReason":"end_turn"})"),
         std::string("{\"output\":{\"message\":{\"content\":[{\"text\":\"\xff\"}]}},\"stopReason\":\"end_turn\"}"),
         ConverseBody(R"({"text":"x"})") + ConverseBody(R"({"text":"y"})")}) {
@@ -223,6 +223,7 @@ TEST(BedrockTest, RefusesResponsesThatViolateTheProtocol) {
     EXPECT_EQ(failure.reason, Reason::kBadResponse) << body.substr(0, 80);
   }
   EXPECT_EQ(Failed(BedrockRequest(), 302, "").outcome, Outcome::kAnsweredBad);
+  EXPECT_EQ(Failed(BedrockRequest(), 200, "").outcome, Outcome::kPartial) << "nothing of the answer came";
 }
 
 TEST(BedrockTest, ClassifiesErrors) {
@@ -297,10 +298,10 @@ TEST(BedrockTest, ReadsTheRetryDelay) {
   EXPECT_EQ(after({}), std::nullopt);
   EXPECT_EQ(after({{"Retry-After", "2"}}), 2s);
   EXPECT_EQ(after({{"X-Amz-Retry-After", "1500"}, {"Retry-After", "2"}}), 1500ms);
-  for (const char* bad : {"-1", "nan", "", "1.5x", "99999999999999999999"}) {
+  for (const char* bad : {"-1", "nan", "", "1.5x"}) {
     EXPECT_EQ(after({{"retry-after", bad}}), std::nullopt) << bad;
   }
-  EXPECT_EQ(after({{"retry-after", "999999999999"}}), std::chrono::hours(24));
+  EXPECT_EQ(after({{"retry-after", "99999999999999999999"}}), std::chrono::hours(24));
 }
 
 EmbedRequest Embed(std::string model, std::vector<std::string> texts) {

@@ -296,7 +296,10 @@ TEST_P(Contract, ChangedBytesAreAnAnswerOrAFailure) {
     answers += std::holds_alternative<Done>(ended.action) ? 1 : 0;
     ASSERT_FALSE(testing::Test::HasFailure()) << i << ": " << body;
   }
-  EXPECT_GT(answers, 0);
+  // Checksums notice every change.
+  if (dialect_->is_text()) {
+    EXPECT_GT(answers, 0);
+  }
   EXPECT_LT(answers, 2000) << "changes are hardly noticed";
 }
 
@@ -367,7 +370,8 @@ class EmbeddingContract : public Contract {
  protected:
   // Reads these vectors as the answer to three texts.
   std::string Embedded(const std::vector<std::string>& vectors, std::optional<int32_t> dimensions = std::nullopt) {
-    const EmbedRequest request{.model = "m-1", .texts = {"a", "b", "c"}, .dimensions = dimensions};
+    const EmbedRequest request{
+        .model = dialect_->embedding_model(), .texts = {"a", "b", "c"}, .dimensions = dimensions};
     return Shown(DriveAll(Asks(request), backend_->manifest(), *dialect_->Embed(vectors)).action);
   }
   void SetUp() override {
@@ -405,7 +409,7 @@ TEST_P(EmbeddingContract, VectorsThatDoNotFitTheTextsAreBad) {
 }
 
 TEST_P(EmbeddingContract, ErrorsAreClassifiedLikeThoseOfChats) {
-  const EmbedRequest request{.model = "m-1", .texts = {"a"}, .dimensions = {}};
+  const EmbedRequest request{.model = dialect_->embedding_model(), .texts = {"a"}, .dimensions = {}};
   for (const auto& [status, outcome] : {std::pair{401, "CREDENTIALS"}, {404, "REFUSED"}, {429, "RATE_LIMITED"}}) {
     const Ended ended = DriveAll(Asks(request), backend_->manifest(), dialect_->Refuse(status));
     EXPECT_THAT(Shown(ended.action), HasSubstr(outcome));

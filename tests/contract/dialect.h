@@ -34,7 +34,7 @@ class Dialect {
   virtual std::unique_ptr<Backend> MakeBackend(const std::string& base_url) const = 0;
 
   // Returns the response with status 200 that says this; nullopt if the protocol can't. The model is reported as `m-1`
-  // if the protocol reports models.
+  // if the protocol reports models (see model()).
   virtual std::optional<Response> Say(const Said& said) const = 0;
 
   // Returns the number of bytes of Say's response with which the answer is complete. Less is never an answer.
@@ -50,7 +50,9 @@ class Dialect {
   // Returns the response to an EmbedRequest whose vectors are these JSON values; nullopt if the backend does not embed.
   virtual std::optional<Response> Embed(const std::vector<std::string>& vectors) const = 0;
 
+  // Name of the model that answers report; empty: they report none.
   virtual std::string model() const { return "m-1"; }
+  virtual std::string embedding_model() const { return "m-1"; }
   // The response is a stream, so that an exchange has deltas.
   virtual bool is_stream() const { return false; }
   // The response is text, so that a byte order mark and white space may be before it.

@@ -1,3 +1,4 @@
+#include "tests/contract/bedrock_dialect.h"
 #include "tests/contract/example_backend.h"
 #include "tests/contract/ollama_dialect.h"
 #include "tests/contract/openai_dialect.h"
@@ -5,10 +6,9 @@
 namespace millrace::backend {
 
 std::vector<NamedDialect> Dialects() {
-  return {{"Example", ExampleDialect},
-          {"Ollama", StreamedOllamaDialect},
-          {"Openai", WholeOpenaiDialect},
-          {"OpenaiStream", StreamedOpenaiDialect}};
+  return {{"Bedrock", WholeBedrockDialect}, {"BedrockStream", StreamedBedrockDialect},
+          {"Example", ExampleDialect},      {"Ollama", StreamedOllamaDialect},
+          {"Openai", WholeOpenaiDialect},   {"OpenaiStream", StreamedOpenaiDialect}};
 }
 
 std::string Joined(const Said& said) {
