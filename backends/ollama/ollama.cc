@@ -101,6 +101,7 @@ class OllamaBackend final : public Backend {
     manifest_.answer_options = options_.for_key;
     manifest_.warnings = options_.warnings;
     manifest_.description = "Ollama's own API.";
+    manifest_.if_unreachable = "start it with `ollama serve` on its machine, or correct base_url";
     if (config_.num_ctx_max() == 0) config_.set_num_ctx_max(kNumCtxMaxDefault);
     while (config_.base_url().ends_with('/')) config_.mutable_base_url()->pop_back();
   }
@@ -112,8 +113,8 @@ class OllamaBackend final : public Backend {
     return Embed(std::get<EmbedRequest>(question));
   }
 
-  std::unique_ptr<Probe> StartProbe() const override {
-    return ollama::MakeProbe([this](std::string_view path) { return Get(path); });
+  std::unique_ptr<Probe> StartProbe(std::vector<std::string> models) const override {
+    return ollama::MakeProbe([this](std::string_view path) { return Get(path); }, std::move(models));
   }
 
  private:

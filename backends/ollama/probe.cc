@@ -4,6 +4,8 @@
 
 #include <algorithm>
 #include <boost/json.hpp>
+#include <cctype>
+#include <utility>
 
 #include "backends/ollama/failure.h"
 #include "backends/sdk/reply_json.h"
@@ -23,13 +25,14 @@ int64_t NumberAt(const json::value& value, std::string_view path) {
   return number >= 0 && number <= kBytesMax ? static_cast<int64_t>(number) : 0;
 }
 
-class OllamaProbe final : public Probe {
+class OllamaProbe final : public HttpProbe {
  public:
-  explicit OllamaProbe(MakeGet get) : get_(std::move(get)) {}
+  OllamaProbe(MakeGet get, std::vector<std::string> models) : get_(std::move(get)), asked_(std::move(models)) {}
 
+ private:
   Step Begin() override { return get_("/api/version"); }
 
-  Step Next(const Response& response) override {
+  Step Read(const Response& response) override {
     if (response.status < 200 || response.status >= 300) return ReadFailure(response, "");
     const StatusOr<json::value> value = ParseReply(response.body);
     if (!value.ok() || !value->is_object()) {
@@ -44,11 +47,11 @@ class OllamaProbe final : public Probe {
         return get_("/api/ps");
       default:
         if (!ReadModels(*value, &OllamaProbe::AddLoaded)) return NoModels(response);
+        for (const std::string& model : asked_) state_.asked.push_back(Find(model));
         return std::move(state_);
     }
   }
 
- private:
   using Add = void (OllamaProbe::*)(const json::value& model);
 
   static Failure NoModels(const Response& response) {
@@ -82,13 +85,34 @@ class OllamaProbe final : public Probe {
                                 .context = NumberAt(model, "context_length")};
   }
 
+  AskedModel Find(const std::string& model) const {
+    const std::string name = ListedName(model);
+    for (const ServedModel& served : state_.models) {
+      if (ListedName(served.name) == name) return {.revision = served.revision, .problem = {}};
+    }
+    return {.revision = {},
+            .problem =
+                fmt::format("the server does not have it; run `ollama pull {}` on its machine", Excerpt(model, 256))};
+  }
+
   const MakeGet get_;
+  const std::vector<std::string> asked_;
   int step_ = 0;
   ServerState state_;
 };
 
 }  // namespace
 
-std::unique_ptr<Probe> MakeProbe(MakeGet get) { return std::make_unique<OllamaProbe>(std::move(get)); }
+std::unique_ptr<Probe> MakeProbe(MakeGet get, std::vector<std::string> models) {
+  return std::make_unique<OllamaProbe>(std::move(get), std::move(models));
+}
+
+std::string ListedName(std::string_view model) {
+  std::string name(model);
+  std::transform(name.begin(), name.end(), name.begin(), [](unsigned char c) { return std::tolower(c); });
+  const size_t slash = name.rfind('/');  // a colon before it belongs to a host's port
+  if (name.find(':', slash == std::string::npos ? 0 : slash) == std::string::npos) name += ":latest";
+  return name;
+}
 
 }  // namespace millrace::backend::ollama

@@ -9,6 +9,7 @@
 #include "backends/openai/embedding.h"
 #include "backends/openai/endpoint.h"
 #include "backends/openai/failure.h"
+#include "backends/openai/probe.h"
 #include "backends/openai/question.h"
 #include "backends/openai/rate_hint.h"
 #include "backends/sdk/http_call.h"
@@ -114,6 +115,7 @@ class OpenaiBackend final : public Backend {
     manifest_.dialect_version = kDialectVersion;
     manifest_.kept_headers = {openai::kRequestId, kContentType, "retry-after", "retry-after-ms", "x-should-retry"};
     manifest_.description = "OpenAI's chat completions and embeddings, or a server that is compatible with them.";
+    manifest_.if_unreachable = "start the server, or correct base_url";
   }
 
   const Manifest& manifest() const override { return manifest_; }
@@ -132,6 +134,12 @@ class OpenaiBackend final : public Backend {
     send.headers.emplace_back("Accept", streams ? "text/event-stream" : "application/json");
     send.body = openai::QuestionBody(config_, request, streams);
     return std::make_unique<ChatExchange>(config_, std::move(send));
+  }
+
+  std::unique_ptr<Probe> StartProbe(std::vector<std::string> models) const override {
+    // Azure's dated API lists models, but not the deployments that requests name.
+    if (!config_.api_version().empty()) return nullptr;
+    return openai::MakeProbe(config_, std::move(models));
   }
 
  private:

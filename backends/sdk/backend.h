@@ -203,6 +203,8 @@ struct Manifest {
   // Headers that an exchange needs to read a stored response, in lower case: they are stored with its body.
   std::vector<std::string> kept_headers = {};
   std::string description;  // one sentence, for people
+  // Advice for people if the server can't be reached, as the end of a sentence: `start it with …`. Empty: none.
+  std::string if_unreachable = {};
 };
 
 class Probe;  // backends/sdk/probe.h
@@ -215,9 +217,9 @@ class Backend {
   // Starts one attempt. `attempt_seed` makes random choices reproducible. The backend outlives the exchange; the
   // question need not. A backend that does not embed fails an EmbedRequest with kRefused.
   virtual std::unique_ptr<Exchange> Start(const Question& question, uint64_t attempt_seed) = 0;
-  // Starts a probe of the provider's server. The backend outlives it. Null, unless overridden: the backend has no
-  // server, or its server says nothing of its state.
-  virtual std::unique_ptr<Probe> StartProbe() const;
+  // Starts a probe of the provider's server, for these models as the configuration names them. The backend outlives it.
+  // Null, unless overridden: the backend has no server, or its server says nothing of its state without a charge.
+  virtual std::unique_ptr<Probe> StartProbe(std::vector<std::string> models) const;
 };
 
 }  // namespace millrace::backend

@@ -114,6 +114,7 @@ Task<void> AttemptRecorder::Finish(const AttemptResult& result) {
   if (const auto* answer = std::get_if<backend::Answer>(&result)) {
     tally.AddAnswer(attempt, *answer, latency_, started_, is_free);
   } else {
+    target_.NoteError(std::get<backend::Failure>(result));
     tally.AddFailure(attempt, std::get<backend::Failure>(result), latency_, started_, is_free);
   }
   deps_.queue.End(target_, admitted_, EndOf(result, !given_up_));

@@ -47,6 +47,7 @@ Calls::Calls(CallDeps deps, Random random, std::vector<std::unique_ptr<BackendEn
       models_(deps.loop, std::move(backends)),
       host_(deps.loop, deps.pool, deps.http, limits),
       sender_(host_),
+      prober_(deps.loop, host_),
       cache_(deps.loop, deps.store),
       queue_(deps.loop, deps.store),
       schemas_(deps.loop, deps.pool),

@@ -7,6 +7,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "millrace/v1/server_config.pb.h"
@@ -15,12 +16,14 @@
 #include "server/base/random.h"
 #include "server/http/client.h"
 #include "server/llm/attempt.h"
+#include "server/llm/backend_report.h"
 #include "server/llm/cache.h"
 #include "server/llm/call.h"
 #include "server/llm/call_in_flight.h"
 #include "server/llm/host.h"
 #include "server/llm/model_directory.h"
 #include "server/llm/models.h"
+#include "server/llm/prober.h"
 #include "server/llm/queue.h"
 #include "server/llm/schema_cache.h"
 #include "server/llm/traced_sender.h"
@@ -53,7 +56,9 @@ class Calls final : public CallHandler, public CallDesk {
   Task<StatusOr<bool>> IsRemembered(CallContext context, CallRequest request) override;
   bool HasKnownCost(std::string_view alias) const override { return models_.HasKnownCost(alias); }
   v1::ListModelsResponse Models() const override { return models_.ListModels(); }
-  v1::ListBackendsResponse Backends() const override { return models_.ListBackends(); }
+  Task<v1::ListBackendsResponse> Backends(v1::ListBackendsRequest request) override {
+    return ReportBackends(deps_.loop, models_, prober_, std::move(request));
+  }
   int64_t waiting() const override { return queue_.waiting(); }
   int64_t in_flight() const override;
   FailingTarget FindFailing(std::string_view run) const override;
@@ -74,6 +79,7 @@ class Calls final : public CallHandler, public CallDesk {
   millrace::Models models_;
   Host host_;
   TracedSender sender_;
+  Prober prober_;
   Cache cache_;
   Queue queue_;
   SchemaCache schemas_;

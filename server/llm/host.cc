@@ -191,7 +191,8 @@ class Host::Response final : public HttpSink {
 Task<AttemptResult> Host::Send(AttemptOrder order, AttemptMoments& moments) {
   Attempt attempt{.order = order,
                   .moments = moments,
-                  .exchange = order.entry->backend->Start(order.question, order.seed),
+                  .exchange = order.exchange ? order.exchange
+                                             : std::shared_ptr(order.entry->backend->Start(order.question, order.seed)),
                   .deadline = loop_.Now() + order.timeouts.total};
   backend::Input resume = backend::Resume();
   backend::Action action = co_await Next(attempt.exchange, std::move(resume), BytesOf(order.question));

@@ -57,6 +57,8 @@ struct AttemptOrder {
   std::shared_ptr<StopSignal> stop;  // closes the provider's connection; may be null
   trace::Ref trace;                  // the span that the attempt is part of; may be empty
   HttpHeaders headers;               // added to every request
+  // Sent in place of the question, for what is not a call: a probe. Null: the backend starts one for the question.
+  std::shared_ptr<backend::Exchange> exchange = nullptr;
 };
 
 // Sends attempts. Engine thread. `moments` must live until it resumes.

@@ -31,7 +31,9 @@ class CallDesk {
   virtual bool HasKnownCost(std::string_view alias) const = 0;
 
   virtual v1::ListModelsResponse Models() const = 0;
-  virtual v1::ListBackendsResponse Backends() const = 0;
+  // Returns the state of the backends. Sends probes, if the request asks for them, and takes at most about as long as
+  // one.
+  virtual Task<v1::ListBackendsResponse> Backends(v1::ListBackendsRequest request) = 0;
 
   // Number of calls that wait for a slot, and of attempts in flight.
   virtual int64_t waiting() const = 0;

@@ -8,6 +8,7 @@
 
 #include "server/base/duration.h"
 #include "server/llm/key.h"
+#include "server/llm/target_info.h"
 
 namespace millrace {
 namespace {
@@ -126,31 +127,22 @@ bool Models::HasKnownCost(std::string_view name) const {
                                          [](const Route& route) { return route.target->manifest().free_of_charge; });
 }
 
+std::vector<std::string> Models::ModelsAt(const BackendEntry& entry) const {
+  std::vector<std::string> models;
+  for (const auto& target : targets_) {
+    if (&target->entry() == &entry) models.push_back(target->model());
+  }
+  return models;
+}
+
 v1::ListModelsResponse Models::ListModels() const {
   v1::ListModelsResponse response;
   for (const auto& [name, alias] : aliases_) {
     v1::ModelInfo& model = *response.add_models();
     model.set_name(name);
     for (const Route& route : alias.routes) {
-      v1::TargetInfo& target = *model.add_targets();
-      target.set_backend(route.target->entry().name);
-      target.set_model(route.target->model());
-      target.set_max_concurrency(route.target->concurrency_limit());
-      target.set_in_flight(route.target->in_flight());
-      target.set_waiting(route.target->waiting());
-      target.set_waits_for(std::string(route.target->WaitsFor({}, loop_.Now())));
+      *model.add_targets() = InfoOf(*route.target, loop_.clock());
     }
-  }
-  return response;
-}
-
-v1::ListBackendsResponse Models::ListBackends() const {
-  v1::ListBackendsResponse response;
-  for (const auto& entry : backends_) {
-    v1::BackendInfo& backend = *response.add_backends();
-    backend.set_name(entry->name);
-    backend.set_kind(entry->backend->manifest().kind);
-    backend.set_description(entry->backend->manifest().description);
   }
   return response;
 }

@@ -35,9 +35,11 @@ class Models {
   // alias.
   bool HasKnownCost(std::string_view alias) const;
 
+  const std::vector<std::unique_ptr<BackendEntry>>& backends() const { return backends_; }
   const std::vector<std::unique_ptr<Target>>& targets() const { return targets_; }
+  // Returns the models of a backend's targets, in the order of targets().
+  std::vector<std::string> ModelsAt(const BackendEntry& entry) const;
   v1::ListModelsResponse ListModels() const;
-  v1::ListBackendsResponse ListBackends() const;
 
  private:
   StatusOr<BackendEntry*> FindBackend(const v1::ModelConfig& config, const std::string& name) const;

@@ -45,7 +45,7 @@ struct TargetSettings {
 
 // A backend's model, with its limits (server/llm/admission) and its health. In memory only: a restart forgets all of
 // it. It decides nothing but delays. The queue begins, frees and ends attempts and counts the calls that wait; the
-// recorder of an attempt counts answers that wait for their commit; nobody else writes it.
+// recorder of an attempt counts answers that wait for their commit and notes errors; nobody else writes it.
 class Target {
  public:
   Target(Loop& loop, BackendEntry& entry, std::string model, const TargetSettings& settings);
@@ -85,6 +85,12 @@ class Target {
 
   // Returns whether the newest attempt that ended failed by the target's fault.
   bool is_failing() const { return failures_ > 0; }
+  bool is_breaker_open() const { return breaker_->is_open(); }
+  // Returns the message of the newest failure by the target's fault; empty if there was none.
+  const std::string& newest_error() const { return newest_error_; }
+  void NoteError(const backend::Failure& failure) {
+    if (IsTargetFault(failure.outcome)) newest_error_ = failure.message;
+  }
   // Returns the wait before a call that failed here is tried here again, uniform between nothing and a bound (full
   // jitter, because calls that failed together must not return together: M. Brooker, "Exponential backoff and jitter",
   // 2015). The bound follows the target's health, not one call's bad luck. While other attempts are answered it is
@@ -104,6 +110,7 @@ class Target {
   int32_t storing_ = 0;
   Event stored_;
   int64_t failures_ = 0;  // since the last answer
+  std::string newest_error_;
   TimePoint failing_since_{};
   int64_t failing_from_ = 0;  // attempts in flight when the first of these failures began
 };

@@ -9,33 +9,40 @@ namespace {
 
 using testing::HasSubstr;
 
+struct Probing {
+  Action action;
+  ServerState state;
+};
+
 // Answers each request of a probe with the next body.
-Probe::Step Probed(const std::vector<std::string>& bodies, int status = 200) {
+Probing Probed(const std::vector<std::string>& bodies, int status = 200, std::vector<std::string> models = {}) {
   const std::unique_ptr<Backend> backend = MakeOllamaBackend(OllamaConfig());
-  const std::unique_ptr<Probe> probe = backend->StartProbe();
+  const std::unique_ptr<Probe> probe = backend->StartProbe(std::move(models));
   const std::vector<std::string> paths = {"version", "tags", "ps"};
-  Probe::Step step = probe->Begin();
+  Probing probing{.action = probe->Next(Resume()), .state = {}};
   for (size_t i = 0; i < bodies.size(); ++i) {
-    const auto* send = std::get_if<SendHttp>(&step);
+    const auto* send = std::get_if<SendHttp>(&probing.action);
     EXPECT_NE(send, nullptr);
     if (send == nullptr) break;
     EXPECT_EQ(send->method, "GET");
     EXPECT_EQ(send->url, "http://127.0.0.1:11434/api/" + paths[i]);
     EXPECT_FALSE(send->billable);
     EXPECT_EQ(send->body, "");
-    step = probe->Next({.status = status, .headers = {}, .body = bodies[i]});
+    probe->Next(Head{.status = status, .headers = {}});
+    for (const char byte : bodies[i]) probe->Next(Bytes{std::string(1, byte)});
+    probing.action = probe->Next(End());
   }
-  return step;
+  if (std::holds_alternative<Done>(probing.action)) probing.state = probe->TakeState();
+  return probing;
 }
 
 TEST(OllamaProbeTest, TheStateOfAServerIsItsVersionAndItsModels) {
-  const auto step =
+  const Probing probing =
       Probed({R"({"version":"0.17.4"})",
               R"({"models":[{"name":"tiny:latest","model":"tiny:latest","size":390000,"digest":"ab12"},{"name":"b"}]})",
               R"({"models":[{"name":"tiny:latest","size":700,"size_vram":300,"context_length":4096,"digest":"ab12"},)"
               R"({"name":"gone","size":-1,"size_vram":"x","digest":"cd"}]})"});
-  const auto* state = std::get_if<ServerState>(&step);
-  ASSERT_NE(state, nullptr);
+  const ServerState* const state = &probing.state;
   EXPECT_EQ(state->version, "0.17.4");
   ASSERT_EQ(state->models.size(), 3u);
   EXPECT_EQ(state->models[0].name, "tiny:latest");
@@ -50,15 +57,44 @@ TEST(OllamaProbeTest, TheStateOfAServerIsItsVersionAndItsModels) {
 }
 
 TEST(OllamaProbeTest, AServerWithoutModelsIsUsable) {
-  const auto step = Probed({R"({"version":"0.17.4"})", R"({"models":null})", R"({"models":[]})"});
-  ASSERT_TRUE(std::holds_alternative<ServerState>(step));
-  EXPECT_TRUE(std::get<ServerState>(step).models.empty());
+  const Probing probing = Probed({R"({"version":"0.17.4"})", R"({"models":null})", R"({"models":[]})"});
+  ASSERT_TRUE(std::holds_alternative<Done>(probing.action));
+  EXPECT_TRUE(probing.state.models.empty());
+}
+
+TEST(OllamaProbeTest, ConfiguredModelsAreFoundByTheServersRulesForNames) {
+  const Probing probing = Probed({R"({"version":"1"})",
+                                  R"({"models":[{"name":"tiny:latest","digest":"t"},{"name":"Big:7b-Q4","digest":"b"},)"
+                                  R"({"name":"host:5000/me/x:latest","digest":"x"}]})",
+                                  R"({"models":[]})"},
+                                 200, {"Tiny", "big:7B-q4", "host:5000/me/x", "tiny:1b"});
+  ASSERT_EQ(probing.state.asked.size(), 4u);
+  EXPECT_EQ(probing.state.asked[0].revision, "t");
+  EXPECT_EQ(probing.state.asked[1].revision, "b");
+  EXPECT_EQ(probing.state.asked[2].revision, "x");
+  EXPECT_EQ(probing.state.asked[2].problem, "");
+  EXPECT_EQ(probing.state.asked[3].revision, "");
+  EXPECT_EQ(probing.state.asked[3].problem, "the server does not have it; run `ollama pull tiny:1b` on its machine");
+}
+
+TEST(OllamaProbeTest, AFloodIsAFailure) {
+  const std::unique_ptr<Backend> backend = MakeOllamaBackend(OllamaConfig());
+  const std::unique_ptr<Probe> probe = backend->StartProbe({});
+  probe->Next(Resume());
+  probe->Next(Head{.status = 200, .headers = {}});
+  Action action = More();
+  for (int i = 0; i < 20 && std::holds_alternative<More>(action); ++i) {
+    action = probe->Next(Bytes{std::string(1u << 20, 'x')});
+  }
+  ASSERT_TRUE(std::holds_alternative<Fail>(action));
+  EXPECT_EQ(std::get<Fail>(action).failure.outcome, Outcome::kTooLarge);
 }
 
 TEST(OllamaProbeTest, SomethingElseThanAnOllamaServerIsAFailure) {
   const auto message = [](const std::vector<std::string>& bodies, int status = 200) {
-    const auto step = Probed(bodies, status);
-    return std::holds_alternative<Failure>(step) ? std::get<Failure>(step).message : "usable";
+    const Probing probing = Probed(bodies, status);
+    const auto* fail = std::get_if<Fail>(&probing.action);
+    return fail != nullptr ? fail->failure.message : "usable";
   };
   EXPECT_THAT(message({"<html>"}), HasSubstr("not a JSON object: <html>"));
   EXPECT_THAT(message({"404 page not found"}, 404), HasSubstr("base_url is not that of an Ollama server"));

@@ -92,7 +92,7 @@ class ToyCalls final : public CallHandler, public CallDesk {
   }
   bool HasKnownCost(std::string_view) const override { return false; }
   v1::ListModelsResponse Models() const override { return {}; }
-  v1::ListBackendsResponse Backends() const override { return {}; }
+  Task<v1::ListBackendsResponse> Backends(v1::ListBackendsRequest) override { co_return v1::ListBackendsResponse(); }
   int64_t waiting() const override { return 0; }
   int64_t in_flight() const override { return outside_.in_flight; }
   FailingTarget FindFailing(std::string_view) const override { return {outside_.failing, "HTTP 401"}; }

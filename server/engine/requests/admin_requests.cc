@@ -81,8 +81,8 @@ Task<StatusOr<v1::GetStatusResponse>> AdminRequests::GetStatus(RequestContext, v
   co_return response;
 }
 
-Task<StatusOr<v1::ListBackendsResponse>> AdminRequests::ListBackends(RequestContext, v1::ListBackendsRequest) {
-  co_return deps_.desk.Backends();
+Task<StatusOr<v1::ListBackendsResponse>> AdminRequests::ListBackends(RequestContext, v1::ListBackendsRequest request) {
+  co_return co_await deps_.desk.Backends(std::move(request));
 }
 
 Task<StatusOr<v1::ListModelsResponse>> AdminRequests::ListModels(RequestContext, v1::ListModelsRequest) {
