@@ -55,6 +55,7 @@ void BuildApp(CLI::App& app, Session& session, int& exit) {
   AddRunCommand(app, session, exit);
   AddRunsCommands(app, session, exit);
   AddItemCommands(app, session, exit);
+  AddGenerateCommand(app, session, exit);
   AddServerCommands(app, session, exit);
   AddBackendsCommand(app, session, exit);
   AddSimulateCommand(app, session, exit);
