@@ -101,6 +101,17 @@ class GrpcClient final : public Client {
     return taken ? FromGrpc(status, target_) : absl::OkStatus();
   }
 
+  Status StreamGenerate(const v1::StreamGenerateRequest& request,
+                        const std::function<void(const v1::StreamGenerateResponse&)>& take) override {
+    grpc::ClientContext context;
+    const Underway underway(*this, context);
+    LimitTime(context);
+    const auto reader = Stub<v1::CompletionService>().StreamGenerate(&context, request);
+    v1::StreamGenerateResponse response;
+    while (reader->Read(&response)) take(response);
+    return FromGrpc(reader->Finish(), target_);
+  }
+
   void SetTimeout(Duration timeout) override { timeout_nanos_ = timeout.count(); }
 
   void Interrupt() override {

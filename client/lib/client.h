@@ -32,6 +32,10 @@ class Client {
   // false.
   virtual Status WatchRun(const v1::WatchRunRequest& request, const std::function<bool(const v1::RunEvent&)>& take) = 0;
 
+  // Passes the events of the stream to `take`. The last one is the answer, unless an error is returned.
+  virtual Status StreamGenerate(const v1::StreamGenerateRequest& request,
+                                const std::function<void(const v1::StreamGenerateResponse&)>& take) = 0;
+
   // Limits the time of later calls except WatchRun; they then fail with DEADLINE_EXCEEDED. 0: no limit.
   virtual void SetTimeout(Duration timeout) = 0;
 

@@ -140,6 +140,8 @@ class StreamRpc final : public grpc::ServerWriteReactor<Response>, public LiveRp
   }
 
   bool ended() const { return ended_; }
+  // Stops when the client has gone. Engine thread.
+  const std::shared_ptr<StopSignal>& left() const { return left_; }
 
   // Resumes when the page was written; false if the stream has ended instead. Engine thread.
   Task<bool> Write(std::vector<Response> page) {
@@ -163,7 +165,8 @@ class StreamRpc final : public grpc::ServerWriteReactor<Response>, public LiveRp
   }
 
  private:
-  explicit StreamRpc(RpcHost& host) : host_(host), progress_(host.loop()) {}
+  explicit StreamRpc(RpcHost& host)
+      : host_(host), left_(std::make_shared<StopSignal>(host.loop())), progress_(host.loop()) {}
 
   std::shared_ptr<StreamRpc> Self() { return std::static_pointer_cast<StreamRpc>(shared_from_this()); }
 
@@ -196,7 +199,10 @@ class StreamRpc final : public grpc::ServerWriteReactor<Response>, public LiveRp
     if (ended_) return FinishNow();
     WriteNext();
   }
-  void OnCancel() override { End(absl::CancelledError("the client left")); }
+  void OnCancel() override {
+    End(absl::CancelledError("the client left"));
+    host_.loop().Post([left = left_] { left->Stop(); });
+  }
   void OnDone() override {
     host_.Remove(*this);
     host_.EndStream();
@@ -204,6 +210,7 @@ class StreamRpc final : public grpc::ServerWriteReactor<Response>, public LiveRp
   }
 
   RpcHost& host_;
+  const std::shared_ptr<StopSignal> left_;
   std::atomic<bool> ended_{false};
 
   std::mutex mutex_;

@@ -7,11 +7,18 @@
 #include "millrace/v1/completion_service.grpc.pb.h"
 #include "millrace/v1/pipeline_service.grpc.pb.h"
 #include "millrace/v1/run_service.grpc.pb.h"
+#include "server/api/answer_stream.h"
 #include "server/api/rpc_trace.h"
 #include "server/engine/requests/rpc_list.h"
 
 namespace millrace::api {
 namespace {
+
+// Returns the time by which the client wants its answer on the way.
+TimePoint AnswerBy(const grpc::CallbackServerContext& context, const Clock& clock) {
+  const TimePoint deadline = DeadlineOf(context, clock);
+  return deadline == kNever ? kNever : deadline - kAnswerMargin;
+}
 
 // Awaits a method of an API on the loop, and answers its RPC.
 template <typename Api, typename Request, typename Response>
@@ -33,9 +40,7 @@ grpc::ServerUnaryReactor* Unary(RpcHost& host, Api& api,
     rpc->End(admitted);
     return rpc.get();
   }
-  const TimePoint deadline = DeadlineOf(*context, host.loop().clock());
-  const TimePoint answer_by = deadline == kNever ? kNever : deadline - kAnswerMargin;
-  auto begin = [&host, &api, method, rpc, request = *request, answer_by,
+  auto begin = [&host, &api, method, rpc, request = *request, answer_by = AnswerBy(*context, host.loop().clock()),
                 caller = RpcCaller(host.tracer(), name, *context, host.loop().clock())]() mutable {
     RequestContext context(answer_by, rpc->left());
     host.loop().Spawn(
@@ -68,17 +73,24 @@ Task<void> Stream(RpcHost& host, std::shared_ptr<StreamRpc<Response>> rpc, Reque
   }
 }
 
-template <typename Response, typename Request, typename NextPage>
-grpc::ServerWriteReactor<Response>* StartStream(RpcHost& host, const char* name, grpc::CallbackServerContext* context,
-                                                const Request* request, NextPage next_page) {
-  const std::shared_ptr<StreamRpc<Response>> rpc = StreamRpc<Response>::Begin(host);
+// Begins a stream. If it is refused, it has ended.
+template <typename Response>
+std::shared_ptr<StreamRpc<Response>> BeginStream(RpcHost& host) {
+  std::shared_ptr<StreamRpc<Response>> rpc = StreamRpc<Response>::Begin(host);
   const bool fits = host.BeginStream();
   const Status admitted = host.Admit();
   if (!admitted.ok() || !fits) {
     const Status too_many = MakeError(Reason::kTooMany, "this server has as many streams as it takes at once");
     rpc->End(admitted.ok() ? WithRetryDelay(too_many, std::chrono::seconds(1)) : admitted);
-    return rpc.get();
   }
+  return rpc;
+}
+
+template <typename Response, typename Request, typename NextPage>
+grpc::ServerWriteReactor<Response>* StartStream(RpcHost& host, const char* name, grpc::CallbackServerContext* context,
+                                                const Request* request, NextPage next_page) {
+  const std::shared_ptr<StreamRpc<Response>> rpc = BeginStream<Response>(host);
+  if (rpc->ended()) return rpc.get();
   auto begin = [&host, rpc, request = *request, next_page,
                 caller = RpcCaller(host.tracer(), name, *context, host.loop().clock())]() mutable {
     host.loop().Spawn(Stream<Response, Request, NextPage>(host, std::move(rpc), std::move(request), next_page,
@@ -105,6 +117,46 @@ Task<StatusOr<bool>> NextItems(RpcHost& host, v1::StreamItemsRequest& request,
   page = std::move(items.items);
   if (!page.empty()) request.set_resume_token(page.back().resume_token());
   co_return items.end;
+}
+
+using AnswerRpc = StreamRpc<v1::StreamGenerateResponse>;
+
+// Awaits the answer; its text goes to the stream while it is made.
+Task<void> AwaitAnswer(CompletionsApi& api, std::shared_ptr<AnswerStream> stream, RequestContext context,
+                       v1::StreamGenerateRequest request, RpcTrace trace) {
+  context.trace = trace.ref();
+  StatusOr<v1::GenerateResponse> result = co_await api.StreamGenerate(std::move(context), std::move(request), stream);
+  trace.End(result.status());
+  stream->End(std::move(result));
+}
+
+// Sends the messages of the stream, as fast as the client reads them.
+Task<void> SendAnswer(std::shared_ptr<AnswerRpc> rpc, std::shared_ptr<AnswerStream> stream) {
+  while (!rpc->ended()) {
+    AnswerStream::Page page = co_await stream->Next();
+    if (!page.messages.empty()) {
+      const bool written = co_await rpc->Write(std::move(page.messages));
+      if (!written) co_return;
+    }
+    if (page.end) rpc->End(*page.end);
+  }
+}
+
+grpc::ServerWriteReactor<v1::StreamGenerateResponse>* StartAnswer(RpcHost& host, CompletionsApi& api,
+                                                                  grpc::CallbackServerContext* context,
+                                                                  const v1::StreamGenerateRequest* request) {
+  const std::shared_ptr<AnswerRpc> rpc = BeginStream<v1::StreamGenerateResponse>(host);
+  if (rpc->ended()) return rpc.get();
+  auto begin = [&host, &api, rpc, request = *request, answer_by = AnswerBy(*context, host.loop().clock()),
+                caller = RpcCaller(host.tracer(), "millrace.v1.CompletionService/StreamGenerate", *context,
+                                   host.loop().clock())]() mutable {
+    RequestContext call(answer_by, rpc->left());
+    const auto stream = std::make_shared<AnswerStream>(host.loop());
+    host.loop().Spawn(SendAnswer(std::move(rpc), stream));
+    host.loop().Spawn(AwaitAnswer(api, stream, std::move(call), std::move(request), RpcTrace(std::move(caller))));
+  };
+  host.loop().Post(std::move(begin));
+  return rpc.get();
 }
 
 // The unary RPCs of a class that has `host_` and `api_`.
@@ -149,6 +201,11 @@ class CompletionService final : public v1::CompletionService::CallbackService {
  public:
   explicit CompletionService(RpcHost& host) : host_(host), api_(host.apis().completions) {}
   MR_COMPLETION_RPCS(MR_UNARY)
+
+  grpc::ServerWriteReactor<v1::StreamGenerateResponse>* StreamGenerate(
+      grpc::CallbackServerContext* context, const v1::StreamGenerateRequest* request) override {
+    return StartAnswer(host_, api_, context, request);
+  }
 
  private:
   RpcHost& host_;

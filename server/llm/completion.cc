@@ -44,7 +44,7 @@ std::optional<FieldViolation> FindWrongField(const v1::GenerateRequest& request)
 }  // namespace
 
 Task<StatusOr<v1::GenerateResponse>> Complete(CallHandler& calls, Store& store, v1::GenerateRequest request,
-                                              TimePoint deadline, std::shared_ptr<StopSignal> left, trace::Ref trace) {
+                                              CallContext context) {
   if (const std::optional<FieldViolation> wrong = FindWrongField(request)) {
     co_return MakeFieldError(Reason::kInvalidField, wrong->field + ": " + wrong->description, {*wrong});
   }
@@ -60,10 +60,6 @@ Task<StatusOr<v1::GenerateResponse>> Complete(CallHandler& calls, Store& store, 
   if (request.has_seed()) call.question.seed = request.seed();
   call.question.sample_number = request.sample_number();
   if (request.has_repairs()) call.repairs = request.repairs();
-  CallContext context;
-  context.deadline = deadline;
-  context.stop = std::move(left);
-  context.trace = std::move(trace);
   if (request.has_max_age()) context.cache_ttl = ToDuration(request.max_age());
   CallOutcome outcome = co_await calls.Handle(std::move(context), std::move(call));
   MR_CO_RETURN_IF_ERROR(co_await Commit(store, std::move(outcome.settlement)));

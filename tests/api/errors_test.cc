@@ -55,8 +55,7 @@ TEST_F(ErrorsTest, TheLongestErrorStillFitsIntoTheTrailer) {
   std::vector<FieldViolation> violations(100, {std::string(500, 'f'), std::string(1000, 'd')});
   std::string message;
   while (message.size() < 1000) message += "ü";
-  on_.Do(
-      [&] { on_.apis.errors["ApplyPipeline"] = MakeFieldError(Reason::kInvalidDefinition, message, violations); });
+  on_.Do([&] { on_.apis.errors["ApplyPipeline"] = MakeFieldError(Reason::kInvalidDefinition, message, violations); });
   grpc::ClientContext context;
   v1::ApplyPipelineResponse response;
   const grpc::Status status = pipelines_->ApplyPipeline(&context, {}, &response);

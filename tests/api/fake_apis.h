@@ -6,6 +6,8 @@
 #include <functional>
 #include <future>
 #include <map>
+#include <memory>
+#include <optional>
 #include <string>
 #include <thread>
 #include <utility>
@@ -44,7 +46,6 @@ class PlainApis : public PipelinesApi, public RunsApi, public CompletionsApi, pu
     co_return Response();
   }
 
- private:
   Loop& loop_;
 };
 
@@ -58,8 +59,12 @@ class FakeApis final : public PlainApis {
   bool events_end = true;
   int event_pages = 0;  // requested so far
   std::vector<v1::StreamItemsResponse> items;
-  bool holds_generate = false;  // Generate waits until its client leaves
-  std::string big_json;         // JSON of the only item of ListItems; empty: no item
+  bool holds_generate = false;                           // Generate waits until its client leaves
+  std::shared_ptr<DeltaSink> deltas;                     // of the newest StreamGenerate
+  v1::GenerateRequest asked;                             // by it
+  std::vector<std::string> parts;                        // that it gives at once; `<` restarts
+  std::optional<StatusOr<v1::GenerateResponse>> answer;  // of StreamGenerate; call Changed
+  std::string big_json;                                  // JSON of the only item of ListItems; empty: no item
 
   void Changed() { changed_.NotifyAll(); }
 
@@ -84,6 +89,21 @@ class FakeApis final : public PlainApis {
     if (!holds_generate) return PlainApis::Generate(std::move(context), std::move(request));
     last_context = context;
     return HoldUntilLeft(std::move(context));
+  }
+  // Gives its parts, and waits until the test has set the answer or the client has left.
+  Task<StatusOr<v1::GenerateResponse>> StreamGenerate(RequestContext context, v1::StreamGenerateRequest request,
+                                                      std::shared_ptr<DeltaSink> sink) override {
+    last_context = context;
+    asked = request.generate();
+    deltas = std::move(sink);
+    for (const std::string& part : parts) {
+      part == "<" ? deltas->Restarted() : deltas->Delta(part);
+      co_await loop_.Yield();
+    }
+    const StopSignal::Watch watch(*context.left, [this] { changed_.NotifyAll(); });
+    while (!answer && !context.left->stopped()) co_await changed_.Wait();
+    if (answer) co_return *answer;
+    co_return absl::CancelledError("the client left");
   }
   Task<StatusOr<EventPage>> NextEvents(RequestContext context, v1::WatchRunRequest request) override {
     ++event_pages;

@@ -61,6 +61,10 @@ class InputServer final : public RefusingClient {
   Status WatchRun(const v1::WatchRunRequest&, const std::function<bool(const v1::RunEvent&)>&) override {
     return absl::OkStatus();
   }
+  Status StreamGenerate(const v1::StreamGenerateRequest&,
+                        const std::function<void(const v1::StreamGenerateResponse&)>&) override {
+    return absl::OkStatus();
+  }
   void SetTimeout(Duration) override {}
   void Interrupt() override {}
   void Reset() override {}

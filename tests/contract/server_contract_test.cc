@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 
 #include <cstdlib>
+#include <future>
 #include <mutex>
 
 #include "millrace/v1/completion_service.grpc.pb.h"
@@ -98,7 +99,8 @@ class ServerContract : public testing::TestWithParam<NamedDialect> {
     grpc::ClientContext context;
     context.set_deadline(std::chrono::system_clock::now() + std::chrono::seconds(60));
     v1::GenerateResponse response;
-    const grpc::Status status = stub_->Generate(&context, request, &response);
+    const grpc::Status status =
+        streams_ ? Stream(context, request, response) : stub_->Generate(&context, request, &response);
     if (status.ok()) return "OK " + response.text();
     EXPECT_THAT(status.error_message(), Not(HasSubstr(kSecret)));
     EXPECT_THAT(status.error_details(), Not(HasSubstr(kSecret)));
@@ -108,18 +110,47 @@ class ServerContract : public testing::TestWithParam<NamedDialect> {
     }
     return status.error_message();
   }
+  // Lets the provider begin its next answer with this, and nothing more. The result is ready once its connection is
+  // closed.
+  std::future<void> Hold(std::string beginning) {
+    const std::lock_guard lock(mutex_);
+    held_ = std::move(beginning);
+    return closed_.get_future();
+  }
   std::string Ask(const Response& response, Framing framing = Framing::kLength) {
     return Ask({Wire(response, framing)});
   }
 
   const std::unique_ptr<Dialect> dialect_ = GetParam().make();
+  v1::CompletionService::Stub& stub() { return *stub_; }
+
+  bool streams_ = false;  // asks by StreamGenerate
+  std::string text_;      // that its last stream gave before the answer
 
  private:
+  grpc::Status Stream(grpc::ClientContext& context, const v1::GenerateRequest& request, v1::GenerateResponse& answer) {
+    v1::StreamGenerateRequest streamed;
+    *streamed.mutable_generate() = request;
+    const auto reader = stub_->StreamGenerate(&context, streamed);
+    v1::StreamGenerateResponse response;
+    text_.clear();
+    while (reader->Read(&response)) {
+      if (response.has_restart()) text_.clear();
+      text_ += response.delta();
+      answer = response.answer();
+    }
+    return reader->Finish();
+  }
   void Serve(ToxicConnection& connection) {
     while (!connection.ReadRequest().empty()) {
       std::string wire;
       {
         const std::lock_guard lock(mutex_);
+        if (!held_.empty()) {
+          connection.Write(held_);
+          connection.WaitForClose();
+          return closed_.set_value();
+        }
         if (wires_.empty()) return;
         wire = wires_.front();
         wires_.erase(wires_.begin());
@@ -132,6 +163,8 @@ class ServerContract : public testing::TestWithParam<NamedDialect> {
   TemporaryDirectory directory_;
   std::mutex mutex_;
   std::vector<std::string> wires_;  // guarded by mutex_
+  std::string held_;                // guarded by mutex_
+  std::promise<void> closed_;
   int questions_ = 0;
   ToxicServer provider_{[this](ToxicConnection& connection, int) { Serve(connection); }};
   std::unique_ptr<Coordinator> server_;
@@ -145,6 +178,39 @@ TEST_P(ServerContract, AnswersComeThroughEveryFraming) {
   for (const Framing framing : {Framing::kLength, Framing::kChunked, Framing::kClose}) {
     EXPECT_EQ(Ask(*dialect_->Say({.pieces = {"h\\u00e9", "llo ", "\\ud83d\\ude00"}}), framing), "OK héllo 😀");
   }
+}
+
+TEST_P(ServerContract, AStreamGivesTheTextAndThenTheAnswer) {
+  streams_ = true;
+  for (const Framing framing : {Framing::kLength, Framing::kChunked, Framing::kClose}) {
+    EXPECT_EQ(Ask(*dialect_->Say({.pieces = {"h\\u00e9", "llo ", "\\ud83d\\ude00"}}), framing), "OK héllo 😀");
+    EXPECT_EQ(text_, "héllo 😀");
+  }
+  EXPECT_EQ(Ask(*dialect_->Say({}), Framing::kCut), "UNKNOWN_OUTCOME");
+  EXPECT_EQ(Ask({.status = 200, .headers = {}, .body = "<html>"}), "BAD_RESPONSE");
+  EXPECT_EQ(Ask({Wire(dialect_->Refuse(503), Framing::kLength), Wire(*dialect_->Say({}), Framing::kLength)}),
+            "OK hello");
+}
+
+TEST_P(ServerContract, AClientThatLeavesItsStreamEndsTheRequestOfTheProvider) {
+  if (!dialect_->is_stream()) return;  // no part of the text comes before the end
+  const Response whole = *dialect_->Say({});
+  const std::string wire = Wire(whole, Framing::kLength);
+  std::future<void> closed = Hold(wire.substr(0, wire.size() - whole.body.size() + dialect_->BytesNeeded(whole) - 1));
+  v1::StreamGenerateRequest request;
+  request.mutable_generate()->set_model("m");
+  v1::Message& message = *request.mutable_generate()->add_messages();
+  message.set_role("user");
+  message.set_content("a question whose answer is never whole");
+  grpc::ClientContext context;
+  const auto reader = stub().StreamGenerate(&context, request);
+  v1::StreamGenerateResponse response;
+  ASSERT_TRUE(reader->Read(&response));
+  EXPECT_EQ(response.delta().substr(0, 3), "hel");
+  context.TryCancel();
+  closed.wait();  // the server has closed the connection
+  while (reader->Read(&response)) EXPECT_FALSE(response.has_answer());
+  EXPECT_EQ(reader->Finish().error_code(), grpc::StatusCode::CANCELLED);
 }
 
 TEST_P(ServerContract, ACutAnswerIsAnUnknownOutcome) {

@@ -1,8 +1,8 @@
 // The one list of the unary RPCs of millrace.v1, by service: X(Service, Name) for `rpc Name(NameRequest) returns
 // (NameResponse)`. The APIs of the engine, the gRPC services, the client and the tests' fakes are made from it. A new
 // unary RPC is four changes: its proto, a line here, and its declaration and definition in the class of requests
-// (pipeline_requests, run_requests, completion_requests, admin_requests). The streams (WatchRun, StreamItems) are
-// written by hand in each of these places.
+// (pipeline_requests, run_requests, completion_requests, admin_requests). The streams (WatchRun, StreamItems,
+// StreamGenerate) are written by hand in each of these places.
 #pragma once
 
 #define MR_PIPELINE_RPCS(X)          \
