@@ -36,7 +36,7 @@ test-sanitizers: packages ## run the tests with the address, undefined-behaviour
 	@$(call CONFIGURE,tsan) && cmake --build build-tsan -j $(JOBS) --target thread_tests
 	@tools/test build-tsan -R "$$(cat build-tsan/thread_tests)"
 
-test-real: build ## run tests with a real grpcurl and Jaeger, in real time (ten minutes)
+test-real: build ## run tests with real peers (Jaeger, Ollama, ...), in real time (ten minutes)
 	@tools/test-real
 
 bench: build ## run the benchmarks and print their figures
