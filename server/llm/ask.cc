@@ -76,6 +76,7 @@ Task<std::optional<CallRunner::Acquired>> CallRunner::AcquireTarget(const Questi
   const TimePoint begin = deps_.loop.Now();
   Ticket ticket;
   ticket.age = age_;
+  ticket.since = begin;
   ticket.tokens = EstimatedTokens(question.request);
   ticket.wake = [this] { call_.changed.NotifyAll(); };
   // The ticket must not stay in the queue when this coroutine goes.

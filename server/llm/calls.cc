@@ -233,6 +233,22 @@ CallDesk::FailingTarget Calls::FindFailing(std::string_view run) const {
   return {};
 }
 
+CallDesk::WaitingCall Calls::FindWaiting(const std::string& run) const {
+  const Queue::Wait wait = queue_.FindWait(run);
+  if (wait.target == nullptr) return {};
+  const TimePoint now = deps_.loop.Now();
+  const Target::Bottleneck limit = wait.target->WaitsFor(wait.estimate, now);
+  if (limit.name.empty()) return {};  // it waits for the store, or is about to begin
+  WaitingCall call{.target = wait.target->Name(),
+                   .limit = std::string(limit.name),
+                   .text = wait.target->TextOf(limit, now),
+                   .since = wait.since,
+                   .until = limit.until,
+                   .place = wait.place,
+                   .waiting = wait.target->waiting()};
+  return call;
+}
+
 Task<StatusOr<v1::CacheStats>> Calls::AnswerStats() {
   MR_CO_ASSIGN_OR_RETURN(const Store::Size size, co_await AnswersSize(deps_.store));
   v1::CacheStats stats;

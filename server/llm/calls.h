@@ -62,6 +62,7 @@ class Calls final : public CallHandler, public CallDesk {
   int64_t waiting() const override { return queue_.waiting(); }
   int64_t in_flight() const override;
   FailingTarget FindFailing(std::string_view run) const override;
+  WaitingCall FindWaiting(const std::string& run) const override;
   Task<StatusOr<v1::CacheStats>> AnswerStats() override;
   Task<StatusOr<int64_t>> EvictAnswers(std::optional<Duration> older_than, std::string target,
                                        std::function<bool(const std::string& run)> in_use) override;

@@ -44,6 +44,17 @@ class CallDesk {
     std::string error;  // the newest one
   };
   virtual FailingTarget FindFailing(std::string_view run) const = 0;
+  // The call of a run that has waited longest for a limit of a target.
+  struct WaitingCall {
+    std::string target;        // `backend/model`; empty: none waits
+    std::string limit;         // Admission::name
+    std::string text;          // the limit for people: `slot: 8 of 8 in use`
+    TimePoint since{};         // when the call began to wait
+    TimePoint until = kNever;  // when the limit lets an attempt begin; kNever: when an attempt has ended
+    int64_t place = 0;         // grants of the target until its own, as things stand: 1 is the next
+    int64_t waiting = 0;       // calls that wait for the target, of all runs
+  };
+  virtual WaitingCall FindWaiting(const std::string& run) const = 0;
 
   // Returns the size of the cached answers, and the look-ups since the start.
   virtual Task<StatusOr<v1::CacheStats>> AnswerStats() = 0;

@@ -11,7 +11,9 @@ void Queue::Enter(Ticket& ticket) {
     at.target->AddWaiting(1);
     const auto [line, is_new] = lines_.try_emplace(at.target);
     if (is_new) order_.push_back(at.target);
-    line->second[{ticket.priority, at.is_retry}].by_run[ticket.run].emplace(ticket.age, &ticket);
+    Turns& turns = line->second[{ticket.priority, at.is_retry}];
+    turns.by_run[ticket.run].emplace(ticket.age, &ticket);
+    ++turns.calls;
   }
   for (const TicketTarget& at : std::vector<TicketTarget>(ticket.targets)) {
     if (ticket.granted == nullptr) Dispatch(*at.target);
@@ -31,6 +33,7 @@ void Queue::Remove(Ticket& ticket, const TicketTarget& at) {
   const auto turns = line.find({ticket.priority, at.is_retry});
   const auto run = turns->second.by_run.find(ticket.run);
   run->second.erase(ticket.age);
+  --turns->second.calls;
   if (run->second.empty()) turns->second.by_run.erase(run);
   if (turns->second.by_run.empty()) line.erase(turns);
 }
@@ -50,6 +53,36 @@ void Queue::End(Target& target, const Admitted& attempt, const AttemptEnd& end) 
     }
   }
   Dispatch(target);
+}
+
+int64_t Queue::Turns::TurnOf(const std::string& run) const {
+  auto next = by_run.upper_bound(last_run);
+  for (int64_t turn = 1;; ++turn, ++next) {
+    if (next == by_run.end()) next = by_run.begin();
+    if (next->first == run) return turn;
+  }
+}
+
+Queue::Wait Queue::FindWait(const std::string& run) const {
+  Wait longest;
+  for (Target* const target : order_) {
+    int64_t before = 0;  // calls of classes that come first
+    for (const auto& [group, turns] : lines_.at(target)) {
+      if (const auto own = turns.by_run.find(run); own != turns.by_run.end()) {
+        const Ticket& ticket = *own->second.begin()->second;
+        const int64_t place = before + turns.TurnOf(run);
+        const bool is_longer = longest.target == nullptr || ticket.since < longest.since;
+        if (is_longer || (ticket.since == longest.since && place < longest.place)) {
+          longest = {.target = target,
+                     .since = ticket.since,
+                     .estimate = {.tokens = ticket.tokens, .is_retry = group.is_retry},
+                     .place = place};
+        }
+      }
+      before += turns.calls;
+    }
+  }
+  return longest;
 }
 
 bool Queue::MayStart() {

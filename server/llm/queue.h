@@ -28,6 +28,7 @@ struct Ticket {
   std::string run;
   int64_t priority = 0;
   uint64_t age = 0;                   // from Queue::NextAge: smaller is older
+  TimePoint since{};                  // when it began to wait
   int64_t tokens = 0;                 // estimate of its prompt and longest answer
   std::vector<TicketTarget> targets;  // in order of preference
   std::function<void()> wake;         // resumes the waiting coroutine: granted, or a target became unavailable
@@ -56,11 +57,27 @@ class Queue {
 
   int64_t waiting() const { return waiting_; }
 
+  // The call of a run that has waited longest.
+  struct Wait {
+    const Target* target = nullptr;  // null: no call of the run waits
+    TimePoint since{};
+    Estimate estimate;
+    // Grants of this target until its own, as things stand: 1 is the next. Calls that come later may pass it (a higher
+    // priority, the first call of another run), and calls before it may go elsewhere.
+    int64_t place = 0;
+  };
+  // If the call may go to several targets, the wait is at the one where its place is best. Cost: the number of targets
+  // and of runs that wait.
+  Wait FindWait(const std::string& run) const;
+
  private:
   // Calls of one class that wait for one target.
   struct Turns {
     std::map<std::string, std::map<uint64_t, Ticket*>> by_run;  // by age
     std::string last_run;                                       // the run that had the newest turn
+    int64_t calls = 0;                                          // of all runs
+    // Returns the number of turns until the run has had one. REQUIRES: a call of it waits.
+    int64_t TurnOf(const std::string& run) const;
   };
   // Higher priorities come first; within one, retries come before first attempts, which pass them while the target's
   // retry budget is used up.

@@ -46,16 +46,21 @@ TimePoint Target::NotBefore(const Estimate& estimate, TimePoint now) const {
   return begin;
 }
 
-std::string_view Target::WaitsFor(const Estimate& estimate, TimePoint now) const {
-  TimePoint begin = now;
-  std::string_view name;
+Target::Bottleneck Target::WaitsFor(const Estimate& estimate, TimePoint now) const {
+  Bottleneck last{.name = {}, .until = now};
   for (const auto& limit : limits_) {
-    if (const TimePoint at = limit->NotBefore(estimate, now); at > begin) {
-      begin = at;
-      name = limit->name();
+    if (const TimePoint at = limit->NotBefore(estimate, now); at > last.until) {
+      last = {.name = limit->name(), .until = at};
     }
   }
-  return name;
+  return last;
+}
+
+std::string Target::TextOf(const Bottleneck& limit, TimePoint now) const {
+  if (limit.name == slots_->name()) return fmt::format("{}: {} of {} in use", limit.name, in_flight(), slots_->limit());
+  if (limit.until == kNever) return fmt::format("{}: a probe is in flight", limit.name);
+  const double seconds = std::chrono::duration<double>(limit.until - now).count();
+  return fmt::format("{}: next in {:.{}f} s", limit.name, seconds, seconds < 10 ? 1 : 0);
 }
 
 TimePoint Target::UnavailableUntil(TimePoint now) const {

@@ -63,10 +63,16 @@ class Target {
 
   // Returns the earliest time at which all limits let the attempt begin; kNever: not before another has ended.
   TimePoint NotBefore(const Estimate& estimate, TimePoint now) const;
-  // Returns the name of the limit that lets the attempt begin last; empty if it may begin now.
-  std::string_view WaitsFor(const Estimate& estimate, TimePoint now) const;
-  // Returns when the target takes attempts again: it asked for a pause, or its breaker is open. `now` or earlier: it
-  // does; kNever: a probe is in flight.
+  // The limit that lets an attempt begin last.
+  struct Bottleneck {
+    std::string_view name;     // Admission::name; empty: the attempt may begin now
+    TimePoint until = kNever;  // from when it may begin; kNever: not before another has ended
+  };
+  Bottleneck WaitsFor(const Estimate& estimate, TimePoint now) const;
+  // Returns a limit for people: `slot: 8 of 8 in use`, `requests_per_minute: next in 3 s`.
+  std::string TextOf(const Bottleneck& limit, TimePoint now) const;
+  // Returns when the target takes attempts again: it asked for a pause, or its breaker is open. `now` or earlier:
+  // it does; kNever: a probe is in flight.
   TimePoint UnavailableUntil(TimePoint now) const;
 
   Admitted Begin(const Estimate& estimate, TimePoint now);

@@ -30,7 +30,7 @@ v1::TargetInfo InfoOf(const Target& target, const Clock& clock) {
   info.set_max_concurrency(target.concurrency_limit());
   info.set_in_flight(target.in_flight());
   info.set_waiting(target.waiting());
-  info.set_waits_for(std::string(target.WaitsFor({}, now)));
+  info.set_waits_for(std::string(target.WaitsFor({}, now).name));
   info.set_state(StateOf(target, now));
   if (const TimePoint until = target.UnavailableUntil(now); until > now && until != kNever) {
     SetTime(*info.mutable_available_time(), clock, until);

@@ -37,6 +37,7 @@ struct Outside {
   int reads = 0;                  // reads of files so far
   int64_t prepared = 0;           // items that `prepare` has computed
   std::string failing;            // the target that every run waits for; empty: none
+  CallDesk::WaitingCall waiting;  // of every run
   std::set<std::string> gone;     // models that are not configured any more
   std::set<std::string> changed;  // models whose configuration has changed
   int clustered = 0;              // how often `cluster` has run
@@ -96,6 +97,7 @@ class ToyCalls final : public CallHandler, public CallDesk {
   int64_t waiting() const override { return 0; }
   int64_t in_flight() const override { return outside_.in_flight; }
   FailingTarget FindFailing(std::string_view) const override { return {outside_.failing, "HTTP 401"}; }
+  WaitingCall FindWaiting(const std::string&) const override { return outside_.waiting; }
   Task<StatusOr<v1::CacheStats>> AnswerStats() override { co_return v1::CacheStats(); }
   Task<StatusOr<int64_t>> EvictAnswers(std::optional<Duration>, std::string,
                                        std::function<bool(const std::string&)>) override {

@@ -98,7 +98,7 @@ TEST_F(QueueTest, ARateLetsCallsBeginEvenly) {
   Target limited(loop_, entry_, "limited", {.max_concurrency = 1000, .rpm = 60});
   for (const char* name : {"a", "b", "c"}) Call("r", name, 0, {{&limited}});
   EXPECT_THAT(granted_, ElementsAre("a"));
-  EXPECT_EQ(limited.WaitsFor({}, clock_.Now()), "requests_per_minute");
+  EXPECT_EQ(limited.WaitsFor({}, clock_.Now()).name, "requests_per_minute");
   loop_.RunUntil([&] { return granted_.size() == 3; });
   EXPECT_EQ(clock_.Now(), TimePoint(2s));
 }
@@ -116,6 +116,41 @@ TEST_F(QueueTest, AClosedQueueGrantsNothing) {
   queue_.Close();
   Call("a", "a");
   EXPECT_THAT(granted_, ElementsAre());
+}
+
+TEST_F(QueueTest, ACallKnowsItsPlace) {
+  Call("a", "a0");
+  for (const char* name : {"a1", "a2", "a3"}) Call("a", name);
+  for (const char* name : {"b1", "b2"}) Call("b", name);
+  Call("c", "c1", 1);
+  EXPECT_EQ(queue_.FindWait("c").place, 1) << "its priority is higher";
+  EXPECT_EQ(queue_.FindWait("a").place, 2);
+  EXPECT_EQ(queue_.FindWait("b").place, 3);
+  EXPECT_EQ(queue_.FindWait("d").target, nullptr);
+  for (const char* next : {"c1", "a1", "b1", "a2", "b2", "a3"}) {
+    const Queue::Wait wait = queue_.FindWait(std::string(1, next[0]));
+    ASSERT_EQ(wait.target, &target_);
+    EXPECT_EQ(wait.place, 1) << next;
+    Release(target_);
+    EXPECT_EQ(granted_.back(), next);
+  }
+}
+
+TEST_F(QueueTest, TheWaitOfACallIsAtTheTargetWithItsBestPlace) {
+  target_.Begin({}, TimePoint());
+  other_.Begin({}, TimePoint());
+  Call("b", "b", 1);
+  Ticket& ticket = Call("a", "a", 0, {{&target_}, {&other_}});
+  EXPECT_EQ(queue_.FindWait("a").target, &other_);
+  EXPECT_EQ(queue_.FindWait("a").place, 1);
+  EXPECT_EQ(queue_.FindWait("a").since, ticket.since);
+}
+
+TEST_F(QueueTest, ALimitIsDescribedForPeople) {
+  Call("a", "a");
+  EXPECT_EQ(target_.TextOf(target_.WaitsFor({}, clock_.Now()), clock_.Now()), "slot: 1 of 1 in use");
+  queue_.End(other_, {}, {.outcome = backend::Outcome::kRateLimited, .retry_after = 90s});
+  EXPECT_EQ(other_.TextOf(other_.WaitsFor({}, clock_.Now()), clock_.Now()), "retry_after: next in 90 s");
 }
 
 // Ends an attempt with a failure or an answer.

@@ -17,9 +17,22 @@ namespace millrace {
 namespace {
 
 constexpr Duration kHoldUpLook = std::chrono::seconds(2);
+// A call that has waited less is not worth a word.
+constexpr Duration kWaitMin = std::chrono::seconds(2);
 
 std::string HoldUpOf(const std::optional<v1::WaitingOn>& waiting) {
-  return waiting ? fmt::format("{} {}", static_cast<int>(waiting->reason()), waiting->object()) : "";
+  if (!waiting) return "";
+  return fmt::format("{} {} {}", static_cast<int>(waiting->reason()), waiting->object(), waiting->limit());
+}
+
+// Describes the limit that a call waits for. `wall_micros` is the wall clock's time at `now`.
+void SetLimit(const CallDesk::WaitingCall& call, TimePoint now, int64_t wall_micros, v1::WaitingOn& waiting) {
+  waiting.set_limit(call.limit);
+  waiting.set_place(call.place);
+  waiting.set_queue_length(call.waiting);
+  if (call.until == kNever) return;
+  const auto micros = std::chrono::duration_cast<std::chrono::microseconds>(call.until - now).count();
+  *waiting.mutable_until() = ToTimestamp(wall_micros + micros);
 }
 
 }  // namespace
@@ -85,11 +98,26 @@ std::optional<v1::WaitingOn> ActiveRun::WaitsOn() {
             : "free space on the disk of the data directory");
     return since(v1::WaitingOn::REASON_DISK);
   }
+  const CallDesk::WaitingCall call = deps_.desk.FindWaiting(name());
+  const TimePoint now = deps_.loop.Now();
   const CallDesk::FailingTarget failing = deps_.desk.FindFailing(name());
   if (!failing.name.empty()) {
     waiting.set_object(failing.name);
-    waiting.set_remedy(fmt::format("it is being retried; its error: {}", Excerpt(failing.error, 300)));
+    const bool is_limited = call.target == failing.name;
+    if (is_limited) SetLimit(call, now, WallMicros(), waiting);
+    waiting.set_remedy(fmt::format("it is being retried{}; its error: {}",
+                                   is_limited ? fmt::format(" ({})", call.text) : "", Excerpt(failing.error, 300)));
     return since(v1::WaitingOn::REASON_TARGET);
+  }
+  if (!call.target.empty() && now - call.since >= kWaitMin) {
+    const auto waited = std::chrono::duration_cast<std::chrono::microseconds>(now - call.since).count();
+    waiting_since_micros_ = 0;
+    waiting.set_reason(v1::WaitingOn::REASON_LIMIT);
+    waiting.set_object(call.target);
+    *waiting.mutable_since() = ToTimestamp(WallMicros() - waited);
+    SetLimit(call, now, WallMicros(), waiting);
+    waiting.set_remedy(fmt::format("{}; place {} of {} in the queue", call.text, call.place, call.waiting));
+    return waiting;
   }
   int64_t in_flight = 0;
   int64_t parked = 0;
