@@ -78,6 +78,12 @@ bool AttemptRecorder::MustGiveUp() {
   return given_up_;
 }
 
+void AttemptRecorder::Received() {
+  const TimePoint now = deps_.loop.Now();
+  if (!first_byte_) first_byte_ = now;
+  target_.Heard(now);
+}
+
 void AttemptRecorder::Ended() {
   if (std::exchange(ended_, true)) return;
   latency_ = deps_.loop.Now() - start_;
@@ -113,6 +119,8 @@ Task<void> AttemptRecorder::Finish(const AttemptResult& result) {
   const bool is_free = target_.manifest().free_of_charge;
   if (const auto* answer = std::get_if<backend::Answer>(&result)) {
     tally.AddAnswer(attempt, *answer, latency_, started_, is_free);
+    // A provider without I/O has no first byte.
+    target_.NoteFirstByte(first_byte_.value_or(start_ + latency_) - admitted_.began);
   } else {
     target_.NoteError(std::get<backend::Failure>(result));
     tally.AddFailure(attempt, std::get<backend::Failure>(result), latency_, started_, is_free);

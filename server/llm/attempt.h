@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -45,6 +46,7 @@ class AttemptRecorder final : public AttemptMoments {
   AttemptRecorder(Deps deps, CallInFlight& call, const Digest& call_key, Target& target, const Admitted& admitted);
 
   Task<bool> Started() override;
+  void Received() override;
   void Ended() override;
   Task<void> Answered(RawAnswer answer) override;
   void Delta(std::string_view text) override { call_.partial_text.Add(text); }
@@ -75,6 +77,7 @@ class AttemptRecorder final : public AttemptMoments {
   bool given_up_ = false;
   bool is_freed_ = false;
   bool ended_ = false;
+  std::optional<TimePoint> first_byte_;
   Duration latency_{};
 };
 

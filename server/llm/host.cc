@@ -136,6 +136,7 @@ class Host::Response final : public HttpSink {
   Response(Host& host, Attempt& attempt, bool billable) : host_(host), attempt_(attempt), billable_(billable) {}
 
   Task<bool> Head(int status, HttpHeaders headers) override {
+    attempt_.moments.Received();
     status_ = status;
     date_ = std::string(FindHeader(headers, "date"));
     if (billable_ && status >= 200 && status < 300) {
@@ -150,6 +151,7 @@ class Host::Response final : public HttpSink {
   }
 
   Task<bool> Body(std::string bytes) override {
+    attempt_.moments.Received();
     if (raw_) raw_->body += bytes;
     const size_t size = bytes.size();
     unread_ += size;

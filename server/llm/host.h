@@ -40,6 +40,8 @@ class AttemptMoments {
   virtual ~AttemptMoments() = default;
   // (a) Before the first billable byte leaves, or the billable wait begins. False: it must not be sent any more.
   virtual Task<bool> Started() = 0;
+  // Bytes of the response have come.
+  virtual void Received() {}
   // The last byte came, or the attempt failed: its slot is free.
   virtual void Ended() = 0;
   // (b) After a whole billable answer, before it counts: before its exchange gets End, or has its Done accepted.

@@ -45,14 +45,16 @@ void Queue::Free(Target& target, const Admitted& attempt) {
 
 void Queue::End(Target& target, const Admitted& attempt, const AttemptEnd& end) {
   const TimePoint now = loop_.Now();
-  if (target.End(attempt, end, now) && target.UnavailableUntil(now) > now) {
-    for (auto& [group, turns] : lines_[&target]) {
-      for (auto& [run, tickets] : turns.by_run) {
-        for (auto& [age, ticket] : tickets) ticket->wake();
-      }
+  if (target.End(attempt, end, now) && target.UnavailableUntil(now) > now) WakeLine(target);
+  Dispatch(target);
+}
+
+void Queue::WakeLine(Target& target) {
+  for (auto& [group, turns] : lines_[&target]) {
+    for (auto& [run, tickets] : turns.by_run) {
+      for (auto& [age, ticket] : tickets) ticket->wake();
     }
   }
-  Dispatch(target);
 }
 
 int64_t Queue::Turns::TurnOf(const std::string& run) const {
@@ -130,6 +132,9 @@ void Queue::Dispatch(Target& target) {
     ticket.wake();
     group = line.begin();
   }
+  if (line.empty()) return;
+  if (target.CheckSilence(now)) WakeLine(target);
+  next = std::min(next, target.SuspectedFrom());
   if (next != kNever) DispatchAt(target, next);
 }
 

@@ -93,6 +93,8 @@ class Queue {
   bool MayStart();
   Task<void> WatchStore(StoreState from);
   void Remove(Ticket& ticket, const TicketTarget& at);
+  // Wakes the calls that wait for the target, because they may go elsewhere now.
+  void WakeLine(Target& target);
   // Dispatches at `time` again.
   void DispatchAt(Target& target, TimePoint time);
 

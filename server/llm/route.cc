@@ -1,6 +1,7 @@
 #include "server/llm/route.h"
 
 #include <algorithm>
+#include <optional>
 
 namespace millrace {
 
@@ -23,9 +24,9 @@ size_t RouteStates::IndexOf(const Target& target) const {
 RouteStates::Ready RouteStates::ReadyAt(TimePoint now) const {
   Ready ready;
   std::vector<TicketTarget> unavailable;
-  int32_t priority = 0;
+  std::optional<int32_t> priority;
   for (const RouteState& state : states_) {
-    if (state.is_excluded() || (!ready.targets.empty() && state.route().priority != priority)) continue;
+    if (state.is_excluded() || (priority && state.route().priority != *priority)) continue;
     if (state.not_before() > now) {
       ready.next = std::min(ready.next, state.not_before());
       continue;
@@ -36,7 +37,7 @@ RouteStates::Ready RouteStates::ReadyAt(TimePoint now) const {
       continue;
     }
     ready.targets.push_back({&state.target(), state.is_retry()});
-    priority = state.route().priority;
+    if (!state.target().IsSuspected(now)) priority = state.route().priority;
   }
   if (ready.targets.empty()) ready.targets = std::move(unavailable);
   return ready;

@@ -62,9 +62,10 @@ class RouteStates {
 
   // Targets that the call may go to now: those of the best priority with a target that is available and that the call
   // does not back off from. A busy target (no slot, a rate) is available; one that asked for a pause or whose breaker
-  // is open is not. So lower priorities are used when the first ones fail, not when they are busy. If no target is
-  // available: all that the call does not back off from, because one of them takes a probe first. `next` is when the
-  // answer may be another; kNever: not by time alone.
+  // is open is not. So lower priorities are used when the first ones fail, not when they are busy. A target that
+  // seems to hang and may take a probe is among them beside those of the next priority. If no target is available: all
+  // that the call does not back off from, because one of them takes a probe first. `next` is when the answer may be
+  // another; kNever: not by time alone.
   struct Ready {
     std::vector<TicketTarget> targets;
     TimePoint next = kNever;

@@ -33,6 +33,7 @@ Target::Target(Loop& loop, BackendEntry& entry, std::string model, const TargetS
   }
   hold_off_ = add(std::make_unique<HoldOff>(kRetryAfterMax));
   breaker_ = add(std::make_unique<Breaker>(settings.breaker));
+  silence_ = add(std::make_unique<Silence>());
   add(std::make_unique<RetryBudget>());
   if (settings.rpm > 0) add(std::make_unique<RequestRate>(settings.rpm));
   if (settings.tpm > 0) add(std::make_unique<TokenRate>(settings.tpm));
@@ -64,7 +65,10 @@ std::string Target::TextOf(const Bottleneck& limit, TimePoint now) const {
 }
 
 TimePoint Target::UnavailableUntil(TimePoint now) const {
-  return std::max(hold_off_->NotBefore({}, now), breaker_->NotBefore({}, now));
+  const TimePoint until = std::max(hold_off_->NotBefore({}, now), breaker_->NotBefore({}, now));
+  if (!silence_->IsSuspected(now)) return until;
+  // A probe needs a slot: calls that wait for one here would not be sent elsewhere.
+  return in_flight() < concurrency_limit() ? std::max(until, silence_->ProbeAt()) : kNever;
 }
 
 Admitted Target::Begin(const Estimate& estimate, TimePoint now) {

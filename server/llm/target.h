@@ -15,6 +15,7 @@
 #include "server/base/secret.h"
 #include "server/llm/admission/breaker.h"
 #include "server/llm/admission/hold_off.h"
+#include "server/llm/admission/silence.h"
 #include "server/llm/admission/slots.h"
 #include "server/llm/retry.h"
 
@@ -45,7 +46,8 @@ struct TargetSettings {
 
 // A backend's model, with its limits (server/llm/admission) and its health. In memory only: a restart forgets all of
 // it. It decides nothing but delays. The queue begins, frees and ends attempts and counts the calls that wait; the
-// recorder of an attempt counts answers that wait for their commit and notes errors; nobody else writes it.
+// recorder of an attempt reports the bytes that come, counts answers that wait for their commit and notes errors; nobody
+// else writes it.
 class Target {
  public:
   Target(Loop& loop, BackendEntry& entry, std::string model, const TargetSettings& settings);
@@ -71,14 +73,25 @@ class Target {
   Bottleneck WaitsFor(const Estimate& estimate, TimePoint now) const;
   // Returns a limit for people: `slot: 8 of 8 in use`, `requests_per_minute: next in 3 s`.
   std::string TextOf(const Bottleneck& limit, TimePoint now) const;
-  // Returns when the target takes attempts again: it asked for a pause, or its breaker is open. `now` or earlier:
-  // it does; kNever: a probe is in flight.
+  // Returns when the target takes attempts again: it asked for a pause, its breaker is open, or it seems to hang. `now`
+  // or earlier: it does; kNever: not before an attempt has ended.
   TimePoint UnavailableUntil(TimePoint now) const;
+  // Returns whether the target seems to hang (Silence).
+  bool IsSuspected(TimePoint now) const { return silence_->IsSuspected(now); }
+  // Returns when it becomes suspected if nothing comes; kNever: not as things stand.
+  TimePoint SuspectedFrom() const { return silence_->SuspectedFrom(); }
+  // Returns whether it has become suspected since the last call.
+  bool CheckSilence(TimePoint now) { return silence_->Check(now); }
 
   Admitted Begin(const Estimate& estimate, TimePoint now);
   void Free(const Admitted& attempt, TimePoint now);
   // Returns whether the target has become unavailable, or available again.
   bool End(const Admitted& attempt, const AttemptEnd& end, TimePoint now);
+
+  // Bytes of a response have come.
+  void Heard(TimePoint now) { silence_->Heard(now); }
+  // An answer's first byte came `wait` after its attempt began.
+  void NoteFirstByte(Duration wait) { silence_->NoteFirstByte(wait); }
 
   // Calls in the queue that could go here.
   int64_t waiting() const { return waiting_; }
@@ -109,9 +122,10 @@ class Target {
   const std::string model_;
   const TargetSettings settings_;
   std::vector<std::unique_ptr<Admission>> limits_;
-  Slots* slots_ = nullptr;  // these three are among the limits
+  Slots* slots_ = nullptr;  // these four are among the limits
   HoldOff* hold_off_ = nullptr;
   Breaker* breaker_ = nullptr;
+  Silence* silence_ = nullptr;
   int64_t waiting_ = 0;
   int32_t storing_ = 0;
   Event stored_;

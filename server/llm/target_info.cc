@@ -9,6 +9,7 @@ namespace {
 
 v1::TargetState StateOf(const Target& target, TimePoint now) {
   if (target.is_breaker_open()) return v1::TARGET_STATE_BREAKER_OPEN;
+  if (target.IsSuspected(now)) return v1::TARGET_STATE_FAILING;
   if (target.UnavailableUntil(now) > now) return v1::TARGET_STATE_PAUSED;
   return target.is_failing() ? v1::TARGET_STATE_FAILING : v1::TARGET_STATE_OK;
 }
@@ -35,7 +36,11 @@ v1::TargetInfo InfoOf(const Target& target, const Clock& clock) {
   if (const TimePoint until = target.UnavailableUntil(now); until > now && until != kNever) {
     SetTime(*info.mutable_available_time(), clock, until);
   }
-  if (target.is_failing()) info.set_error(target.newest_error());
+  if (target.is_failing()) {
+    info.set_error(target.newest_error());
+  } else if (target.IsSuspected(now)) {
+    info.set_error("it takes calls and sends nothing");
+  }
   return info;
 }
 

@@ -24,6 +24,7 @@ class TracedMoments final : public AttemptMoments {
     if (may_start) span_.AddEvent("recorded as started");
     co_return may_start;
   }
+  void Received() override { inner_.Received(); }
   void Ended() override {
     if (!std::exchange(has_ended_, true)) span_.AddEvent("last byte");
     inner_.Ended();

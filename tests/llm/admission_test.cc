@@ -11,6 +11,7 @@
 #include "server/llm/admission/hold_off.h"
 #include "server/llm/admission/rate.h"
 #include "server/llm/admission/retry_budget.h"
+#include "server/llm/admission/silence.h"
 
 namespace millrace {
 namespace {
@@ -179,6 +180,54 @@ TEST(HoldOffTest, IsObeyedUpToItsBound) {
   EXPECT_EQ(hold_off.NotBefore({}, At(2s)), At(1s) + 1h);
   hold_off.Ended({}, {.outcome = Outcome::kRateLimited, .retry_after = 1s}, At(3s));
   EXPECT_EQ(hold_off.NotBefore({}, At(4s)), At(1s) + 1h) << "a shorter pause does not end a longer one";
+}
+
+TEST(SilenceTest, ATargetIsSuspectedAfterThreeTimesItsLongestWait) {
+  Silence silence;
+  const Admitted attempt{.estimate = {}, .began = At(100s)};
+  EXPECT_EQ(silence.SuspectedFrom(), kNever) << "nothing is in flight";
+  silence.Began(attempt);
+  EXPECT_EQ(silence.SuspectedFrom(), At(130s)) << "it never answered";
+  silence.NoteFirstByte(2s);
+  EXPECT_EQ(silence.SuspectedFrom(), At(110s)) << "at least 10 s";
+  silence.NoteFirstByte(20s);
+  silence.NoteFirstByte(1s);
+  EXPECT_EQ(silence.SuspectedFrom(), At(160s));
+  EXPECT_FALSE(silence.IsSuspected(At(159s)));
+  silence.Heard(At(159s));
+  EXPECT_FALSE(silence.IsSuspected(At(160s))) << "any byte is a sign of life";
+  EXPECT_TRUE(silence.IsSuspected(At(219s)));
+  for (int i = 0; i < 1000; ++i) silence.NoteFirstByte(1s);
+  EXPECT_EQ(silence.SuspectedFrom(), At(169s)) << "old answers are forgotten";
+}
+
+TEST(SilenceTest, ASuspectedTargetTakesAProbeEachHalfMinuteUntilItAnswers) {
+  Silence silence;
+  const auto begin = [&](Duration at) { silence.Began({.estimate = {}, .began = At(at)}); };
+  const auto end = [&](Outcome outcome, Duration at) {
+    silence.Freed({}, At(at));
+    silence.Ended({}, {.outcome = outcome}, At(at));
+  };
+  begin(0s);
+  EXPECT_TRUE(silence.Check(At(30s)));
+  EXPECT_FALSE(silence.Check(At(30s))) << "it is known";
+  EXPECT_EQ(silence.ProbeAt(), At(60s));
+  begin(60s);
+  EXPECT_EQ(silence.ProbeAt(), At(90s));
+  end(Outcome::kUnknown, 120s);
+  end(Outcome::kNotSent, 121s);
+  EXPECT_TRUE(silence.IsSuspected(At(500s))) << "nothing has come";
+  begin(500s);
+  end(Outcome::kServerError, 501s);
+  EXPECT_FALSE(silence.IsSuspected(At(502s))) << "an error is a sign of life, too";
+}
+
+TEST(SilenceTest, AnAttemptThatTimedOutLeavesTheSuspicion) {
+  Silence silence;
+  silence.Began({.estimate = {}, .began = At(0s)});
+  silence.Freed({}, At(120s));
+  silence.Ended({}, {.outcome = Outcome::kUnknown}, At(120s));
+  EXPECT_TRUE(silence.IsSuspected(At(121s)));
 }
 
 TEST(RetryBudgetTest, WithoutAnswersOnlyItsFloorIsLeft) {

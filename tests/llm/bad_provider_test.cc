@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <cstdio>
+#include <optional>
 
 #include "tests/llm/world.h"
 
@@ -87,34 +88,73 @@ TEST(BadProviderTest, AProviderThatIsDownIsLeftAloneAndThenUsedInFull) {
   EXPECT_EQ(crowd.Succeeded(), kCalls);
 }
 
-// Returns the time that 2,000 calls take with a target that is healthy and, if `fault` is given, one of the same
-// priority that is at fault for the first minute.
-Duration TimeWith(std::function<Reaction()> fault) {
+// Faults of a target for a minute: from `begin` on, attempts that begin before its end have this reaction.
+struct Minute {
+  TimePoint begin{};
+  std::function<Reaction()> reaction;
+};
+Reaction Hang() { return {.latency = 120s, .outcome = HttpOutcome::kUnknown}; }  // until the time limit
+
+// Returns the time that the calls take with a target that is healthy and, if `fault` is given, one of this priority
+// that is at fault for a minute and healthy otherwise. The healthy one has priority 1.
+Duration TimeWith(std::optional<Minute> fault, int32_t priority) {
+  constexpr int kCalls = 2000;
   World world;
+  world.config.mutable_models(0)->mutable_targets(0)->set_priority(1);
   if (fault) {
     v1::TargetConfig& sick = *world.config.mutable_models(0)->add_targets();
     sick.set_backend("other");
     sick.set_model("sick");
+    sick.set_priority(priority);
   }
   world.provider.usual = [&](const HttpRequest& request) {
-    return request.url.ends_with("/sick") && world.clock.Now() < TimePoint(60s) ? fault() : Reaction{.latency = 2s};
+    const TimePoint now = world.clock.Now();
+    const bool is_sick = fault && request.url.ends_with("/sick") && now >= fault->begin && now < fault->begin + 60s;
+    return is_sick ? fault->reaction() : Reaction{.latency = 8s};
   };
-  if (fault) world.config.mutable_models(0)->set_max_extra(100);
   Crowd crowd;
-  crowd.Ask(world, 2000);
+  crowd.Ask(world, kCalls);
   EXPECT_TRUE(world.RunUntil([&] { return crowd.IsDone(); }));
-  EXPECT_EQ(crowd.Succeeded(), 2000);
+  EXPECT_EQ(crowd.Succeeded(), kCalls);
   return world.clock.Now().time_since_epoch();
 }
 
 TEST(BadProviderTest, ASickTargetDoesNotSlowDownAHealthyOne) {
-  const double healthy = Seconds(TimeWith(nullptr));
-  const double down = Seconds(TimeWith([] { return Reaction{.outcome = HttpOutcome::kNotSent}; }));
-  const double hanging = Seconds(TimeWith([] { return Reaction{.latency = 60s, .outcome = HttpOutcome::kUnknown}; }));
-  std::printf("one of two targets at fault for 60 s: %.0f s alone, %.0f s if it is down, %.0f s if it hangs\n", healthy,
-              down, hanging);
-  EXPECT_LE(down, healthy * 1.02);
-  EXPECT_LE(hanging, healthy * 1.02);
+  const double healthy = Seconds(TimeWith(std::nullopt, 1));
+  const auto refuse = [] { return Reaction{.outcome = HttpOutcome::kNotSent}; };
+  for (const int32_t priority : {0, 1}) {
+    for (const TimePoint begin : {TimePoint(), TimePoint(300s)}) {
+      const double down = Seconds(TimeWith(Minute{begin, refuse}, priority));
+      const double hanging = Seconds(TimeWith(Minute{begin, Hang}, priority));
+      std::printf(
+          "a target of %s priority at fault for 60 s from %.0f s on: %.0f s alone, %.0f s if it is down, %.0f s "
+          "if it hangs\n",
+          priority == 0 ? "better" : "the same", Seconds(begin.time_since_epoch()), healthy, down, hanging);
+      EXPECT_LE(down, healthy * 1.02);
+      EXPECT_LE(hanging, healthy * 1.02);
+    }
+  }
+}
+
+TEST(BadProviderTest, ATargetThatHangsForGoodTakesOneProbeEachHalfMinute) {
+  World world;
+  v1::TargetConfig& sick = *world.config.mutable_models(0)->add_targets();
+  sick.set_backend("other");
+  sick.set_model("sick");
+  world.config.mutable_models(0)->mutable_targets(0)->set_priority(1);
+  int hanging = 0;
+  world.provider.usual = [&](const HttpRequest& request) {
+    if (!request.url.ends_with("/sick")) return Reaction{.latency = 2s};
+    ++hanging;
+    return Hang();
+  };
+  Crowd crowd;
+  crowd.Ask(world, 2000);
+  ASSERT_TRUE(world.RunUntil([&] { return crowd.IsDone(); }));
+  EXPECT_EQ(crowd.Succeeded(), 2000);
+  std::printf("a target of better priority that hangs for good: %d attempts of it in %.0f s\n", hanging,
+              Seconds(world.clock.Now().time_since_epoch()));
+  EXPECT_LE(hanging, 8 + Seconds(world.clock.Now().time_since_epoch()) / 30);
 }
 
 }  // namespace

@@ -153,6 +153,18 @@ TEST_F(QueueTest, ALimitIsDescribedForPeople) {
   EXPECT_EQ(other_.TextOf(other_.WaitsFor({}, clock_.Now()), clock_.Now()), "retry_after: next in 90 s");
 }
 
+TEST_F(QueueTest, CallsLeaveATargetThatBecomesSuspectedToHang) {
+  std::vector<std::string> woken;
+  Call("a", "hangs");
+  Ticket& waiting = Call("a", "waits");
+  waiting.wake = [&] { woken.push_back("waits"); };
+  loop_.RunUntil([&] { return !woken.empty(); });
+  EXPECT_EQ(clock_.Now(), TimePoint(30s)) << "it never answered, so that its usual time is not known";
+  EXPECT_EQ(target_.UnavailableUntil(clock_.Now()), kNever) << "it has no slot for a probe";
+  target_.Heard(clock_.Now());
+  EXPECT_LE(target_.UnavailableUntil(clock_.Now()), clock_.Now());
+}
+
 // Ends an attempt with a failure or an answer.
 void End(Target& target, backend::Outcome outcome, TimePoint now, int32_t in_flight = 1) {
   target.End({.estimate = {}, .began = now, .in_flight = in_flight}, {.outcome = outcome}, now);

@@ -1,0 +1,57 @@
+#include "server/llm/admission/silence.h"
+
+#include <utility>
+
+namespace millrace {
+namespace {
+
+// Two sets of so many answers: enough that a stage of short answers does not make one of long answers look silent.
+constexpr int32_t kSamplesOfSet = 500;
+
+// Returns whether the outcome shows that the target sent something.
+bool IsSignOfLife(backend::Outcome outcome) {
+  return outcome != backend::Outcome::kNotSent && outcome != backend::Outcome::kUnknown &&
+         outcome != backend::Outcome::kCancelled;
+}
+
+}  // namespace
+
+void Silence::Began(const Admitted& attempt) {
+  Check(attempt.began);
+  if (is_suspected_) probe_at_ = attempt.began + kProbeInterval;
+  if (in_flight_++ == 0) silent_since_ = attempt.began;
+}
+
+void Silence::Ended(const Admitted&, const AttemptEnd& end, TimePoint now) {
+  if (end.was_sent && IsSignOfLife(end.outcome)) Heard(now);
+}
+
+void Silence::Heard(TimePoint now) {
+  is_suspected_ = false;
+  silent_since_ = now;
+}
+
+void Silence::NoteFirstByte(Duration wait) {
+  longest_ = std::max(longest_, wait);
+  if (++samples_ < kSamplesOfSet) return;
+  samples_ = 0;
+  longest_before_ = std::exchange(longest_, Duration(0));
+}
+
+Duration Silence::Patience() const {
+  const Duration longest = std::max(longest_, longest_before_);
+  return longest == Duration(0) ? kPatienceAtFirst : std::max(kPatienceMin, kMultiple * longest);
+}
+
+TimePoint Silence::SuspectedFrom() const {
+  return is_suspected_ || in_flight_ == 0 ? kNever : silent_since_ + Patience();
+}
+
+bool Silence::Check(TimePoint now) {
+  if (is_suspected_ || now < SuspectedFrom()) return false;
+  is_suspected_ = true;
+  probe_at_ = now + kProbeInterval;
+  return true;
+}
+
+}  // namespace millrace
