@@ -15,11 +15,13 @@ AttemptEnd EndOf(const AttemptResult& result, bool was_sent) {
   end.was_sent = was_sent;
   if (const auto* answer = std::get_if<backend::Answer>(&result)) {
     if (answer->input_tokens && answer->output_tokens) end.tokens = *answer->input_tokens + *answer->output_tokens;
+    end.rate = answer->rate;
     return end;
   }
   const auto& failure = std::get<backend::Failure>(result);
   end.outcome = failure.outcome;
   end.retry_after = failure.retry_after;
+  end.rate = failure.rate;
   return end;
 }
 

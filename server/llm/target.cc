@@ -7,6 +7,7 @@
 
 #include "server/llm/admission/auto_slots.h"
 #include "server/llm/admission/rate.h"
+#include "server/llm/admission/reported_limit.h"
 #include "server/llm/admission/retry_budget.h"
 
 namespace millrace {
@@ -37,20 +38,28 @@ Target::Target(Loop& loop, BackendEntry& entry, std::string model, const TargetS
   add(std::make_unique<RetryBudget>());
   if (settings.rpm > 0) add(std::make_unique<RequestRate>(settings.rpm));
   if (settings.tpm > 0) add(std::make_unique<TokenRate>(settings.tpm));
+  add(std::make_unique<ReportedLimit>(ReportedLimit::Of::kRequests, kRetryAfterMax));
+  add(std::make_unique<ReportedLimit>(ReportedLimit::Of::kTokens, kRetryAfterMax));
 }
 
 std::string Target::Name() const { return fmt::format("{}/{}", entry_.name, model_); }
 
+Estimate Target::Forecast(const Estimate& estimate) const {
+  return {.tokens = forecast_.Of(estimate.tokens), .is_retry = estimate.is_retry};
+}
+
 TimePoint Target::NotBefore(const Estimate& estimate, TimePoint now) const {
+  const Estimate forecast = Forecast(estimate);
   TimePoint begin = now;
-  for (const auto& limit : limits_) begin = std::max(begin, limit->NotBefore(estimate, now));
+  for (const auto& limit : limits_) begin = std::max(begin, limit->NotBefore(forecast, now));
   return begin;
 }
 
 Target::Bottleneck Target::WaitsFor(const Estimate& estimate, TimePoint now) const {
+  const Estimate forecast = Forecast(estimate);
   Bottleneck last{.name = {}, .until = now};
   for (const auto& limit : limits_) {
-    if (const TimePoint at = limit->NotBefore(estimate, now); at > last.until) {
+    if (const TimePoint at = limit->NotBefore(forecast, now); at > last.until) {
       last = {.name = limit->name(), .until = at};
     }
   }
@@ -72,7 +81,11 @@ TimePoint Target::UnavailableUntil(TimePoint now) const {
 }
 
 Admitted Target::Begin(const Estimate& estimate, TimePoint now) {
-  const Admitted attempt{.estimate = estimate, .began = now, .in_flight = in_flight() + 1};
+  const Admitted attempt{.estimate = Forecast(estimate),
+                         .tokens_asked = estimate.tokens,
+                         .number = ++begun_,
+                         .began = now,
+                         .in_flight = in_flight() + 1};
   for (const auto& limit : limits_) limit->Began(attempt);
   return attempt;
 }
@@ -85,6 +98,7 @@ bool Target::End(const Admitted& attempt, const AttemptEnd& end, TimePoint now) 
   const bool was_open = breaker_->is_open();
   const TimePoint held_off_until = hold_off_->until();
   for (const auto& limit : limits_) limit->Ended(attempt, end, now);
+  if (end.tokens) forecast_.Learn(attempt.tokens_asked, *end.tokens);
   if (end.outcome == backend::Outcome::kAnswered) failures_ = 0;
   if (end.was_sent && IsTargetFault(end.outcome) && ++failures_ == 1) {
     failing_since_ = now;

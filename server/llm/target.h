@@ -17,6 +17,7 @@
 #include "server/llm/admission/hold_off.h"
 #include "server/llm/admission/silence.h"
 #include "server/llm/admission/slots.h"
+#include "server/llm/admission/token_forecast.h"
 #include "server/llm/retry.h"
 
 namespace millrace {
@@ -63,6 +64,8 @@ class Target {
   int32_t in_flight() const { return slots_->in_flight(); }
   int32_t concurrency_limit() const { return slots_->limit(); }
 
+  // The estimates of these three are the calls' own; the limits get them with the tokens that the target's answers make
+  // likely.
   // Returns the earliest time at which all limits let the attempt begin; kNever: not before another has ended.
   TimePoint NotBefore(const Estimate& estimate, TimePoint now) const;
   // The limit that lets an attempt begin last.
@@ -118,6 +121,8 @@ class Target {
   Duration RetryDelay(const RetryPolicy& policy, TimePoint now, Random& random) const;
 
  private:
+  Estimate Forecast(const Estimate& estimate) const;
+
   BackendEntry& entry_;
   const std::string model_;
   const TargetSettings settings_;
@@ -126,6 +131,8 @@ class Target {
   HoldOff* hold_off_ = nullptr;
   Breaker* breaker_ = nullptr;
   Silence* silence_ = nullptr;
+  TokenForecast forecast_;
+  int64_t begun_ = 0;  // attempts
   int64_t waiting_ = 0;
   int32_t storing_ = 0;
   Event stored_;

@@ -1,6 +1,7 @@
 #include "tests/llm/world.h"
 
 #include <boost/json.hpp>
+#include <sstream>
 
 #include "backends/sdk/http_call.h"
 #include "server/base/json.h"
@@ -24,6 +25,24 @@ backend::Failure MakeFailure(Outcome outcome, int status, Reason reason) {
   return failure;
 }
 
+// Reads `requests: LIMIT REMAINING RESET_MS`, and `tokens` likewise.
+backend::RateHint RateOf(const backend::Headers& headers) {
+  backend::RateHint rate;
+  const auto read = [&headers](const char* name, auto& limit, auto& remaining, auto& reset) {
+    std::istringstream text{std::string(FindHeader(headers, name))};
+    int64_t its_limit = 0;
+    int64_t its_remaining = 0;
+    int64_t reset_ms = 0;
+    if (!(text >> its_limit >> its_remaining >> reset_ms)) return;
+    limit = its_limit;
+    remaining = its_remaining;
+    reset = std::chrono::milliseconds(reset_ms);
+  };
+  read("requests", rate.limit_requests, rate.remaining_requests, rate.reset_requests);
+  read("tokens", rate.limit_tokens, rate.remaining_tokens, rate.reset_tokens);
+  return rate;
+}
+
 backend::Action Parse(const backend::Response& answered) {
   switch (answered.status) {
     case 200:
@@ -35,6 +54,7 @@ backend::Action Parse(const backend::Response& answered) {
     case 429: {
       backend::Failure failure = MakeFailure(Outcome::kRateLimited, 429, Reason::kTargetFailed);
       const std::string_view after = FindHeader(answered.headers, "retry-after");
+      failure.rate = RateOf(answered.headers);
       if (!after.empty()) failure.retry_after = std::chrono::seconds(std::stoi(std::string(after)));
       return backend::Fail{failure};
     }
@@ -46,6 +66,7 @@ backend::Action Parse(const backend::Response& answered) {
   answer.text = answered.body;
   answer.input_tokens = 10;
   answer.output_tokens = 5;
+  answer.rate = RateOf(answered.headers);
   const std::string_view finish = FindHeader(answered.headers, "finish");
   if (!finish.empty()) answer.finish_reason = FinishReasonOf(finish);
   return backend::Done{answer};

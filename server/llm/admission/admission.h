@@ -20,7 +20,9 @@ struct Estimate {
 
 // An attempt that was admitted. Its owner keeps it and passes it to Freed and Ended.
 struct Admitted {
-  Estimate estimate;
+  Estimate estimate;         // `tokens`: as forecast (TokenForecast)
+  int64_t tokens_asked = 0;  // as estimated by the call
+  int64_t number = 0;        // of the target's attempts, from 1 without gaps
   TimePoint began{};
   int32_t in_flight = 0;  // attempts at the target when it began, this one included
 };
@@ -31,6 +33,7 @@ struct AttemptEnd {
   std::optional<int64_t> tokens;        // that the provider counted; absent: not known
   std::optional<Duration> retry_after;  // that the provider asked for
   bool was_sent = true;                 // false: given up before a byte was sent
+  backend::RateHint rate;               // that the provider reported
 };
 
 // One limit of one target.

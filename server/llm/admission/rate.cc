@@ -14,10 +14,11 @@ Duration OfSeconds(double seconds) {
 
 }  // namespace
 
-Rate::Rate(int64_t per_minute)
-    : seconds_per_unit_(60.0 / static_cast<double>(per_minute)),
-      // A limit below one a second still lets one attempt begin when the bucket is empty.
-      burst_(std::max(Duration(0), kBurst - OfSeconds(seconds_per_unit_))) {}
+void Rate::SetPerMinute(int64_t per_minute) {
+  seconds_per_unit_ = 60.0 / static_cast<double>(per_minute);
+  // A limit below one a second still lets one attempt begin when the bucket is empty.
+  burst_ = std::max(Duration(0), kBurst - OfSeconds(seconds_per_unit_));
+}
 
 TimePoint Rate::NotBefore(const Estimate&, TimePoint now) const {
   // The reservations of earlier attempts must have drained but for the burst. The attempt's own amount does not count:

@@ -10,7 +10,10 @@ namespace millrace {
 // limit and one sixtieth. Amounts are reserved when an attempt begins and corrected when its real amount is known.
 class Rate : public Admission {
  public:
-  explicit Rate(int64_t per_minute);
+  explicit Rate(int64_t per_minute) { SetPerMinute(per_minute); }
+
+  // Changes the limit. Reservations stay as long as they are.
+  void SetPerMinute(int64_t per_minute);
 
   TimePoint NotBefore(const Estimate& estimate, TimePoint now) const final;
   void Began(const Admitted& attempt) final;
@@ -23,8 +26,8 @@ class Rate : public Admission {
   // Real amount of an attempt; `estimated` if it is not known.
   virtual int64_t RealAmount(const AttemptEnd& end, int64_t estimated) const = 0;
 
-  const double seconds_per_unit_;
-  const Duration burst_;
+  double seconds_per_unit_ = 0;
+  Duration burst_{};
   TimePoint full_until_{};  // the bucket is empty from then on
 };
 
