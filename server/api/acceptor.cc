@@ -6,17 +6,16 @@
 #include <spdlog/spdlog.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
-#include <sys/resource.h>
 #include <sys/socket.h>
 
 #include <algorithm>
 #include <cerrno>
 
+#include "server/base/descriptors.h"
+
 namespace millrace::api {
 namespace {
 
-// Descriptors that are left for the store, backends and files; and those of one connection.
-constexpr int kFdsKept = 128;
 constexpr int kFdsPerConnection = 3;
 // How long it waits for events while it finishes, or while it has no spare descriptor.
 constexpr int kShortWaitMs = 20;
@@ -31,9 +30,7 @@ bool OutOfDescriptors(int error) { return error == EMFILE || error == ENFILE || 
 }  // namespace
 
 int ConnectionsUnderFdLimit(int wanted) {
-  rlimit limit{};
-  if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur == RLIM_INFINITY) return wanted;
-  const int64_t room = (static_cast<int64_t>(limit.rlim_cur) - kFdsKept) / kFdsPerConnection;
+  const int64_t room = DivideDescriptors(DescriptorLimit()).incoming / kFdsPerConnection;
   return static_cast<int>(std::clamp<int64_t>(room, 4, wanted));
 }
 

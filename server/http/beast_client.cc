@@ -11,80 +11,22 @@
 #include <vector>
 
 #include "server/http/connection.h"
+#include "server/http/connection_slots.h"
+#include "server/http/request_in_flight.h"
 #include "server/http/response_reader.h"
 
 namespace millrace {
 namespace {
 
 constexpr size_t kReadBytes = 16 << 10;
-constexpr char kDeadlinePassed[] = "the total time limit passed";
 constexpr size_t kIdleMax = 4096;  // idle connections to all hosts together
+// Time until the next try to open a socket if the process had no descriptor left.
+constexpr Duration kDescriptorWait = std::chrono::milliseconds(100);
 
-// One request in flight. It lives in the coroutine of Send; time limits and the stop signal end the request through it.
-class Attempt {
- public:
-  Attempt(Loop& loop, const HttpLimits& limits) : loop_(loop), limits_(limits) {
-    if (limits_.stop != nullptr) stop_watch_.emplace(*limits_.stop, [this] { End("cancelled"); });
-  }
-  Attempt(const Attempt&) = delete;
-
-  // Sets the function by which End interrupts the current wait.
-  void OnEnd(absl::AnyInvocable<void()> interrupt) { interrupt_ = std::move(interrupt); }
-
-  // Ends the request after `duration`, or at the deadline if that is earlier; replaces the previous limit. `what` is
-  // the error for that, and must be a literal.
-  void Limit(Duration duration, const char* what) {
-    const TimePoint now = loop_.Now();
-    const bool all = limits_.deadline - now < duration;
-    until_ = all ? limits_.deadline : now + duration;
-    waits_for_ = all ? kDeadlinePassed : what;
-    // Sets a new timer only if the limit moves nearer, because it moves away with nearly every byte.
-    if (until_ < fires_at_) SetTimer();
-  }
-
-  // Leaves only the deadline, while the sink works.
-  void LimitByDeadline() {
-    until_ = limits_.deadline;
-    waits_for_ = kDeadlinePassed;
-    if (until_ < fires_at_) SetTimer();
-  }
-
-  bool ended() const { return ended_ != nullptr; }
-  bool was_cancelled() const { return limits_.stop != nullptr && limits_.stop->stopped(); }
-  // Returns the reason for which End was called; `otherwise` if it was not.
-  std::string Why(std::string otherwise) const { return ended_ != nullptr ? ended_ : std::move(otherwise); }
-
-  // Stops the timer and the watch.
-  void Finish() {
-    timer_.Cancel();
-    interrupt_ = nullptr;
-    stop_watch_.reset();
-  }
-
- private:
-  void SetTimer() {
-    fires_at_ = until_;
-    timer_ = loop_.CallAt(until_, [this] {
-      fires_at_ = kNever;
-      if (loop_.Now() < until_) return SetTimer();
-      End(waits_for_);
-    });
-  }
-  void End(const char* why) {
-    if (ended_ == nullptr) ended_ = why;
-    if (interrupt_) interrupt_();
-  }
-
-  Loop& loop_;
-  const HttpLimits& limits_;
-  std::optional<StopSignal::Watch> stop_watch_;
-  absl::AnyInvocable<void()> interrupt_;
-  Loop::Timer timer_;
-  TimePoint until_ = kNever;
-  TimePoint fires_at_ = kNever;
-  const char* waits_for_ = "";
-  const char* ended_ = nullptr;
-};
+bool IsOutOfDescriptors(const error_code& error) {
+  return error == boost::system::errc::too_many_files_open ||
+         error == boost::system::errc::too_many_files_open_in_system;
+}
 
 // Returns the bytes of the request's head; nullopt if a header has a line break, and could forge other headers.
 std::optional<std::string> HeadOf(const HttpRequest& request, const HttpUrl& url) {
@@ -131,7 +73,7 @@ struct Trust {
 class BeastClient final : public HttpClient {
  public:
   BeastClient(Loop& loop, Pool& pool, const BeastClientOptions& options)
-      : loop_(loop), pool_(pool), options_(options) {}
+      : loop_(loop), pool_(pool), options_(options), slots_(options.connections_max) {}
 
   Task<HttpResult> Send(HttpRequest request, HttpLimits limits, HttpSink& sink) override;
 
@@ -139,30 +81,41 @@ class BeastClient final : public HttpClient {
   using Addresses = std::vector<asio::ip::tcp::endpoint>;
 
   // Returns the TLS context, and has the pool make it the first time. Null if the attempt ended first.
-  Task<Tls> Trusted(Attempt& attempt);
-  Task<StatusOr<Addresses>> Resolve(const HttpUrl& url, Attempt& attempt);
+  Task<Tls> Trusted(RequestInFlight& attempt);
+  Task<StatusOr<Addresses>> Resolve(const HttpUrl& url, RequestInFlight& attempt);
+  struct Open {
+    std::unique_ptr<Connection> connection;
+    ConnectionSlots::Slot slot;
+  };
+  // Returns an idle connection, or a new one once there is a slot for it; nullopt, with the error in `result`, if none
+  // can be had.
+  Task<std::optional<Open>> Connect(const std::string& key, const HttpUrl& url, RequestInFlight& attempt,
+                                    const HttpLimits& limits, HttpResult& result);
   // Returns a connection to the first address that accepts one; null, with the error in `result`, if none does.
-  Task<std::unique_ptr<Connection>> NewConnection(const HttpUrl& url, Attempt& attempt, const HttpLimits& limits,
-                                                  HttpResult& result);
-  std::unique_ptr<Connection> IdleConnection(const std::string& key);
-  void Keep(const std::string& key, std::unique_ptr<Connection> connection);
+  Task<std::unique_ptr<Connection>> NewConnection(const HttpUrl& url, RequestInFlight& attempt,
+                                                  const HttpLimits& limits, HttpResult& result);
+  std::optional<Open> IdleConnection(const std::string& key);
+  void Keep(const std::string& key, Open open);
+  // Closes the idle connection that was not used for longest. Returns false if there is none.
+  bool CloseOldest();
   void CloseOld();
   // Returns true if the request was sent, or enough of it that the server may have answered.
-  Task<bool> WriteRequest(Connection& connection, Attempt& attempt, const HttpLimits& limits, std::string_view head,
-                          std::string_view body, HttpResult& result);
+  Task<bool> WriteRequest(Connection& connection, RequestInFlight& attempt, const HttpLimits& limits,
+                          std::string_view head, std::string_view body, HttpResult& result);
   // Reads the answer and gives it to `sink`. Returns true if the connection may carry another request.
-  Task<bool> ReadAnswer(Connection& connection, Attempt& attempt, ResponseReader& reader, const HttpLimits& limits,
-                        HttpSink& sink, HttpResult& result);
+  Task<bool> ReadAnswer(Connection& connection, RequestInFlight& attempt, ResponseReader& reader,
+                        const HttpLimits& limits, HttpSink& sink, HttpResult& result);
   // Reads some bytes.
-  Task<ResponseReader::State> ReadSome(Connection& connection, Attempt& attempt, ResponseReader& reader,
+  Task<ResponseReader::State> ReadSome(Connection& connection, RequestInFlight& attempt, ResponseReader& reader,
                                        HttpResult& result);
 
   Loop& loop_;
   Pool& pool_;
   const BeastClientOptions options_;
-  std::shared_ptr<Trust> trust_;                                          // null until TLS is used
-  std::map<std::string, std::vector<std::unique_ptr<Connection>>> idle_;  // by scheme, host and port, newest last
+  std::shared_ptr<Trust> trust_;  // null until TLS is used
+  std::map<std::string, std::vector<Open>> idle_;  // by scheme, host and port, newest last
   size_t idle_count_ = 0;
+  ConnectionSlots slots_;  // after idle_: destroyed first, so that closing the idle ones wakes nobody
   Loop::Timer closing_;
   std::array<char, kReadBytes> read_buffer_;  // of all connections (see Connection::Read)
 };
@@ -185,14 +138,12 @@ Task<HttpResult> BeastClient::Send(HttpRequest request, HttpLimits limits, HttpS
     result.error = "cancelled";
     co_return result;
   }
-  Attempt attempt(loop_, limits);
+  RequestInFlight attempt(loop_, limits);
   const std::string key = fmt::format("{} {} {}", url.tls, url.host, url.port);
-  std::unique_ptr<Connection> connection = IdleConnection(key);
-  result.reused_connection = connection != nullptr;
-  if (connection == nullptr) connection = co_await NewConnection(url, attempt, limits, result);
+  std::optional<Open> open = co_await Connect(key, url, attempt, limits, result);
   bool keep = false;
-  if (connection != nullptr) {
-    Connection& used = *connection;
+  if (open) {
+    Connection& used = *open->connection;
     attempt.OnEnd([&used] { used.Close(); });
     if (const bool held = co_await WriteRequest(used, attempt, limits, *head, request.body, result); held) {
       request.body = {};  // an answer may take minutes
@@ -204,11 +155,11 @@ Task<HttpResult> BeastClient::Send(HttpRequest request, HttpLimits limits, HttpS
   const bool is_complete = result.outcome == HttpOutcome::kAnswered || result.outcome == HttpOutcome::kEnded;
   if (!is_complete && attempt.was_cancelled()) result.outcome = HttpOutcome::kCancelled;
   attempt.Finish();
-  if (keep && !attempt.ended()) Keep(key, std::move(connection));
+  if (keep && !attempt.ended()) Keep(key, *std::move(open));
   co_return result;
 }
 
-Task<Tls> BeastClient::Trusted(Attempt& attempt) {
+Task<Tls> BeastClient::Trusted(RequestInFlight& attempt) {
   if (trust_ == nullptr) {
     trust_ = std::make_shared<Trust>(loop_);
     const auto made = std::make_shared<Tls>();
@@ -226,7 +177,7 @@ Task<Tls> BeastClient::Trusted(Attempt& attempt) {
   co_return trust->tls;
 }
 
-Task<StatusOr<BeastClient::Addresses>> BeastClient::Resolve(const HttpUrl& url, Attempt& attempt) {
+Task<StatusOr<BeastClient::Addresses>> BeastClient::Resolve(const HttpUrl& url, RequestInFlight& attempt) {
   using Found = std::pair<error_code, Addresses>;
   if (url.host_is_address) {
     error_code error;
@@ -250,7 +201,35 @@ Task<StatusOr<BeastClient::Addresses>> BeastClient::Resolve(const HttpUrl& url, 
   co_return absl::UnavailableError(error.message());
 }
 
-Task<std::unique_ptr<Connection>> BeastClient::NewConnection(const HttpUrl& url, Attempt& attempt,
+Task<std::optional<BeastClient::Open>> BeastClient::Connect(const std::string& key, const HttpUrl& url,
+                                                            RequestInFlight& attempt, const HttpLimits& limits,
+                                                            HttpResult& result) {
+  std::optional<ConnectionSlots::Place> place;
+  while (!attempt.ended()) {
+    if (std::optional<Open> idle = IdleConnection(key)) {
+      result.reused_connection = true;
+      co_return idle;
+    }
+    if (std::optional<ConnectionSlots::Slot> slot = slots_.Take(key)) {
+      place.reset();
+      std::unique_ptr<Connection> connection = co_await NewConnection(url, attempt, limits, result);
+      if (connection == nullptr) co_return std::nullopt;
+      std::optional<Open> open(Open{std::move(connection), *std::move(slot)});
+      co_return open;
+    }
+    if (slots_.full() && CloseOldest()) continue;
+    if (!place) place.emplace(slots_, loop_, key);
+    Event& may_retry = place->event();
+    attempt.OnEnd([&may_retry] { may_retry.NotifyAll(); });
+    attempt.LimitByDeadline();
+    co_await may_retry.Wait();
+    attempt.OnEnd(nullptr);
+  }
+  result.error = attempt.Why("no connection was free");
+  co_return std::nullopt;
+}
+
+Task<std::unique_ptr<Connection>> BeastClient::NewConnection(const HttpUrl& url, RequestInFlight& attempt,
                                                              const HttpLimits& limits, HttpResult& result) {
   attempt.Limit(limits.connect, "the connection took too long");
   const StatusOr<Addresses> addresses = co_await Resolve(url, attempt);
@@ -266,6 +245,17 @@ Task<std::unique_ptr<Connection>> BeastClient::NewConnection(const HttpUrl& url,
     Connection& used = *connection;
     attempt.OnEnd([&used] { used.Close(); });
     error_code error = co_await used.Connect(address);
+    while (IsOutOfDescriptors(error) && !attempt.ended()) {
+      // Others of this process have them all. This is not the provider's fault, so the request waits.
+      CloseOldest();
+      attempt.LimitByDeadline();
+      Event ended(loop_);
+      attempt.OnEnd([&ended] { ended.NotifyAll(); });
+      co_await ended.WaitUntil(loop_.Now() + kDescriptorWait);
+      attempt.OnEnd([&used] { used.Close(); });
+      attempt.Limit(limits.connect, "the connection took too long");
+      error = co_await used.Connect(address);
+    }
     const bool connected = !error;
     if (connected && url.tls) error = co_await used.Secure(*tls, url);
     attempt.OnEnd(nullptr);
@@ -277,7 +267,7 @@ Task<std::unique_ptr<Connection>> BeastClient::NewConnection(const HttpUrl& url,
   co_return nullptr;
 }
 
-Task<bool> BeastClient::WriteRequest(Connection& connection, Attempt& attempt, const HttpLimits& limits,
+Task<bool> BeastClient::WriteRequest(Connection& connection, RequestInFlight& attempt, const HttpLimits& limits,
                                      std::string_view head, std::string_view body, HttpResult& result) {
   while (!head.empty() || !body.empty()) {
     attempt.Limit(limits.idle, "the server did not read the request in time");
@@ -298,7 +288,7 @@ Task<bool> BeastClient::WriteRequest(Connection& connection, Attempt& attempt, c
   co_return true;
 }
 
-Task<bool> BeastClient::ReadAnswer(Connection& connection, Attempt& attempt, ResponseReader& reader,
+Task<bool> BeastClient::ReadAnswer(Connection& connection, RequestInFlight& attempt, ResponseReader& reader,
                                    const HttpLimits& limits, HttpSink& sink, HttpResult& result) {
   using State = ResponseReader::State;
   const bool all_sent = result.error.empty();
@@ -333,8 +323,8 @@ Task<bool> BeastClient::ReadAnswer(Connection& connection, Attempt& attempt, Res
   co_return false;
 }
 
-Task<ResponseReader::State> BeastClient::ReadSome(Connection& connection, Attempt& attempt, ResponseReader& reader,
-                                                  HttpResult& result) {
+Task<ResponseReader::State> BeastClient::ReadSome(Connection& connection, RequestInFlight& attempt,
+                                                  ResponseReader& reader, HttpResult& result) {
   const Transfer read = co_await connection.Read(read_buffer_.data(), read_buffer_.size());
   if (read.bytes > 0) {
     result.bytes_received += read.bytes;
@@ -351,36 +341,51 @@ Task<ResponseReader::State> BeastClient::ReadSome(Connection& connection, Attemp
   co_return read.error ? ResponseReader::State::kBrokenOff : ResponseReader::State::kMore;
 }
 
-std::unique_ptr<Connection> BeastClient::IdleConnection(const std::string& key) {
+std::optional<BeastClient::Open> BeastClient::IdleConnection(const std::string& key) {
   const auto found = idle_.find(key);
-  if (found == idle_.end()) return nullptr;
-  auto& connections = found->second;
-  std::unique_ptr<Connection> usable;
-  while (!connections.empty() && usable == nullptr) {
-    std::unique_ptr<Connection> last = std::move(connections.back());
+  if (found == idle_.end()) return std::nullopt;
+  std::vector<Open>& connections = found->second;
+  std::optional<Open> usable;
+  while (!connections.empty() && !usable) {
+    Open last = std::move(connections.back());
     connections.pop_back();
     --idle_count_;
-    if (last->used_at + options_.idle_max > loop_.Now() && last->IsQuiet()) usable = std::move(last);
+    Connection& connection = *last.connection;
+    if (connection.used_at + options_.idle_max > loop_.Now() && connection.IsQuiet()) usable.emplace(std::move(last));
   }
   if (connections.empty()) idle_.erase(found);
   return usable;
 }
 
-void BeastClient::Keep(const std::string& key, std::unique_ptr<Connection> connection) {
+void BeastClient::Keep(const std::string& key, Open open) {
   if (idle_count_ >= kIdleMax) return;
-  connection->used_at = loop_.Now();
+  // Its slot goes to a request that waits, unless one waits for this very origin.
+  if (slots_.has_waiting() && !slots_.WakeOf(key)) return;
+  open.connection->used_at = loop_.Now();
   if (idle_count_ == 0) closing_ = loop_.CallAt(loop_.Now() + options_.idle_max, [this] { CloseOld(); });
-  idle_[key].push_back(std::move(connection));
+  idle_[key].push_back(std::move(open));
   ++idle_count_;
+}
+
+bool BeastClient::CloseOldest() {
+  auto oldest = idle_.end();
+  for (auto host = idle_.begin(); host != idle_.end(); ++host) {
+    const auto used_at = [](const auto& entry) { return entry.second.front().connection->used_at; };
+    if (oldest == idle_.end() || used_at(*host) < used_at(*oldest)) oldest = host;
+  }
+  if (oldest == idle_.end()) return false;
+  oldest->second.erase(oldest->second.begin());
+  if (oldest->second.empty()) idle_.erase(oldest);
+  --idle_count_;
+  return true;
 }
 
 void BeastClient::CloseOld() {
   const TimePoint now = loop_.Now();
   for (auto host = idle_.begin(); host != idle_.end();) {
-    auto& connections = host->second;
-    idle_count_ -= std::erase_if(connections, [&](const std::unique_ptr<Connection>& connection) {
-      return connection->used_at + options_.idle_max <= now;
-    });
+    std::vector<Open>& connections = host->second;
+    idle_count_ -= std::erase_if(connections,
+                                 [&](const Open& open) { return open.connection->used_at + options_.idle_max <= now; });
     host = connections.empty() ? idle_.erase(host) : std::next(host);
   }
   if (idle_count_ > 0) closing_ = loop_.CallAt(now + options_.idle_max / 2, [this] { CloseOld(); });

@@ -16,6 +16,9 @@ struct BeastClientOptions {
   Duration idle_max = std::chrono::seconds(30);
   // Path of a file of certificates to trust besides the system's; empty: none.
   std::string ca_file;
+  // Largest number of open connections, idle ones included. A request waits if all are in use, or if three quarters of
+  // them are to its own origin; only its deadline limits that wait.
+  int connections_max = 10'000;
 };
 
 // Returns a client. Destroy it before the loop is abandoned and destroyed; coroutines that are suspended in Send do not

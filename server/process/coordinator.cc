@@ -14,6 +14,7 @@
 #include "server/api/server.h"
 #include "server/aws/signer.h"
 #include "server/aws/system.h"
+#include "server/base/descriptors.h"
 #include "server/base/duration.h"
 #include "server/base/pool.h"
 #include "server/base/secret.h"
@@ -140,6 +141,7 @@ class CoordinatorImpl final : public Coordinator {
 
   Status Build() {
     const v1::ServerConfig& config = options_.config;
+    RaiseDescriptorLimit();
     RocksOptions store_options;
     store_options.path = config.data_dir();
     store_options.durability = MakeDurability(config.durability());
@@ -148,7 +150,10 @@ class CoordinatorImpl final : public Coordinator {
     // Only the user who starts the server reads this message, so it may name the path.
     if (!store.ok()) return WithContext(store.status(), Excerpt(config.data_dir(), 256));
     store_ = *std::move(store);
-    http_ = MakeBeastClient(loop_, *pool_);
+    BeastClientOptions http_options;
+    http_options.connections_max =
+        static_cast<int>(std::max<int64_t>(1, DivideDescriptors(DescriptorLimit()).outgoing));
+    http_ = MakeBeastClient(loop_, *pool_, http_options);
 
     std::vector<std::unique_ptr<BackendEntry>> backends;
     std::map<std::string, std::shared_ptr<AwsSigner>> signers;  // by profile
