@@ -17,6 +17,7 @@
 #include <optional>
 #include <sstream>
 #include <string>
+#include <vector>
 
 #include "millrace/v1/completion_service.grpc.pb.h"
 
@@ -47,15 +48,21 @@ struct Settings {
   int64_t first = 0;
   int callers = 64;
   int64_t window = 100'000;
+  bool despite_errors = false;
+  int connections = 1;
 };
 
-// Keeps `callers` calls in flight until all are answered or one fails.
+// Keeps `callers` calls in flight until all are answered or, unless it continues despite errors, one fails.
 class Load {
  public:
-  explicit Load(const Settings& settings)
-      : settings_(settings),
-        stub_(
-            v1::CompletionService::NewStub(grpc::CreateChannel(settings.server, grpc::InsecureChannelCredentials()))) {}
+  explicit Load(const Settings& settings) : settings_(settings) {
+    grpc::ChannelArguments arguments;
+    arguments.SetInt(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1);  // else all channels share one connection
+    for (int i = 0; i < settings.connections; ++i) {
+      stubs_.push_back(v1::CompletionService::NewStub(
+          grpc::CreateCustomChannel(settings.server, grpc::InsecureChannelCredentials(), arguments)));
+    }
+  }
 
   // Returns the first error, if any.
   grpc::Status Run() {
@@ -91,7 +98,8 @@ class Load {
     message.set_role("user");
     message.set_content(
         fmt::format("Say something about item {}: the quick brown fox number {} jumps", number, number));
-    stub_->async()->Generate(&*call.context, &call.request, &call.response, [this, &call](const grpc::Status& status) {
+    v1::CompletionService::Stub& stub = *stubs_[static_cast<size_t>(number) % stubs_.size()];
+    stub.async()->Generate(&*call.context, &call.request, &call.response, [this, &call](const grpc::Status& status) {
       const bool is_new = !call.response.cache_hit() && !call.response.coalesced();
       StartNextAfter(call, !status.ok() || is_new ? status : grpc::Status(grpc::ALREADY_EXISTS, "a remembered answer"));
     });
@@ -100,7 +108,7 @@ class Load {
   void StartNextAfter(Call& call, const grpc::Status& status) {
     {
       const std::lock_guard lock(mutex_);
-      if (!status.ok() && error_.ok()) error_ = status;
+      if (!status.ok() && error_.ok() && !settings_.despite_errors) error_ = status;
       if (status.ok() && ++done_ % settings_.window == 0) PrintWindowLocked();
     }
     StartNext(call);
@@ -120,7 +128,7 @@ class Load {
   }
 
   const Settings settings_;
-  const std::unique_ptr<v1::CompletionService::Stub> stub_;
+  std::vector<std::unique_ptr<v1::CompletionService::Stub>> stubs_;  // one for each connection
   std::deque<Call> callers_;
 
   std::mutex mutex_;
@@ -147,6 +155,11 @@ int main(int argc, char** argv) {
       ->capture_default_str();
   app.add_option("--callers", settings.callers, "Calls at once")->capture_default_str()->check(CLI::PositiveNumber);
   app.add_option("--window", settings.window, "Calls a line")->capture_default_str()->check(CLI::PositiveNumber);
+  app.add_option("--connections", settings.connections,
+                 "Connections that the calls are spread over; each has at most 100")
+      ->capture_default_str()
+      ->check(CLI::PositiveNumber);
+  app.add_flag("--despite-errors", settings.despite_errors, "Continue if calls fail");
   CLI11_PARSE(app, argc, argv);
 
   setvbuf(stdout, nullptr, _IOLBF, 0);

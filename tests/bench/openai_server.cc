@@ -21,6 +21,7 @@
 #include <unistd.h>
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 #include <ctime>
@@ -40,6 +41,7 @@ struct Options {
   double hold_ms = 0;
   int answer_bytes = 200;
   double fail_share = 0;
+  std::vector<std::string> faults = {"500", "wait", "cut"};
   uint64_t seed = 1;
   std::string ledger;
   bool sync = false;
@@ -78,7 +80,8 @@ class Server {
     std::string in;
     std::string out;
     bool waits_to_send = false;
-    int64_t held = 0;  // number of the request whose answer it waits for; 0: none
+    int64_t held = 0;        // number of the request whose answer it waits for; 0: none
+    int64_t flood_left = 0;  // bytes of a flood that are not written yet
   };
   // A request that is held. All are held for one duration, so they are answered in the order of their arrival.
   struct Held {
@@ -87,13 +90,24 @@ class Server {
     int socket;
     std::string digest;
   };
+  // A client that gets one byte a second.
+  struct Drip {
+    int64_t until;
+    int socket;
+    int64_t number;  // of the request
+  };
 
   void Accept();
   void Read(int socket);
   bool TakeRequest(int socket, Client& client);
   void AnswerDue(int64_t now);
   void Answer(const Held& held);
-  std::string AnswerBytes(const Held& held, int& status, bool& cut);
+  // Returns the fault that the next answer has; empty: none.
+  std::string DrawFault();
+  // Treats a client as `fault` says, if that is more than an answer of other bytes.
+  bool Mistreat(const Held& held, const std::string& fault, Client& client);
+  void DripDue(int64_t now);
+  std::string AnswerBytes(const Held& held, const std::string& fault, int& status);
   void Send(int socket, Client& client);
   void Drop(int socket);
   void WriteLedger();
@@ -112,6 +126,8 @@ class Server {
   std::string lines_;
   std::unordered_map<int, Client> clients_;
   std::deque<Held> held_;
+  std::deque<Drip> drips_;
+  int64_t hung_ = 0;
   int64_t requests_ = 0;
   int64_t answers_ = 0;
   size_t held_most_ = 0;
@@ -166,7 +182,7 @@ void Server::Run() {
       const int fd = events[static_cast<size_t>(i)].data.fd;
       if (fd == signals_) {
         WriteLedger();
-        fmt::print("{} requests, {} answers, {} at once at most\n", requests_, answers_, held_most_);
+        fmt::print("{} requests, {} answers, {} at once at most, {} hung\n", requests_, answers_, held_most_, hung_);
         return;
       }
       if (fd == listener_) {
@@ -182,6 +198,7 @@ void Server::Run() {
     }
     WriteLedger();  // the requests of this turn, before any of them can be answered
     AnswerDue(Now());
+    DripDue(Now());
     WriteLedger();
     SetTimer();
   }
@@ -245,10 +262,12 @@ void Server::Answer(const Held& held) {
     return;
   }
   Client& client = found->second;
-  int status = 200;
-  bool cut = false;
   client.held = 0;
-  client.out += AnswerBytes(held, status, cut);
+  const std::string fault = DrawFault();
+  if (Mistreat(held, fault, client)) return;
+  int status = 200;
+  const bool cut = fault == "cut";
+  client.out += AnswerBytes(held, fault, status);
   Send(held.socket, client);
   ++answers_;
   lines_ += cut ? fmt::format("cut {} {}\n", held.number, Now())
@@ -256,19 +275,67 @@ void Server::Answer(const Held& held) {
   if (cut) Drop(held.socket);
 }
 
-std::string Server::AnswerBytes(const Held& held, int& status, bool& cut) {
+std::string Server::DrawFault() {
+  const double drawn = random_.Uniform();
+  if (drawn >= options_.fail_share) return "";
+  const auto count = static_cast<double>(options_.faults.size());
+  return options_
+      .faults[std::min(static_cast<size_t>(drawn / options_.fail_share * count), options_.faults.size() - 1)];
+}
+
+bool Server::Mistreat(const Held& held, const std::string& fault, Client& client) {
+  constexpr int64_t kFloodBytes = 10'000'000'000;
+  constexpr char kChunkedHead[] =
+      "HTTP/1.1 200 X\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n";
+  if (fault == "hang") {
+    ++hung_;
+  } else if (fault == "reset") {
+    const linger at_once{.l_onoff = 1, .l_linger = 0};
+    ::setsockopt(held.socket, SOL_SOCKET, SO_LINGER, &at_once, sizeof at_once);
+    lines_ += fmt::format("cut {} {}\n", held.number, Now());
+    Drop(held.socket);
+  } else if (fault == "drip") {
+    client.held = held.number;
+    client.out += kChunkedHead;
+    drips_.push_back({.until = Now(), .socket = held.socket, .number = held.number});
+    Send(held.socket, client);
+  } else if (fault == "flood") {
+    client.out += kChunkedHead;
+    client.flood_left = kFloodBytes;
+    Send(held.socket, client);
+  } else {
+    return false;
+  }
+  return true;
+}
+
+void Server::DripDue(int64_t now) {
+  constexpr int64_t kSecond = 1'000'000'000;
+  while (!drips_.empty() && drips_.front().until <= now) {
+    Drip drip = drips_.front();
+    drips_.pop_front();
+    const auto client = clients_.find(drip.socket);
+    if (client == clients_.end() || client->second.held != drip.number) continue;
+    client->second.out += "1\r\n \r\n";
+    Send(drip.socket, client->second);
+    drip.until += kSecond;
+    drips_.push_back(drip);
+  }
+}
+
+std::string Server::AnswerBytes(const Held& held, const std::string& fault, int& status) {
   std::string extra;
   std::string body;
-  const double drawn = random_.Uniform();
-  if (drawn < options_.fail_share / 3) {
-    status = 500;
+  if (fault == "500" || fault == "503") {
+    status = fault == "500" ? 500 : 503;
     body = R"({"error":{"message":"made to fail","type":"server_error","param":null,"code":null}})";
-  } else if (drawn < options_.fail_share * 2 / 3) {
+  } else if (fault == "429" || fault == "wait") {
     status = 429;
-    extra = "retry-after-ms: 20\r\n";
+    if (fault == "wait") extra = "retry-after-ms: 20\r\n";
     body = R"({"error":{"message":"made to wait","type":"requests","param":null,"code":"rate_limit_exceeded"}})";
+  } else if (fault == "garbage") {
+    body = R"({"id":"chatcmpl-1","choices":[{"message":{"role":"assistant","content":)";
   } else {
-    cut = drawn < options_.fail_share;
     std::string text;  // equal questions have equal answers
     while (text.size() < static_cast<size_t>(options_.answer_bytes)) text += held.digest + " ";
     text.resize(static_cast<size_t>(options_.answer_bytes));
@@ -279,22 +346,27 @@ std::string Server::AnswerBytes(const Held& held, int& status, bool& cut) {
         held.number, text, options_.answer_bytes / 4, 20 + options_.answer_bytes / 4);
   }
   const size_t length = body.size();
-  if (cut) body.resize(length / 2);
+  if (fault == "cut") body.resize(length / 2);
   return fmt::format("HTTP/1.1 {} X\r\nContent-Type: application/json\r\n{}Content-Length: {}\r\n\r\n{}", status, extra,
                      length, body);
 }
 
 void Server::Send(int socket, Client& client) {
+  constexpr int64_t kFloodPiece = 60'000;
+  if (client.flood_left > 0 && client.out.size() < kFloodPiece) {
+    client.out += fmt::format("{:x}\r\n{}\r\n", kFloodPiece, std::string(kFloodPiece, ' '));
+    client.flood_left -= kFloodPiece;
+  }
   const ssize_t size = ::send(socket, client.out.data(), client.out.size(), MSG_NOSIGNAL);
   if (size > 0) client.out.erase(0, static_cast<size_t>(size));
-  const bool waits = !client.out.empty();
+  if (size < 0 && errno != EAGAIN) return Drop(socket);
+  const bool waits = !client.out.empty() || client.flood_left > 0;
   if (waits != client.waits_to_send) Watch(socket, waits ? EPOLLIN | EPOLLOUT : EPOLLIN);
   client.waits_to_send = waits;
 }
 
 void Server::Drop(int socket) {
-  ::close(socket);
-  clients_.erase(socket);
+  if (clients_.erase(socket) > 0) ::close(socket);
 }
 
 void Server::WriteLedger() {
@@ -311,10 +383,10 @@ void Server::WriteLedger() {
 
 void Server::SetTimer() {
   itimerspec when{};
-  if (!held_.empty()) {
-    when.it_value.tv_sec = held_.front().until / 1'000'000'000;
-    when.it_value.tv_nsec = held_.front().until % 1'000'000'000;
-  }
+  int64_t next = held_.empty() ? 0 : held_.front().until;
+  if (!drips_.empty() && (next == 0 || drips_.front().until < next)) next = drips_.front().until;
+  when.it_value.tv_sec = next / 1'000'000'000;
+  when.it_value.tv_nsec = next % 1'000'000'000;
   ::timerfd_settime(timer_, TFD_TIMER_ABSTIME, &when, nullptr);
 }
 
@@ -327,7 +399,13 @@ int main(int argc, char** argv) {
   app.add_option("--port", options.port, "Port; 0: a free one, which is printed");
   app.add_option("--hold-ms", options.hold_ms, "How long each call is held, in milliseconds");
   app.add_option("--answer-bytes", options.answer_bytes, "Bytes of an answer's text");
-  app.add_option("--fail-share", options.fail_share, "Share of calls that fail: equally 500, 429, and cut half-way");
+  app.add_option("--fail-share", options.fail_share, "Share of calls that have a fault");
+  app.add_option(
+         "--faults", options.faults,
+         "Faults, equally often: 500, 503, 429, wait (429 with Retry-After), cut, reset, hang, garbage (bad JSON), "
+         "drip (a byte a second), flood (10 GB)")
+      ->delimiter(',')
+      ->check(CLI::IsMember({"500", "503", "429", "wait", "cut", "reset", "hang", "garbage", "drip", "flood"}));
   app.add_option("--seed", options.seed, "Seed of what fails");
   app.add_option("--ledger", options.ledger, "File that takes a line for each request before it is held");
   app.add_flag("--sync", options.sync, "Sync the ledger before a request is held");

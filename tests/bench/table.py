@@ -51,8 +51,9 @@ def run_program(*command):
         print(f"  {pathlib.Path(command[0]).name} ended with {status}{mark}", flush=True)
 
 
-def run_pipeline(server, folder, *more):
-    return server.command("run", CALLS_PIPELINE, "-p", f"input={folder}/items.csv", "-p", f"output={folder}/out.db", *more)
+def run_pipeline(server, folder, *more, check=True):
+    return server.command("run", CALLS_PIPELINE, "-p", f"input={folder}/items.csv", "-p", f"output={folder}/out.db", *more,
+                          check=check)
 
 
 def loop_figures(status, what, lag_bound="beside"):
