@@ -7,6 +7,7 @@
 
 #include "backends/sdk/reply_json.h"
 #include "backends/sdk/retry_after.h"
+#include "backends/sdk/status_meaning.h"
 #include "server/base/json.h"
 
 namespace millrace::backend::bedrock {
@@ -30,7 +31,7 @@ constexpr Meaning kExceptions[] = {
     {"RequestTimeTooSkewed", Outcome::kCredentials, Reason::kProviderCredentials},
     {"ValidationException", Outcome::kRefused, Reason::kRequestRefused},
     {"ConflictException", Outcome::kRefused, Reason::kRequestRefused},
-    {"ResourceNotFoundException", Outcome::kRefused, Reason::kRequestRefused},
+    {"ResourceNotFoundException", Outcome::kNoModel, Reason::kProviderModel},
     {"ServiceQuotaExceededException", Outcome::kQuota, Reason::kProviderQuota},
     {"ThrottlingException", Outcome::kRateLimited, Reason::kTargetFailed},
     {"ModelNotReadyException", Outcome::kOverloaded, Reason::kTargetFailed},
@@ -45,6 +46,7 @@ constexpr Meaning kExceptions[] = {
 
 Meaning OfStatus(int status) {
   if (status == 401 || status == 403) return {"", Outcome::kCredentials, Reason::kProviderCredentials};
+  if (IsNotThere(status)) return {"", Outcome::kNoModel, Reason::kProviderModel};
   if (status == 408 || status == 424) return {"", Outcome::kServerError, Reason::kTargetFailed};
   if (status == 429) return {"", Outcome::kRateLimited, Reason::kTargetFailed};
   if (status == 503 || status == 529) return {"", Outcome::kOverloaded, Reason::kTargetFailed};
@@ -64,6 +66,9 @@ bool SaysTooLong(std::string_view message) {
 Meaning MeaningOf(std::string_view name, int status, std::string_view message, std::optional<int64_t> original_status) {
   if (name == "ValidationException" && SaysTooLong(message)) {
     return {"", Outcome::kRefused, Reason::kPromptTooLong};
+  }
+  if (name == "ValidationException" && Has(message, "model identifier is invalid")) {
+    return {"", Outcome::kNoModel, Reason::kProviderModel};
   }
   // The model refused the request: it will do so again.
   if (name == "ModelErrorException" && original_status && *original_status >= 400 && *original_status < 500) {

@@ -8,6 +8,7 @@
 
 #include "backends/sdk/reply_json.h"
 #include "backends/sdk/retry_after.h"
+#include "backends/sdk/status_meaning.h"
 #include "server/base/json.h"
 
 namespace millrace::backend::ollama {
@@ -57,6 +58,7 @@ Meaning MeaningOf(int status, std::string_view text) {
   }
   if (status == 401 || status == 403) return {Outcome::kCredentials, Reason::kProviderCredentials};
   if (status == 402) return {Outcome::kQuota, Reason::kProviderQuota};
+  if (IsNotThere(status)) return {Outcome::kNoModel, Reason::kProviderModel};
   if (status == 408 || status == 499) return kBroken;
   if (status == 429) return {Outcome::kRateLimited, Reason::kTargetFailed};
   if (status == 503) return kBusy;

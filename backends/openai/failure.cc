@@ -26,7 +26,8 @@ constexpr Meaning kCodes[] = {
     {"string_above_max_length", Outcome::kRefused, Reason::kPromptTooLong},
     {"content_filter", Outcome::kRefused, Reason::kContentFilter},
     {"content_policy_violation", Outcome::kRefused, Reason::kContentFilter},
-    {"model_not_found", Outcome::kRefused, Reason::kRequestRefused},
+    {"model_not_found", Outcome::kNoModel, Reason::kProviderModel},
+    {"DeploymentNotFound", Outcome::kNoModel, Reason::kProviderModel},  // Azure
     {"unsupported_parameter", Outcome::kRefused, Reason::kRequestRefused},
     {"unsupported_value", Outcome::kRefused, Reason::kRequestRefused},
     {"invalid_json_schema", Outcome::kRefused, Reason::kRequestRefused},

@@ -83,7 +83,7 @@ struct Answer {
 // Outcome of an attempt. Policies depend on this, never on a status code.
 enum class Outcome {
   kAnswered,     // complete answer
-  kRefused,      // fault of the call, permanent: bad request, unknown model, too long (see `reason`)
+  kRefused,      // fault of the call, permanent: bad request, too long (see `reason`)
   kAnsweredBad,  // complete answer that violates the protocol
   kRateLimited,  // fault of the target: 429; `retry_after` if the provider sent it
   kOverloaded,   // fault of the target: 503 and similar
@@ -95,6 +95,8 @@ enum class Outcome {
   kPartial,      // fault of the target: cut in the middle of the answer; likely billed
   kTooLarge,     // fault of the call: answer above the limit of bytes; billed
   kCancelled,    // the server ended it
+  kNoModel,      // fault of the target, until a human repairs it: it does not know the model or the path
+  kNoHost,       // fault of the target, until a human repairs it: its host name does not exist
 };
 
 struct Failure {

@@ -10,6 +10,7 @@ namespace millrace::backend {
 StatusMeaning MeaningOfStatus(int status) {
   if (status == 401 || status == 403) return {Outcome::kCredentials, Reason::kProviderCredentials};
   if (status == 402) return {Outcome::kQuota, Reason::kProviderQuota};
+  if (IsNotThere(status)) return {Outcome::kNoModel, Reason::kProviderModel};
   if (status == 408 || status == 409 || status == 425) return {Outcome::kServerError, Reason::kTargetFailed};
   if (status == 429) return {Outcome::kRateLimited, Reason::kTargetFailed};
   if (status == 503 || status == 529) return {Outcome::kOverloaded, Reason::kTargetFailed};

@@ -7,6 +7,10 @@ namespace millrace::backend {
 
 inline bool IsSuccess(int status) { return status >= 200 && status < 300; }
 
+// Returns whether the status says that the model or the path does not exist. Both are the same for all calls of a
+// target, whatever they ask.
+inline bool IsNotThere(int status) { return status == 404 || status == 405 || status == 410; }
+
 struct StatusMeaning {
   Outcome outcome;
   Reason reason;

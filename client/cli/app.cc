@@ -50,7 +50,8 @@ void BuildApp(CLI::App& app, Session& session, int& exit) {
       ->capture_default_str();
   app.footer(
       "Exit status: 0 done, 1 the run or call failed, 2 wrong usage or configuration, 3 done, but some items failed,\n"
-      "5 no server available (unreachable, shutting down, or reopening its store), 130 interrupted.");
+      "5 no server available (unreachable, shutting down, or reopening its store), 6 the run is paused until a person\n"
+      "repairs what the message names, 130 interrupted.");
   AddPipelineCommands(app, session, exit);
   AddRunCommand(app, session, exit);
   AddRunsCommands(app, session, exit);

@@ -23,7 +23,20 @@ std::string BackendNames(client::Client& client) {
   return names.size() == 1 ? names.front() : "";
 }
 
-bool HasEnded(v1::RunState state) { return state >= v1::RUN_STATE_SUCCEEDED; }
+bool IsPaused(client::Client& client, const std::string& run) {
+  v1::GetRunRequest request;
+  request.set_run(run);
+  const StatusOr<v1::GetRunResponse> response = client.GetRun(request);
+  return response.ok() && response->run().state() == v1::RUN_STATE_PAUSED;
+}
+
+void ShowEvent(const v1::RunEvent& event, const std::string& run, Progress& progress) {
+  if (event.has_progress()) progress.Show(event.progress().run());
+  if (event.has_stage_done()) progress.StageDone(event.stage_done().stage());
+  if (event.has_warning()) progress.Say("warning: " + Safe(event.warning().message(), 1024));
+  if (!event.has_state_changed() || event.state_changed().state() != v1::RUN_STATE_PAUSED) return;
+  if (!NeedsPerson(event.state_changed().run())) progress.Say(fmt::format("run {} is paused", run));
+}
 
 int Conclude(Session& session, client::Client& client, const std::string& name) {
   v1::GetRunRequest request;
@@ -49,6 +62,11 @@ int Conclude(Session& session, client::Client& client, const std::string& name) 
       out << fmt::format("run {} was cancelled\n", name);
       return kRunFailed;
     default:
+      if (NeedsPerson(run)) {
+        std::cerr << fmt::format("run {} is paused: {}: `millrace resume {}{}`\n", name,
+                                 Safe(run.waiting_on().remedy(), 2048), name, session.Flags());
+        return kNeedsPerson;
+      }
       out << fmt::format("run {} is {}: {}\n", name, StateName(run.state()), Safe(run.waiting_on().remedy(), 1024));
       return kRunFailed;
   }
@@ -62,21 +80,20 @@ int FollowRun(Session& session, client::Client& client, const std::string& run, 
   v1::WatchRunRequest request;
   request.set_run(run);
   request.set_after(after);
-  bool ended = false;
-  bool paused = false;
   session.OnInterrupt([&client] { client.Interrupt(); });
-  const Status status = client.WatchRun(request, [&](const v1::RunEvent& event) {
-    if (event.has_progress()) progress.Show(event.progress().run());
-    if (event.has_stage_done()) progress.StageDone(event.stage_done().stage());
-    if (event.has_warning()) progress.Say("warning: " + Safe(event.warning().message(), 1024));
-    if (event.has_state_changed()) {
-      // A redriven run has ended before. Only its last end counts; the stream ends there.
-      ended = HasEnded(event.state_changed().state());
-      paused = event.state_changed().state() == v1::RUN_STATE_PAUSED;
-      if (paused) progress.Say(fmt::format("run {} is paused", run));
-    }
-    return true;
-  });
+  Status status;
+  bool ends = false;
+  while (!ends && status.ok() && !session.interrupted()) {
+    bool needs_person = false;
+    status = client.WatchRun(request, [&](const v1::RunEvent& event) {
+      request.set_after(event.number());
+      ShowEvent(event, run, progress);
+      needs_person = event.has_state_changed() && NeedsPerson(event.state_changed().run());
+      return !needs_person;
+    });
+    // An event of the past may tell of a pause that is over.
+    ends = !needs_person || IsPaused(client, run);
+  }
   progress.Clear();
   session.OnInterrupt(nullptr);
   if (session.interrupted()) {

@@ -60,10 +60,10 @@ std::string ErrorText(const Status& status) {
 int ExitOf(const Status& status) {
   // Reasons of a failed call itself, as opposed to a wrong command or an unreachable server.
   static const std::set<Reason> kOfTheCall = {
-      Reason::kTargetFailed,  Reason::kUnknownOutcome, Reason::kRequestRefused, Reason::kProviderCredentials,
-      Reason::kPromptTooLong, Reason::kContentFilter,  Reason::kRefusal,        Reason::kTruncated,
-      Reason::kEmptyAnswer,   Reason::kNotJson,        Reason::kSchema,         Reason::kResponseTooLarge,
-      Reason::kBadResponse};
+      Reason::kTargetFailed,  Reason::kUnknownOutcome,   Reason::kRequestRefused, Reason::kProviderCredentials,
+      Reason::kProviderModel, Reason::kProviderHost,     Reason::kPromptTooLong,  Reason::kContentFilter,
+      Reason::kRefusal,       Reason::kTruncated,        Reason::kEmptyAnswer,    Reason::kNotJson,
+      Reason::kSchema,        Reason::kResponseTooLarge, Reason::kBadResponse};
   if (kOfTheCall.contains(ReasonOf(status))) return kRunFailed;
   switch (status.code()) {
     case absl::StatusCode::kUnavailable:
@@ -140,6 +140,16 @@ std::string StateName(v1::RunState state) { return NameAfter("RUN_STATE_", v1::R
 std::string StateName(v1::ItemState state) { return NameAfter("ITEM_STATE_", v1::ItemState_Name(state)); }
 std::string ReasonName(v1::ErrorReason reason) { return NameAfter("ERROR_REASON_", v1::ErrorReason_Name(reason)); }
 std::string WaitName(v1::WaitingOn::Reason reason) { return NameAfter("REASON_", v1::WaitingOn::Reason_Name(reason)); }
+std::string WaitText(const v1::WaitingOn& waiting) {
+  const std::string_view space = waiting.object().empty() ? "" : " ";
+  return fmt::format("{}{}{}", WaitName(waiting.reason()), space, Safe(waiting.object()));
+}
+bool NeedsPerson(const v1::Run& run) {
+  const v1::WaitingOn::Reason reason = run.waiting_on().reason();
+  return run.state() == v1::RUN_STATE_PAUSED &&
+         (reason == v1::WaitingOn::REASON_REPAIR || reason == v1::WaitingOn::REASON_TARGET ||
+          reason == v1::WaitingOn::REASON_EXPECT);
+}
 std::string OutcomeName(v1::AttemptOutcome outcome) {
   return NameAfter("ATTEMPT_OUTCOME_", v1::AttemptOutcome_Name(outcome));
 }

@@ -19,6 +19,7 @@ enum Exit : int {
   kUsage = 2,
   kSomeFailed = 3,
   kUnreachable = 5,
+  kNeedsPerson = 6,
   kInterrupted = 130,
 };
 
@@ -59,6 +60,11 @@ std::string StateName(v1::ItemState state);
 std::string ReasonName(v1::ErrorReason reason);
 // USER for REASON_USER.
 std::string WaitName(v1::WaitingOn::Reason reason);
+// REPAIR openai/gpt-4o-mini: the reason and its object.
+std::string WaitText(const v1::WaitingOn& waiting);
+// Returns true if the run is paused until a person acts: a target must be repaired or fails for too long, or a check
+// failed.
+bool NeedsPerson(const v1::Run& run);
 // ANSWERED for ATTEMPT_OUTCOME_ANSWERED.
 std::string OutcomeName(v1::AttemptOutcome outcome);
 // $0.0123; `unpriced` if an attempt has no known price.

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <chrono>
+#include <vector>
 
 #include "client/cli/kinds.h"
 #include "client/cli/output.h"
@@ -39,17 +40,12 @@ std::string Tenths(const google::protobuf::Duration& duration) {
   return fmt::format("{:.1f}", static_cast<double>(duration.seconds()) + duration.nanos() / 1e9);
 }
 
-std::string HoldUp(const v1::WaitingOn& waiting) {
-  const std::string_view space = waiting.object().empty() ? "" : " ";
-  return fmt::format("{}{}{}", WaitName(waiting.reason()), space, Safe(waiting.object()));
-}
-
 std::string WaitingText(const v1::Run& run) {
   if (!run.has_waiting_on()) return "";
-  return fmt::format(" waits on {}: {}", HoldUp(run.waiting_on()), Safe(run.waiting_on().remedy(), 1024));
+  return fmt::format(" waits on {}: {}", WaitText(run.waiting_on()), Safe(run.waiting_on().remedy(), 1024));
 }
 
-// "212 families of 7,483 titles": the items that went into the store, named by the stage that made them.
+// "212 families of 7,483 titles and 20 places": the items that went into the store, named by the stage that made them.
 std::string WhatWasMade(const v1::Run& run) {
   const v1::StageProgress* last = nullptr;
   const v1::StageProgress* maker = nullptr;
@@ -59,11 +55,15 @@ std::string WhatWasMade(const v1::Run& run) {
     if (MakesNewItems(stage.kind())) maker = &stage;
   }
   if (last == nullptr || run.stages_size() == 0) return "nothing";
-  const v1::StageProgress& first = run.stages(0);
-  const int64_t made = last->ok() + last->degraded();
-  if (last == &first) return fmt::format("{} {}", Count(made), Safe(first.stage()));
-  return fmt::format("{} {} of {} {}", Count(made), Safe(maker != nullptr ? maker->stage() : last->stage()),
-                     Count(first.items_in()), Safe(first.stage()));
+  const std::string made = Count(last->ok() + last->degraded());
+  if (last == &run.stages(0)) return fmt::format("{} {}", made, Safe(last->stage()));
+  std::vector<std::string> sources;
+  for (const v1::StageProgress& stage : run.stages()) {
+    if (ShapeOfKind(stage.kind()) != StageShape::kFetch) continue;
+    sources.push_back(fmt::format("{} {}", Count(stage.items_in()), Safe(stage.stage())));
+  }
+  return fmt::format("{} {} of {}", made, Safe(maker != nullptr ? maker->stage() : last->stage()),
+                     fmt::join(sources, " and "));
 }
 
 }  // namespace
@@ -75,7 +75,7 @@ void Progress::Show(const v1::Run& run) {
   }
   const TimePoint now = clock_.Now();
   // Show a new reason to wait at once: the next event may be hours away.
-  const std::string waits_on = run.has_waiting_on() ? HoldUp(run.waiting_on()) : "";
+  const std::string waits_on = run.has_waiting_on() ? WaitText(run.waiting_on()) : "";
   const bool is_new = !waits_on.empty() && waits_on != waits_on_;
   if (last_ && now - *last_ < kLogInterval && !is_new) return;
   last_ = now;
@@ -144,7 +144,7 @@ std::string LastLine(const v1::Run& run, const std::string& backends) {
   for (const v1::StageProgress& stage : run.stages()) {
     calls += stage.calls() - stage.cache_hits();
     cached += stage.cache_hits();
-    degraded += stage.degraded();
+    degraded += stage.fallbacks();
     failed += stage.failed();
     const std::optional<StageShape> shape = ShapeOfKind(stage.kind());
     if (shape != StageShape::kFetch && shape != StageShape::kSink) {

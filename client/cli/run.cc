@@ -11,6 +11,8 @@
 #include "client/cli/input_reader.h"
 #include "client/cli/output.h"
 #include "client/cli/upload.h"
+#include "server/base/duration.h"
+#include "server/config/scalar.h"
 
 namespace millrace::cli {
 namespace {
@@ -22,6 +24,7 @@ struct RunArguments {
   int64_t limit = 0;
   int64_t sample = 0;
   std::string request_id;
+  std::string give_up_after;
   bool detach = false;
   bool refresh = false;
 };
@@ -136,6 +139,15 @@ int Run(Session& session, const RunArguments& arguments) {
   request.set_sample(arguments.sample);
   request.set_request_id(arguments.request_id);
   request.set_refresh(arguments.refresh);
+  if (!arguments.give_up_after.empty()) {
+    const std::optional<Duration> after = ParseDuration(arguments.give_up_after);
+    if (!after) {
+      return PrintError(MakeError(
+          Reason::kInvalidField,
+          fmt::format("--give-up-after {}: expected a duration such as 10m", Excerpt(arguments.give_up_after))));
+    }
+    *request.mutable_give_up_after() = FromDuration(*after);
+  }
 
   session.detaches = arguments.detach;
   const StatusOr<client::Client*> client = session.Connect();
@@ -182,6 +194,9 @@ void AddRunCommand(CLI::App& app, Session& session, int& exit) {
                   "Id of the request; the command repeated with this id follows the same run");
   run->add_flag("--detach", arguments->detach,
                 "Print the run's name and exit; a server must be there to continue the run");
+  run->add_option("--give-up-after", arguments->give_up_after,
+                  "Pause the run if it makes no progress for this time because targets fail, such as 10m; by default\n"
+                  "a call is retried for 24 hours, then its item fails");
   run->add_flag("--refresh", arguments->refresh, "Compute everything again and memoize the new results");
   run->callback([&session, &exit, arguments] { exit = Run(session, *arguments); });
 }

@@ -38,12 +38,13 @@ int List(Session& session, const RunsArguments& arguments) {
     PrintJson(*response);
     return kDone;
   }
-  std::vector<std::vector<std::string>> rows = {{"RUN", "PIPELINE", "STATE", "CREATED", "SECONDS", "FAILED"}};
+  std::vector<std::vector<std::string>> rows = {
+      {"RUN", "PIPELINE", "STATE", "CREATED", "SECONDS", "FAILED", "WAITS ON"}};
   for (const v1::Run& run : response->runs()) {
     int64_t failed = 0;
     for (const v1::StageProgress& stage : run.stages()) failed += stage.failed();
     rows.push_back({run.name(), run.pipeline(), StateName(run.state()), Time(run.create_time()),
-                    Seconds(run.active_time()), Count(failed)});
+                    Seconds(run.active_time()), Count(failed), run.has_waiting_on() ? WaitText(run.waiting_on()) : ""});
   }
   std::cout << Table(rows);
   if (!response->next_page_token().empty()) std::cerr << "more runs exist; show them with --limit N\n";
@@ -71,10 +72,16 @@ void PrintRun(const v1::Run& run) {
     std::cout << fmt::format("error     {} ({})\n", Safe(run.error().message(), 1024),
                              ReasonName(run.error().reason()));
   }
+  if (run.has_give_up_after()) {
+    std::cout << fmt::format("gives up  after {} without progress because targets fail\n",
+                             LongTime(run.give_up_after()));
+  }
   if (run.has_waiting_on()) {
     const v1::WaitingOn& waiting = run.waiting_on();
-    std::cout << fmt::format("waits on  {} {} since {}: {}\n", WaitName(waiting.reason()), Safe(waiting.object()),
-                             Time(waiting.since()), Safe(waiting.remedy()));
+    const std::string error =
+        waiting.error() == v1::ERROR_REASON_UNSPECIFIED ? "" : fmt::format(" ({})", ReasonName(waiting.error()));
+    std::cout << fmt::format("waits on  {}{} since {}: {}\n", WaitText(waiting), error, Time(waiting.since()),
+                             Safe(waiting.remedy(), 2048));
   }
   std::vector<std::vector<std::string>> rows = {{"STAGE", "KIND", "IN", "OK", "REUSED", "DEGRADED", "FAILED", "SKIPPED",
                                                  "CALLS", "HITS", "ATTEMPTS", "TOKENS IN", "OUT", "COST", "SECONDS"}};

@@ -70,6 +70,8 @@ constexpr Row kRows[] = {
     {Reason::kInvalidOffset, "INVALID_OFFSET", StatusCode::kOutOfRange},
     {Reason::kStoreVersion, "STORE_VERSION", StatusCode::kFailedPrecondition},
     {Reason::kDataDirUnusable, "DATA_DIR_UNUSABLE", StatusCode::kFailedPrecondition},
+    {Reason::kProviderModel, "PROVIDER_MODEL", StatusCode::kFailedPrecondition},
+    {Reason::kProviderHost, "PROVIDER_HOST", StatusCode::kFailedPrecondition},
 };
 
 const Row& RowOf(Reason reason) {

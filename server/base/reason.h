@@ -64,6 +64,8 @@ enum class Reason {
   kInvalidOffset = 49,
   kStoreVersion = 50,
   kDataDirUnusable = 51,
+  kProviderModel = 52,
+  kProviderHost = 53,
 };
 
 // Returns the name without a prefix, such as "DISK_LOW"; empty for kNone.

@@ -38,4 +38,11 @@ v1::StageProgress ProgressOf(const Plan& plan, int stage, RecordOf record_of) {
   return progress;
 }
 
+void AddAttempts(const AttemptsByStage& begun, v1::StageProgress& progress) {
+  const auto found = begun.find(progress.stage());
+  if (found == begun.end()) return;
+  progress.set_attempts(progress.attempts() + found->second.attempts);
+  progress.set_maybe_billed(progress.maybe_billed() + found->second.maybe_billed);
+}
+
 }  // namespace millrace

@@ -8,6 +8,7 @@
 #include "millrace/storage/v1/records.pb.h"
 #include "millrace/v1/run.pb.h"
 #include "server/engine/plan.h"
+#include "server/llm/live_attempts.h"
 
 namespace millrace {
 
@@ -23,5 +24,7 @@ bool InputClosed(const Plan& plan, int stage, RecordOf record_of);
 int64_t ItemsIn(const Plan& plan, int stage, RecordOf record_of);
 // Returns the counts that clients see. Items that are not readable are not counted.
 v1::StageProgress ProgressOf(const Plan& plan, int stage, RecordOf record_of);
+// Adds attempts that have begun and that the stage's record does not have yet.
+void AddAttempts(const AttemptsByStage& begun, v1::StageProgress& progress);
 
 }  // namespace millrace

@@ -198,6 +198,8 @@ Task<StatusOr<BeastClient::Addresses>> BeastClient::Resolve(const HttpUrl& url, 
   co_await found->Wait();
   const auto& [error, addresses] = found->value();
   if (!error && !addresses.empty()) co_return addresses;
+  // asio distinguishes a name that does not exist (EAI_NONAME, EAI_NODATA) from a failure that may pass (EAI_AGAIN).
+  if (error == asio::error::host_not_found) co_return absl::NotFoundError(error.message());
   co_return absl::UnavailableError(error.message());
 }
 
@@ -235,6 +237,7 @@ Task<std::unique_ptr<Connection>> BeastClient::NewConnection(const HttpUrl& url,
   const StatusOr<Addresses> addresses = co_await Resolve(url, attempt);
   if (!addresses.ok()) {
     result.error = attempt.Why(fmt::format("{} can't be resolved: {}", url.host, MessageOf(addresses.status())));
+    result.no_such_host = absl::IsNotFound(addresses.status()) && !attempt.ended();
     co_return nullptr;
   }
   Tls tls;

@@ -57,6 +57,7 @@ struct HttpResult {
   size_t bytes_sent = 0;      // bytes of the request that were given to the socket
   size_t bytes_received = 0;  // bytes of the answer
   bool reused_connection = false;
+  bool no_such_host = false;  // kNotSent: the name service says that the host name does not exist
 };
 
 // Receiver of an answer. The client reads on when a call has resumed, so a slow sink slows the provider down; its time

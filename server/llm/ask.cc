@@ -183,17 +183,21 @@ bool CallRunner::HandleFailure(size_t route, const backend::Failure& failure) {
   if (KindOf(failure.outcome) == FailureKind::kUnknown) ++unknowns_;
   const bool can_wait = call_.waiters.empty() || call_.waiters.HasRun();
   const RetryPolicy& policy = call_.question.alias.retry;
-  const FailedAttempt attempt{
+  FailedAttempt attempt{
       .failure = failure, .unknowns = unknowns_, .may_bill = state.target().manifest().may_bill, .can_wait = can_wait};
+  if (NeedsHuman(failure.outcome)) attempt.refusal = state.CountRefusal(policy.max_attempts);
   Decision decision = After(attempt, policy);
-  state.CountFailure(decision.needs_human);
+  state.CountFailure();
+  if (decision.needs_human) state.Block(failure);
   switch (decision.next) {
     case Decision::Next::kExclude:
       state.Exclude();
       call_.trouble.NoteFinal(failure);
-      if (routes_.HasAnyLeft()) return true;
-      Fail(std::move(decision.error));
-      return false;
+      if (!routes_.HasAnyLeft()) {
+        Fail(std::move(decision.error));
+        return false;
+      }
+      return !IsBlocked(failure);
     case Decision::Next::kFail:
       call_.trouble.NoteFinal(failure);
       Fail(std::move(decision.error));
@@ -201,9 +205,18 @@ bool CallRunner::HandleFailure(size_t route, const backend::Failure& failure) {
     case Decision::Next::kRetry:
       break;
   }
-  if (call_.trouble.Note(failure, state.target(), routes_.AllNeedHuman())) call_.waiters.WakeAll();
+  if (decision.needs_human && IsBlocked(failure)) return false;
+  if (call_.trouble.Note(failure, state.target())) call_.waiters.WakeAll();
   const TimePoint now = deps_.loop.Now();
   state.BackOff(now + std::max(decision.delay, state.target().RetryDelay(policy, now, deps_.random)));
+  return true;
+}
+
+bool CallRunner::IsBlocked(const backend::Failure& failure) {
+  std::vector<Blockage> blockages = routes_.Blockages();
+  if (blockages.empty()) return false;
+  call_.Block(std::move(blockages));
+  Fail(ErrorOf(failure));
   return true;
 }
 

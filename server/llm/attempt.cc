@@ -68,6 +68,7 @@ Task<bool> AttemptRecorder::Started() {
     co_await WaitForStore(deps_.loop, deps_.store);
   }
   started_ = true;
+  call_.progress.tally.Begin();
   call_.progress.ForgetFailed();
   call_.progress.AddPending(call_key_);
   start_ = deps_.loop.Now();

@@ -18,6 +18,7 @@
 #include "server/base/status.h"
 #include "server/base/stop_signal.h"
 #include "server/base/task.h"
+#include "server/llm/blockage.h"
 #include "server/llm/settlement.h"
 #include "server/trace/span.h"
 
@@ -59,7 +60,7 @@ struct CallContext {
   // Receives the text while it is made; may be null. If the last caller that waits has one and leaves, the provider's
   // connection is closed; without one, the attempt in flight is read to its end and kept for the next caller.
   std::shared_ptr<DeltaSink> deltas;
-  trace::Ref trace;                   // the span that the call is part of; may be empty
+  trace::Ref trace;  // the span that the call is part of; may be empty
 };
 
 // How a call ended, for one caller.
@@ -69,8 +70,11 @@ struct CallOutcome {
   std::string backend;  // name of the backend that answered
   std::string model;    // the provider's name of the model
   bool cache_hit = false;
-  bool coalesced = false;                // joined a call that was in flight
-  bool stopped = false;                  // `stop` was set before the answer came: no settlement
+  bool coalesced = false;  // joined a call that was in flight
+  // The item stays open without a settlement: `stop` was set before the answer came, the server goes down, or a
+  // human must repair every target that is left. Only a run's calls stop for the last two; others get the error.
+  bool stopped = false;
+  std::vector<Blockage> blockages;       // those targets
   std::vector<Digest> call_keys;         // of the question and its repairs, in order
   storage::v1::CallTotals totals;        // of this caller; a caller that joined has no attempts
   std::vector<v1::Attempt> attempts;     // of this caller, oldest first, the newest 100

@@ -4,16 +4,10 @@
 
 namespace millrace {
 
-bool CallTrouble::Note(const backend::Failure& failure, const Target& target, bool needs_human) {
+bool CallTrouble::Note(const backend::Failure& failure, const Target& target) {
   failure_ = failure;
   failing_ = &target;
-  needs_human_ = needs_human;
-  return !std::exchange(has_failed_, true) || needs_human;
-}
-
-void CallTrouble::NoteAnswer() {
-  needs_human_ = false;
-  failing_ = nullptr;
+  return !std::exchange(has_failed_, true);
 }
 
 bool PartialText::Begin() {

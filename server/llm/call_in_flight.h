@@ -39,17 +39,15 @@ struct CallQuestion {
 // The newest failures of a call's targets, until one of them answers.
 class CallTrouble {
  public:
-  // `needs_human`: a human must repair every target that is left. Returns whether waiters should look: the call fails
-  // for the first time, or now needs a human.
-  bool Note(const backend::Failure& failure, const Target& target, bool needs_human);
+  // Returns whether waiters should look, because the call fails for the first time.
+  bool Note(const backend::Failure& failure, const Target& target);
   // The call fails for good or goes to another target: only the text of the failure is kept.
   void NoteFinal(const backend::Failure& failure) { failure_ = failure; }
-  void NoteAnswer();
+  void NoteAnswer() { failing_ = nullptr; }
 
   // The newest failure, also after an answer: a waiter that gives up gets it as its error.
   const std::optional<backend::Failure>& failure() const { return failure_; }
   const Target* failing() const { return failing_; }  // null: none
-  bool needs_human() const { return needs_human_; }
   // Returns true once an attempt has failed, also if a later one was answered. From then on a waiter gives up when
   // `max_elapsed` has passed since CallInFlight::first_attempt.
   bool has_failed() const { return has_failed_; }
@@ -57,7 +55,6 @@ class CallTrouble {
  private:
   std::optional<backend::Failure> failure_;
   const Target* failing_ = nullptr;
-  bool needs_human_ = false;
   bool has_failed_ = false;
 };
 
@@ -113,15 +110,28 @@ class CallInFlight {
   // Claims of the keys of every question, until the settlement has them.
   bool HasClaimed(const Digest& call_key) const;
   void AddClaim(std::shared_ptr<const KeyClaims::Claim> claim) { claims_.push_back(std::move(claim)); }
-  Settlement::Claims claims() const { return {claims_.begin(), claims_.end()}; }
+  // They also keep the attempts counted until the settlement is stored.
+  Settlement::Claims claims() const {
+    Settlement::Claims claims(claims_.begin(), claims_.end());
+    if (counted_) claims.push_back(counted_);
+    return claims;
+  }
+  void KeepCounted(std::shared_ptr<const void> counted) { counted_ = std::move(counted); }
 
   // The end. `result` is written by the runner; Finish then fixes who pays, and wakes the waiters.
   CallResult result;
-  void MarkDrained() { is_drained_ = true; }
+  void MarkDrained() { is_unsettled_ = true; }
+  void Block(std::vector<Blockage> blockages) {
+    blockages_ = std::move(blockages);
+    is_unsettled_ = true;
+  }
   void Finish(bool has_ended);
   bool is_finished() const { return is_finished_; }
-  // It ended because the server goes down, without a settlement.
-  bool is_drained() const { return is_drained_; }
+  // It ended without a settlement, because the server goes down or a human must act: its attempts stay in the store for
+  // the next asker.
+  bool is_unsettled() const { return is_unsettled_; }
+  // The targets that a human must repair, if that is why it ended.
+  const std::vector<Blockage>& blockages() const { return blockages_; }
   bool IsPaidBy(const CallWaiter& waiter) const { return payer_ == &waiter; }
   // The payer whose batch has the settlement. Valid once it is finished.
   const Payer& settled_for() const { return settled_for_; }
@@ -133,8 +143,10 @@ class CallInFlight {
   TimePoint first_attempt_ = kNever;
   int32_t attempt_number_ = 0;
   std::vector<std::shared_ptr<const KeyClaims::Claim>> claims_;
+  std::shared_ptr<const void> counted_;
   bool is_finished_ = false;
-  bool is_drained_ = false;
+  bool is_unsettled_ = false;
+  std::vector<Blockage> blockages_;
   const CallWaiter* payer_ = nullptr;  // only compared
   Payer settled_for_;
 };

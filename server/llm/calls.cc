@@ -31,11 +31,6 @@ std::optional<Duration> LargestAge(const Alias& alias, const CallContext& contex
   return alias.ttl ? std::min(*alias.ttl, *context.cache_ttl) : *context.cache_ttl;
 }
 
-// A Generate call fails at once if every target needs a human (credentials, quota); a run waits.
-bool FailsNow(const CallInFlight& call, const CallContext& context) {
-  return context.run.empty() && call.trouble.needs_human();
-}
-
 bool IsStopped(const CallContext& context) { return context.stop && context.stop->stopped(); }
 
 }  // namespace
@@ -94,16 +89,17 @@ Task<CallOutcome> Calls::Handle(CallContext context, CallRequest request) {
       call->changed.NotifyAll();  // the priority may be higher now
     }
     bool is_late = false;
-    while (!call->is_finished() && !is_late && !FailsNow(*call, context) && !IsStopped(context)) {
+    while (!call->is_finished() && !is_late && !IsStopped(context)) {
       TimePoint until = context.deadline;
       if (call->trouble.has_failed()) until = std::min(until, call->first_attempt() + context.max_elapsed);
       is_late = !co_await waiter.changed.WaitUntil(until);
     }
   }
   if (call->is_finished()) {
-    if (!call->is_drained()) co_return co_await OutcomeOf(call, call->IsPaidBy(waiter), context);
-    outcome.stopped = context.stop != nullptr;
+    if (!call->is_unsettled()) co_return co_await OutcomeOf(call, call->IsPaidBy(waiter), context);
+    outcome.stopped = !context.run.empty();
     outcome.status = call->result.status;
+    outcome.blockages = call->blockages();
     co_return outcome;
   }
   const bool was_last = call->waiters.empty();
@@ -124,15 +120,19 @@ Task<void> Calls::Run(std::shared_ptr<CallInFlight> call) {
       CallRunner runner(deps, *call);
       has_ended = co_await runner.Run();
     }
-    const bool is_wanted = !call->waiters.empty() && !call->is_drained();
+    const bool is_wanted = !call->waiters.empty() && !call->is_unsettled();
     if (is_wanted && has_ended) break;
     if (is_wanted) continue;  // somebody joined while it was being given up
     // Nobody takes the outcome. Whoever asks next finds the paid attempts, with their costs.
     WriteBatch kept = call->progress.KeepPending();
     if (!kept.empty()) co_await CommitFirmly(deps_.loop, deps_.store, std::move(kept), CommitMode::kReadable);
-    if (call->waiters.empty() || call->is_drained()) break;
+    if (call->waiters.empty() || call->is_unsettled()) break;
   }
   table_.Remove(call->question.key);
+  if (!call->waiters.empty() && !call->is_unsettled()) {
+    const CallContext& payer = call->waiters.payer().context;
+    call->KeepCounted(settling_.Hold(payer.run, payer.stage, call->progress.tally.begun()));
+  }
   call->Finish(has_ended);
   ended_.NotifyAll();
 }
@@ -167,11 +167,11 @@ Task<CallOutcome> Calls::OutcomeOf(std::shared_ptr<CallInFlight> call, bool is_p
   co_return outcome;
 }
 
-// The deadline passed, or nobody can answer it as things are. The last waiter takes what the call has cost so far; an
-// attempt in flight continues, and is found by whoever asks next.
+// The deadline passed. The last waiter takes what the call has cost so far; an attempt in flight continues, and is
+// found by whoever asks next.
 CallOutcome Calls::GiveUp(CallInFlight& call, bool was_last, const CallContext& context) {
   CallOutcome outcome;
-  outcome.status = FailsNow(call, context) ? ErrorOf(*call.trouble.failure()) : DeadlinePassed(call);
+  outcome.status = DeadlinePassed(call);
   outcome.call_keys = call.progress.call_keys();
   if (!was_last) {
     outcome.totals = Tally::Joined();
@@ -186,6 +186,10 @@ CallOutcome Calls::GiveUp(CallInFlight& call, bool was_last, const CallContext& 
   outcome.settlement.batch =
       taken.Settle(failed, {.run = context.run, .remember = context.remember}, numbers_.Take(taken.NumbersNeeded()));
   outcome.settlement.claims = call.claims();
+  const AttemptCounts counts{.attempts = outcome.totals.attempts(), .maybe_billed = outcome.totals.maybe_billed()};
+  if (auto held = settling_.Hold(context.run, context.stage, counts)) {
+    outcome.settlement.claims.push_back(std::move(held));
+  }
   return outcome;
 }
 
@@ -247,6 +251,23 @@ CallDesk::WaitingCall Calls::FindWaiting(const std::string& run) const {
                    .place = wait.place,
                    .waiting = wait.target->waiting()};
   return call;
+}
+
+void Calls::Reconsider(std::string_view alias) {
+  const Alias* known = models_.FindAlias(alias);
+  if (known == nullptr) return;
+  for (const Route& route : known->routes) queue_.Reconsider(*route.target);
+}
+
+AttemptsByStage Calls::FindAttempts(std::string_view run) const {
+  AttemptsByStage by_stage;
+  for (const auto& [key, call] : table_.calls()) {
+    if (call->waiters.empty()) continue;
+    const CallContext& payer = call->waiters.payer().context;
+    if (payer.run == run) by_stage[payer.stage].Add(call->progress.tally.begun());
+  }
+  settling_.AddTo(run, by_stage);
+  return by_stage;
 }
 
 Task<StatusOr<v1::CacheStats>> Calls::AnswerStats() {

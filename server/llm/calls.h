@@ -21,6 +21,7 @@
 #include "server/llm/call.h"
 #include "server/llm/call_in_flight.h"
 #include "server/llm/host.h"
+#include "server/llm/live_attempts.h"
 #include "server/llm/model_directory.h"
 #include "server/llm/models.h"
 #include "server/llm/prober.h"
@@ -63,6 +64,8 @@ class Calls final : public CallHandler, public CallDesk {
   int64_t in_flight() const override;
   FailingTarget FindFailing(std::string_view run) const override;
   WaitingCall FindWaiting(const std::string& run) const override;
+  void Reconsider(std::string_view alias) override;
+  AttemptsByStage FindAttempts(std::string_view run) const override;
   Task<StatusOr<v1::CacheStats>> AnswerStats() override;
   Task<StatusOr<int64_t>> EvictAnswers(std::optional<Duration> older_than, std::string target,
                                        std::function<bool(const std::string& run)> in_use) override;
@@ -87,6 +90,7 @@ class Calls final : public CallHandler, public CallDesk {
   SettledNumbers numbers_;
   KeyClaims claims_;
   CallTable table_;
+  SettlingAttempts settling_;
   Event ended_;  // a call has ended
 };
 

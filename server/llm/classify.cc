@@ -20,6 +20,8 @@ FailureKind KindOf(Outcome outcome) {
       return FailureKind::kUnknown;
     case Outcome::kCredentials:
     case Outcome::kQuota:
+    case Outcome::kNoModel:
+    case Outcome::kNoHost:
       return FailureKind::kTargetFinal;
     case Outcome::kRateLimited:
     case Outcome::kOverloaded:
@@ -45,8 +47,10 @@ v1::AttemptOutcome AttemptOutcomeOf(Outcome outcome) {
     case Outcome::kServerError:
     case Outcome::kCredentials:
     case Outcome::kQuota:
+    case Outcome::kNoModel:
       return v1::ATTEMPT_OUTCOME_REJECTED;
     case Outcome::kNotSent:
+    case Outcome::kNoHost:
       return v1::ATTEMPT_OUTCOME_NOT_SENT;
     case Outcome::kUnknown:
       return v1::ATTEMPT_OUTCOME_UNKNOWN;
@@ -72,7 +76,8 @@ backend::Failure FailureOf(const HttpResult& result) {
                            .http_status = result.status};
   switch (result.outcome) {
     case HttpOutcome::kNotSent:
-      failure.outcome = Outcome::kNotSent;
+      failure.outcome = result.no_such_host ? Outcome::kNoHost : Outcome::kNotSent;
+      if (result.no_such_host) failure.reason = Reason::kProviderHost;
       break;
     case HttpOutcome::kUnknown:
       break;

@@ -13,7 +13,7 @@ namespace millrace {
 // Class of a failure: whose it is, and whether another attempt may help.
 enum class FailureKind {
   kTarget,       // the target's: the call returns to its queue, however often
-  kTargetFinal,  // the target's until a human repairs it (credentials, quota): Generate fails, a run waits
+  kTargetFinal,  // the target's until a human repairs it (credentials, quota, unknown model, unknown host)
   kCallFinal,    // the call's own: this target will never accept it
   kCallAgain,    // the call's own: another attempt may succeed; counts against `max_attempts`
   kUnknown,      // the target's, and maybe billed: `on_unknown` decides

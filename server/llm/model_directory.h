@@ -12,6 +12,7 @@
 #include "server/base/status.h"
 #include "server/base/task.h"
 #include "server/llm/call.h"
+#include "server/llm/live_attempts.h"
 
 namespace millrace {
 
@@ -55,6 +56,10 @@ class CallDesk {
     int64_t waiting = 0;       // calls that wait for the target, of all runs
   };
   virtual WaitingCall FindWaiting(const std::string& run) const = 0;
+  // A human says that the targets of an alias were repaired: calls try them at once. Unknown aliases are left out.
+  virtual void Reconsider(std::string_view alias) = 0;
+  // Returns the attempts that a run pays for and that its stored counts do not have yet. Looks at each call in flight.
+  virtual AttemptsByStage FindAttempts(std::string_view run) const = 0;
 
   // Returns the size of the cached answers, and the look-ups since the start.
   virtual Task<StatusOr<v1::CacheStats>> AnswerStats() = 0;

@@ -116,6 +116,7 @@ WriteBatch CallProgress::KeepPending() {
 
 CallProgress CallProgress::TakeEnded(const std::optional<Digest>& asked_key) {
   CallProgress taken = std::exchange(*this, CallProgress());
+  tally.TakeInFlight(taken.tally);
   own_run_ = taken.own_run_;
   own_ = taken.own_;
   if (!asked_key) return taken;

@@ -87,6 +87,11 @@ Queue::Wait Queue::FindWait(const std::string& run) const {
   return longest;
 }
 
+void Queue::Reconsider(Target& target) {
+  target.Reconsider(loop_.Now());
+  Dispatch(target);
+}
+
 bool Queue::MayStart() {
   if (closed_) return false;
   const StoreState state = store_.state();

@@ -51,6 +51,8 @@ class Queue {
   // The outcome of the attempt is known. REQUIRES: it was freed. If the target becomes unavailable (its provider asked
   // for a pause, its breaker opened), the tickets that could go elsewhere are woken.
   void End(Target& target, const Admitted& attempt, const AttemptEnd& end);
+  // A human says that the target was repaired.
+  void Reconsider(Target& target);
   // Grants nothing from now on.
   void Close() { closed_ = true; }
   bool closed() const { return closed_; }

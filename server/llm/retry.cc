@@ -8,9 +8,11 @@ namespace millrace {
 
 Decision After(const FailedAttempt& attempt, const RetryPolicy& policy) {
   const FailureKind kind = KindOf(attempt.failure.outcome);
+  const bool is_refusal = kind == FailureKind::kTargetFinal;
   Decision decision;
-  decision.needs_human = kind == FailureKind::kTargetFinal;
-  if (kind == FailureKind::kCallFinal || (decision.needs_human && !attempt.can_wait)) {
+  decision.needs_human = is_refusal && attempt.refusal == Refusals::Fault::kTarget;
+  if (kind == FailureKind::kCallFinal ||
+      (is_refusal && (!attempt.can_wait || attempt.refusal == Refusals::Fault::kCall))) {
     decision.next = Decision::Next::kExclude;
     decision.error = ErrorOf(attempt.failure);
     return decision;

@@ -8,6 +8,7 @@
 #include "backends/sdk/backend.h"
 #include "server/base/clock.h"
 #include "server/base/status.h"
+#include "server/llm/refusals.h"
 
 namespace millrace {
 
@@ -36,6 +37,8 @@ struct FailedAttempt {
   int32_t unknowns = 0;  // attempts of this call, in this process, whose outcome is unknown, this one included
   bool may_bill = true;  // the backend may bill an attempt whose outcome is unknown
   bool can_wait = true;  // a run waits for the call; else only Generate calls, which fail if a human must act first
+  // Whose fault it is, if only a human can repair the target.
+  Refusals::Fault refusal = Refusals::Fault::kUnclear;
 };
 
 // The next action of a call after a failed attempt.
@@ -48,7 +51,7 @@ struct Decision {
   Next next = Next::kRetry;
   // Least wait, if it is longer than Target::RetryDelay.
   Duration delay{};
-  // The target does not accept any call until a human repairs it (credentials, quota).
+  // The target does not accept any call until a human repairs it (credentials, quota, unknown model, unknown host).
   bool needs_human = false;
   Status error;
 };

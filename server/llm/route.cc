@@ -9,9 +9,14 @@ bool RouteStates::HasAnyLeft() const {
   return std::any_of(states_.begin(), states_.end(), [](const RouteState& state) { return !state.is_excluded(); });
 }
 
-bool RouteStates::AllNeedHuman() const {
-  return std::all_of(states_.begin(), states_.end(),
-                     [](const RouteState& state) { return state.needs_human() || state.is_excluded(); });
+std::vector<Blockage> RouteStates::Blockages() const {
+  std::vector<Blockage> blockages;
+  for (const RouteState& state : states_) {
+    if (state.is_excluded()) continue;
+    if (!state.blocking()) return {};
+    blockages.push_back(BlockageOf(state.target(), *state.blocking()));
+  }
+  return blockages;
 }
 
 size_t RouteStates::IndexOf(const Target& target) const {

@@ -2,10 +2,13 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <vector>
 
 #include "server/base/clock.h"
+#include "server/llm/blockage.h"
 #include "server/llm/queue.h"
+#include "server/llm/refusals.h"
 #include "server/llm/target.h"
 
 namespace millrace {
@@ -24,24 +27,32 @@ class RouteState {
 
   // Failures in a row, without the one that is being counted.
   int32_t failures() const { return failures_; }
-  // The newest failure can only be repaired by a human.
-  bool needs_human() const { return needs_human_; }
+  // The failure that only a human can repair, if the newest one is: the target refuses all calls.
+  const std::optional<backend::Failure>& blocking() const { return blocking_; }
   // Returns when this call's back-off from the route is over.
   TimePoint not_before() const { return not_before_; }
   // Returns whether the call failed here since it was last answered here.
   bool is_retry() const { return failures_ > 0; }
 
-  void CountAnswer() { failures_ = 0; }
-  void CountFailure(bool needs_human) {
-    ++failures_;
-    needs_human_ = needs_human;
+  void CountAnswer() {
+    failures_ = 0;
+    blocking_.reset();
+    refusals_ = Refusals();
   }
+  void CountFailure() {
+    ++failures_;
+    blocking_.reset();
+  }
+  // Counts a failure that only a human can repair, if it is the target's.
+  Refusals::Fault CountRefusal(int32_t max_attempts) { return refusals_.Count(*route_->target, max_attempts); }
+  void Block(const backend::Failure& failure) { blocking_ = failure; }
   void BackOff(TimePoint until) { not_before_ = until; }
 
  private:
   const Route* route_;
   bool is_excluded_ = false;
-  bool needs_human_ = false;
+  std::optional<backend::Failure> blocking_;
+  Refusals refusals_;
   int32_t failures_ = 0;
   TimePoint not_before_{};
 };
@@ -55,8 +66,8 @@ class RouteStates {
   RouteState& operator[](size_t index) { return states_[index]; }
 
   bool HasAnyLeft() const;
-  // Returns whether a human must repair every route that is left.
-  bool AllNeedHuman() const;
+  // Returns the targets that are left if a human must repair each of them; else nothing.
+  std::vector<Blockage> Blockages() const;
   // Returns the route of a target that is not excluded.
   size_t IndexOf(const Target& target) const;
 

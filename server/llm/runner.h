@@ -99,6 +99,8 @@ class CallRunner {
   void AcceptBadAnswer(size_t route, const Digest& key, std::string finish_reason, Candidate& candidate);
   // Returns whether the call continues.
   bool HandleFailure(size_t route, const backend::Failure& failure);
+  // Ends the call, and returns true, if a human must repair every target that is left.
+  bool IsBlocked(const backend::Failure& failure);
   void NoteQuestion(const Question& question, const Digest& key);
 
   // take_over.cc: answers and attempts that exist already. FindAnswer returns nullopt if none does.

@@ -71,6 +71,7 @@ void Tally::AddAttempt(v1::Attempt& attempt, Duration latency, bool is_recorded,
     if (is_free) totals_.set_attempts(totals_.attempts() + 1);
     return;
   }
+  --in_flight_;
   Count(totals_, attempt.outcome());
   SetLatency(attempt, latency);
   Keep(attempt);

@@ -5,12 +5,14 @@
 
 #include <cstdint>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "backends/sdk/backend.h"
 #include "millrace/storage/v1/records.pb.h"
 #include "server/base/clock.h"
 #include "server/base/digest.h"
+#include "server/llm/live_attempts.h"
 
 namespace millrace {
 
@@ -23,10 +25,17 @@ class Tally {
   // Oldest first, the newest kAttemptsKept.
   const std::vector<v1::Attempt>& attempts() const { return attempts_; }
 
+  // The attempts so far, with the one that has begun and not ended: totals() has it only then.
+  AttemptCounts begun() const { return {totals_.attempts() + in_flight_, totals_.maybe_billed()}; }
+
   void AddQuestion();
   void AddCacheHit();
   void AddWaiting(Duration waited);
 
+  // An attempt that will be recorded has begun.
+  void Begin() { ++in_flight_; }
+  // Takes the attempt in flight, if there is one, from a tally that it was begun in.
+  void TakeInFlight(Tally& from) { in_flight_ += std::exchange(from.in_flight_, 0); }
   // Writes the end of an attempt into its record and adds it. An attempt that sent nothing (`is_recorded` false) is
   // only counted if its backend is free of charge.
   void AddAnswer(v1::Attempt& attempt, const backend::Answer& answer, Duration latency, bool is_recorded, bool is_free);
@@ -58,6 +67,7 @@ class Tally {
 
   storage::v1::CallTotals totals_;
   std::vector<v1::Attempt> attempts_;
+  int64_t in_flight_ = 0;
 };
 
 // Returns whether an attempt was answered, by a usable answer or another one.

@@ -100,11 +100,21 @@ bool Target::End(const Admitted& attempt, const AttemptEnd& end, TimePoint now) 
   for (const auto& limit : limits_) limit->Ended(attempt, end, now);
   if (end.tokens) forecast_.Learn(attempt.tokens_asked, *end.tokens);
   if (end.outcome == backend::Outcome::kAnswered) failures_ = 0;
+  if (end.was_sent && ShowsThatCallsAreAccepted(end.outcome)) {
+    ++answered_;
+    refused_in_row_ = 0;
+  }
+  if (end.was_sent && NeedsHuman(end.outcome)) ++refused_in_row_;
   if (end.was_sent && IsTargetFault(end.outcome) && ++failures_ == 1) {
     failing_since_ = now;
     failing_from_ = attempt.in_flight;
   }
   return was_open != breaker_->is_open() || held_off_until != hold_off_->until();
+}
+
+void Target::Reconsider(TimePoint now) {
+  failures_ = 0;
+  breaker_->ProbeAt(now);
 }
 
 Task<void> Target::BeginStoring() {

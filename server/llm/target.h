@@ -31,6 +31,7 @@ struct BackendEntry {
   // Sent when the backend asks for it, and only to this origin (OriginOf); empty: to none.
   Secret secret;
   std::string secret_origin;
+  std::string secret_source;  // for people: `the environment variable KEY`; empty: the backend has no secret
   // Signs the backend's requests to the same origin; null if the backend asks for no signatures.
   std::shared_ptr<AwsSigner> aws;
 };
@@ -105,6 +106,13 @@ class Target {
   Task<void> BeginStoring();
   void EndStoring();
 
+  // Number of attempts that showed that the target accepts calls: they were answered, or refused for what they asked.
+  int64_t answered() const { return answered_; }
+  // Attempts refused since the newest of these, in a way that only a human can cure.
+  int64_t refused_in_row() const { return refused_in_row_; }
+  // A human says that the target was repaired: back-off and breaker let an attempt begin that shows it.
+  void Reconsider(TimePoint now);
+
   // Returns whether the newest attempt that ended failed by the target's fault.
   bool is_failing() const { return failures_ > 0; }
   bool is_breaker_open() const { return breaker_->is_open(); }
@@ -136,6 +144,8 @@ class Target {
   int64_t waiting_ = 0;
   int32_t storing_ = 0;
   Event stored_;
+  int64_t answered_ = 0;
+  int64_t refused_in_row_ = 0;
   int64_t failures_ = 0;  // since the last answer
   std::string newest_error_;
   TimePoint failing_since_{};

@@ -78,6 +78,13 @@ StatusOr<Secret> MakeSecret(const v1::Secret& config, const std::string& config_
   return Secret();
 }
 
+// Names the place of a secret for people, without the folders of a file.
+std::string SourceOf(const v1::Secret& config) {
+  if (!config.env().empty()) return fmt::format("the environment variable {}", config.env());
+  if (!config.file().empty()) return fmt::format("the file {}", fs::path(config.file()).filename().string());
+  return "";
+}
+
 StatusOr<std::unique_ptr<BackendEntry>> MakeBackend(const backend::BackendKinds& kinds, const v1::BackendConfig& config,
                                                     const std::string& config_dir) {
   const backend::BackendKind* kind = kinds.Of(config);
@@ -93,6 +100,7 @@ StatusOr<std::unique_ptr<BackendEntry>> MakeBackend(const backend::BackendKinds&
     if (!secret->warning().empty()) spdlog::warn("backend {}: {}", config.name(), secret->warning());
     entry->secret = *std::move(secret);
     entry->secret_origin = OriginOf(use.url);
+    entry->secret_source = SourceOf(*use.secret);
   }
   entry->backend = kind->make(config);
   for (const std::string& warning : entry->backend->manifest().warnings) {

@@ -113,6 +113,26 @@ TEST(LastLineTest, SummarizesOutputInputAndCost) {
             "0 degraded, 3 failed\n  83 cached answers, 2 maybe billed");
 }
 
+TEST(LastLineTest, NamesEachFetch) {
+  v1::Run run = TwoStages(20, 18);
+  v1::StageProgress& places = *run.add_stages();
+  places.set_stage("places");
+  places.set_kind("fetch");
+  places.set_items_in(3);
+  EXPECT_THAT(LastLine(run, ""), HasSubstr("of 20 titles and 3 places in"));
+}
+
+TEST(LastLineTest, CountsADegradedItemOnce) {
+  v1::Run run = TwoStages(20, 18);
+  run.mutable_stages(1)->set_degraded(2);
+  run.mutable_stages(1)->set_fallbacks(2);
+  v1::StageProgress& later = *run.add_stages();
+  later.set_stage("later");
+  later.set_kind("synthesize");
+  later.set_degraded(2);
+  EXPECT_THAT(LastLine(run, ""), HasSubstr(", 2 degraded"));
+}
+
 TEST(LastLineTest, SaysWhenNothingWasComputed) {
   EXPECT_THAT(LastLine(TwoStages(5, 5), ""), HasSubstr("degraded\n  nothing was computed: every result was memoized"));
   EXPECT_THAT(LastLine(v1::Run(), ""), AllOf(StartsWith("run  done: nothing in"), Not(HasSubstr("memoized"))));

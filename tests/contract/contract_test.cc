@@ -313,7 +313,7 @@ TEST_P(Contract, StatusesAreClassified) {
   for (const Row& row : std::vector<Row>{{400, "REFUSED"},
                                          {401, "CREDENTIALS"},
                                          {403, "CREDENTIALS"},
-                                         {404, "REFUSED"},
+                                         {404, "NO_MODEL"},
                                          {413, "REFUSED"},
                                          {429, "RATE_LIMITED"},
                                          {500, "SERVER_ERROR"},
@@ -410,7 +410,7 @@ TEST_P(EmbeddingContract, VectorsThatDoNotFitTheTextsAreBad) {
 
 TEST_P(EmbeddingContract, ErrorsAreClassifiedLikeThoseOfChats) {
   const EmbedRequest request{.model = dialect_->embedding_model(), .texts = {"a"}, .dimensions = {}};
-  for (const auto& [status, outcome] : {std::pair{401, "CREDENTIALS"}, {404, "REFUSED"}, {429, "RATE_LIMITED"}}) {
+  for (const auto& [status, outcome] : {std::pair{401, "CREDENTIALS"}, {404, "NO_MODEL"}, {429, "RATE_LIMITED"}}) {
     const Ended ended = DriveAll(Asks(request), backend_->manifest(), dialect_->Refuse(status));
     EXPECT_THAT(Shown(ended.action), HasSubstr(outcome));
   }

@@ -112,7 +112,7 @@ Ended DriveAll(const MakeExchange& make, const Manifest& manifest, const Respons
 std::string_view OutcomeName(Outcome outcome) {
   constexpr std::string_view kNames[] = {"ANSWERED",     "REFUSED",     "ANSWERED_BAD", "RATE_LIMITED", "OVERLOADED",
                                          "SERVER_ERROR", "CREDENTIALS", "QUOTA",        "NOT_SENT",     "UNKNOWN",
-                                         "PARTIAL",      "TOO_LARGE",   "CANCELLED"};
+                                         "PARTIAL",      "TOO_LARGE",   "CANCELLED",    "NO_MODEL",     "NO_HOST"};
   return kNames[static_cast<size_t>(outcome)];
 }
 

@@ -104,8 +104,9 @@ class ServerContract : public testing::TestWithParam<NamedDialect> {
     if (status.ok()) return "OK " + response.text();
     EXPECT_THAT(status.error_message(), Not(HasSubstr(kSecret)));
     EXPECT_THAT(status.error_details(), Not(HasSubstr(kSecret)));
-    for (const char* reason : {"UNKNOWN_OUTCOME", "PROVIDER_CREDENTIALS", "REQUEST_REFUSED", "BAD_RESPONSE",
-                               "EMPTY_ANSWER", "TRUNCATED", "CONTENT_FILTER", "REFUSAL", "NOT_JSON", "SCHEMA"}) {
+    for (const char* reason :
+         {"UNKNOWN_OUTCOME", "PROVIDER_CREDENTIALS", "PROVIDER_MODEL", "REQUEST_REFUSED", "BAD_RESPONSE",
+          "EMPTY_ANSWER", "TRUNCATED", "CONTENT_FILTER", "REFUSAL", "NOT_JSON", "SCHEMA"}) {
       if (status.error_details().find(reason) != std::string::npos) return reason;
     }
     return status.error_message();
@@ -247,7 +248,8 @@ TEST_P(ServerContract, FaultsOfTheTargetAreRetriedAndOthersAreNot) {
   for (const int status : {429, 500, 503}) {
     EXPECT_EQ(Ask({Wire(dialect_->Refuse(status), Framing::kLength), good}), "OK hello") << status;
   }
-  EXPECT_EQ(Ask(dialect_->Refuse(404)), "REQUEST_REFUSED");
+  EXPECT_EQ(Ask(dialect_->Refuse(400)), "REQUEST_REFUSED");
+  EXPECT_EQ(Ask(dialect_->Refuse(404)), "PROVIDER_MODEL");
 }
 
 TEST_P(ServerContract, NoSecretIsInAnError) {

@@ -75,6 +75,8 @@ TEST(RedriveTest, ADegradedItemIsNotMemoizedAndIsRedrivenWithItsDependents) {
   EXPECT_THAT(world.States(name, "told"), ElementsAre("a0=OK", "a1=DEGRADED", "a2=OK"));
   const v1::Run second = world.Wait(world.Create(pipeline, MakeItems(3)).name());
   EXPECT_EQ(world.Stage(second, "told").degraded(), 1);
+  EXPECT_EQ(world.Stage(second, "told").fallbacks(), 1);
+  EXPECT_EQ(world.Stage(second, "made").fallbacks(), 0) << "its input is degraded";
   EXPECT_EQ(world.Stage(second, "told").reused(), 2);
   world.outside.fault = nullptr;
   auto request = Named<v1::RedriveRunRequest>(name);

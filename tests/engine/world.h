@@ -41,6 +41,9 @@ struct Outside {
   std::set<std::string> gone;     // models that are not configured any more
   std::set<std::string> changed;  // models whose configuration has changed
   int clustered = 0;              // how often `cluster` has run
+  std::string blocked;                    // the target that a human must repair; empty: none
+  AttemptsByStage begun;                  // attempts that no stored count has
+  std::vector<std::string> reconsidered;  // models whose targets a resume reconsidered
   Duration latency = 10ms;
   std::function<Status(const std::string& question)> fault;  // error of a call; empty: none fails
   int in_flight = 0;
@@ -67,6 +70,13 @@ class ToyCalls final : public CallHandler, public CallDesk {
     }
     if (context.stop && context.stop->stopped()) {
       outcome.stopped = true;
+      co_return outcome;
+    }
+    if (!outside_.blocked.empty()) {
+      co_await loop_.Sleep(outside_.latency);
+      outcome.stopped = true;
+      outcome.status = MakeError(Reason::kProviderCredentials, "HTTP 401");
+      outcome.blockages.push_back({outside_.blocked, Reason::kProviderCredentials, "HTTP 401", "correct the key"});
       co_return outcome;
     }
     ++outside_.asked[question];
@@ -98,6 +108,8 @@ class ToyCalls final : public CallHandler, public CallDesk {
   int64_t in_flight() const override { return outside_.in_flight; }
   FailingTarget FindFailing(std::string_view) const override { return {outside_.failing, "HTTP 401"}; }
   WaitingCall FindWaiting(const std::string&) const override { return outside_.waiting; }
+  AttemptsByStage FindAttempts(std::string_view) const override { return outside_.begun; }
+  void Reconsider(std::string_view alias) override { outside_.reconsidered.emplace_back(alias); }
   Task<StatusOr<v1::CacheStats>> AnswerStats() override { co_return v1::CacheStats(); }
   Task<StatusOr<int64_t>> EvictAnswers(std::optional<Duration>, std::string,
                                        std::function<bool(const std::string&)>) override {

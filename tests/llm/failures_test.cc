@@ -109,37 +109,6 @@ TEST(CallFailuresTest, ARefusedRequestIsFinalForItsTarget) {
   EXPECT_EQ(outcome.attempts[0].outcome(), v1::ATTEMPT_OUTCOME_REJECTED);
 }
 
-TEST(CallFailuresTest, GenerateIsToldWhatPeopleMustMendAndARunWaitsForIt) {
-  World world;
-  world.provider.usual = [](const HttpRequest&) { return Reaction{.status = 401, .body = ""}; };
-  EXPECT_EQ(ReasonOf(world.Answer("q").status), Reason::kProviderCredentials);
-  const auto asked = world.Ask("q", OfRun("r"));
-  world.RunFor(2min);
-  EXPECT_FALSE(asked->done);
-  EXPECT_EQ(world.calls().FindFailing("r").name, "plain/m");
-  EXPECT_THAT(world.calls().FindFailing("r").error, testing::HasSubstr("401"));
-  EXPECT_EQ(world.calls().FindFailing("another").name, "");
-}
-
-TEST(CallFailuresTest, ARunThatJoinsAGenerateWaitsAndTheGenerateIsTold) {
-  for (const bool run_is_first : {false, true}) {
-    World world;
-    world.provider.usual = [](const HttpRequest&) { return Reaction{.latency = 1s, .status = 401}; };
-    std::shared_ptr<World::Asked> generate;
-    if (!run_is_first) generate = world.Ask("q");
-    const auto run = world.Ask("q", OfRun("r"));
-    if (run_is_first) generate = world.Ask("q");
-    world.RunUntil([&] { return generate->done; }, 1min);
-    ASSERT_TRUE(generate->done);
-    EXPECT_EQ(ReasonOf(generate->outcome.status), Reason::kProviderCredentials);
-    EXPECT_FALSE(run->done);
-    world.provider.usual = [](const HttpRequest&) { return Reaction{}; };
-    world.RunUntil([&] { return run->done; });
-    EXPECT_TRUE(run->outcome.status.ok()) << run->outcome.status;
-    EXPECT_EQ(run->outcome.text, "an answer");
-  }
-}
-
 TEST(CallFailuresTest, TheDeadlineEndsACallWithWhatKeptItFromSucceeding) {
   World world;
   world.provider.usual = [](const HttpRequest&) { return Reaction{.status = 500, .body = ""}; };

@@ -51,6 +51,10 @@ backend::Action Parse(const backend::Response& answered) {
       return backend::Fail{MakeFailure(Outcome::kRefused, 400, Reason::kRequestRefused)};
     case 401:
       return backend::Fail{MakeFailure(Outcome::kCredentials, 401, Reason::kProviderCredentials)};
+    case 402:
+      return backend::Fail{MakeFailure(Outcome::kQuota, 402, Reason::kProviderQuota)};
+    case 404:
+      return backend::Fail{MakeFailure(Outcome::kNoModel, 404, Reason::kProviderModel)};
     case 429: {
       backend::Failure failure = MakeFailure(Outcome::kRateLimited, 429, Reason::kTargetFailed);
       const std::string_view after = FindHeader(answered.headers, "retry-after");
@@ -96,7 +100,9 @@ class Wire final : public HttpClient {
     HttpResult result;
     result.outcome = reaction.outcome;
     if (reaction.outcome == HttpOutcome::kNotSent) {
-      result.error = "connection refused";
+      result.error = reaction.no_such_host ? "no such host" : "connection refused";
+      result.no_such_host = reaction.no_such_host;
+      ++provider_.not_reached;
       co_return result;
     }
     const std::string begin = KeyBuilder(Table::kPending);

@@ -35,6 +35,7 @@ struct Reaction {
   // Parts of the body, the first after `latency`, each next one after `gap`. Empty: `body` at once.
   std::vector<std::string> pieces = {};
   Duration gap = 10ms;
+  bool no_such_host = false;  // kNotSent: its host name does not exist
 };
 
 // A server that outlives crashes of ours.
@@ -48,7 +49,8 @@ struct Provider {
   };
   std::vector<Received> received;
   int64_t answered = 0;
-  int64_t closed = 0;  // answers that our process did not read to their ends
+  int64_t not_reached = 0;  // requests that failed before they were sent
+  int64_t closed = 0;       // answers that our process did not read to their ends
   int in_flight = 0;
   int in_flight_max = 0;
   // Decides about the next requests, in their order; then `usual` does.

@@ -32,6 +32,12 @@ Status CheckRequest(const v1::CreateRunRequest& request) {
   }
   if (request.limit() < 0) return InvalidField("limit", "at least 0");
   if (request.sample() < 0 || request.sample() > 10'000'000) return InvalidField("sample", "0 to 10,000,000");
+  if (request.has_give_up_after()) {
+    const Duration after = ToDuration(request.give_up_after());
+    if (after < std::chrono::seconds(1) || after > std::chrono::hours(24)) {
+      return InvalidField("give_up_after", "1 second to 24 hours");
+    }
+  }
   if (request.limit() > 0 && request.sample() > 0) return InvalidField("sample", "not together with `limit`");
   return absl::OkStatus();
 }
@@ -121,6 +127,7 @@ Task<StatusOr<v1::Run>> RunCreator::CreateNew(v1::CreateRunRequest request, std:
   run.set_request_id(request.request_id());
   run.set_limit(request.limit());
   run.set_sample(request.sample());
+  if (request.has_give_up_after()) *run.mutable_give_up_after() = request.give_up_after();
   for (const std::string& stage : client_inputs) record.add_client_inputs(stage);
   record.set_refresh(request.refresh());
 

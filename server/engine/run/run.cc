@@ -15,6 +15,9 @@
 namespace millrace {
 namespace {
 
+// Largest part of a provider's words in a remedy, in bytes.
+constexpr size_t kQuotedErrorMax = 300;
+
 Status WrongState(const storage::v1::RunRecord& record) {
   std::string state = v1::RunState_Name(record.run().state());
   state.erase(0, std::string("RUN_STATE_").size());
@@ -38,6 +41,7 @@ ActiveRun::ActiveRun(const EngineDeps& deps, const EngineOptions& options, Store
       stages_(std::move(stages)),
       last_event_(last_event),
       hooks_(std::move(hooks)),
+      calls_(deps.calls, [this](const std::vector<Blockage>& blockages) { PauseForRepair(blockages); }),
       turn_(deps.loop),
       changed_(deps.loop),
       room_(deps.loop),
@@ -51,7 +55,8 @@ void ActiveRun::Start() {
   working_since_ = deps_.loop.Now();
   stop_ = std::make_shared<StopSignal>(deps_.loop);
   error_.reset();
-  check_.reset();
+  pause_.reset();
+  failing_since_.reset();
   trace_.BeginEpisode(record_);
   deps_.loop.Spawn(Work(shared_from_this()));
 }
@@ -130,12 +135,8 @@ Task<void> ActiveRun::Conclude() {
     *record_.mutable_run()->mutable_error() = *error_;
     batch.Delete(ActiveRunKey(name()));
     status = co_await RecordState(v1::RUN_STATE_FAILED, std::move(batch));
-  } else if (check_) {
-    v1::WaitingOn& waiting = *record_.mutable_run()->mutable_waiting_on();
-    waiting.set_reason(v1::WaitingOn::REASON_EXPECT);
-    waiting.set_object(plan().stage(check_->stage).name);
-    *waiting.mutable_since() = ToTimestamp(WallMicros());
-    waiting.set_remedy(check_->message + "; resume the run to let it pass, or cancel it");
+  } else if (pause_) {
+    *record_.mutable_run()->mutable_waiting_on() = *pause_;
     status = co_await RecordState(v1::RUN_STATE_PAUSED, std::move(batch));
   } else if (state() == v1::RUN_STATE_RUNNING && all_done && !draining_) {
     for (v1::MeasureValue& measure : measures) *record_.mutable_run()->add_measures() = std::move(measure);
@@ -213,6 +214,9 @@ Task<Status> ActiveRun::Resume() {
     RecordChange change = [](storage::v1::StageRecord& record) { record.set_expect_checked(true); };
     if (stage >= 0) MR_CO_RETURN_IF_ERROR(co_await slot(stage).rows->Update(std::move(change)));
   }
+  const bool waits_for_targets =
+      waited.reason() == v1::WaitingOn::REASON_REPAIR || waited.reason() == v1::WaitingOn::REASON_TARGET;
+  if (waits_for_targets) ReconsiderTargets();
   MR_CO_RETURN_IF_ERROR(co_await RecordState(v1::RUN_STATE_RUNNING));
   Start();
   co_return absl::OkStatus();
@@ -276,6 +280,7 @@ void ActiveRun::WakeParked(const std::string& stage, int64_t ordinal, int64_t wa
 
 void ActiveRun::Moved() {
   progress_micros_ = WallMicros();
+  failing_since_.reset();
   JudgeStages();
   PlanProgressEvent();
 }
@@ -312,10 +317,36 @@ void ActiveRun::Fail(const std::string& stage, const Status& status) {
   Stop();
 }
 
-void ActiveRun::PauseForCheck(int stage, std::string message) {
-  if (check_) return;
-  check_ = Check{stage, std::move(message)};
+void ActiveRun::PauseFor(v1::WaitingOn::Reason reason, const std::string& object, std::string remedy, Reason error) {
+  if (pause_) return;
+  v1::WaitingOn& waiting = pause_.emplace();
+  waiting.set_reason(reason);
+  waiting.set_object(object);
+  *waiting.mutable_since() = ToTimestamp(WallMicros());
+  waiting.set_remedy(std::move(remedy));
+  waiting.set_error(static_cast<v1::ErrorReason>(error));
   Stop();
+}
+
+void ActiveRun::PauseForCheck(int stage, std::string message) {
+  PauseFor(v1::WaitingOn::REASON_EXPECT, plan().stage(stage).name,
+           message + "; resume the run to let it pass, or cancel it");
+}
+
+void ActiveRun::PauseForRepair(const std::vector<Blockage>& blockages) {
+  std::string remedy;
+  for (const Blockage& blockage : blockages) {
+    remedy += fmt::format("{}{} refuses all calls: {}; {}", remedy.empty() ? "" : "; or ", blockage.target,
+                          Excerpt(blockage.error, kQuotedErrorMax), blockage.advice);
+  }
+  PauseFor(v1::WaitingOn::REASON_REPAIR, blockages.front().target, remedy + "; then resume the run",
+           blockages.front().reason);
+}
+
+void ActiveRun::ReconsiderTargets() {
+  for (const v1::Stage& stage : definition().stages()) {
+    for (const std::string& model : deps_.stages.ModelsOf(stage)) deps_.desk.Reconsider(model);
+  }
 }
 
 Task<Status> ActiveRun::Warn(std::string message) {

@@ -14,6 +14,7 @@
 #include "server/engine/async_mutex.h"
 #include "server/engine/engine_deps.h"
 #include "server/engine/plan.h"
+#include "server/engine/run/run_calls.h"
 #include "server/engine/run/run_trace.h"
 #include "server/engine/step/step.h"
 
@@ -96,6 +97,7 @@ class ActiveRun final : public StepHost, public std::enable_shared_from_this<Act
   void NoteMemos(int64_t hits, int64_t misses, int64_t corrupt) override;
   void FailStage(int stage, const Status& error) override;
   void PauseForCheck(int stage, std::string message) override;
+  CallHandler& calls() override { return calls_; }
   Task<Status> Warn(std::string message) override;
   using StepHost::EndStage;
   Task<Status> EndStage(int stage, RecordChange change, WriteBatch more) override;
@@ -110,6 +112,12 @@ class ActiveRun final : public StepHost, public std::enable_shared_from_this<Act
   void Stop();
   // Ends the episode; the run fails. `stage` is empty if the error has none.
   void Fail(const std::string& stage, const Status& error);
+  // Ends the episode; the run is paused until a client resumes it. The first cause counts.
+  void PauseFor(v1::WaitingOn::Reason reason, const std::string& object, std::string remedy,
+                Reason error = Reason::kNone);
+  void PauseForRepair(const std::vector<Blockage>& blockages);
+  // Makes calls try the targets of the run's models at once.
+  void ReconsiderTargets();
   void JudgeStages();
   bool AllDone();
 
@@ -124,6 +132,8 @@ class ActiveRun final : public StepHost, public std::enable_shared_from_this<Act
   // Checks every 2 s whether the run waits on something else than the newest event says. Nothing else would notice,
   // because no count changes while a run is held up.
   void LookForHoldUp();
+  // Pauses the run if targets have kept it from any progress for `give_up_after`.
+  void GiveUpIfTargetsFail();
   Task<void> WriteProgressEvent(std::shared_ptr<ActiveRun> self);
   Duration ActiveTime() const;
   std::optional<v1::WaitingOn> WaitsOn();
@@ -138,6 +148,7 @@ class ActiveRun final : public StepHost, public std::enable_shared_from_this<Act
   int64_t last_event_;
   RunHooks hooks_;
 
+  RunCalls calls_;
   AsyncMutex turn_;  // held while the state changes or an event is written
   Event changed_;
   Event room_;
@@ -148,14 +159,11 @@ class ActiveRun final : public StepHost, public std::enable_shared_from_this<Act
   bool draining_ = false;
   int complete_ = 0;  // number of complete stages
   std::optional<v1::RunError> error_;
-  struct Check {
-    int stage = 0;
-    std::string message;
-  };
-  std::optional<Check> check_;
+  std::optional<v1::WaitingOn> pause_;  // the episode ends with a pause for this
   std::optional<TimePoint> working_since_;
   int64_t progress_micros_ = 0;
   int64_t waiting_since_micros_ = 0;
+  std::optional<TimePoint> failing_since_;  // a target holds the run up since then; seen by LookForHoldUp
   Loop::Timer progress_timer_;
   bool progress_timer_armed_ = false;
   TimePoint next_progress_{};

@@ -63,9 +63,12 @@ v1::Run ActiveRun::Snapshot() {
 v1::Run ActiveRun::Present() {
   v1::Run run = record_.run();
   run.clear_stages();
+  const AttemptsByStage begun = working_ ? deps_.desk.FindAttempts(name()) : AttemptsByStage();
   for (int stage = 0; stage < plan().size(); ++stage) {
-    *run.add_stages() = ProgressOf(
+    v1::StageProgress& progress = *run.add_stages();
+    progress = ProgressOf(
         plan(), stage, [this](int at) -> auto& { return slot(at).rows->record(); });
+    AddAttempts(begun, progress);
   }
   if (progress_micros_ > 0) *run.mutable_last_progress_time() = ToTimestamp(progress_micros_);
   *run.mutable_active_time() = FromDuration(ActiveTime());
@@ -146,6 +149,23 @@ std::optional<v1::WaitingOn> ActiveRun::WaitsOn() {
   return std::nullopt;
 }
 
+void ActiveRun::GiveUpIfTargetsFail() {
+  if (!record_.run().has_give_up_after() || state() != v1::RUN_STATE_RUNNING || stopped()) return;
+  const std::optional<v1::WaitingOn> waiting = WaitsOn();
+  if (!waiting || waiting->reason() != v1::WaitingOn::REASON_TARGET) {
+    failing_since_.reset();
+    return;
+  }
+  if (!failing_since_) failing_since_ = deps_.loop.Now();
+  const Duration failing = deps_.loop.Now() - *failing_since_;
+  if (failing < ToDuration(record_.run().give_up_after())) return;
+  const auto seconds = std::chrono::duration_cast<std::chrono::seconds>(failing).count();
+  PauseFor(v1::WaitingOn::REASON_TARGET, waiting->object(),
+           fmt::format("{} has failed for {} s without progress of the run: {}; resume the run to try again",
+                       waiting->object(), seconds, Excerpt(deps_.desk.FindFailing(name()).error, 300)),
+           Reason::kTargetFailed);
+}
+
 void ActiveRun::PlanProgressEvent() {
   if (progress_timer_armed_ || !working_) return;
   progress_timer_armed_ = true;
@@ -161,6 +181,7 @@ void ActiveRun::LookForHoldUp() {
   hold_up_timer_ = deps_.loop.CallAt(deps_.loop.Now() + kHoldUpLook, [weak] {
     const std::shared_ptr<ActiveRun> self = weak.lock();
     if (!self || !self->working_) return;
+    self->GiveUpIfTargetsFail();
     if (self->state() == v1::RUN_STATE_RUNNING && HoldUpOf(self->WaitsOn()) != self->told_hold_up_) {
       self->PlanProgressEvent();
     }

@@ -74,6 +74,8 @@ void CountItem(v1::StageProgress& progress, const storage::v1::ItemRecord& item,
       break;
     case v1::ITEM_STATE_DEGRADED:
       progress.set_degraded(progress.degraded() + sign);
+      // Without a reason, it is degraded only because its input is.
+      if (item.reason() != v1::ERROR_REASON_UNSPECIFIED) progress.set_fallbacks(progress.fallbacks() + sign);
       break;
     case v1::ITEM_STATE_FAILED:
       progress.set_failed(progress.failed() + sign);
@@ -314,9 +316,10 @@ void StageRows::Prepare(const RecordChange& change, WriteBatch& batch) {
 void StageRows::Reset(WriteBatch& batch) {
   keys_->DeleteAll(batch);
   v1::StageProgress& progress = *record_.mutable_progress();
-  for (const auto set : {&v1::StageProgress::set_ok, &v1::StageProgress::set_degraded, &v1::StageProgress::set_failed,
-                         &v1::StageProgress::set_skipped, &v1::StageProgress::set_parked,
-                         &v1::StageProgress::set_reused, &v1::StageProgress::set_computed}) {
+  for (const auto set :
+       {&v1::StageProgress::set_ok, &v1::StageProgress::set_degraded, &v1::StageProgress::set_failed,
+        &v1::StageProgress::set_skipped, &v1::StageProgress::set_parked, &v1::StageProgress::set_reused,
+        &v1::StageProgress::set_computed, &v1::StageProgress::set_fallbacks}) {
     (progress.*set)(0);
   }
   progress.set_done(false);

@@ -29,7 +29,7 @@ StageContext MakeStageContext(StepHost& host, int stage) {
 
 CallingContext MakeCallingContext(StepHost& host, int stage) {
   const StageSlot& slot = host.slot(stage);
-  CallingContext context{.stage = MakeStageContext(host, stage), .calls = host.deps().calls, .call = {}};
+  CallingContext context{.stage = MakeStageContext(host, stage), .calls = host.calls(), .call = {}};
   context.call.run = context.stage.run;
   context.call.stage = context.stage.stage;
   context.call.look_up = slot.look_up;

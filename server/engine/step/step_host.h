@@ -66,6 +66,8 @@ class StepHost {
   virtual void FailStage(int stage, const Status& error) = 0;
   // Ends the episode and pauses the run until a client resumes it, because a check failed.
   virtual void PauseForCheck(int stage, std::string message) = 0;
+  // Returns the call layer for the stages. A call that stops because a human must repair its targets pauses the run.
+  virtual CallHandler& calls() { return deps().calls; }
   // Records a warning in the run and as an event.
   virtual Task<Status> Warn(std::string message) = 0;
 

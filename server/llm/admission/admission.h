@@ -60,6 +60,18 @@ inline bool IsRejection(backend::Outcome outcome) {
   return outcome == backend::Outcome::kRateLimited || outcome == backend::Outcome::kOverloaded;
 }
 
+// Returns whether the target refuses calls until a human repairs it.
+inline bool NeedsHuman(backend::Outcome outcome) {
+  return outcome == backend::Outcome::kCredentials || outcome == backend::Outcome::kQuota ||
+         outcome == backend::Outcome::kNoModel || outcome == backend::Outcome::kNoHost;
+}
+
+// Returns whether the target accepted the call, even if its answer can't be used or it refuses what was asked.
+inline bool ShowsThatCallsAreAccepted(backend::Outcome outcome) {
+  return outcome == backend::Outcome::kAnswered || outcome == backend::Outcome::kAnsweredBad ||
+         outcome == backend::Outcome::kRefused || outcome == backend::Outcome::kTooLarge;
+}
+
 // Returns whether the outcome is a fault of the target, and not of the call or of nobody.
 inline bool IsTargetFault(backend::Outcome outcome) {
   switch (outcome) {
@@ -68,6 +80,8 @@ inline bool IsTargetFault(backend::Outcome outcome) {
     case backend::Outcome::kServerError:
     case backend::Outcome::kCredentials:
     case backend::Outcome::kQuota:
+    case backend::Outcome::kNoModel:
+    case backend::Outcome::kNoHost:
     case backend::Outcome::kNotSent:
     case backend::Outcome::kUnknown:
     case backend::Outcome::kPartial:

@@ -3,6 +3,7 @@
 // (M. Nygard, "Release It!", 2007.)
 #pragma once
 
+#include <algorithm>
 #include <deque>
 
 #include "server/llm/admission/admission.h"
@@ -29,6 +30,8 @@ class Breaker final : public Admission {
   std::string_view name() const override { return "breaker"; }
 
   bool is_open() const { return is_open_; }
+  // If it is open: lets the next probe begin at `time`.
+  void ProbeAt(TimePoint time) { probe_at_ = std::min(probe_at_, time); }
 
  private:
   struct Sample {

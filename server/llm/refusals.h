@@ -1,0 +1,33 @@
+// Tells a target that refuses every call until a human acts (a wrong key, an unknown model) from a call that its target
+// refuses while it answers others, such as a text that a firewall answers with 403. The first makes runs pause, the
+// second fails one item. One refusal alone shows neither.
+#pragma once
+
+#include <cstdint>
+
+namespace millrace {
+
+class Target;
+
+// Refusals of one call by one target.
+class Refusals {
+ public:
+  // Attempts in a row, of any calls, that a target must refuse before it is taken to refuse all.
+  static constexpr int64_t kInRowMin = 3;
+
+  enum class Fault {
+    kUnclear,  // another attempt shows more
+    kTarget,   // the target refuses all calls
+    kCall,     // the target answers others, and has refused this call more than `max_attempts` times
+  };
+  // Counts a refusal. REQUIRES: the target has counted it (Target::End).
+  Fault Count(const Target& target, int32_t max_attempts);
+
+ private:
+  int32_t count_ = 0;
+  int64_t in_row_ = 0;           // since the target was last seen to answer others
+  int64_t answered_ = 0;         // Target::answered() at the newest refusal
+  bool answers_others_ = false;  // the target has answered between two refusals of this call
+};
+
+}  // namespace millrace
