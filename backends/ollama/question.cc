@@ -25,9 +25,37 @@ json::value ThinkOf(const std::string& text) {
   return Text(text);
 }
 
+// Largest number of repetitions in a grammar of llama.cpp. Ollama 0.17.4 makes a grammar of the schema, and its runner
+// crashes if the grammar is not accepted, together with all questions that it is answering.
+constexpr double kRepetitionsMax = 2000;
+
+// Loosens bounds that no grammar can have. Answers are checked against the schema as it is in any case.
+void LoosenBounds(json::value& schema) {
+  if (json::array* const list = schema.if_array()) {
+    for (json::value& each : *list) LoosenBounds(each);
+    return;
+  }
+  json::object* const object = schema.if_object();
+  if (object == nullptr) return;
+  const auto is_large = [](const json::value* bound) {
+    return bound != nullptr && bound->is_number() && bound->to_number<double>() > kRepetitionsMax;
+  };
+  for (const char* const name : {"maxLength", "maxItems"}) {
+    if (is_large(object->if_contains(name))) object->erase(name);
+  }
+  for (const char* const name : {"minLength", "minItems"}) {
+    if (is_large(object->if_contains(name))) (*object)[name] = static_cast<int64_t>(kRepetitionsMax);
+  }
+  for (auto& [name, value] : *object) {
+    const bool is_data = name == "const" || name == "enum" || name == "default" || name == "examples";
+    if (!is_data) LoosenBounds(value);
+  }
+}
+
 json::value SchemaOf(const Request& request) {
   StatusOr<json::value> schema = ParseJson(request.output_schema);
   if (!schema.ok()) return json::object();  // can't happen: schemas are checked before a call
+  LoosenBounds(*schema);
   return *std::move(schema);
 }
 

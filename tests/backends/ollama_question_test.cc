@@ -40,6 +40,16 @@ TEST(OllamaQuestionTest, AChatIsARequestOfTheProtocol) {
             R"("options":{"num_ctx":4096,"num_predict":64}})");
 }
 
+TEST(OllamaQuestionTest, BoundsThatNoGrammarCanHaveAreLoosened) {
+  Request request = OllamaRequest();
+  request.output_schema =
+      R"({"type":"object","properties":{"maxLength":{"type":"string","minLength":3000},)"
+      R"("b":{"items":{"maxLength":2000,"minLength":1},"maxItems":2001},"c":{"const":{"maxItems":5000}}}})";
+  EXPECT_THAT(Sent(OllamaConfig(), request).body,
+              HasSubstr(R"("format":{"type":"object","properties":{"maxLength":{"type":"string","minLength":2000},)"
+                        R"("b":{"items":{"maxLength":2000,"minLength":1}},"c":{"const":{"maxItems":5000}}}})"));
+}
+
 TEST(OllamaQuestionTest, TheConfigurationIsSent) {
   v1::OllamaBackend config = OllamaConfig();
   config.mutable_api_key()->set_env("KEY");
