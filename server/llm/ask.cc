@@ -61,8 +61,7 @@ Task<CallRunner::AskResult> CallRunner::SendUntilAnswered(const Question& questi
     }
     const backend::Failure& failure = std::get<backend::Failure>(*result);
     if (failure.outcome == backend::Outcome::kAnsweredBad || failure.outcome == backend::Outcome::kTooLarge) {
-      const bool is_large = failure.outcome == backend::Outcome::kTooLarge;
-      AcceptBadAnswer(route, key, is_large ? kTooLarge : kBadResponse, candidate);
+      AcceptBadAnswer(route, key, failure, candidate);
       co_return AskResult::kAnswered;
     }
     call_.EndAttempt();
@@ -173,9 +172,12 @@ void CallRunner::AcceptAnswer(size_t route, const Digest& key, backend::Answer a
   call_.trouble.NoteAnswer();
 }
 
-void CallRunner::AcceptBadAnswer(size_t route, const Digest& key, std::string finish_reason, Candidate& candidate) {
+void CallRunner::AcceptBadAnswer(size_t route, const Digest& key, const backend::Failure& failure,
+                                 Candidate& candidate) {
   AcceptAnswer(route, key, backend::Answer(), candidate);
-  candidate.record.set_finish_reason(std::move(finish_reason));
+  const bool is_large = failure.outcome == backend::Outcome::kTooLarge;
+  candidate.record.set_finish_reason(is_large ? kTooLarge : kBadResponse);
+  candidate.record.set_text(failure.message);  // for the judge
 }
 
 bool CallRunner::HandleFailure(size_t route, const backend::Failure& failure) {

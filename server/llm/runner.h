@@ -96,7 +96,7 @@ class CallRunner {
   Task<std::optional<AttemptResult>> Try(const Acquired& at, const Digest& key, backend::Request request);
   backend::Request RequestFor(const Question& question, const Target& target) const;
   void AcceptAnswer(size_t route, const Digest& key, backend::Answer answer, Candidate& candidate);
-  void AcceptBadAnswer(size_t route, const Digest& key, std::string finish_reason, Candidate& candidate);
+  void AcceptBadAnswer(size_t route, const Digest& key, const backend::Failure& failure, Candidate& candidate);
   // Returns whether the call continues.
   bool HandleFailure(size_t route, const backend::Failure& failure);
   // Ends the call, and returns true, if a human must repair every target that is left.

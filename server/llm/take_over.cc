@@ -83,7 +83,7 @@ Task<CallRunner::AskResult> CallRunner::TakeAnswer(const Question& question, siz
     if (taken != nullptr) call_.progress.tally.AddTokensOf(*taken, *answer);
     AcceptAnswer(route, key, std::move(*answer), candidate);
   } else {
-    AcceptBadAnswer(route, key, kBadResponse, candidate);
+    AcceptBadAnswer(route, key, std::get<backend::Failure>(result), candidate);
   }
   NoteQuestion(question, key);
   co_return AskResult::kAnswered;

@@ -41,7 +41,8 @@ FinishReason FinishReasonOf(std::string_view name) {
 
 Verdict Judge(std::string text, std::string_view finish_reason, const Schema* schema) {
   if (finish_reason == kBadResponse) {
-    return Unusable(Remedy::kAgain, Reason::kBadResponse, "the provider's answer is not of its protocol");
+    return Unusable(Remedy::kAgain, Reason::kBadResponse,
+                    fmt::format("the provider's answer can't be used: {}", Excerpt(text, 300)));
   }
   if (finish_reason == kTooLarge) {
     return Unusable(Remedy::kOtherTarget, Reason::kResponseTooLarge, "the answer is larger than the limit of bytes");

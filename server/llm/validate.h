@@ -33,7 +33,8 @@ struct Verdict {
   std::string text;  // an answer that can be used, or the JSON in it
 };
 
-// Judges an answer. `schema` may be null: any text will do. A pure function, any thread.
+// Judges an answer. `schema` may be null: any text will do. The text of an answer that ended with kBadResponse is what
+// is wrong with it. A pure function, any thread.
 Verdict Judge(std::string text, std::string_view finish_reason, const Schema* schema);
 
 }  // namespace millrace

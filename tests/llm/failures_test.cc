@@ -257,6 +257,7 @@ TEST(CallFailuresTest, OwnFailuresCountAgainstTheLimitOfAttempts) {
   world.provider.usual = [](const HttpRequest&) { return Reaction{.body = "garbage"}; };
   const CallOutcome outcome = world.Answer("q", OfRun("r"));
   EXPECT_EQ(ReasonOf(outcome.status), Reason::kBadResponse);
+  EXPECT_EQ(outcome.status.message(), "the provider's answer can't be used: status 200") << "it says what is wrong";
   EXPECT_EQ(outcome.totals.attempts(), 5);
   EXPECT_EQ(world.Answer("q", OfRun("r")).totals.attempts(), 0);
 }
