@@ -31,9 +31,10 @@ Task<CallRunner::AskResult> CallRunner::Ask(const Question& question, int32_t re
   std::vector<Digest> free;
   std::copy_if(keys.begin(), keys.end(), std::back_inserter(free),
                [this](const Digest& key) { return !call_.HasClaimed(key); });
-  trace::Span waiting(Place(), "wait for an equal question");
+  trace::Span waiting;
+  if (deps_.claims.HaveAnyOf(free)) waiting = trace::Span(Place(), "wait for an equal question");
   call_.AddClaim(co_await deps_.claims.Take(std::move(free)));
-  waiting.EndIfNoticeable();
+  waiting.End();
   const std::optional<AskResult> found = co_await FindAnswer(question, keys, candidate);
   if (found) co_return *found;
   co_return co_await SendUntilAnswered(question, keys, candidate);
@@ -127,7 +128,10 @@ Task<std::optional<AttemptResult>> CallRunner::Try(const Acquired& at, const Dig
   order.question = std::move(request);
   order.trace = Place();
   AttemptResult result = co_await deps_.sender.Send(std::move(order), recorder);
+  trace::Span recording;  // an answer was recorded before it was handed on
+  if (std::holds_alternative<backend::Failure>(result)) recording = trace::Span(Place(), "record the outcome");
   co_await recorder.Finish(result);
+  recording.EndIfNoticeable();
   attempt_id_ = recorder.id();
   if (recorder.was_given_up()) {
     call_.EndAttempt();

@@ -34,6 +34,10 @@ bool KeyClaims::Claim::Has(const Digest& key) const {
   return std::find(keys_.begin(), keys_.end(), key) != keys_.end();
 }
 
+bool KeyClaims::HaveAnyOf(const std::vector<Digest>& keys) const {
+  return std::any_of(keys.begin(), keys.end(), [this](const Digest& key) { return taken_.contains(key); });
+}
+
 Task<std::shared_ptr<const KeyClaims::Claim>> KeyClaims::Take(std::vector<Digest> keys) {
   const auto is_taken = [this](const Digest& key) { return taken_.contains(key); };
   while (true) {

@@ -56,6 +56,9 @@ class KeyClaims {
     const std::vector<Digest> keys_;
   };
 
+  // Returns true if somebody has one of the keys, so that `Take` would wait.
+  bool HaveAnyOf(const std::vector<Digest>& keys) const;
+
   // Resumes with a claim of all the keys once nobody else has any of them. Has no deadline: callers of the call stop
   // waiting at theirs.
   Task<std::shared_ptr<const Claim>> Take(std::vector<Digest> keys);

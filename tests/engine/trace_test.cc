@@ -52,6 +52,15 @@ TEST_F(RunTraceTest, ARunsTraceHasItsStagesAndBatchesAndNoItem) {
   EXPECT_EQ(spans_.Named("batch told").at(0)->parent, stage.id);
 }
 
+TEST_F(RunTraceTest, AStagesSpanBeginsWithItsFirstWork) {
+  Start();
+  world_.Wait(world_.Create(Linear(), MakeItems(3)).name());
+  EXPECT_EQ(spans_.Named("stage told").at(0)->start, spans_.Named("batch told").at(0)->start);
+  const TimePoint first_answer = spans_.Named("item told").at(0)->start + world_.outside.latency;
+  EXPECT_LT(spans_.Named("stage in").at(0)->start, first_answer);
+  EXPECT_GE(spans_.Named("stage out").at(0)->start, first_answer) << "it waits for the answers";
+}
+
 TEST_F(RunTraceTest, EachItemHasATraceOfItsOwnThatIsFoundByItsIdAndLinkedToItsStage) {
   Start();
   const std::string run = world_.Create(Linear(), MakeItems(3)).name();

@@ -75,6 +75,7 @@ Task<Status> BarrierStep::Work() {
   if (const bool has_room = co_await host_.AwaitRoom(); !has_room) co_return absl::OkStatus();
   working_ = true;
   rows_.Begin();
+  if (StageTrace* const traces = host_.trace(stage_); traces != nullptr) traces->BeginWork();
   host_.Moved();
   if (rows_.progress().ok() + rows_.progress().skipped() + rows_.progress().failed() + rows_.progress().degraded() >
       0) {

@@ -92,6 +92,7 @@ Task<Status> FetchStep::ReadAll() {
     if (host_.stopped()) co_return absl::OkStatus();
   }
   rows_.Begin();
+  if (StageTrace* const traces = host_.trace(stage_); traces != nullptr) traces->BeginWork();
   storage::v1::FetchCursor cursor = rows_.record().cursor();
   MR_CO_ASSIGN_OR_RETURN(auto source, co_await OpenRows(host_, stage_, std::move(cursor)));
   while (!rows_.record().cursor().done()) {

@@ -33,6 +33,7 @@ class SinkStep final : public Step {
     if (const bool has_room = co_await host_.AwaitRoom(); !has_room) co_return absl::OkStatus();
     working_ = true;
     rows_.Begin();
+    if (StageTrace* const traces = host_.trace(stage_); traces != nullptr) traces->BeginWork();
     host_.Moved();
     StageContext context = MakeStageContext(host_, stage_);
     WholeReader reader(host_, stage_, WholeReader::Which::kWorkedOn);

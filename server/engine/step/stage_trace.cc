@@ -21,14 +21,20 @@ StageTrace::StageTrace(trace::Tracer& tracer, const trace::Span& run, const std:
     : tracer_(tracer),
       run_name_(run_name),
       stage_(stage.name),
+      kind_(stage.kind),
       run_(run.context().trace),
-      span_(run.ref(), "stage", trace::SpanKind::kInternal, stage.name) {
+      parent_(run.ref()) {}
+
+void StageTrace::BeginWork() {
+  if (span_) return;
+  span_ = trace::Span(parent_, "stage", trace::SpanKind::kInternal, stage_);
   span_.Set(trace::kRun, run_name_);
   span_.Set(trace::kStage, stage_);
-  span_.Set(trace::kStageKind, stage.kind);
+  span_.Set(trace::kStageKind, kind_);
 }
 
 trace::Span StageTrace::BeginBatch(int64_t first_ordinal, size_t items) {
+  BeginWork();
   if (++batches_ > kBatchSpansMax) return trace::Span();
   trace::Span batch(span_.ref(), "batch", trace::SpanKind::kInternal, stage_);
   batch.Set(trace::kFirstOrdinal, first_ordinal);
@@ -37,6 +43,7 @@ trace::Span StageTrace::BeginBatch(int64_t first_ordinal, size_t items) {
 }
 
 trace::Span StageTrace::BeginItem(const std::string& id, int64_t ordinal) {
+  BeginWork();
   trace::Beginning beginning{.name = "item"};
   beginning.label = stage_;
   beginning.id = trace::NamedTraceId(run_, id);
