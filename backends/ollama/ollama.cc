@@ -9,7 +9,9 @@
 
 #include "backends/ollama/answer.h"
 #include "backends/ollama/context.h"
+#include "backends/ollama/errand.h"
 #include "backends/ollama/failure.h"
+#include "backends/ollama/keep_alive.h"
 #include "backends/ollama/options.h"
 #include "backends/ollama/probe.h"
 #include "backends/ollama/question.h"
@@ -101,6 +103,11 @@ class OllamaBackend final : public Backend {
     manifest_.answer_options = options_.for_key;
     manifest_.warnings = options_.warnings;
     manifest_.description = "Ollama's own API.";
+    manifest_.upkeep = {.warms_up = config.warm_up() || config.keep_warm(),
+                        .keep_warm = config.keep_warm() ? ollama::KeepWarmEvery(config.keep_alive()) : Duration::zero(),
+                        .unloads = config.unload_after_run(),
+                        .pulls = config.pull()};
+    manifest_.reports_revisions = true;
     manifest_.if_unreachable = "start it with `ollama serve` on its machine, or correct base_url";
     if (config_.num_ctx_max() == 0) config_.set_num_ctx_max(kNumCtxMaxDefault);
     while (config_.base_url().ends_with('/')) config_.mutable_base_url()->pop_back();
@@ -115,6 +122,23 @@ class OllamaBackend final : public Backend {
 
   std::unique_ptr<Probe> StartProbe(std::vector<std::string> models) const override {
     return ollama::MakeProbe([this](std::string_view path) { return Get(path); }, std::move(models));
+  }
+
+  std::unique_ptr<Exchange> StartErrand(Errand errand, const std::string& model) const override {
+    const auto post = [this](std::string_view path, std::string body) {
+      SendHttp send = Post(path, std::move(body));
+      send.billable = false;
+      return send;
+    };
+    if (errand == Errand::kUnload) return ollama::MakeUnload(model, post("/api/chat", ollama::UnloadBody(model)));
+    if (errand == Errand::kPull) return ollama::MakePull(model, post("/api/pull", ollama::PullBody(model)));
+    const auto used = contexts_.find(model);
+    const int64_t num_ctx =
+        options_.num_ctx ? *options_.num_ctx : (used != contexts_.end() ? used->second : ollama::ContextFor(0));
+    std::vector<SendHttp> requests;
+    requests.push_back(post("/api/chat", ollama::LoadByChatBody(config_, options_, model, num_ctx)));
+    requests.push_back(post("/api/embed", ollama::LoadByEmbedBody(config_, options_, model, num_ctx)));
+    return ollama::MakeWarmUp(model, std::move(requests));
   }
 
  private:
@@ -196,6 +220,7 @@ void CheckOllama(v1::BackendConfig& config, const YamlFileReader&, std::vector<F
   }
   if (ollama.has_api_key()) CheckSecret(ollama.api_key(), "api_key", violations);
   ollama::CheckOptions(ollama, violations);
+  ollama::CheckUpkeep(ollama, violations);
 }
 
 }  // namespace

@@ -90,6 +90,49 @@ std::string ChatBody(const v1::OllamaBackend& config, const Options& options, co
   return json::serialize(body);
 }
 
+std::string LoadByChatBody(const v1::OllamaBackend& config, const Options& options, const std::string& model,
+                           int64_t num_ctx) {
+  // Load-time settings are equal to those of ChatBody: others would load the model again.
+  json::object sent = options.sent;
+  sent["num_ctx"] = num_ctx;
+  json::object body;
+  body["model"] = Text(model);
+  body["messages"] = json::array();
+  body["stream"] = false;
+  body["shift"] = false;
+  body["options"] = std::move(sent);
+  if (!config.keep_alive().empty()) body["keep_alive"] = KeepAliveOf(config.keep_alive());
+  return json::serialize(body);
+}
+
+std::string LoadByEmbedBody(const v1::OllamaBackend& config, const Options& options, const std::string& model,
+                            int64_t num_ctx) {
+  json::object sent = options.sent;
+  sent["num_ctx"] = num_ctx;
+  json::object body;
+  body["model"] = Text(model);
+  body["input"] = "";
+  body["options"] = std::move(sent);
+  if (!config.keep_alive().empty()) body["keep_alive"] = KeepAliveOf(config.keep_alive());
+  return json::serialize(body);
+}
+
+std::string UnloadBody(const std::string& model) {
+  json::object body;
+  body["model"] = Text(model);
+  body["messages"] = json::array();
+  body["stream"] = false;
+  body["keep_alive"] = 0;
+  return json::serialize(body);
+}
+
+std::string PullBody(const std::string& model) {
+  json::object body;
+  body["model"] = Text(model);
+  body["stream"] = true;
+  return json::serialize(body);
+}
+
 std::string EmbedBody(const v1::OllamaBackend& config, const Options& options, const EmbedRequest& request,
                       int64_t num_ctx) {
   json::array input;

@@ -13,6 +13,7 @@
 #include <variant>
 #include <vector>
 
+#include "backends/sdk/errand.h"
 #include "server/base/clock.h"
 #include "server/base/reason.h"
 
@@ -205,6 +206,10 @@ struct Manifest {
   // Headers that an exchange needs to read a stored response, in lower case: they are stored with its body.
   std::vector<std::string> kept_headers = {};
   std::string description;  // one sentence, for people
+  // Errands that the configuration asks for.
+  Upkeep upkeep = {};
+  // The server reports revisions of models to probes. They are part of a call's key, unless the configuration has one.
+  bool reports_revisions = false;
   // Advice for people if the server can't be reached, as the end of a sentence: `start it with …`. Empty: none.
   std::string if_unreachable = {};
 };
@@ -222,6 +227,10 @@ class Backend {
   // Starts a probe of the provider's server, for these models as the configuration names them. The backend outlives it.
   // Null, unless overridden: the backend has no server, or its server says nothing of its state without a charge.
   virtual std::unique_ptr<Probe> StartProbe(std::vector<std::string> models) const;
+  // Starts an errand for a model: an exchange of requests that are not billable. It ends with Fail, or with Done and an
+  // empty answer; a delta is a line of progress for people, which replaces the one before. The backend outlives it.
+  // Null, unless overridden: the provider has nothing of the kind.
+  virtual std::unique_ptr<Exchange> StartErrand(Errand errand, const std::string& model) const;
 };
 
 }  // namespace millrace::backend

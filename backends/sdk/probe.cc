@@ -11,6 +11,8 @@ constexpr size_t kBodyBytesMax = 8u << 20;
 
 std::unique_ptr<Probe> Backend::StartProbe(std::vector<std::string>) const { return nullptr; }
 
+std::unique_ptr<Exchange> Backend::StartErrand(Errand, const std::string&) const { return nullptr; }
+
 Action HttpProbe::Next(Input input) {
   if (std::holds_alternative<Resume>(input)) return Take(Begin());
   if (auto* head = std::get_if<Head>(&input)) {
