@@ -49,6 +49,8 @@ std::string StateText(const v1::TargetInfo& target) {
       return "failing";
     case v1::TARGET_STATE_PAUSED:
       return "paused" + until;
+    case v1::TARGET_STATE_PREPARING:
+      return Safe(target.waits_for());
     case v1::TARGET_STATE_BREAKER_OPEN:
       return "breaker open" + until;
     default:

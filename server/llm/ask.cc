@@ -21,8 +21,8 @@ int64_t EstimatedTokens(const backend::Request& request) {
 
 Task<CallRunner::AskResult> CallRunner::Ask(const Question& question, int32_t retry, Candidate& candidate) {
   std::vector<Digest> keys;
-  for (const Route& route : call_.question.alias.routes) {
-    keys.push_back(CallKey(route.identity, question.canonical, question.request.sample_number, retry));
+  for (const std::string& identity : *call_.question.identities) {
+    keys.push_back(CallKey(identity, question.canonical, question.request.sample_number, retry));
   }
   if (first_keys_.empty()) first_keys_ = keys;
   call_.progress.tally.AddQuestion();

@@ -19,6 +19,7 @@
 #include "server/base/stop_signal.h"
 #include "server/base/task.h"
 #include "server/llm/blockage.h"
+#include "server/llm/model_lease.h"
 #include "server/llm/settlement.h"
 #include "server/trace/span.h"
 
@@ -53,10 +54,11 @@ struct CallContext {
   // Longest time from the first attempt of the call, which may be before this caller joined it, once an attempt has
   // failed. Then this caller gives up. A call without a failed attempt is limited by `deadline` alone.
   Duration max_elapsed = std::chrono::hours(24);
-  std::optional<Duration> cache_ttl;  // largest age of an answer of an earlier run
-  bool look_up = true;                // reuse answers of earlier runs (answers given to this run always are)
-  bool remember = true;               // keep the answer for later runs
-  std::shared_ptr<StopSignal> stop;   // pause, cancel: no new attempt starts; may be null
+  std::optional<Duration> cache_ttl;   // largest age of an answer of an earlier run
+  bool look_up = true;                 // reuse answers of earlier runs (answers given to this run always are)
+  bool remember = true;                // keep the answer for later runs
+  std::shared_ptr<StopSignal> stop;    // pause, cancel: no new attempt starts; may be null
+  std::shared_ptr<ModelLease> models;  // of the run's episode; null: models are used as they are now
   // Receives the text while it is made; may be null. If the last caller that waits has one and leaves, the provider's
   // connection is closed; without one, the attempt in flight is read to its end and kept for the next caller.
   std::shared_ptr<DeltaSink> deltas;

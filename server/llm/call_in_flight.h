@@ -32,6 +32,7 @@ struct CallQuestion {
   CallRequest request;
   std::string canonical;  // CanonicalRequest of the question
   const Alias& alias;
+  std::shared_ptr<const Identities> identities;  // of the alias's models, by route
   bool look_up = true;
   std::optional<Duration> ttl;
 };

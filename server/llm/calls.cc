@@ -14,10 +14,12 @@ namespace {
 
 // Returns the key of calls that are one: the same question to the same models, under the same rules for what may be
 // reused and repaired.
-Digest SharedKey(const Alias& alias, const CallContext& context, const CallRequest& request, std::string_view canonical,
-                 const std::optional<Duration>& ttl) {
+Digest SharedKey(const Alias& alias, const Identities& identities, const CallContext& context,
+                 const CallRequest& request, std::string_view canonical, const std::optional<Duration>& ttl) {
   Digester digester;
-  for (const Route& route : alias.routes) digester.AddPart(route.identity).AddPart(route.target->Name());
+  for (size_t i = 0; i < alias.routes.size(); ++i) {
+    digester.AddPart(identities[i]).AddPart(alias.routes[i].target->Name());
+  }
   digester.AddPart(canonical);
   digester.AddNumber(static_cast<uint64_t>(request.question.sample_number));
   digester.AddNumber(static_cast<uint64_t>(request.repairs));
@@ -31,6 +33,9 @@ std::optional<Duration> LargestAge(const Alias& alias, const CallContext& contex
   return alias.ttl ? std::min(*alias.ttl, *context.cache_ttl) : *context.cache_ttl;
 }
 
+// A pull reports its progress for hours. Its lines are not kept.
+constexpr HostLimits kErrandLimits{.response_bytes_max = 1u << 30};
+
 bool IsStopped(const CallContext& context) { return context.stop && context.stop->stopped(); }
 
 }  // namespace
@@ -41,10 +46,13 @@ Calls::Calls(CallDeps deps, Random random, std::vector<std::unique_ptr<BackendEn
       names_(deps.loop.clock(), random_),
       models_(deps.loop, std::move(backends)),
       host_(deps.loop, deps.pool, deps.http, limits),
+      errand_host_(deps.loop, deps.pool, deps.http, kErrandLimits),
       sender_(host_),
       prober_(deps.loop, host_),
       cache_(deps.loop, deps.store),
       queue_(deps.loop, deps.store),
+      revisions_(deps.loop, deps.store, models_, prober_),
+      upkeeper_(deps.loop, queue_, errand_host_, [this](Target& target) { revisions_.Forget(target); }),
       schemas_(deps.loop, deps.pool),
       numbers_(deps.loop, deps.store),
       claims_(deps.loop),
@@ -61,9 +69,19 @@ Task<CallOutcome> Calls::Handle(CallContext context, CallRequest request) {
     outcome.status = models_.NoSuchModel(request.model_alias);
     co_return outcome;
   }
+  std::shared_ptr<const Identities> identities = alias->identities;
+  if (identities == nullptr) {
+    CallContext copy = context;
+    identities = co_await Identify(*alias, std::move(copy));
+  }
+  if (identities == nullptr) {
+    outcome.stopped = IsStopped(context) || (queue_.closed() && context.stop != nullptr);
+    if (!outcome.stopped) outcome.status = NotIdentified(*alias);
+    co_return outcome;
+  }
   const std::optional<Duration> ttl = LargestAge(*alias, context);
   std::string canonical = CanonicalRequest(request.question);
-  const Digest key = SharedKey(*alias, context, request, canonical, ttl);
+  const Digest key = SharedKey(*alias, *identities, context, request, canonical, ttl);
 
   CallWaiter waiter(deps_.loop, context);
   std::shared_ptr<CallInFlight> call = table_.Find(key);
@@ -73,6 +91,7 @@ Task<CallOutcome> Calls::Handle(CallContext context, CallRequest request) {
                           .request = std::move(request),
                           .canonical = std::move(canonical),
                           .alias = *alias,
+                          .identities = std::move(identities),
                           .look_up = context.look_up,
                           .ttl = ttl};
     call = std::make_shared<CallInFlight>(deps_.loop, std::move(question));
@@ -204,10 +223,16 @@ Status Calls::DeadlinePassed(const CallInFlight& call) const {
 Task<StatusOr<bool>> Calls::IsRemembered(CallContext context, CallRequest request) {
   const Alias* alias = models_.FindAlias(request.model_alias);
   if (alias == nullptr) co_return models_.NoSuchModel(request.model_alias);
+  std::shared_ptr<const Identities> identities = alias->identities;
+  if (identities == nullptr && context.models) {
+    const auto leased = context.models->identities.find(alias->name);
+    if (leased != context.models->identities.end()) identities = leased->second;
+  }
+  if (identities == nullptr) co_return false;  // of a model that was never known nothing is remembered
   const std::string canonical = CanonicalRequest(request.question);
   std::vector<Digest> keys;
-  for (const Route& route : alias->routes) {
-    keys.push_back(CallKey(route.identity, canonical, request.question.sample_number));
+  for (const std::string& identity : *identities) {
+    keys.push_back(CallKey(identity, canonical, request.question.sample_number));
   }
   LookUpRules rules{
       .run = context.run, .earlier_runs = context.look_up, .ttl = LargestAge(*alias, context), .counted = false};
@@ -226,13 +251,16 @@ int64_t Calls::in_flight() const {
 }
 
 CallDesk::FailingTarget Calls::FindFailing(std::string_view run) const {
+  if (FailingTarget failing = FindUnidentified(run); !failing.name.empty()) return failing;
   // Usually none fails: then no call is looked at.
   const auto fails = [](const auto& target) { return target->is_failing(); };
   if (std::none_of(models_.targets().begin(), models_.targets().end(), fails)) return {};
   for (const auto& [key, call] : table_.calls()) {
     const CallTrouble& trouble = call->trouble;
     if (trouble.failing() == nullptr || !call->waiters.HasRun(run)) continue;
-    return {trouble.failing()->Name(), trouble.failure() ? std::string(MessageOf(ErrorOf(*trouble.failure()))) : ""};
+    return {.name = trouble.failing()->Name(),
+            .error = trouble.failure() ? std::string(MessageOf(ErrorOf(*trouble.failure()))) : "",
+            .progress = {}};
   }
   return {};
 }
@@ -296,6 +324,8 @@ Task<StatusOr<int64_t>> Calls::EvictAnswers(std::optional<Duration> older_than, 
 Task<void> Calls::Drain(TimePoint deadline) {
   queue_.Close();
   table_.WakeAll();
+  revisions_.changed().NotifyAll();
+  co_await upkeeper_.Drain(deadline);
   while (!table_.calls().empty()) {
     const bool woken = co_await ended_.WaitUntil(deadline);
     if (!woken) co_return;

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <list>
 #include <memory>
 #include <optional>
 #include <string>
@@ -26,8 +27,10 @@
 #include "server/llm/models.h"
 #include "server/llm/prober.h"
 #include "server/llm/queue.h"
+#include "server/llm/revisions.h"
 #include "server/llm/schema_cache.h"
 #include "server/llm/traced_sender.h"
+#include "server/llm/upkeeper.h"
 #include "server/storage/ledger.h"
 #include "server/storage/store.h"
 
@@ -53,7 +56,10 @@ class Calls final : public CallHandler, public CallDesk {
   // stored before they were parsed.
   Task<CallOutcome> Handle(CallContext context, CallRequest request) override;
 
-  StatusOr<std::string> Identity(std::string_view alias) const override { return models_.Identity(alias); }
+  Status CheckModel(std::string_view alias) const override;
+  Task<std::shared_ptr<ModelLease>> Lease(std::vector<std::string> aliases) override;
+  Task<std::shared_ptr<ModelLease>> Look(std::vector<std::string> aliases) override;
+  StatusOr<std::string> Identity(std::string_view alias, const ModelLease& lease) const override;
   Task<StatusOr<bool>> IsRemembered(CallContext context, CallRequest request) override;
   bool HasKnownCost(std::string_view alias) const override { return models_.HasKnownCost(alias); }
   v1::ListModelsResponse Models() const override { return models_.ListModels(); }
@@ -72,20 +78,35 @@ class Calls final : public CallHandler, public CallDesk {
   Task<void> Drain(TimePoint deadline) override;
 
  private:
+  // A call that waits until the identities of its models are known. Lives as long as it waits.
+  class Unidentified;
+
+  // Returns the identities of the alias's models: those of the lease, or the present ones. Waits for a probe, if none
+  // is new enough, and for a pull. Null: the caller was stopped, or its deadline has passed.
+  Task<std::shared_ptr<const Identities>> Identify(const Alias& alias, CallContext context);
+  // Pulls the models of the alias that are missing, if that is allowed. Returns true if the identities must wait for
+  // it.
+  bool PullMissing(const Alias& alias);
   Task<void> Run(std::shared_ptr<CallInFlight> call);
   Task<CallOutcome> OutcomeOf(std::shared_ptr<CallInFlight> call, bool is_payer, const CallContext& context);
   CallOutcome GiveUp(CallInFlight& call, bool was_last, const CallContext& context);
   Status DeadlinePassed(const CallInFlight& call) const;
+  Status NotIdentified(const Alias& alias) const;
+  FailingTarget FindUnidentified(std::string_view run) const;
 
   CallDeps deps_;
   Random random_;
   AttemptNames names_;
   millrace::Models models_;
   Host host_;
+  Host errand_host_;
   TracedSender sender_;
   Prober prober_;
   Cache cache_;
   Queue queue_;
+  Revisions revisions_;
+  Upkeeper upkeeper_;
+  std::list<const Unidentified*> unidentified_;
   SchemaCache schemas_;
   SettledNumbers numbers_;
   KeyClaims claims_;

@@ -3,9 +3,11 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "millrace/v1/admin_service.pb.h"
 #include "server/base/clock.h"
@@ -20,9 +22,17 @@ class CallDesk {
  public:
   virtual ~CallDesk() = default;
 
-  // Returns the model identities of an alias's targets in routing order, as one text: a part of the memo keys of stages
-  // that call it. NOT_FOUND (MODEL_NOT_FOUND).
-  virtual StatusOr<std::string> Identity(std::string_view alias) const = 0;
+  // NOT_FOUND (MODEL_NOT_FOUND) for an alias that is not configured.
+  virtual Status CheckModel(std::string_view alias) const = 0;
+  // Begins to use models for an episode of a run: learns their identities, which takes at most 3 s if a server does not
+  // answer, and loads or pulls them if the configuration says so. The use ends when the lease is destroyed. Aliases
+  // that are not configured are left out.
+  virtual Task<std::shared_ptr<ModelLease>> Lease(std::vector<std::string> aliases) = 0;
+  // Learns the identities without a use, for `plan`: nothing is loaded or pulled.
+  virtual Task<std::shared_ptr<ModelLease>> Look(std::vector<std::string> aliases) = 0;
+  // Returns the identities of an alias's models in routing order, as one text: a part of the memo keys of stages that
+  // call it. NOT_FOUND (MODEL_NOT_FOUND).
+  virtual StatusOr<std::string> Identity(std::string_view alias, const ModelLease& lease) const = 0;
 
   // Returns whether a call would find its answer without an attempt, for `plan`. Nothing is sent, counted as a hit or a
   // miss, or claimed: a call in flight may settle its answer right after this.
@@ -41,8 +51,9 @@ class CallDesk {
   virtual int64_t in_flight() const = 0;
   // A failing target that calls of a run wait for.
   struct FailingTarget {
-    std::string name;   // `backend/model`; empty: none
-    std::string error;  // the newest one
+    std::string name;      // `backend/model`; empty: none
+    std::string error;     // the newest one
+    std::string progress;  // it does not fail: its model is being pulled, and so far
   };
   virtual FailingTarget FindFailing(std::string_view run) const = 0;
   // The call of a run that has waited longest for a limit of a target.

@@ -7,7 +7,6 @@
 #include <utility>
 
 #include "server/base/duration.h"
-#include "server/llm/key.h"
 #include "server/llm/target_info.h"
 
 namespace millrace {
@@ -63,17 +62,20 @@ Status Models::AddAlias(const v1::ModelConfig& config) {
   alias.name = config.name();
   for (const v1::TargetConfig& target_config : config.targets()) {
     MR_ASSIGN_OR_RETURN(Target* const target, AddTarget(config, target_config));
-    const backend::Manifest& manifest = target->manifest();
-    const ModelIdentity identity{.protocol_family = manifest.protocol_family,
-                                 .model = target_config.model(),
-                                 .revision = target_config.revision(),
-                                 .dialect_version = manifest.dialect_version,
-                                 .options = manifest.answer_options};
-    alias.routes.push_back(
-        {.target = target, .priority = target_config.priority(), .identity = CanonicalIdentity(identity)});
+    const bool reports = target->manifest().reports_revisions && target_config.revision().empty();
+    alias.routes.push_back({.target = target,
+                            .priority = target_config.priority(),
+                            .identity = target->Identity(target_config.revision()),
+                            .reports_revision = reports});
+    alias.reports_revisions |= reports;
   }
   std::stable_sort(alias.routes.begin(), alias.routes.end(),
                    [](const Route& a, const Route& b) { return a.priority < b.priority; });
+  if (!alias.reports_revisions) {
+    Identities identities;
+    for (const Route& route : alias.routes) identities.push_back(route.identity);
+    alias.identities = std::make_shared<const Identities>(std::move(identities));
+  }
   ReadPolicies(config, alias);
   aliases_.emplace(alias.name, std::move(alias));
   return absl::OkStatus();
@@ -111,14 +113,6 @@ const Alias* Models::FindAlias(std::string_view name) const {
 
 Status Models::NoSuchModel(std::string_view name) {
   return MakeError(Reason::kModelNotFound, fmt::format("no model `{}` is configured", Excerpt(name)));
-}
-
-StatusOr<std::string> Models::Identity(std::string_view name) const {
-  const Alias* alias = FindAlias(name);
-  if (alias == nullptr) return NoSuchModel(name);
-  std::string text;
-  for (const Route& route : alias->routes) text += fmt::format("{}{}", text.empty() ? "" : "\n", route.identity);
-  return text;
 }
 
 bool Models::HasKnownCost(std::string_view name) const {

@@ -29,8 +29,6 @@ class Models {
   const Alias* FindAlias(std::string_view name) const;
   // NOT_FOUND (MODEL_NOT_FOUND) for an alias that is not configured.
   static Status NoSuchModel(std::string_view name);
-  // Returns the identities of the alias's targets in routing order, as one text. NOT_FOUND (MODEL_NOT_FOUND).
-  StatusOr<std::string> Identity(std::string_view alias) const;
   // Returns whether every target of the alias is free of charge: no configuration has prices yet. False for an unknown
   // alias.
   bool HasKnownCost(std::string_view alias) const;

@@ -44,8 +44,16 @@ void Queue::Free(Target& target, const Admitted& attempt) {
 }
 
 void Queue::End(Target& target, const Admitted& attempt, const AttemptEnd& end) {
+  if (target.End(attempt, end, loop_.Now())) {
+    NoteChange(target);
+  } else {
+    Dispatch(target);
+  }
+}
+
+void Queue::NoteChange(Target& target) {
   const TimePoint now = loop_.Now();
-  if (target.End(attempt, end, now) && target.UnavailableUntil(now) > now) WakeLine(target);
+  if (target.UnavailableUntil(now) > now) WakeLine(target);
   Dispatch(target);
 }
 

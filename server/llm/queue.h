@@ -53,6 +53,9 @@ class Queue {
   void End(Target& target, const Admitted& attempt, const AttemptEnd& end);
   // A human says that the target was repaired.
   void Reconsider(Target& target);
+  // The target has become available, or unavailable: grants what it allows now, and wakes the tickets that could go
+  // elsewhere.
+  void NoteChange(Target& target);
   // Grants nothing from now on.
   void Close() { closed_ = true; }
   bool closed() const { return closed_; }

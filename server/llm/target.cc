@@ -9,6 +9,7 @@
 #include "server/llm/admission/rate.h"
 #include "server/llm/admission/reported_limit.h"
 #include "server/llm/admission/retry_budget.h"
+#include "server/llm/key.h"
 
 namespace millrace {
 namespace {
@@ -32,6 +33,7 @@ Target::Target(Loop& loop, BackendEntry& entry, std::string model, const TargetS
   } else {
     slots_ = add(std::make_unique<AutoSlots>());
   }
+  preparation_ = add(std::make_unique<Preparation>());
   hold_off_ = add(std::make_unique<HoldOff>(kRetryAfterMax));
   breaker_ = add(std::make_unique<Breaker>(settings.breaker));
   silence_ = add(std::make_unique<Silence>());
@@ -46,6 +48,15 @@ std::string Target::Name() const { return fmt::format("{}/{}", entry_.name, mode
 
 Estimate Target::Forecast(const Estimate& estimate) const {
   return {.tokens = forecast_.Of(estimate.tokens), .is_retry = estimate.is_retry};
+}
+
+std::string Target::Identity(const std::string& revision) const {
+  const backend::Manifest& manifest = this->manifest();
+  return CanonicalIdentity({.protocol_family = manifest.protocol_family,
+                            .model = model_,
+                            .revision = revision,
+                            .dialect_version = manifest.dialect_version,
+                            .options = manifest.answer_options});
 }
 
 TimePoint Target::NotBefore(const Estimate& estimate, TimePoint now) const {
@@ -68,12 +79,16 @@ Target::Bottleneck Target::WaitsFor(const Estimate& estimate, TimePoint now) con
 
 std::string Target::TextOf(const Bottleneck& limit, TimePoint now) const {
   if (limit.name == slots_->name()) return fmt::format("{}: {} of {} in use", limit.name, in_flight(), slots_->limit());
+  if (preparation_->holds() && limit.name == preparation_->name()) {
+    return fmt::format("{}: the model is being made ready", limit.name);
+  }
   if (limit.until == kNever) return fmt::format("{}: a probe is in flight", limit.name);
   const double seconds = std::chrono::duration<double>(limit.until - now).count();
   return fmt::format("{}: next in {:.{}f} s", limit.name, seconds, seconds < 10 ? 1 : 0);
 }
 
 TimePoint Target::UnavailableUntil(TimePoint now) const {
+  if (preparation_->sends_elsewhere()) return kNever;
   const TimePoint until = std::max(hold_off_->NotBefore({}, now), breaker_->NotBefore({}, now));
   if (!silence_->IsSuspected(now)) return until;
   // A probe needs a slot: calls that wait for one here would not be sent elsewhere.
@@ -81,6 +96,7 @@ TimePoint Target::UnavailableUntil(TimePoint now) const {
 }
 
 Admitted Target::Begin(const Estimate& estimate, TimePoint now) {
+  last_used_ = now;
   const Admitted attempt{.estimate = Forecast(estimate),
                          .tokens_asked = estimate.tokens,
                          .number = ++begun_,
@@ -91,6 +107,7 @@ Admitted Target::Begin(const Estimate& estimate, TimePoint now) {
 }
 
 void Target::Free(const Admitted& attempt, TimePoint now) {
+  last_used_ = now;
   for (const auto& limit : limits_) limit->Freed(attempt, now);
 }
 

@@ -15,9 +15,11 @@
 #include "server/base/secret.h"
 #include "server/llm/admission/breaker.h"
 #include "server/llm/admission/hold_off.h"
+#include "server/llm/admission/preparation.h"
 #include "server/llm/admission/silence.h"
 #include "server/llm/admission/slots.h"
 #include "server/llm/admission/token_forecast.h"
+#include "server/llm/model_lease.h"
 #include "server/llm/retry.h"
 
 namespace millrace {
@@ -60,6 +62,8 @@ class Target {
   const TargetSettings& settings() const { return settings_; }
   // Returns `backend/model`.
   std::string Name() const;
+  // Returns the identity (CanonicalIdentity) of this revision of the model; empty: without a revision.
+  std::string Identity(const std::string& revision) const;
 
   // Attempts in flight, and the largest number of them now.
   int32_t in_flight() const { return slots_->in_flight(); }
@@ -77,8 +81,8 @@ class Target {
   Bottleneck WaitsFor(const Estimate& estimate, TimePoint now) const;
   // Returns a limit for people: `slot: 8 of 8 in use`, `requests_per_minute: next in 3 s`.
   std::string TextOf(const Bottleneck& limit, TimePoint now) const;
-  // Returns when the target takes attempts again: it asked for a pause, its breaker is open, or it seems to hang. `now`
-  // or earlier: it does; kNever: not before an attempt has ended.
+  // Returns when the target takes attempts again: it asked for a pause, its breaker is open, it seems to hang, or
+  // its model is being pulled. `now` or earlier: it does; kNever: not before an attempt or a pull has ended.
   TimePoint UnavailableUntil(TimePoint now) const;
   // Returns whether the target seems to hang (Silence).
   bool IsSuspected(TimePoint now) const { return silence_->IsSuspected(now); }
@@ -96,6 +100,12 @@ class Target {
   void Heard(TimePoint now) { silence_->Heard(now); }
   // An answer's first byte came `wait` after its attempt began.
   void NoteFirstByte(Duration wait) { silence_->NoteFirstByte(wait); }
+
+  // Holds attempts back while the model is made ready.
+  Preparation& preparation() { return *preparation_; }
+  const Preparation& preparation() const { return *preparation_; }
+  // Returns when the newest attempt began or was freed.
+  TimePoint last_used() const { return last_used_; }
 
   // Calls in the queue that could go here.
   int64_t waiting() const { return waiting_; }
@@ -135,12 +145,14 @@ class Target {
   const std::string model_;
   const TargetSettings settings_;
   std::vector<std::unique_ptr<Admission>> limits_;
-  Slots* slots_ = nullptr;  // these four are among the limits
+  Slots* slots_ = nullptr;  // these are among the limits
+  Preparation* preparation_ = nullptr;
   HoldOff* hold_off_ = nullptr;
   Breaker* breaker_ = nullptr;
   Silence* silence_ = nullptr;
   TokenForecast forecast_;
   int64_t begun_ = 0;  // attempts
+  TimePoint last_used_{};
   int64_t waiting_ = 0;
   int32_t storing_ = 0;
   Event stored_;
@@ -156,7 +168,9 @@ class Target {
 struct Route {
   Target* target = nullptr;
   int32_t priority = 0;  // lower first
-  std::string identity;  // CanonicalIdentity
+  std::string identity;  // CanonicalIdentity with the configured revision
+  // The server reports the revision, which is a part of the identity (server/llm/revisions.h).
+  bool reports_revision = false;
 };
 
 // Time limits of one attempt.
@@ -170,7 +184,9 @@ struct CallTimeouts {
 // A model as pipelines name it.
 struct Alias {
   std::string name;
-  std::vector<Route> routes;  // by priority, then as configured
+  std::vector<Route> routes;                     // by priority, then as configured
+  std::shared_ptr<const Identities> identities;  // of the routes; null if one reports its revision
+  bool reports_revisions = false;
   RetryPolicy retry;
   CallTimeouts timeouts;
   std::optional<Duration> ttl;  // `cache.ttl` of the configuration: largest age of a cached answer

@@ -9,6 +9,7 @@ namespace {
 
 v1::TargetState StateOf(const Target& target, TimePoint now) {
   if (target.is_breaker_open()) return v1::TARGET_STATE_BREAKER_OPEN;
+  if (target.preparation().holds()) return v1::TARGET_STATE_PREPARING;
   if (target.IsSuspected(now)) return v1::TARGET_STATE_FAILING;
   if (target.UnavailableUntil(now) > now) return v1::TARGET_STATE_PAUSED;
   return target.is_failing() ? v1::TARGET_STATE_FAILING : v1::TARGET_STATE_OK;

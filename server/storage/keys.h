@@ -34,6 +34,7 @@ enum class Table : char {
   kRunSettled = 'L',  // (run, number) -> empty: the settled records of a run
   kAnswer = 'x',      // (call key) -> SettledIndex: the answer that later runs may reuse
   kRunAnswer = 'A',   // (run, call key) -> SettledIndex: what this run was answered, and its attempts
+  kModel = 'v',       // (backend, model) -> ModelRecord
   kPending = 'w',     // (call key, slot) -> PendingRecord: an attempt that is started or answered, not settled
 };
 

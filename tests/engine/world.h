@@ -48,6 +48,7 @@ struct Outside {
   std::function<Status(const std::string& question)> fault;  // error of a call; empty: none fails
   int in_flight = 0;
   int in_flight_max = 0;
+  int leases = 0;  // episodes that use models
 };
 
 // Answers a question with itself in capitals. The answer is found again once its settlement is in the store.
@@ -92,9 +93,22 @@ class ToyCalls final : public CallHandler, public CallDesk {
     co_return outcome;
   }
 
-  StatusOr<std::string> Identity(std::string_view alias) const override {
+  Status CheckModel(std::string_view alias) const override {
     if (alias == "nobody" || outside_.gone.contains(std::string(alias)))
       return MakeError(Reason::kModelNotFound, fmt::format("no model `{}`", alias));
+    return absl::OkStatus();
+  }
+  Task<std::shared_ptr<ModelLease>> Lease(std::vector<std::string>) override {
+    ++outside_.leases;
+    auto lease = std::make_shared<ModelLease>();
+    lease->use = std::shared_ptr<void>(&outside_, [](Outside* outside) { --outside->leases; });
+    co_return lease;
+  }
+  Task<std::shared_ptr<ModelLease>> Look(std::vector<std::string>) override {
+    co_return std::make_shared<ModelLease>();
+  }
+  StatusOr<std::string> Identity(std::string_view alias, const ModelLease&) const override {
+    MR_RETURN_IF_ERROR(CheckModel(alias));
     return (outside_.changed.contains(std::string(alias)) ? "other/" : "toy/") + std::string(alias);
   }
   Task<StatusOr<bool>> IsRemembered(CallContext, CallRequest request) override {

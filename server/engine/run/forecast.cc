@@ -6,6 +6,8 @@
 
 #include <fmt/format.h>
 
+#include "server/engine/step/model_use.h"
+
 namespace millrace {
 namespace {
 
@@ -161,6 +163,7 @@ class Forecast final : public StepHost {
   StageSlot& slot(int stage) override { return *stages_.slots[static_cast<size_t>(stage)]; }
   const storage::v1::RunRecord& record() const override { return record_; }
   std::shared_ptr<StopSignal> stop() override { return stop_; }
+  std::shared_ptr<ModelLease> models() override { return models_; }
   void Moved() override {}
   void LookForParked() override {}
   void NoteMemos(int64_t, int64_t, int64_t) override {}
@@ -189,6 +192,7 @@ class Forecast final : public StepHost {
   const EngineOptions& options_;
   const storage::v1::RunRecord record_;
   const std::shared_ptr<StopSignal> stop_;
+  std::shared_ptr<ModelLease> models_;
   std::shared_ptr<const v1::Pipeline> definition_;  // the stages were made from it
   std::vector<std::shared_ptr<const StageWork>> work_;
   RunStages stages_;
@@ -211,6 +215,9 @@ Task<Status> Forecast::Load(MadeStages made) {
   made.definition = std::move(unchecked);
   made.plan = made.plan.Streaming();
   MR_CO_ASSIGN_OR_RETURN(stages_, co_await LoadStages(deps_, store_, store_, std::move(made), record_));
+  std::vector<std::string> names = ModelsOf(deps_, *stages_.definition);
+  models_ = co_await deps_.desk.Look(std::move(names));
+  MR_CO_RETURN_IF_ERROR(SetMemoRules(*this, *stages_.definition, *models_));
   for (int stage = 0; stage < plan().size(); ++stage) {
     const PlanStage& at = plan().stage(stage);
     v1::StagePlan& figures = *response_.add_stages();

@@ -8,6 +8,7 @@
 #include "server/engine/run/measures.h"
 #include "server/engine/run/redrive.h"
 #include "server/engine/step/feed.h"
+#include "server/engine/step/model_use.h"
 #include "server/engine/times.h"
 #include "server/storage/records.h"
 #include "server/storage/runs.h"
@@ -85,6 +86,14 @@ Task<void> ActiveRun::Work([[maybe_unused]] std::shared_ptr<ActiveRun> self) {
 }
 
 Task<void> ActiveRun::RunSteps() {
+  std::vector<std::string> names = ModelsOf(deps_, definition());
+  models_ = co_await deps_.desk.Lease(std::move(names));
+  if (const Status status = SetMemoRules(*this, definition(), *models_); !status.ok()) Fail("", status);
+  if (!stopped()) co_await WorkOnStages();
+  models_.reset();
+}
+
+Task<void> ActiveRun::WorkOnStages() {
   trace_.BeginStages(plan());
   // All are made before any starts, so that each gets all items that are delivered.
   for (const int stage : plan().order()) steps_.push_back(MakeStep(*this, stage));

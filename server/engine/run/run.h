@@ -91,6 +91,7 @@ class ActiveRun final : public StepHost, public std::enable_shared_from_this<Act
   StageSlot& slot(int stage) override { return *stages_.slots[stage]; }
   const storage::v1::RunRecord& record() const override { return record_; }
   std::shared_ptr<StopSignal> stop() override { return stop_; }
+  std::shared_ptr<ModelLease> models() override { return models_; }
   StageTrace* trace(int stage) override { return trace_.stage(stage); }
   void Moved() override;
   void LookForParked() override { hooks_.look_for_parked(); }
@@ -107,6 +108,7 @@ class ActiveRun final : public StepHost, public std::enable_shared_from_this<Act
  private:
   Task<void> Work(std::shared_ptr<ActiveRun> self);
   Task<void> RunSteps();
+  Task<void> WorkOnStages();
   Task<void> RunStep(Step& step, int stage);
   Task<void> Conclude();
   void Stop();
@@ -154,6 +156,7 @@ class ActiveRun final : public StepHost, public std::enable_shared_from_this<Act
   Event room_;
   std::shared_ptr<StopSignal> stop_;
   std::vector<std::unique_ptr<Step>> steps_;  // this episode's
+  std::shared_ptr<ModelLease> models_;        // this episode's; null while no stage works
   RunTrace trace_;
   bool working_ = false;
   bool draining_ = false;

@@ -47,15 +47,9 @@ StatusOr<std::vector<std::shared_ptr<const StageWork>>> MakeWork(const StageRegi
   return work;
 }
 
-// Returns the identities of the models that a stage calls, a line each: part of its memo keys.
-StatusOr<std::string> ModelsOf(const EngineDeps& deps, const v1::Stage& stage) {
-  std::string identities;
-  for (const std::string& model : deps.stages.ModelsOf(stage)) {
-    MR_ASSIGN_OR_RETURN(const std::string identity, deps.desk.Identity(model));
-    if (!identities.empty()) identities.push_back('\n');
-    identities += identity;
-  }
-  return identities;
+Status CheckModels(const EngineDeps& deps, const v1::Stage& stage) {
+  for (const std::string& model : deps.stages.ModelsOf(stage)) MR_RETURN_IF_ERROR(deps.desk.CheckModel(model));
+  return absl::OkStatus();
 }
 
 }  // namespace
@@ -68,8 +62,8 @@ Task<StatusOr<MadeStages>> MakeStages(const EngineDeps& deps, std::shared_ptr<co
   for (const auto& each : work) shapes.push_back(ShapeOf(*each));
   MR_CO_ASSIGN_OR_RETURN(Plan plan, Plan::Make(*definition, shapes));
   for (const v1::Stage& stage : definition->stages()) {
-    StatusOr<std::string> models = ModelsOf(deps, stage);
-    if (!models.ok()) co_return WithContext(models.status(), fmt::format("stage `{}`", stage.name()));
+    const Status models = CheckModels(deps, stage);
+    if (!models.ok()) co_return WithContext(models, fmt::format("stage `{}`", stage.name()));
     if (!stage.has_when()) continue;
     StatusOr<rules::ConditionEvaluator> when = rules::ConditionEvaluator::Compile(stage.when());
     if (!when.ok()) co_return WithContext(when.status(), fmt::format("stage `{}`: when", stage.name()));
@@ -101,13 +95,6 @@ Task<StatusOr<RunStages>> LoadStages(const EngineDeps& deps, Store& store, Store
         !record.refresh() && (mode == v1::CachePolicy::MODE_UNSPECIFIED || mode == v1::CachePolicy::MODE_USE);
     const StageShape shape = made.plan.stage(i).shape;
     slot->needs_check = shape == StageShape::kFetch && definition.has_expect();
-    if (WorksOnEach(shape) || shape == StageShape::kBarrier) {
-      MR_CO_ASSIGN_OR_RETURN(const std::string models, ModelsOf(deps, definition));
-      slot->memo_rules = std::make_shared<const MemoRules>(
-          *made.definition, definition, deps.stages.Of(definition)->semantics_version, models, run, record.refresh());
-      // A barrier memoizes its list as a whole.
-      if (WorksOnEach(shape)) slot->rows->set_memo_rules(slot->memo_rules);
-    }
     if (shape == StageShape::kFetch && TakesClientInput(WorkAs<FetchStage>(*slot->work), record, definition.name())) {
       MR_CO_ASSIGN_OR_RETURN(auto state,
                              co_await GetRecord<storage::v1::InputState>(store, InputStateKey(run, definition.name())));

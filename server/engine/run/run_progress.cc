@@ -108,8 +108,10 @@ std::optional<v1::WaitingOn> ActiveRun::WaitsOn() {
     waiting.set_object(failing.name);
     const bool is_limited = call.target == failing.name;
     if (is_limited) SetLimit(call, now, WallMicros(), waiting);
-    waiting.set_remedy(fmt::format("it is being retried{}; its error: {}",
-                                   is_limited ? fmt::format(" ({})", call.text) : "", Excerpt(failing.error, 300)));
+    waiting.set_remedy(failing.progress.empty()
+                           ? fmt::format("it is being retried{}; its error: {}",
+                                         is_limited ? fmt::format(" ({})", call.text) : "", Excerpt(failing.error, 300))
+                           : fmt::format("its model is being pulled: {}", Excerpt(failing.progress, 300)));
     return since(v1::WaitingOn::REASON_TARGET);
   }
   if (!call.target.empty() && now - call.since >= kWaitMin) {

@@ -38,6 +38,7 @@ CallingContext MakeCallingContext(StepHost& host, int stage) {
     context.call.cache_ttl = ToDuration(slot.definition->cache().ttl());
   }
   context.call.stop = context.stage.stop;
+  context.call.models = host.models();
   return context;
 }
 

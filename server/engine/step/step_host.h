@@ -10,6 +10,7 @@
 #include "server/engine/step/client_input.h"
 #include "server/engine/step/rows.h"
 #include "server/engine/step/stage_trace.h"
+#include "server/llm/model_lease.h"
 #include "server/stages/rules/condition.h"
 #include "server/stages/stage_work.h"
 
@@ -22,10 +23,10 @@ struct StageSlot {
   std::shared_ptr<const StageWork> work;
   std::unique_ptr<StageRows> rows;
   std::optional<rules::ConditionEvaluator> when;
-  std::shared_ptr<const MemoRules> memo_rules;
-  std::shared_ptr<ClientInput> input;  // null except for a fetch whose items the client sends
-  bool look_up = true;                 // reuse results and answers of earlier runs
-  bool needs_check = false;            // a fetch with `expect`: its rows are checked before other stages get them
+  std::shared_ptr<const MemoRules> memo_rules;  // of this episode (SetMemoRules); null for fetches and sinks
+  std::shared_ptr<ClientInput> input;           // null except for a fetch whose items the client sends
+  bool look_up = true;                          // reuse results and answers of earlier runs
+  bool needs_check = false;  // a fetch with `expect`: its rows are checked before other stages get them
 };
 
 // The run as its stages see it. Engine thread.
@@ -41,6 +42,8 @@ class StepHost {
   virtual const storage::v1::RunRecord& record() const = 0;
   virtual std::shared_ptr<StopSignal> stop() = 0;  // ends this episode
   bool stopped() { return stop()->stopped(); }
+  // Returns the models that this episode uses.
+  virtual std::shared_ptr<ModelLease> models() = 0;
 
   // Returns true if the stage has ended and passed its checks, so that its items may be read as a whole.
   bool Complete(int stage) {
