@@ -15,6 +15,10 @@
 #include "server/http/request_in_flight.h"
 #include "server/http/response_reader.h"
 
+// GCC 12 takes the frames of coroutines for memory of another allocator (see server/llm/host.cc).
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wmismatched-new-delete"
+
 namespace millrace {
 namespace {
 
@@ -401,3 +405,5 @@ std::unique_ptr<HttpClient> MakeBeastClient(Loop& loop, Pool& pool, const BeastC
 }
 
 }  // namespace millrace
+
+#pragma GCC diagnostic pop
