@@ -40,8 +40,8 @@ Target::Target(Loop& loop, BackendEntry& entry, std::string model, const TargetS
   add(std::make_unique<RetryBudget>());
   if (settings.rpm > 0) add(std::make_unique<RequestRate>(settings.rpm));
   if (settings.tpm > 0) add(std::make_unique<TokenRate>(settings.tpm));
-  add(std::make_unique<ReportedLimit>(ReportedLimit::Of::kRequests, kRetryAfterMax));
-  add(std::make_unique<ReportedLimit>(ReportedLimit::Of::kTokens, kRetryAfterMax));
+  add(std::make_unique<ReportedLimit>(ReportedLimit::Of::kRequests));
+  add(std::make_unique<ReportedLimit>(ReportedLimit::Of::kTokens));
 }
 
 std::string Target::Name() const { return fmt::format("{}/{}", entry_.name, model_); }

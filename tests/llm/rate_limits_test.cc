@@ -146,7 +146,7 @@ class ReportedLimitTest : public testing::Test {
     return {.limit_requests = limit, .remaining_requests = remaining, .reset_requests = reset};
   }
 
-  ReportedLimit limit_{ReportedLimit::Of::kRequests, 1h};
+  ReportedLimit limit_{ReportedLimit::Of::kRequests};
   int64_t number_ = 0;
 };
 
@@ -177,7 +177,14 @@ TEST_F(ReportedLimitTest, OnlyWhatIsPlausibleCounts) {
   End(Begin(TimePoint(2s)), TimePoint(2s), Left(600, 0, std::nullopt));
   EXPECT_EQ(limit_.NotBefore({}, TimePoint(2s)), TimePoint(2s)) << "no reset, no pause";
   End(Begin(TimePoint(3s)), TimePoint(3s), Left(600, 0, 24h));
-  EXPECT_EQ(limit_.NotBefore({}, TimePoint(3s)), TimePoint(3s) + 1h) << "as long as a Retry-After may be";
+  EXPECT_EQ(limit_.NotBefore({}, TimePoint(3s)), TimePoint(63s)) << "after a minute something is left";
+}
+
+TEST_F(ReportedLimitTest, ARejectionThatNamesANearerTimeEndsThePauseThen) {
+  const Admitted attempt = Begin(TimePoint(0s));
+  limit_.Ended(attempt, {.outcome = backend::Outcome::kRateLimited, .retry_after = 1s, .rate = Left(60, 0, 6min)},
+               TimePoint(0s));
+  EXPECT_EQ(limit_.NotBefore({}, TimePoint(0s)), TimePoint(1s));
 }
 
 TEST_F(ReportedLimitTest, ItIsForgottenIfItIsNotReportedAnyMore) {

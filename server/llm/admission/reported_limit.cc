@@ -1,11 +1,14 @@
 #include "server/llm/admission/reported_limit.h"
 
 #include <algorithm>
+#include <chrono>
 #include <utility>
 
 namespace millrace {
 namespace {
 
+// The limit is one per minute.
+constexpr Duration kPeriod = std::chrono::minutes(1);
 // After so many answers in a row without the limit it is forgotten: a proxy may leave out the headers of some.
 constexpr int32_t kUnreportedMax = 10;
 // More attempts than this don't begin without a report in between; beyond, the oldest count as reported.
@@ -58,7 +61,7 @@ void ReportedLimit::Ended(const Admitted& attempt, const AttemptEnd& end, TimePo
   if (attempt.number < reported_by_ || !left || *left > *limit || !reset) return;
   reported_by_ = attempt.number;
   left_ = left;
-  reset_at_ = now + std::min(*reset, reset_max_);
+  reset_at_ = now + std::min({*reset, end.retry_after.value_or(*reset), kPeriod});
   for (; !begun_.empty() && first_begun_ <= reported_by_; ++first_begun_) {
     begun_sum_ -= begun_.front();
     begun_.pop_front();

@@ -4,7 +4,9 @@
 //
 // Pacing alone is not enough, because the limit may be used by others too. So nothing begins while less is left than
 // the next attempt takes: the number that was left when an attempt reached the provider, without all that began after
-// it. That ends at the reported time of the reset.
+// it. That ends at the reported time of the reset, or after the Retry-After of a rejection, which is nearer: some say
+// by the reset when all of the limit is there again, and by Retry-After when the next request may come. After a minute
+// there is something left in any case.
 #pragma once
 
 #include <deque>
@@ -18,8 +20,7 @@ namespace millrace {
 class ReportedLimit final : public Admission {
  public:
   enum class Of { kRequests, kTokens };
-  // `reset_max` bounds the wait for a reset.
-  ReportedLimit(Of of, Duration reset_max) : of_(of), reset_max_(reset_max) {}
+  explicit ReportedLimit(Of of) : of_(of) {}
 
   TimePoint NotBefore(const Estimate& estimate, TimePoint now) const override;
   void Began(const Admitted& attempt) override;
@@ -38,7 +39,6 @@ class ReportedLimit final : public Admission {
   void Forget();
 
   const Of of_;
-  const Duration reset_max_;
   int64_t limit_ = 0;
   std::unique_ptr<Rate> pace_;  // null: no limit is known
   int32_t unreported_ = 0;      // answers without the limit in a row
