@@ -1,6 +1,7 @@
 #include "server/storage/ledger.h"
 
 #include <algorithm>
+#include <array>
 
 #include "server/storage/keys.h"
 #include "server/storage/records.h"
@@ -114,6 +115,38 @@ Task<StatusOr<AttemptPage>> LoadAttempts(Store& store, std::string run, std::str
   MR_CO_ASSIGN_OR_RETURN(AttemptPage page, co_await LoadSettled(store, std::move(run), std::move(first), entries_max));
   if (page.next.empty()) page.next = pending;
   co_return page;
+}
+
+Task<StatusOr<PendingByRun>> CountPending(Store& store, std::optional<std::string> run) {
+  // A record has the totals of its whole call. If a call left several, which its repairs did, the largest has them all.
+  std::map<std::array<std::string, 3>, PendingCounts> by_call;  // by run, stage and item
+  std::string begin = KeyBuilder(Table::kPending);
+  const std::string end = PrefixEnd(begin);
+  while (!begin.empty()) {
+    MR_CO_ASSIGN_OR_RETURN(ScanPage page, co_await store.Scan(std::move(begin), end));
+    for (const StoreEntry& entry : page.entries) {
+      PendingRecord record;
+      if (!DecodeValue(entry.key, entry.value, record).ok()) continue;
+      if (record.run().empty() || (run && record.run() != *run)) continue;
+      const v1::Attempt& attempt = record.attempt();
+      const bool is_started = attempt.outcome() == v1::ATTEMPT_OUTCOME_STARTED;
+      const PendingCounts counts{.attempts = record.totals().attempts() + (is_started ? 1 : 0),
+                                 .maybe_billed = record.totals().maybe_billed(),
+                                 .started = is_started ? 1 : 0};
+      const std::string item = attempt.item_ids().empty() ? "" : attempt.item_ids(0);
+      PendingCounts& of_call = by_call[{record.run(), attempt.stage(), item}];
+      if (counts.attempts > of_call.attempts) of_call = counts;
+    }
+    begin = std::move(page.next);
+  }
+  PendingByRun by_run;
+  for (const auto& [place, counts] : by_call) {
+    PendingCounts& sum = by_run[place[0]][place[1]];
+    sum.attempts += counts.attempts;
+    sum.maybe_billed += counts.maybe_billed;
+    sum.started += counts.started;
+  }
+  co_return by_run;
 }
 
 }  // namespace millrace

@@ -7,6 +7,7 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -67,5 +68,17 @@ struct AttemptPage {
   std::string next;
 };
 Task<StatusOr<AttemptPage>> LoadAttempts(Store& store, std::string run, std::string begin, size_t entries_max);
+
+// Attempts of calls that are not settled.
+struct PendingCounts {
+  int64_t attempts = 0;
+  int64_t maybe_billed = 0;  // without those of `started`
+  int64_t started = 0;       // in flight, or cut by a crash
+};
+// By run and stage.
+using PendingByRun = std::map<std::string, std::map<std::string, PendingCounts>>;
+// Counts the attempts of one run, or of all runs if none is given. Reads all pending records: about as many as are in
+// flight. Damaged records are left out.
+Task<StatusOr<PendingByRun>> CountPending(Store& store, std::optional<std::string> run);
 
 }  // namespace millrace

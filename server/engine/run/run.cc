@@ -58,8 +58,15 @@ void ActiveRun::Start() {
   error_.reset();
   pause_.reset();
   failing_since_.reset();
+  left_.clear();
   trace_.BeginEpisode(record_);
   deps_.loop.Spawn(Work(shared_from_this()));
+}
+
+void ActiveRun::ShowLeft(const std::map<std::string, PendingCounts>& pending) {
+  for (const auto& [stage, counts] : pending) {
+    left_[stage] = {.attempts = counts.attempts, .maybe_billed = counts.maybe_billed + counts.started};
+  }
 }
 
 void ActiveRun::Follow() {
@@ -130,6 +137,17 @@ Task<void> ActiveRun::Conclude() {
   if (all_done && !error_ && !stopped()) {
     auto taken = co_await TakeMeasures(*this, definition());
     if (taken.ok()) measures = *std::move(taken);
+  }
+  const bool has_stopped_calls = stopped() || state() == v1::RUN_STATE_CANCELLED;
+  if (has_stopped_calls && !draining_) {
+    // Calls that were stopped have no settlement: their attempts are in the store only.
+    std::optional<std::string> run = name();
+    StatusOr<PendingByRun> pending = co_await CountPending(store_, std::move(run));
+    if (pending.ok()) {
+      for (const auto& [stage, counts] : (*pending)[name()]) {
+        left_[stage] = {.attempts = counts.attempts, .maybe_billed = counts.maybe_billed};
+      }
+    }
   }
   const AsyncMutex::Holder holder = co_await turn_.Enter();
   *record_.mutable_run()->mutable_active_time() = FromDuration(ActiveTime());

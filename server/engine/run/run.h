@@ -3,6 +3,7 @@
 #pragma once
 
 #include <functional>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -17,6 +18,8 @@
 #include "server/engine/run/run_calls.h"
 #include "server/engine/run/run_trace.h"
 #include "server/engine/step/step.h"
+#include "server/llm/live_attempts.h"
+#include "server/storage/ledger.h"
 
 namespace millrace {
 
@@ -64,6 +67,8 @@ class ActiveRun final : public StepHost, public std::enable_shared_from_this<Act
   void Follow();
   // Links the trace of the episode with the request that started it.
   void LinkWith(trace::Span& starter) { trace_.LinkWith(starter); }
+  // Shows attempts that an earlier process left unsettled, until the run starts.
+  void ShowLeft(const std::map<std::string, PendingCounts>& pending);
   // Keeps it from starting in this process.
   void KeepAtRest() { draining_ = true; }
   // Starts no more work in this process; the state stays. Resumes when nothing is in flight, or at `deadline`.
@@ -160,7 +165,8 @@ class ActiveRun final : public StepHost, public std::enable_shared_from_this<Act
   RunTrace trace_;
   bool working_ = false;
   bool draining_ = false;
-  int complete_ = 0;  // number of complete stages
+  int complete_ = 0;      // number of complete stages
+  AttemptsByStage left_;  // of calls that the end of the episode has stopped
   std::optional<v1::RunError> error_;
   std::optional<v1::WaitingOn> pause_;  // the episode ends with a pause for this
   std::optional<TimePoint> working_since_;

@@ -63,7 +63,10 @@ v1::Run ActiveRun::Snapshot() {
 v1::Run ActiveRun::Present() {
   v1::Run run = record_.run();
   run.clear_stages();
-  const AttemptsByStage begun = working_ ? deps_.desk.FindAttempts(name()) : AttemptsByStage();
+  AttemptsByStage begun = left_;
+  if (working_) {
+    for (const auto& [stage, counts] : deps_.desk.FindAttempts(name())) begun[stage].Add(counts);
+  }
   for (int stage = 0; stage < plan().size(); ++stage) {
     v1::StageProgress& progress = *run.add_stages();
     progress = ProgressOf(

@@ -200,6 +200,7 @@ Task<Status> Runs::GiveUpLoading(storage::v1::RunRecord record, Status why) {
 }
 
 Task<Status> Runs::Recover() {
+  StatusOr<PendingByRun> pending = co_await CountPending(deps_.store, std::nullopt);
   auto [begin, end] = ActiveRunKeys();
   while (!begin.empty()) {
     MR_CO_ASSIGN_OR_RETURN(ScanPage page, co_await deps_.store.Scan(std::move(begin), end));
@@ -216,6 +217,7 @@ Task<Status> Runs::Recover() {
         MR_CO_RETURN_IF_ERROR(co_await GiveUpLoading(std::move(copy), run.status()));
         continue;
       }
+      if (pending.ok()) (*run)->ShowLeft((*pending)[*name]);  // else a count is too small until the run starts
       const v1::RunState state = (*run)->state();
       // A run that has ended is here if it was not at rest yet: starting it brings it to rest.
       if (IsEnded(state) || (state == v1::RUN_STATE_RUNNING && options_.starts_runs)) (*run)->Start();
