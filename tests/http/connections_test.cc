@@ -79,7 +79,7 @@ TEST(ConnectionsTest, RequestsWaitForAConnection) {
   crowd.RunUntilLeft(0);
   for (const auto& sent : crowd.results) EXPECT_EQ(sent->outcome, HttpOutcome::kAnswered) << sent->error;
   EXPECT_EQ(server.requests(), 100);
-  EXPECT_LE(server.connections(), 60);
+  EXPECT_LE(open_max, 3) << "three quarters of all";
 }
 
 TEST(ConnectionsTest, AProviderThatHangsLeavesConnectionsToOthers) {
