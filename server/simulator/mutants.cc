@@ -163,6 +163,10 @@ class MutantCalls final : public CallHandler {
     CallOutcome outcome = co_await real_.Handle(std::move(context), std::move(request));
     ++calls_;
     if (mutant_ == Mutant::kDropSettlement && calls_ % 5 == 0) outcome.settlement = Settlement();
+    if (mutant_ == Mutant::kFailBlocked && !outcome.blockages.empty()) {
+      outcome.stopped = false;
+      outcome.blockages.clear();
+    }
     if (mutant_ == Mutant::kSwapAnswers && outcome.status.ok()) {
       if (calls_ % 9 == 0 && !before_.empty()) outcome.text = before_;
       before_ = outcome.text;
@@ -217,6 +221,8 @@ std::string_view NameOf(Mutant mutant) {
       return "count slots twice";
     case Mutant::kForgetRate:
       return "forget a rate";
+    case Mutant::kFailBlocked:
+      return "fail if blocked";
   }
   return "unknown";
 }

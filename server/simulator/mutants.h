@@ -33,6 +33,7 @@ enum class Mutant {
   kIgnoreStop,       // calls ignore a pause or cancel
   kDoubleSlots,      // a target has twice its slots
   kForgetRate,       // requests per minute are not limited
+  kFailBlocked,      // an item fails if a human must repair its targets
 };
 
 inline constexpr Mutant kMutants[] = {
@@ -40,7 +41,7 @@ inline constexpr Mutant kMutants[] = {
     Mutant::kDropStarted,    Mutant::kStaleScan,      Mutant::kDoubleSend, Mutant::kMislabelUnknown,
     Mutant::kTruncateAnswer, Mutant::kSwapAnswers,    Mutant::kLoseItems,  Mutant::kLoseEvents,
     Mutant::kLosePark,       Mutant::kDropSettlement, Mutant::kIgnoreStop, Mutant::kDoubleSlots,
-    Mutant::kForgetRate,
+    Mutant::kForgetRate,     Mutant::kFailBlocked,
 };
 
 // Returns a short name for output.

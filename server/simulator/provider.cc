@@ -181,7 +181,9 @@ Task<HttpResult> SimulatedProvider::Send(HttpRequest request, HttpLimits limits,
 
   const bool rate_limited = falls_to(profile_.rate_limited);
   const Duration age = loop_.Now().time_since_epoch();
-  const bool is_down = age >= profile_.down_at && age < profile_.down_at + profile_.down_for;
+  const auto is_within = [age](Duration at, Duration lasts) { return age >= at && age < at + lasts; };
+  const bool is_down = is_within(profile_.down_at, profile_.down_for);
+  const bool is_locked = is_within(profile_.locked_at, profile_.locked_for);
   const bool server_error = !rate_limited && (falls_to(profile_.server_error) || is_down);
   const bool cut_before = !rate_limited && !server_error && falls_to(profile_.cut_before_answer);
   const bool cut_in = !rate_limited && !server_error && !cut_before && falls_to(profile_.cut_in_answer);
@@ -217,7 +219,11 @@ Task<HttpResult> SimulatedProvider::Send(HttpRequest request, HttpLimits limits,
     co_return result;
   }
   Reply reply;
-  if (LotOf(question, "refuses") < profile_.refuses_for_good) {
+  if (is_locked) {
+    leave(Fate::kRejected);
+    reply.status = 401;
+    reply.body = Refusal("invalid_api_key");
+  } else if (LotOf(question, "refuses") < profile_.refuses_for_good) {
     leave(Fate::kRefused);
     reply.status = 400;
     reply.body = Refusal("invalid_request_error");

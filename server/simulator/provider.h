@@ -32,13 +32,15 @@ struct ProviderProfile {
   double refuses_for_good = 0;   // by question: 400, each time
   Duration down_at{};            // from this time on after the simulation's start, every answer is a 500 or 503,
   Duration down_for{};           // for so long
+  Duration locked_at{};          // from this time on every answer is a 401, as after a key has expired,
+  Duration locked_for{};         // for so long
 };
 
 // Fate of a request as the provider sees it.
 enum class Fate {
   kInFlight,   // received, not answered; stays so after a crash
   kAnswered,   // 200 with a whole answer left the provider
-  kRejected,   // a whole 429 or 5xx left it
+  kRejected,   // a whole 401, 429 or 5xx left it
   kRefused,    // a whole 400 left it; the question always gets it
   kLost,       // cut or hung
   kMalformed,  // 200 with a broken body left it

@@ -209,6 +209,10 @@ Scenario DrawScenario(uint64_t seed) {
     profile.down_for = Between(random, std::chrono::seconds(1), std::chrono::seconds(60));
   }
   DrawLimits(*scenario.config.mutable_models(0)->mutable_targets(0)->mutable_limits(), random);
+  if (random.Chance(0.2)) {
+    profile.locked_at = Between(random, Duration(0), std::chrono::seconds(3));
+    profile.locked_for = Between(random, std::chrono::seconds(1), std::chrono::seconds(60));
+  }
   return scenario;
 }
 

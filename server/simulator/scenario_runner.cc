@@ -248,7 +248,7 @@ class ServerIncarnation {
       }
       if (response->run().state() >= v1::RUN_STATE_SUCCEEDED) co_return true;
       if (response->run().state() == v1::RUN_STATE_PAUSED && !pausing_) {
-        // It was paused in an earlier incarnation.
+        // It was paused in an earlier incarnation, or because its target refuses all calls.
         v1::ResumeRunRequest resume;
         resume.set_run(run);
         [[maybe_unused]] const auto resumed = co_await engine_.runs().ResumeRun({}, resume);
