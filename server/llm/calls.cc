@@ -36,8 +36,6 @@ std::optional<Duration> LargestAge(const Alias& alias, const CallContext& contex
 // A pull reports its progress for hours. Its lines are not kept.
 constexpr HostLimits kErrandLimits{.response_bytes_max = 1u << 30};
 
-bool IsStopped(const CallContext& context) { return context.stop && context.stop->stopped(); }
-
 }  // namespace
 
 Calls::Calls(CallDeps deps, Random random, std::vector<std::unique_ptr<BackendEntry>> backends, HostLimits limits)
@@ -74,11 +72,7 @@ Task<CallOutcome> Calls::Handle(CallContext context, CallRequest request) {
     CallContext copy = context;
     identities = co_await Identify(*alias, std::move(copy));
   }
-  if (identities == nullptr) {
-    outcome.stopped = IsStopped(context) || (queue_.closed() && context.stop != nullptr);
-    if (!outcome.stopped) outcome.status = NotIdentified(*alias);
-    co_return outcome;
-  }
+  if (identities == nullptr) co_return NotIdentified(*alias, context);
   const std::optional<Duration> ttl = LargestAge(*alias, context);
   std::string canonical = CanonicalRequest(request.question);
   const Digest key = SharedKey(*alias, *identities, context, request, canonical, ttl);

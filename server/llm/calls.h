@@ -91,7 +91,12 @@ class Calls final : public CallHandler, public CallDesk {
   Task<CallOutcome> OutcomeOf(std::shared_ptr<CallInFlight> call, bool is_payer, const CallContext& context);
   CallOutcome GiveUp(CallInFlight& call, bool was_last, const CallContext& context);
   Status DeadlinePassed(const CallInFlight& call) const;
-  Status NotIdentified(const Alias& alias) const;
+  static bool IsStopped(const CallContext& context) { return context.stop && context.stop->stopped(); }
+  // Returns the outcome of a call without identities.
+  CallOutcome NotIdentified(const Alias& alias, const CallContext& context) const;
+  Status WhyNotIdentified(const Alias& alias) const;
+  // Returns the targets that a human must repair before the call can be identified.
+  std::vector<Blockage> FindBlockages(const Alias& alias, const CallContext& context) const;
   FailingTarget FindUnidentified(std::string_view run) const;
 
   CallDeps deps_;

@@ -105,6 +105,7 @@ Task<std::shared_ptr<const Identities>> Calls::Identify(const Alias& alias, Call
         co_return identities;
       }
     }
+    if (!FindBlockages(alias, context).empty()) break;
     TimePoint until = context.deadline;
     if (revisions_.FindFailure(alias) != nullptr) until = std::min(until, begin + context.max_elapsed);
     if (deps_.loop.Now() >= until) break;
@@ -113,7 +114,27 @@ Task<std::shared_ptr<const Identities>> Calls::Identify(const Alias& alias, Call
   co_return nullptr;
 }
 
-Status Calls::NotIdentified(const Alias& alias) const {
+// One refusal is enough for a Generate call. A run pauses, so that it wants to be as sure as with attempts.
+std::vector<Blockage> Calls::FindBlockages(const Alias& alias, const CallContext& context) const {
+  return revisions_.FindBlockages(alias, context.run.empty() ? 1 : Refusals::kInRowMin);
+}
+
+CallOutcome Calls::NotIdentified(const Alias& alias, const CallContext& context) const {
+  CallOutcome outcome;
+  outcome.stopped = IsStopped(context) || (queue_.closed() && context.stop != nullptr);
+  if (outcome.stopped) return outcome;
+  std::vector<Blockage> blockages = FindBlockages(alias, context);
+  if (blockages.empty()) {
+    outcome.status = WhyNotIdentified(alias);
+    return outcome;
+  }
+  outcome.status = MakeError(blockages.front().reason, blockages.front().error);
+  outcome.stopped = !context.run.empty();
+  if (outcome.stopped) outcome.blockages = std::move(blockages);
+  return outcome;
+}
+
+Status Calls::WhyNotIdentified(const Alias& alias) const {
   if (queue_.closed()) return MakeError(Reason::kDraining, "the server is going down");
   if (const backend::Failure* const failure = revisions_.FindFailure(alias)) {
     return WithContext(ErrorOf(*failure), "until the time limit");

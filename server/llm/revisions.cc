@@ -24,8 +24,11 @@ std::string KeyOf(const Target& target) {
   return KeyBuilder(Table::kModel).Text(target.entry().name).Text(target.model());
 }
 
-// Returns true if the server has answered, so that it will give no revision later either.
-bool IsFinal(const backend::Failure& failure) { return failure.http_status != 0 && !IsTargetFault(failure.outcome); }
+// Returns true if the server has answered, so that it will give no revision later either. A path that it does not have
+// says nothing about its models.
+bool IsFinal(const backend::Failure& failure) {
+  return failure.http_status != 0 && (!IsTargetFault(failure.outcome) || failure.outcome == backend::Outcome::kNoModel);
+}
 
 }  // namespace
 
@@ -104,6 +107,8 @@ Task<void> Revisions::Ask(BackendEntry& entry) {
   const std::shared_ptr<const Probed> probed = co_await prober_.Ask(entry, std::move(models));
   co_await Take(entry, *probed);
   server.failure = probed->failure;
+  const bool is_refused = probed->failure && NeedsHuman(probed->failure->outcome);
+  server.refused_in_row = is_refused ? server.refused_in_row + 1 : 0;
   server.took = probed->took;
   server.is_asked = false;
   server.has_asked = server.forgotten == forgotten;
@@ -170,6 +175,18 @@ const backend::Failure* Revisions::FindFailure(const Alias& alias) const {
     if (server != servers_.end() && server->second.failure) return &*server->second.failure;
   }
   return nullptr;
+}
+
+std::vector<Blockage> Revisions::FindBlockages(const Alias& alias, int64_t refusals_min) const {
+  std::vector<Blockage> blockages;
+  for (const Route& route : alias.routes) {
+    const auto server = servers_.find(&route.target->entry());
+    const bool is_blocked = IsUnknown(route) && server != servers_.end() && server->second.failure &&
+                            server->second.refused_in_row >= refusals_min;
+    if (!is_blocked) return {};
+    blockages.push_back(BlockageOf(*route.target, *server->second.failure));
+  }
+  return blockages;
 }
 
 void Revisions::Forget(const Target& target) {

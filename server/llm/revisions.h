@@ -17,9 +17,11 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "backends/sdk/backend.h"
 #include "server/base/loop.h"
+#include "server/llm/blockage.h"
 #include "server/llm/model_lease.h"
 #include "server/llm/models.h"
 #include "server/llm/prober.h"
@@ -53,6 +55,9 @@ class Revisions {
   bool IsMissing(const Target& target) const;
   // Returns the failure of the newest probe of the alias's servers; null: none failed.
   const backend::Failure* FindFailure(const Alias& alias) const;
+  // Returns the targets of the alias if none of their revisions is known and a human must repair the server of each:
+  // it has refused this many probes in a row. Otherwise returns nothing.
+  std::vector<Blockage> FindBlockages(const Alias& alias, int64_t refusals_min) const;
   // The target's model is being pulled: its revision is not known until Forget and the next probe.
   void Await(const Target& target) { known_[&target].is_awaited = true; }
   // Makes the next probe of the target's server due: something has changed there.
@@ -72,6 +77,7 @@ class Revisions {
     Duration took{};        // by the newest probe
     int64_t forgotten = 0;  // calls of Forget: a probe that began before one does not count
     std::optional<backend::Failure> failure;
+    int64_t refused_in_row = 0;  // newest probes whose failures only a human can repair
   };
 
   Task<void> Ask(BackendEntry& entry);

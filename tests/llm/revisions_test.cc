@@ -79,6 +79,31 @@ TEST_F(RevisionsTest, CallsWaitForTheFirstProbeOfAModelThatWasNeverKnown) {
   EXPECT_TRUE(world_.Answer("q").cache_hit);
 }
 
+TEST_F(RevisionsTest, ARunStopsIfOnlyAHumanCanRepairTheServerOfAModelThatWasNeverKnown) {
+  Reaction no_host{.outcome = HttpOutcome::kNotSent};
+  no_host.no_such_host = true;
+  for (const auto& [reaction, reason] :
+       {std::pair{Reaction{.status = 401}, Reason::kProviderCredentials}, {no_host, Reason::kProviderHost}}) {
+    world_.Restart();
+    const Reaction refuses = reaction;
+    world_.provider.usual = [refuses](const HttpRequest&) { return refuses; };
+    const CallOutcome generated = world_.Answer("q");
+    EXPECT_EQ(ReasonOf(generated.status), reason);
+    EXPECT_FALSE(generated.stopped);
+    const TimePoint begin = world_.clock.Now();
+    const CallOutcome outcome = world_.Answer("q", OfRun("r"));
+    EXPECT_LT(world_.clock.Now() - begin, 5s);
+    EXPECT_TRUE(outcome.stopped);
+    ASSERT_EQ(outcome.blockages.size(), 1u);
+    EXPECT_EQ(outcome.blockages[0].target, "plain/m");
+    EXPECT_EQ(outcome.blockages[0].reason, reason);
+    EXPECT_EQ(questions(), 0);
+  }
+  world_.provider.usual = [this](const HttpRequest& request) { return server_(request); };
+  world_.RunFor(2s);
+  EXPECT_TRUE(world_.Answer("q", OfRun("r")).status.ok());
+}
+
 TEST_F(RevisionsTest, AWaitingCallerCanBeStoppedAndHasADeadline) {
   server_.state = "";
   CallContext stopped = OfRun("r");

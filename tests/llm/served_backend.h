@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "backends/sdk/probe.h"
+#include "backends/sdk/status_meaning.h"
 #include "tests/llm/world.h"
 
 namespace millrace {
@@ -23,7 +24,9 @@ class StateProbe final : public backend::HttpProbe {
   }
   Step Read(const backend::Response& response) override {
     if (response.status != 200) {
-      return backend::Failure{.outcome = backend::Outcome::kRefused,
+      const backend::StatusMeaning meaning = backend::MeaningOfStatus(response.status);
+      return backend::Failure{.outcome = meaning.outcome,
+                              .reason = meaning.reason,
                               .message = "no such page",
                               .retry_after = {},
                               .http_status = response.status};

@@ -157,7 +157,9 @@ std::optional<v1::WaitingOn> ActiveRun::WaitsOn() {
 void ActiveRun::GiveUpIfTargetsFail() {
   if (!record_.run().has_give_up_after() || state() != v1::RUN_STATE_RUNNING || stopped()) return;
   const std::optional<v1::WaitingOn> waiting = WaitsOn();
-  if (!waiting || waiting->reason() != v1::WaitingOn::REASON_TARGET) {
+  const CallDesk::FailingTarget target = deps_.desk.FindFailing(name());
+  // A pull that runs is progress, although no item ends.
+  if (!waiting || waiting->reason() != v1::WaitingOn::REASON_TARGET || !target.progress.empty()) {
     failing_since_.reset();
     return;
   }
@@ -167,7 +169,7 @@ void ActiveRun::GiveUpIfTargetsFail() {
   const auto seconds = std::chrono::duration_cast<std::chrono::seconds>(failing).count();
   PauseFor(v1::WaitingOn::REASON_TARGET, waiting->object(),
            fmt::format("{} has failed for {} s without progress of the run: {}; resume the run to try again",
-                       waiting->object(), seconds, Excerpt(deps_.desk.FindFailing(name()).error, 300)),
+                       waiting->object(), seconds, Excerpt(target.error, 300)),
            Reason::kTargetFailed);
 }
 
