@@ -72,6 +72,10 @@ class BedrockBackend final : public Backend {
 
   const Manifest& manifest() const override { return manifest_; }
 
+  EmbedLimits embed_limits(std::string_view model) const override {
+    return {.texts = bedrock::TextsMax(model), .tokens = 0};
+  }
+
   std::unique_ptr<Exchange> Start(const Question& question, uint64_t) override {
     if (const auto* embed = std::get_if<EmbedRequest>(&question)) {
       return bedrock::StartEmbedding(*embed, RequestTo(embed->model, "invoke"));

@@ -144,6 +144,11 @@ class EmbeddingExchange final : public WholeBodyExchange {
 
 }  // namespace
 
+int32_t TextsMax(std::string_view model) {
+  const Family* family = FamilyOf(model);
+  return family == nullptr ? 0 : static_cast<int32_t>(family->texts_max);
+}
+
 std::unique_ptr<Exchange> StartEmbedding(const EmbedRequest& request, SendHttp send) {
   const Family* family = FamilyOf(request.model);
   StatusOr<std::string> body = BodyOf(request, family);

@@ -8,6 +8,7 @@
 #include <charconv>
 #include <cmath>
 
+#include "backends/local/embedding.h"
 #include "backends/local/text.h"
 #include "backends/sdk/http_call.h"
 #include "backends/sdk/schema.h"
@@ -25,6 +26,7 @@ constexpr int64_t kTermsDefault = 5;
 constexpr int64_t kCharactersDefault = 200;
 constexpr size_t kPatternBytesMax = 4096;
 constexpr int kCharactersPerToken = 4;
+constexpr int32_t kEmbedTextsMax = 128;
 
 Manifest LocalManifest() {
   return {.kind = "local",
@@ -304,13 +306,31 @@ class LocalExchange final : public Exchange {
   const Request request_;
 };
 
+class LocalEmbedding final : public Exchange {
+ public:
+  explicit LocalEmbedding(const EmbedRequest& request) : request_(request) {}
+
+  Action Next(Input) override {
+    Answer answer;
+    for (const std::string& text : request_.texts) {
+      answer.vectors.push_back(EmbedText(text, request_.dimensions.value_or(kDimensionsDefault)));
+    }
+    answer.input_tokens = 0;  // no tokens are billed
+    answer.output_tokens = 0;
+    return Done{std::move(answer)};
+  }
+
+ private:
+  const EmbedRequest request_;
+};
+
 class LocalBackend final : public Backend {
  public:
   const Manifest& manifest() const override { return manifest_; }
+  EmbedLimits embed_limits(std::string_view) const override { return {.texts = kEmbedTextsMax, .tokens = 0}; }
   std::unique_ptr<Exchange> Start(const Question& question, uint64_t) override {
-    const auto* request = std::get_if<Request>(&question);
-    if (request == nullptr) return FailedExchange(EmbedsNothing(manifest_.kind));
-    return std::make_unique<LocalExchange>(*request);
+    if (const auto* embed = std::get_if<EmbedRequest>(&question)) return std::make_unique<LocalEmbedding>(*embed);
+    return std::make_unique<LocalExchange>(std::get<Request>(question));
   }
 
  private:

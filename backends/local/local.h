@@ -21,6 +21,9 @@ namespace millrace::backend {
 // → the value named most often; string → the first sentence that fits; array → the most frequent terms (with an enum:
 // those of its values that are named); number → its minimum; boolean → false. Refused: an unknown annotation, a schema
 // that never ends, a schema that needs more than 10,000 values.
+//
+// It embeds by hashing words and their parts (embedding.h): texts that share words have similar vectors, texts that
+// mean the same in other words do not.
 std::unique_ptr<Backend> MakeLocal();
 
 BackendKind LocalKind();

@@ -120,6 +120,9 @@ class OllamaBackend final : public Backend {
     return Embed(std::get<EmbedRequest>(question));
   }
 
+  // Ollama has no limit of its own. More texts in a request save little, and its answer comes only when all are done.
+  EmbedLimits embed_limits(std::string_view) const override { return {.texts = 64, .tokens = 0}; }
+
   std::unique_ptr<Probe> StartProbe(std::vector<std::string> models) const override {
     return ollama::MakeProbe([this](std::string_view path) { return Get(path); }, std::move(models));
   }

@@ -120,6 +120,9 @@ class OpenaiBackend final : public Backend {
 
   const Manifest& manifest() const override { return manifest_; }
 
+  // OpenAI's own limits. A compatible server that takes less refuses the request.
+  EmbedLimits embed_limits(std::string_view) const override { return {.texts = 2048, .tokens = 300'000}; }
+
   std::unique_ptr<Exchange> Start(const Question& question, uint64_t) override {
     if (const auto* embed = std::get_if<EmbedRequest>(&question)) {
       SendHttp send = openai::RequestTo(config_, "/embeddings", embed->model);

@@ -214,6 +214,12 @@ struct Manifest {
   std::string if_unreachable = {};
 };
 
+// Limits of one EmbedRequest.
+struct EmbedLimits {
+  int32_t texts = 0;   // 0: the model does not embed
+  int64_t tokens = 0;  // of all texts together; 0: no limit
+};
+
 class Probe;  // backends/sdk/probe.h
 
 // A configured backend. Engine thread only.
@@ -224,6 +230,8 @@ class Backend {
   // Starts one attempt. `attempt_seed` makes random choices reproducible. The backend outlives the exchange; the
   // question need not. A backend that does not embed fails an EmbedRequest with kRefused.
   virtual std::unique_ptr<Exchange> Start(const Question& question, uint64_t attempt_seed) = 0;
+  // Returns what the provider takes in one EmbedRequest for this model. Unless overridden: it does not embed.
+  virtual EmbedLimits embed_limits(std::string_view /*model*/) const { return {}; }
   // Starts a probe of the provider's server, for these models as the configuration names them. The backend outlives it.
   // Null, unless overridden: the backend has no server, or its server says nothing of its state without a charge.
   virtual std::unique_ptr<Probe> StartProbe(std::vector<std::string> models) const;

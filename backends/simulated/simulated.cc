@@ -3,13 +3,14 @@
 #include <algorithm>
 #include <cmath>
 
-#include "backends/sdk/http_call.h"
 #include "server/base/digest.h"
 #include "server/base/duration.h"
 #include "server/base/random.h"
 
 namespace millrace::backend {
 namespace {
+
+constexpr int32_t kDimensions = 64;  // of vectors, unless a question says another size
 
 // Derives a seed from the question and the backend's seed.
 uint64_t SeedOf(const Request& request, uint64_t seed) {
@@ -62,10 +63,11 @@ class Simulated final : public Backend {
 
   const Manifest& manifest() const override { return manifest_; }
 
+  EmbedLimits embed_limits(std::string_view) const override { return {.texts = 128, .tokens = 0}; }
+
   std::unique_ptr<Exchange> Start(const Question& question, uint64_t attempt_seed) override {
-    const auto* asked = std::get_if<Request>(&question);
-    if (asked == nullptr) return FailedExchange(EmbedsNothing(manifest_.kind));
-    const Request& request = *asked;
+    const auto* embed = std::get_if<EmbedRequest>(&question);
+    const bool has_schema = embed == nullptr && !std::get<Request>(question).output_schema.empty();
     Random random(attempt_seed ^ seed_);
     // Draw all numbers for every attempt, so that setting one share to 0 does not change the other draws.
     const double factor = std::exp(profile_.latency_sigma() * random.Normal());
@@ -75,7 +77,7 @@ class Simulated final : public Backend {
       lot -= share;
       return falls;
     };
-    Answer answer = AnswerTo(request);
+    Answer answer = embed != nullptr ? VectorsFor(*embed) : AnswerTo(std::get<Request>(question));
     auto wait = Duration(static_cast<int64_t>(static_cast<double>(ToDuration(profile_.latency()).count()) * factor));
     std::optional<Failure> failure;
     if (falls_to(profile_.rate_limited())) {
@@ -89,12 +91,34 @@ class Simulated final : public Backend {
       failure = MakeFailure(Outcome::kUnknown, Reason::kTargetFailed, "no answer, as the profile says", 0);
     } else {
       wait += ToDuration(profile_.time_per_token()) * answer.output_tokens.value_or(0);
-      if (falls_to(profile_.malformed()) && !request.output_schema.empty()) answer.text.resize(answer.text.size() / 2);
+      const bool is_malformed = falls_to(profile_.malformed());
+      if (is_malformed && has_schema) answer.text.resize(answer.text.size() / 2);
+      if (is_malformed && embed != nullptr) answer.vectors.pop_back();
     }
     return std::make_unique<SimulatedExchange>(wait, std::move(failure), std::move(answer));
   }
 
  private:
+  // Returns numbers drawn from -1 to 1, which depend on the text alone.
+  Answer VectorsFor(const EmbedRequest& embed) const {
+    Answer answer;
+    answer.input_tokens = 0;
+    answer.output_tokens = 0;
+    answer.reported_model = embed.model;
+    for (const std::string& text : embed.texts) {
+      Request request;
+      request.model = embed.model;
+      request.messages = {{"text", text}};
+      Random random(SeedOf(request, seed_));
+      std::vector<float>& vector = answer.vectors.emplace_back();
+      for (int32_t i = 0; i < embed.dimensions.value_or(kDimensions); ++i) {
+        vector.push_back(static_cast<float>(2 * random.Uniform() - 1));
+      }
+      *answer.input_tokens += TokensIn(text.size());
+    }
+    return answer;
+  }
+
   Answer AnswerTo(const Request& request) const {
     const uint64_t seed = SeedOf(request, seed_);
     const auto bytes = static_cast<size_t>(std::max(0, profile_.answer_bytes()));

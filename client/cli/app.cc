@@ -57,6 +57,7 @@ void BuildApp(CLI::App& app, Session& session, int& exit) {
   AddRunsCommands(app, session, exit);
   AddItemCommands(app, session, exit);
   AddGenerateCommand(app, session, exit);
+  AddEmbedCommand(app, session, exit);
   AddServerCommands(app, session, exit);
   AddBackendsCommand(app, session, exit);
   AddSimulateCommand(app, session, exit);

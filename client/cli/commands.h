@@ -59,6 +59,7 @@ void AddRunCommand(CLI::App& app, Session& session, int& exit);
 void AddRunsCommands(CLI::App& app, Session& session, int& exit);
 void AddItemCommands(CLI::App& app, Session& session, int& exit);
 void AddGenerateCommand(CLI::App& app, Session& session, int& exit);
+void AddEmbedCommand(CLI::App& app, Session& session, int& exit);
 void AddServerCommands(CLI::App& app, Session& session, int& exit);
 void AddBackendsCommand(CLI::App& app, Session& session, int& exit);
 void AddSimulateCommand(CLI::App& app, Session& session, int& exit);

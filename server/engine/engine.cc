@@ -24,7 +24,7 @@ struct Engine::Members {
         catalog(deps, options),
         pipeline_requests(deps, options, gate, runs, catalog),
         run_requests(deps, options, patient_store, gate, runs, catalog, std::move(random)),
-        completion_requests(deps.calls, patient_store, gate),
+        completion_requests(deps, patient_store, gate),
         admin_requests(deps, options, gate, runs) {}
 
   const EngineDeps deps;

@@ -11,7 +11,12 @@ namespace millrace {
 namespace {
 
 // Estimates the tokens of a question and its longest answer: four bytes make about one token of English text.
-int64_t EstimatedTokens(const backend::Request& request) {
+int64_t EstimatedTokens(const CallQuestion& question, const backend::Request& request) {
+  if (question.request.texts) {
+    size_t text_bytes = 0;
+    for (const std::string& text : question.request.texts->request.texts) text_bytes += text.size();
+    return static_cast<int64_t>(text_bytes / 4);
+  }
   size_t bytes = request.output_schema.size();
   for (const backend::Message& message : request.messages) bytes += message.content.size();
   return static_cast<int64_t>(bytes / 4) + request.max_tokens;
@@ -29,8 +34,10 @@ Task<CallRunner::AskResult> CallRunner::Ask(const Question& question, int32_t re
 
   // The keys of an earlier question of this call are claimed already.
   std::vector<Digest> free;
-  std::copy_if(keys.begin(), keys.end(), std::back_inserter(free),
-               [this](const Digest& key) { return !call_.HasClaimed(key); });
+  const auto is_free = [this](const Digest& key) { return !call_.HasClaimed(key); };
+  std::copy_if(keys.begin(), keys.end(), std::back_inserter(free), is_free);
+  // Another batch with one of these texts would overwrite its entry for the attempt of this batch.
+  if (texts()) std::copy_if(texts()->keys.begin(), texts()->keys.end(), std::back_inserter(free), is_free);
   trace::Span waiting;
   if (deps_.claims.HaveAnyOf(free)) waiting = trace::Span(Place(), "wait for an equal question");
   call_.AddClaim(co_await deps_.claims.Take(std::move(free)));
@@ -53,8 +60,8 @@ Task<CallRunner::AskResult> CallRunner::SendUntilAnswered(const Question& questi
     const size_t route = acquired->route;
     const Digest& key = keys[route];
     NoteQuestion(question, key);
-    backend::Request request = RequestFor(question, routes_[route].target());
-    std::optional<AttemptResult> result = co_await Try(*acquired, key, std::move(request));
+    backend::Question asked = QuestionFor(question, routes_[route].target());
+    std::optional<AttemptResult> result = co_await Try(*acquired, key, std::move(asked));
     if (!result) continue;  // nothing was sent: the waiters have left, or come back
     if (auto* answer = std::get_if<backend::Answer>(&*result)) {
       AcceptAnswer(route, key, std::move(*answer), candidate);
@@ -77,7 +84,7 @@ Task<std::optional<CallRunner::Acquired>> CallRunner::AcquireTarget(const Questi
   Ticket ticket;
   ticket.age = age_;
   ticket.since = begin;
-  ticket.tokens = EstimatedTokens(question.request);
+  ticket.tokens = EstimatedTokens(call_.question, question.request);
   ticket.wake = [this] { call_.changed.NotifyAll(); };
   // The ticket must not stay in the queue when this coroutine goes.
   struct Leaving {
@@ -114,18 +121,19 @@ Task<std::optional<CallRunner::Acquired>> CallRunner::AcquireTarget(const Questi
   co_return std::nullopt;
 }
 
-Task<std::optional<AttemptResult>> CallRunner::Try(const Acquired& at, const Digest& key, backend::Request request) {
+Task<std::optional<AttemptResult>> CallRunner::Try(const Acquired& at, const Digest& key, backend::Question asked) {
   Target& target = routes_[at.route].target();
   const AttemptRecorder::Deps deps{deps_.loop, deps_.pool, deps_.store, deps_.queue, deps_.numbers, deps_.names};
   AttemptRecorder recorder(deps, call_, key, target, at.admitted);
   call_.BeginAttempt(key, deps_.loop.Now());
-  request.wants_deltas = call_.partial_text.Begin();
+  const bool wants_deltas = call_.partial_text.Begin();
+  if (auto* request = std::get_if<backend::Request>(&asked)) request->wants_deltas = wants_deltas;
   AttemptOrder order{.entry = &target.entry(),
                      .question = {},
                      .timeouts = call_.question.alias.timeouts,
                      .seed = deps_.random.Next(),
-                     .stop = request.wants_deltas ? call_.NewStop() : nullptr};
-  order.question = std::move(request);
+                     .stop = wants_deltas ? call_.NewStop() : nullptr};
+  order.question = std::move(asked);
   order.trace = Place();
   AttemptResult result = co_await deps_.sender.Send(std::move(order), recorder);
   trace::Span recording;  // an answer was recorded before it was handed on
@@ -140,7 +148,12 @@ Task<std::optional<AttemptResult>> CallRunner::Try(const Acquired& at, const Dig
   co_return result;
 }
 
-backend::Request CallRunner::RequestFor(const Question& question, const Target& target) const {
+backend::Question CallRunner::QuestionFor(const Question& question, const Target& target) const {
+  if (texts()) {
+    backend::EmbedRequest embed = texts()->request;
+    embed.model = target.model();
+    return embed;
+  }
   backend::Request request = question.request;
   request.model = target.model();
   if (question.schema && !target.manifest().takes_local_annotations)
@@ -149,11 +162,12 @@ backend::Request CallRunner::RequestFor(const Question& question, const Target& 
 }
 
 void CallRunner::NoteQuestion(const Question& question, const Digest& key) {
+  call_.progress.AddKey(key);
+  if (texts()) return;  // not kept: `why` explains no vectors
   storage::v1::QuestionRecord record;
   record.set_request(question.canonical);
   record.set_model(call_.question.alias.name);
   call_.progress.AddQuestion(key, record);
-  call_.progress.AddKey(key);
 }
 
 void CallRunner::AcceptAnswer(size_t route, const Digest& key, backend::Answer answer, Candidate& candidate) {
@@ -163,6 +177,7 @@ void CallRunner::AcceptAnswer(size_t route, const Digest& key, backend::Answer a
   candidate.is_new = true;
   storage::v1::AnswerRecord& record = candidate.record;
   record.set_text(std::move(answer.text));
+  candidate.vectors = std::move(answer.vectors);
   record.set_backend(target.entry().name);
   record.set_model(target.model());
   record.set_input_tokens(std::max<int64_t>(answer.input_tokens.value_or(0), 0));

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "server/base/run_if_long.h"
+#include "server/llm/vectors.h"
 
 namespace millrace {
 
@@ -14,7 +15,8 @@ AttemptEnd EndOf(const AttemptResult& result, bool was_sent) {
   AttemptEnd end;
   end.was_sent = was_sent;
   if (const auto* answer = std::get_if<backend::Answer>(&result)) {
-    if (answer->input_tokens && answer->output_tokens) end.tokens = *answer->input_tokens + *answer->output_tokens;
+    const bool is_counted = answer->output_tokens || !answer->vectors.empty();
+    if (answer->input_tokens && is_counted) end.tokens = *answer->input_tokens + answer->output_tokens.value_or(0);
     end.rate = answer->rate;
     return end;
   }
@@ -52,6 +54,9 @@ void AttemptRecorder::FillRecord() {
   attempt.set_number(call_.NextAttemptNumber());
   record_.set_run(payer.run);
   *record_.mutable_totals() = call_.progress.tally.totals();
+  if (const auto& texts = call_.question.request.texts) {
+    for (const std::string& text : texts->request.texts) record_.add_texts(text);
+  }
 }
 
 Task<bool> AttemptRecorder::Started() {
@@ -60,6 +65,7 @@ Task<bool> AttemptRecorder::Started() {
   WriteBatch batch;
   call_.progress.PutFailed(batch, call_key_, deps_.numbers);
   PutPending(batch, call_key_, record_);
+  if (const auto& texts = call_.question.request.texts) PutPendingTexts(batch, *texts, call_key_);
   while (true) {
     WriteBatch copy = batch;
     const Status status = co_await deps_.store.Commit(std::move(copy), CommitMode::kDurable);

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "server/llm/vectors.h"
 #include "server/storage/answers.h"
 #include "server/storage/ledger.h"
 #include "server/storage/records.h"
@@ -116,6 +117,42 @@ Task<Found> Cache::LookUp(std::vector<Digest> keys, LookUpRules rules) {
   found.pending = std::move(entries.pending);
   found.lost = std::move(entries.lost);
   co_return found;
+}
+
+Task<std::vector<FoundText>> Cache::LookUpTexts(std::vector<Digest> keys, std::optional<Duration> ttl) {
+  const std::string no_run;
+  const Entries entries = co_await ReadEntries(keys, no_run);
+  std::vector<std::string> names;
+  std::vector<size_t> places;
+  std::vector<FoundText> found(keys.size());
+  for (size_t i = 0; i < keys.size(); ++i) {
+    if (entries.shared[i].answer() > 0) {
+      names.push_back(SettledKey(entries.shared[i].answer()));
+      places.push_back(i);
+    }
+    if (entries.pending[i]) found[i].batch_key = Digest::FromBytes(entries.pending[i]->batch_key());
+  }
+  const Remembered read = co_await ReadFirmly(loop_, store_, names);
+  corrupt_ += static_cast<int64_t>(read.lost.size());
+  const LookUpRules rules{.run = {}, .ttl = ttl};
+  for (size_t i = 0; i < names.size(); ++i) {
+    SettledRecord record;
+    if (!Read(names[i], read.values[i], record) || !IsFresh(record.answer(), rules)) continue;
+    found[places[i]].vector = UnpackVector(record.answer().vector()).value_or(std::vector<float>());
+  }
+  for (const FoundText& text : found) ++(text.vector.empty() ? misses_ : hits_);
+  co_return found;
+}
+
+Task<std::vector<std::string>> Cache::PendingTexts(Digest batch_key) {
+  const std::string name = PendingKey(batch_key);
+  std::vector<std::string> names = {name};
+  const Remembered read = co_await ReadFirmly(loop_, store_, std::move(names));
+  corrupt_ += static_cast<int64_t>(read.lost.size());
+  PendingRecord record;
+  std::vector<std::string> texts;
+  if (Read(name, read.values[0], record)) texts.assign(record.texts().begin(), record.texts().end());
+  co_return texts;
 }
 
 Task<void> WaitForStore(Loop& loop, Store& store) {

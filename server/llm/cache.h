@@ -38,6 +38,12 @@ struct Found {
   std::vector<size_t> lost;
 };
 
+// A text to embed, as the look-up found it.
+struct FoundText {
+  std::vector<float> vector;        // empty: it is not cached
+  std::optional<Digest> batch_key;  // else: key of an attempt with the text that is not settled
+};
+
 class Cache {
  public:
   Cache(Loop& loop, Store& store) : loop_(loop), store_(store) {}
@@ -50,6 +56,12 @@ class Cache {
   // A damaged value is a miss, and counted. Waits while the store can't be read. Costs one read of two or three small
   // values for each key, which nearly always finds nothing, and else one more read of the records that they lead to.
   Task<Found> LookUp(std::vector<Digest> keys, LookUpRules rules);
+
+  // Looks up vectors of texts by their keys, no older than `ttl`. Counts a hit or a miss for each, and else does as
+  // LookUp. Reads all keys at once, so the caller passes some at a time: a vector has a few KiB.
+  Task<std::vector<FoundText>> LookUpTexts(std::vector<Digest> keys, std::optional<Duration> ttl);
+  // Returns the texts of an attempt that is not settled, found by one of them; none if it has been settled.
+  Task<std::vector<std::string>> PendingTexts(Digest batch_key);
 
   int64_t hits() const { return hits_; }
   int64_t misses() const { return misses_; }

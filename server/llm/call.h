@@ -25,11 +25,19 @@
 
 namespace millrace {
 
+// Texts that are embedded in one request to a provider.
+struct TextBatch {
+  backend::EmbedRequest request;  // without `model`: each target has its own
+  std::vector<Digest> keys;       // call keys of the texts, all different: their vectors are cached under these
+};
+
 // One question, before a target is chosen.
 struct CallRequest {
   std::string model_alias;
   backend::Request question;  // without `model`: each target has its own
   int32_t repairs = 1;        // questions after answers that do not fit the schema, each with the error
+  // Asked instead of `question`. The settlement has an answer for each text, and none for the batch.
+  std::optional<TextBatch> texts = std::nullopt;
 };
 
 // Receiver of an answer's text while it is made. The text is provisional until the call has ended: then the outcome's
@@ -67,10 +75,11 @@ struct CallContext {
 
 // How a call ended, for one caller.
 struct CallOutcome {
-  Status status;        // OK: `text` is the answer; else it has a reason
-  std::string text;     // the answer, checked against the schema
-  std::string backend;  // name of the backend that answered
-  std::string model;    // the provider's name of the model
+  Status status;                                 // OK: `text` is the answer; else it has a reason
+  std::string text;                              // the answer, checked against the schema
+  std::vector<std::vector<float>> vectors = {};  // the answer to `texts`, in their order
+  std::string backend;                           // name of the backend that answered
+  std::string model;                             // the provider's name of the model
   bool cache_hit = false;
   bool coalesced = false;  // joined a call that was in flight
   // The item stays open without a settlement: `stop` was set before the answer came, the server goes down, or a

@@ -7,6 +7,7 @@
 #include "server/llm/classify.h"
 #include "server/llm/key.h"
 #include "server/llm/runner.h"
+#include "server/llm/vectors.h"
 #include "server/storage/answers.h"
 
 namespace millrace {
@@ -74,7 +75,7 @@ Task<CallOutcome> Calls::Handle(CallContext context, CallRequest request) {
   }
   if (identities == nullptr) co_return NotIdentified(*alias, context);
   const std::optional<Duration> ttl = LargestAge(*alias, context);
-  std::string canonical = CanonicalRequest(request.question);
+  std::string canonical = request.texts ? CanonicalBatch(request.texts->keys) : CanonicalRequest(request.question);
   const Digest key = SharedKey(*alias, *identities, context, request, canonical, ttl);
 
   CallWaiter waiter(deps_.loop, context);
@@ -155,6 +156,7 @@ Task<CallOutcome> Calls::OutcomeOf(std::shared_ptr<CallInFlight> call, bool is_p
   CallOutcome outcome;
   outcome.status = result.status;
   outcome.text = result.text;
+  outcome.vectors = result.vectors;
   outcome.call_keys = call->progress.call_keys();
   outcome.coalesced = !is_payer;
   if (result.status.ok()) {
@@ -173,9 +175,17 @@ Task<CallOutcome> Calls::OutcomeOf(std::shared_ptr<CallInFlight> call, bool is_p
   }
   outcome.totals = call->progress.tally.totals();
   outcome.attempts = call->progress.tally.attempts();
-  const int64_t first_number = numbers_.Take(call->progress.NumbersNeeded());
-  auto settle = [call, self, first_number] { return call->progress.Settle(call->result, self, first_number); };
-  outcome.settlement.batch = co_await RunIfLong(deps_.loop, deps_.pool, call->progress.bytes(), std::move(settle));
+  const std::optional<TextBatch>& texts = call->question.request.texts;
+  const int64_t needed = call->progress.NumbersNeeded();
+  const int64_t first_number = numbers_.Take(needed + (texts ? static_cast<int64_t>(texts->keys.size()) : 0));
+  auto settle = [call, self, first_number, needed] {
+    WriteBatch batch = call->progress.Settle(call->result, self, first_number);
+    const std::optional<TextBatch>& embedded = call->question.request.texts;
+    if (embedded) SettleTexts(batch, *embedded, call->result, self.run, first_number + needed);
+    return batch;
+  };
+  const size_t bytes = call->progress.bytes() + BytesOf(result.vectors);
+  outcome.settlement.batch = co_await RunIfLong(deps_.loop, deps_.pool, bytes, std::move(settle));
   outcome.settlement.claims = call->claims();
   co_return outcome;
 }
@@ -198,6 +208,9 @@ CallOutcome Calls::GiveUp(CallInFlight& call, bool was_last, const CallContext& 
   failed.status = outcome.status;
   outcome.settlement.batch =
       taken.Settle(failed, {.run = context.run, .remember = context.remember}, numbers_.Take(taken.NumbersNeeded()));
+  const std::optional<TextBatch>& texts = call.question.request.texts;
+  // An attempt in flight is found by its texts.
+  if (texts && !call.asked_key()) SettleTexts(outcome.settlement.batch, *texts, failed, context.run, 0);
   outcome.settlement.claims = call.claims();
   const AttemptCounts counts{.attempts = outcome.totals.attempts(), .maybe_billed = outcome.totals.maybe_billed()};
   if (auto held = settling_.Hold(context.run, context.stage, counts)) {

@@ -60,6 +60,11 @@ class Calls final : public CallHandler, public CallDesk {
   Task<std::shared_ptr<ModelLease>> Lease(std::vector<std::string> aliases) override;
   Task<std::shared_ptr<ModelLease>> Look(std::vector<std::string> aliases) override;
   StatusOr<std::string> Identity(std::string_view alias, const ModelLease& lease) const override;
+  Task<StatusOr<EmbedPlan>> PlanEmbedding(std::string alias, CallContext context) override;
+  Task<std::vector<FoundText>> LookUpTexts(std::vector<Digest> keys, std::optional<Duration> ttl) override {
+    return cache_.LookUpTexts(std::move(keys), ttl);
+  }
+  Task<std::vector<std::string>> PendingTexts(Digest batch_key) override { return cache_.PendingTexts(batch_key); }
   Task<StatusOr<bool>> IsRemembered(CallContext context, CallRequest request) override;
   bool HasKnownCost(std::string_view alias) const override { return models_.HasKnownCost(alias); }
   v1::ListModelsResponse Models() const override { return models_.ListModels(); }

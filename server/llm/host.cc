@@ -1,5 +1,6 @@
 #include "server/llm/host.h"
 
+#include <absl/strings/escaping.h>
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -14,6 +15,7 @@
 #include "server/llm/authorize.h"
 #include "server/llm/classify.h"
 #include "server/llm/validate.h"
+#include "server/llm/vectors.h"
 
 // GCC 12 takes Asio's allocator of coroutine frames for another one than that which frees them.
 #pragma GCC diagnostic push
@@ -50,6 +52,15 @@ backend::Failure BrokenExchange(int http_status) {
           .http_status = http_status};
 }
 
+// Returns the numbers of a vector in base64; none if it can't be read, so that its answer is judged bad.
+std::vector<float> VectorIn(const json::value& packed) {
+  std::string bytes;
+  if (!packed.is_string()) return {};
+  const json::string& text = packed.get_string();
+  if (!absl::Base64Unescape(absl::string_view(text.data(), text.size()), &bytes)) return {};
+  return UnpackVector(bytes).value_or(std::vector<float>());
+}
+
 bool IsEnd(const backend::Action& action) {
   return std::holds_alternative<backend::Done>(action) || std::holds_alternative<backend::Fail>(action);
 }
@@ -63,6 +74,12 @@ std::string PackAnswer(const backend::Answer& answer) {
   if (answer.output_tokens) object["output_tokens"] = *answer.output_tokens;
   if (!answer.reported_model.empty()) object["model"] = answer.reported_model;
   object["text"] = answer.text;
+  if (!answer.vectors.empty()) {
+    json::array& vectors = object["vectors"].emplace_array();
+    for (const std::vector<float>& vector : answer.vectors) {
+      vectors.push_back(json::string(absl::Base64Escape(PackVector(vector))));
+    }
+  }
   return json::serialize(object);
 }
 
@@ -90,6 +107,9 @@ AttemptResult UnpackAnswer(const std::string& raw) {
   }
   if (const json::value* model = object->if_contains("model"); model && model->is_string()) {
     answer.reported_model = std::string(model->get_string());
+  }
+  if (const json::value* vectors = object->if_contains("vectors"); vectors && vectors->is_array()) {
+    for (const json::value& packed : vectors->get_array()) answer.vectors.push_back(VectorIn(packed));
   }
   return answer;
 }

@@ -134,6 +134,26 @@ CallOutcome Calls::NotIdentified(const Alias& alias, const CallContext& context)
   return outcome;
 }
 
+Task<StatusOr<EmbedPlan>> Calls::PlanEmbedding(std::string name, CallContext context) {
+  const Alias* const alias = models_.FindAlias(name);
+  if (alias == nullptr) co_return models_.NoSuchModel(name);
+  auto models = context.models ? context.models : std::make_shared<ModelLease>();
+  context.models = models;
+  const std::shared_ptr<StopSignal> stop = context.stop;
+  std::shared_ptr<const Identities> identities = alias->identities;
+  if (identities == nullptr) identities = co_await Identify(*alias, std::move(context));
+  if (identities == nullptr) {
+    const bool is_stopped = stop != nullptr && stop->stopped();
+    if (is_stopped) co_return MakeError(Reason::kCancelled, "the client left");
+    const std::vector<Blockage> blockages = revisions_.FindBlockages(*alias, 1);
+    if (!blockages.empty()) co_return MakeError(blockages.front().reason, blockages.front().error);
+    co_return WhyNotIdentified(*alias);
+  }
+  MR_CO_ASSIGN_OR_RETURN(EmbedPlan plan, millrace::Models::PlanEmbedding(*alias, *identities));
+  plan.models = std::move(models);
+  co_return plan;
+}
+
 Status Calls::WhyNotIdentified(const Alias& alias) const {
   if (queue_.closed()) return MakeError(Reason::kDraining, "the server is going down");
   if (const backend::Failure* const failure = revisions_.FindFailure(alias)) {

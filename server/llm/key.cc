@@ -47,6 +47,23 @@ std::string CanonicalRequest(const backend::Request& request) {
   return CanonicalJson(json::value(std::move(object)));
 }
 
+std::string CanonicalText(const std::string& text, const std::optional<int32_t>& dimensions) {
+  json::object object;
+  if (dimensions) object["dimensions"] = *dimensions;
+  object["kind"] = "embed";
+  object["text"] = View(text);
+  return CanonicalJson(json::value(std::move(object)));
+}
+
+std::string CanonicalBatch(const std::vector<Digest>& text_keys) {
+  json::array keys;
+  for (const Digest& key : text_keys) keys.push_back(json::string(View(key.Hex())));
+  json::object object;
+  object["kind"] = "embed_batch";
+  object["texts"] = std::move(keys);
+  return CanonicalJson(json::value(std::move(object)));
+}
+
 Digest CallKey(const std::string& canonical_identity, const std::string& canonical_request, int64_t sample_number,
                int32_t retry) {
   // Members in canonical order, so that the whole is canonical JSON without being parsed again.

@@ -5,7 +5,9 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
+#include <vector>
 
 #include "backends/sdk/backend.h"
 #include "server/base/digest.h"
@@ -27,6 +29,12 @@ std::string CanonicalIdentity(const ModelIdentity& identity);
 // Returns the request as canonical JSON: messages, sampling, largest answer, and the schema as a text, because the
 // order of its members matters to providers. It has neither the model nor the sample number.
 std::string CanonicalRequest(const backend::Request& request);
+
+// Returns the canonical request of one text to embed. The key that CallKey makes of it names its vector.
+std::string CanonicalText(const std::string& text, const std::optional<int32_t>& dimensions);
+
+// Returns the canonical request of texts that are embedded together, made of the keys of the texts.
+std::string CanonicalBatch(const std::vector<Digest>& text_keys);
 
 // Returns the key under which an answer is cached, an attempt is pending, and a question is claimed (claims.h). Another
 // `sample_number` asks the same question again. `retry` counts the answers to this question that could not be used, so

@@ -13,10 +13,22 @@
 #include "server/base/clock.h"
 #include "server/base/status.h"
 #include "server/base/task.h"
+#include "server/llm/cache.h"
 #include "server/llm/call.h"
 #include "server/llm/live_attempts.h"
 
 namespace millrace {
+
+// How the texts of an alias are embedded.
+struct EmbedPlan {
+  std::string identity;                        // CanonicalIdentity, the same for all its targets
+  std::string model;                           // the providers' name of it
+  size_t texts_max = 0;                        // texts of one request
+  int64_t tokens_max = 0;                      // tokens of one request; 0: no limit
+  std::optional<Duration> ttl = std::nullopt;  // largest age of a cached vector
+  // Gives all calls for one request the same models, although these may change meanwhile.
+  std::shared_ptr<ModelLease> models = nullptr;
+};
 
 class CallDesk {
  public:
@@ -33,6 +45,14 @@ class CallDesk {
   // Returns the identities of an alias's models in routing order, as one text: a part of the memo keys of stages that
   // call it. NOT_FOUND (MODEL_NOT_FOUND).
   virtual StatusOr<std::string> Identity(std::string_view alias, const ModelLease& lease) const = 0;
+
+  // Learns how texts are embedded, as Handle learns which models answer. NOT_FOUND (MODEL_NOT_FOUND), INVALID_ARGUMENT
+  // (INVALID_FIELD: the targets are different models, whose vectors can't be compared), FAILED_PRECONDITION
+  // (REQUEST_REFUSED: a target does not embed), CANCELLED, and the errors of calls that never learn it.
+  virtual Task<StatusOr<EmbedPlan>> PlanEmbedding(std::string alias, CallContext context) = 0;
+  // As those of Cache (cache.h).
+  virtual Task<std::vector<FoundText>> LookUpTexts(std::vector<Digest> keys, std::optional<Duration> ttl) = 0;
+  virtual Task<std::vector<std::string>> PendingTexts(Digest batch_key) = 0;
 
   // Returns whether a call would find its answer without an attempt, for `plan`. Nothing is sent, counted as a hit or a
   // miss, or claimed: a call in flight may settle its answer right after this.

@@ -12,6 +12,9 @@
 namespace millrace {
 namespace {
 
+// Texts of one request at most. Vectors of 4,096 numbers in decimal digits, of which each takes 14 bytes or fewer, then
+// fit into the default of `max_response_bytes`, 8 MiB.
+constexpr size_t kEmbedTextsMax = 128;
 constexpr int32_t kExtraDefault = 3;  // `max_extra`
 
 Status WrongModel(const v1::ModelConfig& config, std::string_view what) {
@@ -25,6 +28,7 @@ TargetSettings SettingsOf(const v1::ModelConfig& model, const v1::TargetLimits& 
   }
   settings.rpm = limits.rpm();
   settings.tpm = limits.tpm();
+  settings.embed_texts = limits.embed_texts();
   const v1::Breaker& breaker = model.breaker();
   if (breaker.failure_ratio() > 0) settings.breaker.failure_ratio = breaker.failure_ratio();
   if (breaker.has_window()) settings.breaker.window = ToDuration(breaker.window());
@@ -113,6 +117,37 @@ const Alias* Models::FindAlias(std::string_view name) const {
 
 Status Models::NoSuchModel(std::string_view name) {
   return MakeError(Reason::kModelNotFound, fmt::format("no model `{}` is configured", Excerpt(name)));
+}
+
+StatusOr<EmbedPlan> Models::PlanEmbedding(const Alias& alias, const Identities& identities) {
+  const Target& first = *alias.routes.front().target;
+  EmbedPlan plan{.identity = identities.front(),
+                 .model = first.model(),
+                 .texts_max = kEmbedTextsMax,
+                 .tokens_max = 0,
+                 .ttl = alias.ttl};
+  for (size_t i = 0; i < alias.routes.size(); ++i) {
+    const Target& target = *alias.routes[i].target;
+    if (identities[i] != plan.identity) {
+      const std::string message = fmt::format(
+          "the targets {} and {} of model `{}` are different models, whose vectors can't be compared: use an alias "
+          "whose targets are one model",
+          first.Name(), target.Name(), Excerpt(alias.name));
+      return MakeFieldError(Reason::kInvalidField, message, {{"model", message}});
+    }
+    const backend::EmbedLimits limits = target.entry().backend->embed_limits(target.model());
+    if (limits.texts <= 0) {
+      return MakeError(Reason::kRequestRefused,
+                       fmt::format("model `{}`: its target {} (backend kind `{}`) does not embed", Excerpt(alias.name),
+                                   target.Name(), target.manifest().kind));
+    }
+    plan.texts_max = std::min(plan.texts_max, static_cast<size_t>(limits.texts));
+    const int32_t configured = target.settings().embed_texts;
+    if (configured > 0) plan.texts_max = std::min(plan.texts_max, static_cast<size_t>(configured));
+    if (limits.tokens > 0)
+      plan.tokens_max = plan.tokens_max > 0 ? std::min(plan.tokens_max, limits.tokens) : limits.tokens;
+  }
+  return plan;
 }
 
 bool Models::HasKnownCost(std::string_view name) const {

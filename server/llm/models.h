@@ -12,6 +12,7 @@
 #include "millrace/v1/server_config.pb.h"
 #include "server/base/loop.h"
 #include "server/base/status.h"
+#include "server/llm/model_directory.h"
 #include "server/llm/target.h"
 
 namespace millrace {
@@ -29,6 +30,8 @@ class Models {
   const Alias* FindAlias(std::string_view name) const;
   // NOT_FOUND (MODEL_NOT_FOUND) for an alias that is not configured.
   static Status NoSuchModel(std::string_view name);
+  // Returns how the alias embeds texts if its models have these identities, without `models`. See CallDesk.
+  static StatusOr<EmbedPlan> PlanEmbedding(const Alias& alias, const Identities& identities);
   // Returns whether every target of the alias is free of charge: no configuration has prices yet. False for an unknown
   // alias.
   bool HasKnownCost(std::string_view alias) const;

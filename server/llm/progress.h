@@ -23,10 +23,11 @@ namespace millrace {
 struct CallResult {
   Status status;
   std::string text;
-  storage::v1::AnswerRecord answer;  // if OK
-  Digest answer_key;                 // if OK: the key of the question as it was first asked
-  bool from_memory = false;          // a cached answer, or one that was given to this run: no attempt was needed
-  bool is_own = false;               // from memory, and the payer's run finds it again as it is
+  storage::v1::AnswerRecord answer;         // if OK
+  std::vector<std::vector<float>> vectors;  // if OK: of a batch of texts
+  Digest answer_key;                        // if OK: the key of the question as it was first asked
+  bool from_memory = false;                 // a cached answer, or one that was given to this run: no attempt was needed
+  bool is_own = false;                      // from memory, and the payer's run finds it again as it is
 };
 
 // The caller that pays for a call: attempts, costs and the question are stored for its run.

@@ -5,6 +5,7 @@
 #include "server/base/run_if_long.h"
 #include "server/llm/key.h"
 #include "server/llm/repair.h"
+#include "server/llm/vectors.h"
 #include "server/trace/names.h"
 
 namespace millrace {
@@ -63,7 +64,7 @@ Task<bool> CallRunner::Run() {
     NoteVerdict(judging, verdict);
     again_.End();
     if (verdict.remedy == Remedy::kNone) {
-      Succeed(candidate, std::move(verdict.text));
+      Succeed(std::move(candidate), std::move(verdict.text));
       co_return true;
     }
     if (candidate.is_new) call_.progress.AddAnswer(candidate.key, candidate.record, false);
@@ -96,6 +97,7 @@ Task<bool> CallRunner::Run() {
 }
 
 Task<Verdict> CallRunner::JudgeAnswer(const Question& question, const Candidate& candidate) {
+  if (texts()) co_return JudgeVectors(candidate.vectors, candidate.record.finish_reason(), texts()->request);
   auto judge = [text = candidate.record.text(), reason = candidate.record.finish_reason(), whole = schema_,
                 part = question.schema, answer = question.answer]() mutable {
     if (!answer.empty()) return JudgeFields(std::move(text), reason, whole->schema, part->schema, answer);
@@ -123,7 +125,7 @@ Task<Status> CallRunner::BecomeRepair(Question& question, std::string answer, St
 
 void CallRunner::Fail(Status status) { call_.result.status = std::move(status); }
 
-void CallRunner::Succeed(const Candidate& candidate, std::string text) {
+void CallRunner::Succeed(Candidate candidate, std::string text) {
   CallResult& result = call_.result;
   result.status = absl::OkStatus();
   result.answer = candidate.record;
@@ -132,7 +134,9 @@ void CallRunner::Succeed(const Candidate& candidate, std::string text) {
   result.answer_key = first_keys_[candidate.route];
   result.from_memory = candidate.from_memory;
   result.is_own = candidate.is_own;
-  if (candidate.is_new) call_.progress.AddAnswer(candidate.key, result.answer, true);
+  result.vectors = std::move(candidate.vectors);
+  // The answers of a batch are kept by text (SettleTexts).
+  if (candidate.is_new && !texts()) call_.progress.AddAnswer(candidate.key, result.answer, true);
 }
 
 }  // namespace millrace

@@ -63,9 +63,10 @@ class CallRunner {
     size_t route = 0;
     Digest key;
     storage::v1::AnswerRecord record;
-    bool is_new = false;       // of an attempt: to be stored
-    bool from_memory = false;  // found, and not by taking over an attempt
-    bool is_own = false;       // found as an answer that was given to the payer's run
+    std::vector<std::vector<float>> vectors;  // of a batch of texts
+    bool is_new = false;                      // of an attempt: to be stored
+    bool from_memory = false;                 // found, and not by taking over an attempt
+    bool is_own = false;                      // found as an answer that was given to the payer's run
   };
   enum class AskResult {
     kAnswered,   // the candidate is there
@@ -93,8 +94,8 @@ class CallRunner {
   };
   Task<std::optional<Acquired>> AcquireTarget(const Question& question);
   // One attempt. Nothing: it was given up before anything was sent.
-  Task<std::optional<AttemptResult>> Try(const Acquired& at, const Digest& key, backend::Request request);
-  backend::Request RequestFor(const Question& question, const Target& target) const;
+  Task<std::optional<AttemptResult>> Try(const Acquired& at, const Digest& key, backend::Question asked);
+  backend::Question QuestionFor(const Question& question, const Target& target) const;
   void AcceptAnswer(size_t route, const Digest& key, backend::Answer answer, Candidate& candidate);
   void AcceptBadAnswer(size_t route, const Digest& key, const backend::Failure& failure, Candidate& candidate);
   // Returns whether the call continues.
@@ -115,7 +116,10 @@ class CallRunner {
   Task<Status> BecomeRepair(Question& question, std::string answer, Status fault);
 
   void Fail(Status status);
-  void Succeed(const Candidate& candidate, std::string text);
+  void Succeed(Candidate candidate, std::string text);
+
+  // The texts that are asked for instead of a question.
+  const std::optional<TextBatch>& texts() const { return call_.question.request.texts; }
 
   RunnerDeps deps_;
   CallInFlight& call_;

@@ -71,7 +71,7 @@ Task<std::optional<CallRunner::AskResult>> CallRunner::FindAnswer(const Question
 Task<CallRunner::AskResult> CallRunner::TakeAnswer(const Question& question, size_t route, const Digest& key,
                                                    PendingRecord pending, Candidate& candidate) {
   const Target& target = routes_[route].target();
-  auto reparse = [exchange = target.entry().backend->Start(RequestFor(question, target), 0),
+  auto reparse = [exchange = target.entry().backend->Start(QuestionFor(question, target), 0),
                   answer = RawAnswerOf(pending)]() mutable { return Reparse(*exchange, std::move(answer)); };
   const size_t bytes = pending.raw().size();
   TakeOver(key, std::move(pending));

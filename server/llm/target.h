@@ -43,6 +43,7 @@ struct TargetSettings {
   int32_t max_concurrency = 8;  // attempts in flight; 0: found out (AutoSlots)
   int64_t rpm = 0;              // requests per minute; 0: no limit
   int64_t tpm = 0;              // tokens per minute, of prompts and answers; 0: no limit
+  int32_t embed_texts = 0;      // texts of one request; 0: as the backend says
   BreakerSettings breaker;
 
   bool operator==(const TargetSettings&) const = default;

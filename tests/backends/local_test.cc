@@ -7,6 +7,7 @@
 #include <boost/json.hpp>
 #include <chrono>
 
+#include "backends/local/embedding.h"
 #include "backends/local/text.h"
 #include "server/base/json.h"
 #include "server/text/schema.h"
@@ -256,6 +257,47 @@ TEST(LocalTest, TakesLargeTexts) {
   EXPECT_LE(value->at("any").as_string().size(), 200u);
   EXPECT_EQ(value->at("kind").as_string(), "storm");
   EXPECT_LT(std::chrono::steady_clock::now() - begin, std::chrono::seconds(20));
+}
+
+double Cosine(std::string_view a, std::string_view b, int32_t dimensions = kDimensionsDefault) {
+  const std::vector<float> x = EmbedText(a, dimensions);
+  const std::vector<float> y = EmbedText(b, dimensions);
+  double sum = 0;
+  for (size_t i = 0; i < x.size(); ++i) sum += double{x[i]} * double{y[i]};
+  return sum;
+}
+
+TEST(LocalEmbeddingTest, TextsAreNearIfTheyShareWords) {
+  EXPECT_NEAR(Cosine("a fire in the port", "A FIRE, in the port!"), 1, 1e-6);
+  EXPECT_GT(Cosine("fire in the port of Odesa", "port of Odesa on fire"), 0.6);
+  EXPECT_GT(Cosine("a mill race", "the mill races"), Cosine("a mill race", "stock prices fall"));
+  EXPECT_LT(Cosine("storm over Oslo", "stock prices fall"), 0.3);
+}
+
+TEST(LocalEmbeddingTest, VectorsAreTheSameOnEveryMachine) {
+  const std::vector<float> vector = EmbedText("ab", 4);
+  ASSERT_EQ(vector.size(), 4u);
+  double squares = 0;
+  for (const float number : vector) squares += double{number} * double{number};
+  EXPECT_NEAR(squares, 1, 1e-6);
+  EXPECT_EQ(EmbedText("ab", 4), vector);
+}
+
+TEST(LocalEmbeddingTest, AnyTextHasAVector) {
+  for (const std::string& text : {std::string(" "), std::string("?!"), std::string("\0", 1), std::string("雨")}) {
+    for (const int32_t dimensions : {1, 2, 256}) EXPECT_NEAR(Cosine(text, text, dimensions), 1, 1e-6) << text;
+  }
+}
+
+TEST(LocalEmbeddingTest, ARequestHasAVectorForEachText) {
+  const std::unique_ptr<Backend> backend = MakeLocal();
+  EXPECT_GT(backend->embed_limits("any").texts, 0);
+  const Question question = EmbedRequest{.model = "m", .texts = {"one", "two"}, .dimensions = 8};
+  Action action = backend->Start(question, 0)->Next(Resume());
+  ASSERT_TRUE(std::holds_alternative<Done>(action));
+  const Answer& answer = std::get<Done>(action).answer;
+  ASSERT_EQ(answer.vectors.size(), 2u);
+  EXPECT_EQ(answer.vectors[1], EmbedText("two", 8));
 }
 
 TEST(LocalTextTest, WordsEndAtSignsBeyondAscii) {

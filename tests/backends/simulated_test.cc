@@ -99,5 +99,25 @@ TEST(SimulatedTest, FailsAsOftenAsItsProfileSays) {
   EXPECT_NEAR(static_cast<double>((waited / quick).count()), 113.3e6, 5e6);
 }
 
+TEST(SimulatedTest, TheVectorOfATextDependsOnTheTextAlone) {
+  const std::unique_ptr<Backend> backend = MakeSimulated(Profile(), 7);
+  const auto embed = [&](std::vector<std::string> texts, uint64_t attempt) {
+    EmbedRequest request;
+    request.model = "m";
+    request.texts = std::move(texts);
+    request.dimensions = 3;
+    const std::unique_ptr<Exchange> exchange = backend->Start(request, attempt);
+    exchange->Next(Resume{});
+    Action action = exchange->Next(Resume{});
+    return std::holds_alternative<Done>(action) ? std::get<Done>(action).answer.vectors
+                                                : std::vector<std::vector<float>>();
+  };
+  const auto vectors = embed({"a", "b"}, 1);
+  ASSERT_EQ(vectors.size(), 2u);
+  EXPECT_EQ(vectors[0].size(), 3u);
+  EXPECT_NE(vectors[0], vectors[1]);
+  EXPECT_EQ(embed({"b"}, 2)[0], vectors[1]);
+}
+
 }  // namespace
 }  // namespace millrace::backend

@@ -311,7 +311,8 @@ TEST_F(CommandTest, TextOfItemsCanNotControlATerminal) {
 TEST_F(CommandTest, EveryCommandHasExamplesInItsHelp) {
   for (const char* command :
        {"run", "validate", "schema", "plan",    "apply",  "pipelines", "runs",     "show",  "watch",  "items",
-        "why", "pause",    "resume", "redrive", "cancel", "delete",    "generate", "cache", "status", "version"}) {
+        "why", "pause",    "resume", "redrive", "cancel", "delete",    "generate", "embed", "cache",
+        "status", "version"}) {
     const Finished help = Millrace({command, "--help"});
     EXPECT_EQ(help.exit, 0) << command;
     EXPECT_THAT(help.out, HasSubstr(fmt::format("  millrace {}", command))) << command;

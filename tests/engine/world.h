@@ -34,13 +34,13 @@ struct Outside {
   std::vector<std::vector<std::string>> sink;  // ids of each write
   std::vector<std::string> generations;
   std::map<std::string, std::string> files;
-  int reads = 0;                  // reads of files so far
-  int64_t prepared = 0;           // items that `prepare` has computed
-  std::string failing;            // the target that every run waits for; empty: none
-  CallDesk::WaitingCall waiting;  // of every run
-  std::set<std::string> gone;     // models that are not configured any more
-  std::set<std::string> changed;  // models whose configuration has changed
-  int clustered = 0;              // how often `cluster` has run
+  int reads = 0;                          // reads of files so far
+  int64_t prepared = 0;                   // items that `prepare` has computed
+  std::string failing;                    // the target that every run waits for; empty: none
+  CallDesk::WaitingCall waiting;          // of every run
+  std::set<std::string> gone;             // models that are not configured any more
+  std::set<std::string> changed;          // models whose configuration has changed
+  int clustered = 0;                      // how often `cluster` has run
   std::string blocked;                    // the target that a human must repair; empty: none
   AttemptsByStage begun;                  // attempts that no stored count has
   std::vector<std::string> reconsidered;  // models whose targets a resume reconsidered
@@ -115,6 +115,13 @@ class ToyCalls final : public CallHandler, public CallDesk {
     auto known = co_await store_.Get("x/answer/" + request.question.messages.front().content);
     co_return known.ok() && known->has_value();
   }
+  Task<StatusOr<EmbedPlan>> PlanEmbedding(std::string, CallContext) override {
+    co_return MakeError(Reason::kRequestRefused, "it does not embed");
+  }
+  Task<std::vector<FoundText>> LookUpTexts(std::vector<Digest>, std::optional<Duration>) override {
+    co_return std::vector<FoundText>();
+  }
+  Task<std::vector<std::string>> PendingTexts(Digest) override { co_return std::vector<std::string>(); }
   bool HasKnownCost(std::string_view) const override { return false; }
   v1::ListModelsResponse Models() const override { return {}; }
   Task<v1::ListBackendsResponse> Backends(v1::ListBackendsRequest) override { co_return v1::ListBackendsResponse(); }

@@ -56,6 +56,21 @@ TEST(KeyTest, TheKeyIsAsThePageOfFormatsSays) {
   EXPECT_EQ(digest, key.Hex());
 }
 
+TEST(KeyTest, TheKeyOfATextIsAsThePageOfFormatsSays) {
+  std::ifstream page("docs/formats.md");
+  std::string line;
+  while (std::getline(page, line) && line != "```embed-key") continue;
+  std::string text;
+  std::string digest;
+  std::getline(page, text);
+  std::getline(page, digest);
+  const Digest key = CallKey(CanonicalIdentity(kIdentity), CanonicalText("Say \"hi\"\n", 256), 0);
+  EXPECT_EQ(Digest::Of(text), key);
+  EXPECT_EQ(digest, key.Hex());
+  EXPECT_NE(CallKey(CanonicalIdentity(kIdentity), CanonicalText("Say \"hi\"\n", std::nullopt), 0), key);
+  EXPECT_EQ(CanonicalBatch({key}), R"({"kind":"embed_batch","texts":[")" + key.Hex() + R"("]})");
+}
+
 TEST(KeyTest, WhatTheAnswerDependsOnChangesTheKey) {
   const auto key = [](const ModelIdentity& identity, const backend::Request& request) {
     return CallKey(CanonicalIdentity(identity), CanonicalRequest(request), request.sample_number);

@@ -103,6 +103,7 @@ class World {
   bool RunUntil(const std::function<bool()>& done, Duration limit = 48h);
   void RunFor(Duration duration);
   Calls& calls() { return *calls_; }
+  Pool& pool() { return *pool_; }
   std::shared_ptr<StopSignal> NewStop() {
     if (!loop_) Restart();
     return std::make_shared<StopSignal>(*loop_);

@@ -32,4 +32,10 @@ Task<StatusOr<v1::GenerateResponse>> CompletionRequests::StreamGenerate(RequestC
   co_return co_await Complete(calls_, patient_store_, std::move(*request.mutable_generate()), std::move(call));
 }
 
+Task<StatusOr<v1::EmbedResponse>> CompletionRequests::Embed(RequestContext context, v1::EmbedRequest request) {
+  MR_CO_RETURN_IF_ERROR(gate_.CheckNewWork());
+  CallContext call = CallContextOf(std::move(context));
+  co_return co_await embeddings_.Embed(std::move(call), std::move(request));
+}
+
 }  // namespace millrace

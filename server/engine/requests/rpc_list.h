@@ -28,7 +28,9 @@
   X(RunService, ExplainItem) \
   X(RunService, ListAttempts)
 
-#define MR_COMPLETION_RPCS(X) X(CompletionService, Generate)
+#define MR_COMPLETION_RPCS(X)    \
+  X(CompletionService, Generate) \
+  X(CompletionService, Embed)
 
 #define MR_ADMIN_RPCS(X)         \
   X(AdminService, GetStatus)     \
