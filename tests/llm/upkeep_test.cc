@@ -106,7 +106,9 @@ TEST_F(UpkeepTest, ARunThatBeginsWhileTheModelIsBeingUnloadedLoadsItAfterwards) 
   const std::vector<Duration> warm = Times("http://provider/warm/m");
   const std::vector<Duration> unload = Times("http://provider/unload/m");
   ASSERT_FALSE(warm.empty());
-  if (!unload.empty()) EXPECT_GE(warm.back(), unload.back() + 5s);
+  if (!unload.empty()) {
+    EXPECT_GE(warm.back(), unload.back() + 5s);
+  }
   EXPECT_EQ(Times("http://provider/m")[0], warm.back() + 5s);
 }
 
