@@ -54,7 +54,8 @@ class ArrayBackend final : public backend::Backend {
              .http_status = response.status}};
       }
       backend::Answer answer;
-      for (const json::value& numbers : ParseJson(response.body)->as_array()) {
+      const json::value body = ParseJson(response.body).value();
+      for (const json::value& numbers : body.as_array()) {
         std::vector<float>& vector = answer.vectors.emplace_back();
         for (const json::value& number : numbers.as_array()) vector.push_back(number.to_number<float>());
       }
@@ -69,8 +70,9 @@ class ArrayBackend final : public backend::Backend {
 
 // [length, first character] of each text.
 std::string AnswerTo(const std::string& body) {
+  const json::value texts = ParseJson(body).value();
   json::array vectors;
-  for (const json::value& text : ParseJson(body)->as_array()) {
+  for (const json::value& text : texts.as_array()) {
     vectors.push_back(json::array{static_cast<double>(text.get_string().size()), text.get_string()[0] / 256.0});
   }
   return std::string(json::serialize(vectors));
