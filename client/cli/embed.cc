@@ -97,7 +97,6 @@ int Embed(Session& session, const EmbedArguments& arguments) {
   int64_t embedded = 0;
   int64_t cached = 0;
   int64_t tokens = 0;
-  std::string model;
   while (true) {
     v1::EmbedRequest request;
     request.set_model(arguments.model);
@@ -115,7 +114,6 @@ int Embed(Session& session, const EmbedArguments& arguments) {
     } else {
       PrintVectors(request, *response);
     }
-    model = response->model();
     embedded += response->embeddings_size();
     tokens += response->input_tokens();
     cached += std::count_if(response->embeddings().begin(), response->embeddings().end(),
@@ -123,8 +121,8 @@ int Embed(Session& session, const EmbedArguments& arguments) {
   }
   if (embedded == 0) return PrintError(MakeError(Reason::kInvalidField, "standard input has no text: one a line"));
   if (!session.json()) {
-    std::cerr << fmt::format("{}: {} texts, {} cached, {} tokens\n", Safe(model), Count(embedded), Count(cached),
-                             Count(tokens));
+    std::cerr << fmt::format("{}: {} texts, {} cached, {} tokens\n", Safe(arguments.model), Count(embedded),
+                             Count(cached), Count(tokens));
   }
   return kDone;
 }
