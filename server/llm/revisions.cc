@@ -181,8 +181,9 @@ std::vector<Blockage> Revisions::FindBlockages(const Alias& alias, int64_t refus
   std::vector<Blockage> blockages;
   for (const Route& route : alias.routes) {
     const auto server = servers_.find(&route.target->entry());
-    const bool is_blocked = IsUnknown(route) && server != servers_.end() && server->second.failure &&
-                            server->second.refused_in_row >= refusals_min;
+    // A probe in flight may show that the server was repaired.
+    const bool is_blocked = IsUnknown(route) && server != servers_.end() && !server->second.is_asked &&
+                            server->second.failure && server->second.refused_in_row >= refusals_min;
     if (!is_blocked) return {};
     blockages.push_back(BlockageOf(*route.target, *server->second.failure));
   }

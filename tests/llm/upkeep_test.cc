@@ -35,6 +35,11 @@ class UpkeepTest : public testing::Test {
     }
     return times;
   }
+  // Expects that `time` is not before `earliest`, and after it by no more than what a commit takes.
+  static void ExpectAfter(Duration time, Duration earliest) {
+    EXPECT_GE(time, earliest);
+    EXPECT_LT(time, earliest + 10ms);
+  }
   std::string WaitsFor() { return world_.calls().Models().models(0).targets(0).waits_for(); }
 
   ServedProvider server_;
@@ -50,7 +55,7 @@ TEST_F(UpkeepTest, AModelIsLoadedBeforeTheFirstCallOfARun) {
   EXPECT_TRUE(asked->outcome.status.ok()) << asked->outcome.status;
   EXPECT_EQ(asked->outcome.totals.attempts(), 1) << "loading is not an attempt";
   ASSERT_EQ(Times("http://provider/warm/m").size(), 1u);
-  EXPECT_EQ(Times("http://provider/m")[0], Times("http://provider/warm/m")[0] + 5s);
+  ExpectAfter(Times("http://provider/m")[0], Times("http://provider/warm/m")[0] + 5s);
   EXPECT_EQ(world_.Settled().size(), 1u);
 }
 
@@ -106,10 +111,10 @@ TEST_F(UpkeepTest, ARunThatBeginsWhileTheModelIsBeingUnloadedLoadsItAfterwards) 
   const std::vector<Duration> warm = Times("http://provider/warm/m");
   const std::vector<Duration> unload = Times("http://provider/unload/m");
   ASSERT_FALSE(warm.empty());
-  if (!unload.empty()) {
-    EXPECT_GE(warm.back(), unload.back() + 5s);
-  }
-  EXPECT_EQ(Times("http://provider/m")[0], warm.back() + 5s);
+  const Duration first = Times("http://provider/m")[0];
+  ExpectAfter(first, warm.back() + 5s);
+  // The model may also be unloaded after the run.
+  for (const Duration time : unload) EXPECT_TRUE(time > first || warm.back() >= time + 5s);
 }
 
 TEST_F(UpkeepTest, TheEndOfTheServerWaitsForAnUnloadAndStopsOtherErrands) {
