@@ -292,7 +292,7 @@ TEST(LocalEmbeddingTest, AnyTextHasAVector) {
 TEST(LocalEmbeddingTest, ARequestHasAVectorForEachText) {
   const std::unique_ptr<Backend> backend = MakeLocal();
   EXPECT_GT(backend->embed_limits("any").texts, 0);
-  const Question question = EmbedRequest{.model = "m", .texts = {"one", "two"}, .dimensions = 8};
+  const backend::Question question = EmbedRequest{.model = "m", .texts = {"one", "two"}, .dimensions = 8};
   Action action = backend->Start(question, 0)->Next(Resume());
   ASSERT_TRUE(std::holds_alternative<Done>(action));
   const Answer& answer = std::get<Done>(action).answer;
