@@ -104,8 +104,9 @@ Task<std::shared_ptr<const Identities>> Calls::Identify(const Alias& alias, Call
         if (context.models) context.models->identities.emplace(alias.name, identities);
         co_return identities;
       }
+      // Only now: an old probe says nothing about a server that was repaired since.
+      if (!FindBlockages(alias, context).empty()) break;
     }
-    if (!FindBlockages(alias, context).empty()) break;
     TimePoint until = context.deadline;
     if (revisions_.FindFailure(alias) != nullptr) until = std::min(until, begin + context.max_elapsed);
     if (deps_.loop.Now() >= until) break;
