@@ -80,7 +80,7 @@ TEST(OllamaErrandTest, WithoutAFixedContextTheSizeOfEarlierQuestionsIsLoaded) {
   };
   EXPECT_EQ(context(), "num_ctx\":4096}");
   backend->Start(OllamaRequest(std::string(12'000, 'x')), 1);
-  EXPECT_EQ(context(), "num_ctx\":16384");
+  EXPECT_EQ(context(), "num_ctx\":8192}");
 }
 
 TEST(OllamaErrandTest, AModelThatDoesNotChatIsLoadedByAnEmbedding) {

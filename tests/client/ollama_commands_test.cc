@@ -25,7 +25,7 @@ class OllamaCommandsTest : public testing::Test {
     Write("items.jsonl", "{\"id\":\"a\",\"text\":\"one\"}\n{\"id\":\"b\",\"text\":\"two\"}\n");
     Write("p.yaml",
           "name: p\nstages:\n"
-          "- {name: items, fetch: {inline: {id_field: id}}}\n"
+          "- {name: items, fetch: {jsonl: {path: items.jsonl, id_field: id}}}\n"
           "- {name: said, needs: [items], synthesize: {model: writer, prompt: \"Say {{text}}.\"}}\n");
   }
   ~OllamaCommandsTest() override { std::filesystem::remove_all(directory_); }
