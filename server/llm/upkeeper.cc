@@ -209,6 +209,7 @@ Task<bool> Upkeeper::Do(Target& target, Errand errand) {
   const AttemptResult result = co_await sender_.Send(std::move(order), progress);
   const double seconds = std::chrono::duration<double>(loop_.Now() - begin).count();
   if (const auto* failure = std::get_if<backend::Failure>(&result)) {
+    if (failure->outcome == backend::Outcome::kCancelled) co_return false;  // the server is going down
     spdlog::warn("{}: {} failed after {:.1f} s: {}", target.Name(), NameOf(errand), seconds, failure->message);
     co_return false;
   }
