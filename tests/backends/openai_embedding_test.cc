@@ -65,7 +65,7 @@ TEST(OpenaiEmbeddingTest, IndexesMustBeThoseOfTheTexts) {
 
 TEST(OpenaiEmbeddingTest, AnErrorOrAChatIsNotAnAnswer) {
   EXPECT_THAT(Embedded(1, R"({"error":{"message":"m","code":"model_not_found"}})"),
-              testing::HasSubstr("failed REFUSED"));
+              testing::HasSubstr("failed NO_MODEL"));
   EXPECT_THAT(Embedded(1, R"({"choices":[{"message":{"content":"x"},"finish_reason":"stop"}]})"),
               testing::HasSubstr("the answer has no vectors"));
   EXPECT_THAT(Embedded(1, "hello"), testing::HasSubstr("failed ANSWERED_BAD"));

@@ -143,7 +143,12 @@ class ServerContract : public testing::TestWithParam<NamedDialect> {
     return reader->Finish();
   }
   void Serve(ToxicConnection& connection) {
-    while (!connection.ReadRequest().empty()) {
+    for (std::string request; !(request = connection.ReadRequest()).empty();) {
+      // A probe of the server. The questions are what is tested here.
+      if (request.starts_with("GET ")) {
+        connection.Write("HTTP/1.1 404 X\r\nContent-Length: 0\r\n\r\n");
+        continue;
+      }
       std::string wire;
       {
         const std::lock_guard lock(mutex_);

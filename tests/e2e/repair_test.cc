@@ -93,7 +93,7 @@ TEST_F(RepairTest, AModelThatTheProviderDoesNotHaveFailsNoItem) {
 }
 
 TEST_F(RepairTest, AHostThatDoesNotExistIsNamed) {
-  Configure("http://no-such-host.invalid/v1");
+  Configure("https://no-such-host.invalid/v1");
   const Finished run = Run({"run", "stories.yaml"});
   EXPECT_EQ(run.exit, kNeedsPerson) << run.err;
   EXPECT_THAT(run.err, AllOf(HasSubstr("no-such-host.invalid can't be resolved"),
