@@ -23,6 +23,8 @@ namespace millrace {
 namespace {
 
 constexpr size_t kReadBytes = 16 << 10;
+// Bytes of one answer that are read before others have a turn.
+constexpr size_t kBytesPerTurn = 4 * kReadBytes;
 constexpr size_t kIdleMax = 4096;  // idle connections to all hosts together
 // Time until the next try to open a socket if the process had no descriptor left.
 constexpr Duration kDescriptorWait = std::chrono::milliseconds(100);
@@ -116,7 +118,7 @@ class BeastClient final : public HttpClient {
   Loop& loop_;
   Pool& pool_;
   const BeastClientOptions options_;
-  std::shared_ptr<Trust> trust_;  // null until TLS is used
+  std::shared_ptr<Trust> trust_;                   // null until TLS is used
   std::map<std::string, std::vector<Open>> idle_;  // by scheme, host and port, newest last
   size_t idle_count_ = 0;
   ConnectionSlots slots_;  // after idle_: destroyed first, so that closing the idle ones wakes nobody
@@ -302,6 +304,7 @@ Task<bool> BeastClient::ReadAnswer(Connection& connection, RequestInFlight& atte
   bool has_head = false;
   bool is_wanted = true;
   State state = State::kMore;
+  size_t yields_at = kBytesPerTurn;
   attempt.Limit(limits.first_byte, "the answer's first byte took too long");
   while (state == State::kMore && is_wanted) {
     state = co_await ReadSome(connection, attempt, reader, result);
@@ -313,6 +316,11 @@ Task<bool> BeastClient::ReadAnswer(Connection& connection, RequestInFlight& atte
     std::string body = reader.TakeBody();
     if (is_wanted && !body.empty()) is_wanted = co_await sink.Body(std::move(body));
     attempt.Limit(limits.idle, "the answer stopped coming");
+    // Reads of a connection that always has bytes never wait, so that nothing else would have a turn meanwhile.
+    if (result.bytes_received >= yields_at) {
+      yields_at = result.bytes_received + kBytesPerTurn;
+      co_await loop_.Yield();
+    }
   }
   result.status = reader.status();
   if (state == State::kWhole || !is_wanted) {

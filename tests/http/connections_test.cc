@@ -134,6 +134,52 @@ TEST(ConnectionsTest, TheDeadlineLimitsTheWaitForAConnection) {
   crowd.RunUntilLeft(0);
 }
 
+// Takes an answer without end, and keeps nothing.
+class Drain final : public HttpSink {
+ public:
+  Task<bool> Head(int, HttpHeaders) override { co_return true; }
+  Task<bool> Body(std::string bytes) override {
+    taken += bytes.size();
+    co_return true;
+  }
+  size_t taken = 0;
+};
+
+Task<void> SendTo(HttpClient& client, std::string url, HttpLimits limits, Drain& sink, bool& is_done) {
+  HttpRequest request;
+  request.url = std::move(url);
+  co_await client.Send(std::move(request), std::move(limits), sink);
+  is_done = true;
+}
+
+TEST(ConnectionsTest, AFloodLeavesTurnsToOtherRequests) {
+  ToxicServer flood([](ToxicConnection& connection, int) {
+    connection.ReadRequest();
+    connection.Write("HTTP/1.1 200 OK\r\n\r\n");
+    const std::string piece(1 << 20, ' ');
+    for (int i = 0; i < 512 && connection.Write(piece); ++i) {
+    }
+  });
+  ToxicServer healthy(Serve);
+  Sender sender;
+  HttpLimits limits;
+  limits.body_bytes_max = size_t{1} << 30;
+  limits.stop = std::make_shared<StopSignal>(sender.loop());
+  Drain sink;
+  bool is_flood_over = false;
+  sender.loop().Spawn(SendTo(sender.client(), flood.url(), limits, sink, is_flood_over));
+  Crowd crowd(sender.client(), sender.loop());
+  for (int i = 0; i < 20; ++i) {
+    crowd.Send(healthy.url());
+    crowd.RunUntilLeft(0);
+  }
+  EXPECT_FALSE(is_flood_over);
+  EXPECT_LT(sink.taken, size_t{256} << 20) << "20 requests in turn need a few turns each";
+  limits.stop->Stop();
+  crowd.Send(healthy.url());
+  crowd.RunUntilLeft(0);
+}
+
 int OpenDescriptors() {
   int count = 0;
   DIR* const folder = opendir("/proc/self/fd");
