@@ -2,7 +2,6 @@
 // pieces do not matter.
 #include <fmt/format.h>
 #include <gtest/gtest.h>
-#include <zlib.h>
 
 #include <algorithm>
 #include <functional>
@@ -13,6 +12,7 @@
 #include "server/base/random.h"
 #include "server/http/response_reader.h"
 #include "tests/fuzz/mutate.h"
+#include "tests/http/compressed.h"
 
 namespace millrace {
 namespace {
@@ -21,19 +21,7 @@ using State = ResponseReader::State;
 
 constexpr ResponseReader::Limits kLimits = {.header_bytes = 400, .body_bytes = 300};
 
-std::string Gzip(std::string_view bytes) {
-  z_stream stream{};
-  deflateInit2(&stream, 9, Z_DEFLATED, 31, 8, Z_DEFAULT_STRATEGY);
-  std::string out(deflateBound(&stream, bytes.size()), '\0');
-  stream.next_in = reinterpret_cast<Bytef*>(const_cast<char*>(bytes.data()));
-  stream.avail_in = static_cast<uInt>(bytes.size());
-  stream.next_out = reinterpret_cast<Bytef*>(out.data());
-  stream.avail_out = static_cast<uInt>(out.size());
-  deflate(&stream, Z_FINISH);
-  out.resize(stream.total_out);
-  deflateEnd(&stream);
-  return out;
-}
+std::string Gzip(std::string_view bytes) { return Compressed(bytes, 31); }
 
 std::vector<std::string> Answers() {
   std::vector<std::string> answers = {

@@ -3,9 +3,9 @@
 #include <fmt/format.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-#include <zlib.h>
 
 #include "server/base/random.h"
+#include "tests/http/compressed.h"
 
 namespace millrace {
 namespace {
@@ -73,21 +73,6 @@ TEST(ResponseReaderTest, AcceptsBlanksAfterTheSizeOfAChunk) {
                                      "\r\n", ";\r\n", "3\r\nabcd\r\n", "10000000000000000\r\nabc\r\n"}) {
     EXPECT_EQ(Read(head + std::string(bad), 100).state, State::kMalformed) << bad;
   }
-}
-
-// Returns bytes as `gzip` (window bits 31) or `deflate` (15) of zlib.
-std::string Compressed(std::string_view bytes, int window_bits) {
-  z_stream stream{};
-  deflateInit2(&stream, 9, Z_DEFLATED, window_bits, 8, Z_DEFAULT_STRATEGY);
-  std::string out(deflateBound(&stream, bytes.size()), '\0');
-  stream.next_in = reinterpret_cast<Bytef*>(const_cast<char*>(bytes.data()));
-  stream.avail_in = static_cast<uInt>(bytes.size());
-  stream.next_out = reinterpret_cast<Bytef*>(out.data());
-  stream.avail_out = static_cast<uInt>(out.size());
-  deflate(&stream, Z_FINISH);
-  out.resize(stream.total_out);
-  deflateEnd(&stream);
-  return out;
 }
 
 std::string Encoded(std::string_view encoding, const std::string& body) {
