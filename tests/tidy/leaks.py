@@ -15,7 +15,7 @@ ALLOWED_PATHS = {
 # Registries and mirrors. A package is named by its name; its manager knows where it comes from.
 _REGISTRIES = re.compile(r"\b(?:" + "|".join((
     # In pieces, so that this file names none.
-    r"pypi\." + "org", r"files\.pythonhosted\." + "org", r"crates\." + "io", r"registry\.npmjs\." + "org",
+    "py" r"pi\." "org", r"files\.python" r"hosted\." "org", "cra" r"tes\." "io", r"registry\.npm" r"js\." "org",
     r"registry\.yarnpkg\." + "com", r"(?:proxy|sum)\.golang\." + "org", r"repo1?\.maven\.(?:apache\.)?" + "org",
     r"rubygems\." + "org", r"(?:deb|ftp|security|snapshot)\.debian\." + "org", r"archive\.ubuntu\." + "com",
     r"(?:index|registry(?:-1)?|hub)\.docker\.(?:io|com)", r"ghcr\." + "io", r"quay\." + "io",
