@@ -19,7 +19,7 @@ struct StageContext {
   std::string pipeline;
   std::string stage;
   std::string generation;  // for sinks: the run and the number of its redrives; a repeat has the same
-  // Wall time that the run takes for now. Not a part of memo keys: REQUIRES: nothing that is memoized depends on it.
+  // Wall time that counts as now in this run. No memo key has it. REQUIRES: nothing that is memoized depends on it.
   int64_t as_of_micros = 0;
   std::shared_ptr<StopSignal> stop;  // set when the run is paused or cancelled; may be null
 };
