@@ -28,14 +28,16 @@ enum class Framing { kLength, kChunked, kClose, kCut };
 
 // Returns the bytes of a response on the wire.
 std::string Wire(const Response& response, Framing framing) {
-  std::string wire = "HTTP/1.1 " + std::to_string(response.status) + " X\r\n";
+  // The server closes each connection after its answer, and says so: a client that kept it could send its next question
+  // just before it sees the close, and nobody would know whether that was answered.
+  std::string wire = "HTTP/1.1 " + std::to_string(response.status) + " X\r\nConnection: close\r\n";
   for (const auto& [name, value] : response.headers) wire += name + ": " + value + "\r\n";
   const std::string& body = response.body;
   switch (framing) {
     case Framing::kLength:
       return wire + "Content-Length: " + std::to_string(body.size()) + "\r\n\r\n" + body;
     case Framing::kClose:
-      return wire + "Connection: close\r\n\r\n" + body;
+      return wire + "\r\n" + body;
     case Framing::kCut:
       return wire + "Content-Length: " + std::to_string(body.size()) + "\r\n\r\n" + body.substr(0, body.size() / 2);
     case Framing::kChunked:
