@@ -33,7 +33,7 @@ class FaultFile final : public rocksdb::FSWritableFileOwnerWrapper {
   }
   IOStatus Sync(const IOOptions& options, IODebugContext* debug) override {
     if (IOStatus fault = system_.Begin(false); !fault.ok()) return fault;
-    IOStatus status = FSWritableFileOwnerWrapper::Sync(options, debug);
+    IOStatus status = FSWritableFileOwnerWrapper::Flush(options, debug);
     if (status.ok()) system_.Synced(name_);
     return status;
   }
@@ -49,18 +49,14 @@ class FaultDirectory final : public rocksdb::FSDirectoryWrapper {
   FaultDirectory(FaultFileSystem& system, std::unique_ptr<rocksdb::FSDirectory> directory)
       : FSDirectoryWrapper(std::move(directory)), system_(system) {}
 
-  IOStatus Fsync(const IOOptions& options, IODebugContext* debug) override {
+  IOStatus Fsync(const IOOptions&, IODebugContext*) override {
     if (IOStatus fault = system_.Begin(false); !fault.ok()) return fault;
-    IOStatus status = FSDirectoryWrapper::Fsync(options, debug);
-    if (status.ok()) system_.DirectorySynced();
-    return status;
+    system_.DirectorySynced();
+    return IOStatus::OK();
   }
   IOStatus FsyncWithDirOptions(const IOOptions& options, IODebugContext* debug,
-                               const rocksdb::DirFsyncOptions& how) override {
-    if (IOStatus fault = system_.Begin(false); !fault.ok()) return fault;
-    IOStatus status = FSDirectoryWrapper::FsyncWithDirOptions(options, debug, how);
-    if (status.ok()) system_.DirectorySynced();
-    return status;
+                               const rocksdb::DirFsyncOptions&) override {
+    return Fsync(options, debug);
   }
 
  private:

@@ -1,5 +1,5 @@
 // File system for RocksDB that injects faults and simulates power losses: of each file the synced bytes remain, and a
-// random part of the others. Any thread.
+// random part of the others. Nothing is synced to the disk, which the simulated losses do not need. Any thread.
 #pragma once
 
 #include <rocksdb/file_system.h>
