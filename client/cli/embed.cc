@@ -28,7 +28,7 @@ struct EmbedArguments {
   double timeout_seconds = 600;
 };
 
-// Takes the next texts, of the arguments or else of the lines of standard input. Empty lines are skipped.
+// Takes the next texts, of the arguments or else of the lines of standard input.
 class Texts {
  public:
   explicit Texts(const EmbedArguments& arguments) : arguments_(arguments), reads_lines_(arguments.texts.empty()) {}
@@ -39,9 +39,12 @@ class Texts {
     std::string text;
     while (static_cast<size_t>(request.texts_size()) < kTextsOfRequest && bytes < kBytesOfRequest && Next(text)) {
       ++number_;
-      if (text.empty() && reads_lines_) continue;
       const std::string place =
           reads_lines_ ? fmt::format("line {} of standard input", number_) : fmt::format("text {}", number_);
+      if (text.empty()) {
+        // To skip it would shift the vectors against the lines.
+        return MakeError(Reason::kInvalidField, fmt::format("{} is empty; remove it, as `grep .` does", place));
+      }
       MR_RETURN_IF_ERROR(CheckUtf8(place, text));
       if (text.size() > kTextBytesMax / 2) {
         return MakeError(Reason::kInvalidField, fmt::format("{} has {} bytes; at most 2 MiB are allowed", place,

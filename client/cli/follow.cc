@@ -38,6 +38,10 @@ void ShowEvent(const v1::RunEvent& event, const std::string& run, Progress& prog
   if (!NeedsPerson(event.state_changed().run())) progress.Say(fmt::format("run {} is paused", run));
 }
 
+std::string FailedHint(const Session& session, const std::string& run) {
+  return fmt::format("  the items that failed: `millrace items {} --state failed{}`\n", run, session.Flags());
+}
+
 int Conclude(Session& session, client::Client& client, const std::string& name) {
   v1::GetRunRequest request;
   request.set_run(name);
@@ -52,11 +56,13 @@ int Conclude(Session& session, client::Client& client, const std::string& name) 
   switch (run.state()) {
     case v1::RUN_STATE_SUCCEEDED:
       out << LastLine(run, BackendNames(client)) << "\n" << MeasuresText(run);
+      if (failed > 0) out << FailedHint(session, name);
       return failed > 0 ? kSomeFailed : kDone;
     case v1::RUN_STATE_FAILED:
       out << fmt::format("run {} failed: {} ({}{})\n", name, Safe(run.error().message(), 1024),
                          run.error().stage().empty() ? "" : fmt::format("stage {}, ", Safe(run.error().stage())),
                          ReasonName(run.error().reason()));
+      if (failed > 0) out << FailedHint(session, name);
       return kRunFailed;
     case v1::RUN_STATE_CANCELLED:
       out << fmt::format("run {} was cancelled\n", name);

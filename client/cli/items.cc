@@ -6,6 +6,7 @@
 #include "client/cli/arguments.h"
 #include "client/cli/commands.h"
 #include "client/cli/output.h"
+#include "server/base/status.h"
 
 namespace millrace::cli {
 namespace {
@@ -17,6 +18,63 @@ struct ItemArguments {
   int64_t limit = 100;
   bool all = false;
   std::string item;
+};
+
+// Prints the items of one stage after the other, up to the limit.
+class ItemsPrinter {
+ public:
+  // With `names_stages`, each row names its stage.
+  ItemsPrinter(Session& session, const ItemArguments& arguments, bool names_stages)
+      : session_(session), arguments_(arguments), names_stages_(names_stages), left_(arguments.limit) {
+    rows_ = {{"ID", "STATE", "REASON", "ITEM"}};
+    if (names_stages) rows_.front().insert(rows_.front().begin(), "STAGE");
+  }
+
+  Status PrintStage(client::Client& client, v1::ListItemsRequest request) {
+    do {
+      if (!arguments_.all && left_ <= 0) {
+        has_more_ = true;
+        break;
+      }
+      request.set_page_size(arguments_.all ? 1000 : static_cast<int32_t>(std::min<int64_t>(left_, 1000)));
+      MR_ASSIGN_OR_RETURN(const v1::ListItemsResponse response, client.ListItems(request));
+      if (session_.json()) PrintJson(response);
+      for (const v1::Item& item : response.items()) Print(item);
+      left_ -= response.items_size();
+      request.set_page_token(response.next_page_token());
+    } while (!request.page_token().empty());
+    return absl::OkStatus();
+  }
+
+  void End() const {
+    if (session_.format != "text") return;
+    std::cout << Table(rows_);
+    if (has_more_) std::cerr << "more items exist; show them with --all or --limit N\n";
+  }
+
+ private:
+  void Print(const v1::Item& item) {
+    if (session_.format == "jsonl") {
+      // No times and no origin, so that the output of two runs can be compared.
+      v1::Item line = item;
+      line.clear_end_time();
+      line.clear_origin();
+      PrintJson(line, Layout::kLine);
+    } else if (!session_.json()) {
+      std::vector<std::string> row = {Safe(item.id(), 40), StateName(item.state()),
+                                      item.has_error() ? ReasonName(item.error().reason()) : "-",
+                                      item.json().empty() ? Safe(item.error().message()) : Safe(item.json())};
+      if (names_stages_) row.insert(row.begin(), Safe(item.stage()));
+      rows_.push_back(std::move(row));
+    }
+  }
+
+  Session& session_;
+  const ItemArguments& arguments_;
+  const bool names_stages_;
+  int64_t left_;
+  bool has_more_ = false;
+  std::vector<std::vector<std::string>> rows_;
 };
 
 int ListItems(Session& session, const ItemArguments& arguments) {
@@ -31,33 +89,26 @@ int ListItems(Session& session, const ItemArguments& arguments) {
   session.prints_lines = true;
   const StatusOr<client::Client*> client = session.Connect();
   if (!client.ok()) return PrintError(client.status());
-  std::vector<std::vector<std::string>> rows = {{"ID", "STATE", "REASON", "ITEM"}};
-  int64_t left = arguments.limit;
-  do {
-    request.set_page_size(arguments.all ? 1000 : static_cast<int32_t>(std::min<int64_t>(left, 1000)));
-    const StatusOr<v1::ListItemsResponse> response = (*client)->ListItems(request);
-    if (!response.ok()) return PrintError(response.status());
-    if (session.json()) PrintJson(*response);
-    for (const v1::Item& item : response->items()) {
-      if (session.format == "jsonl") {
-        // No times and no origin, so that the output of two runs can be compared.
-        v1::Item line = item;
-        line.clear_end_time();
-        line.clear_origin();
-        PrintJson(line, Layout::kLine);
-      } else if (!session.json()) {
-        rows.push_back({Safe(item.id(), 40), StateName(item.state()),
-                        item.has_error() ? ReasonName(item.error().reason()) : "-",
-                        item.json().empty() ? Safe(item.error().message()) : Safe(item.json())});
-      }
+  std::vector<std::string> stages = {arguments.stage};
+  // An item that failed is in no later stage.
+  const bool failed_only = request.states_size() == 1 && request.states(0) == v1::ITEM_STATE_FAILED;
+  const bool all_stages = failed_only && arguments.stage.empty();
+  if (all_stages) {
+    v1::GetRunRequest get;
+    get.set_run(arguments.run);
+    const StatusOr<v1::GetRunResponse> run = (*client)->GetRun(get);
+    if (!run.ok()) return PrintError(run.status());
+    stages.clear();
+    for (const v1::StageProgress& stage : run->run().stages()) {
+      if (stage.failed() > 0) stages.push_back(stage.stage());
     }
-    left -= response->items_size();
-    request.set_page_token(response->next_page_token());
-  } while (!request.page_token().empty() && (arguments.all || left > 0));
-  if (session.format == "text") {
-    std::cout << Table(rows);
-    if (!request.page_token().empty()) std::cerr << "more items exist; show them with --all or --limit N\n";
   }
+  ItemsPrinter printer(session, arguments, all_stages);
+  for (const std::string& stage : stages) {
+    request.set_stage(stage);
+    if (const Status status = printer.PrintStage(**client, request); !status.ok()) return PrintError(status);
+  }
+  printer.End();
   return kDone;
 }
 
@@ -131,10 +182,11 @@ int Why(Session& session, const ItemArguments& arguments) {
 void AddItemCommands(CLI::App& app, Session& session, int& exit) {
   const auto arguments = std::make_shared<ItemArguments>();
   CLI::App* items = AddCommand(app, "items", "List the items of a run as a stage left them",
-                               "  millrace items r-… --stage described --state failed\n"
+                               "  millrace items r-… --state failed\n"
                                "  millrace items r-… --all --format jsonl > items.jsonl");
   items->add_option("RUN", arguments->run, "Name of the run")->required();
-  items->add_option("--stage", arguments->stage, "Name of the stage (default: the last one before a store)");
+  items->add_option("--stage", arguments->stage,
+                    "Name of the stage (default: the last one before a store; with --state failed: all)");
   items->add_option("--state", arguments->states, "Only items in this state");
   items->add_option("--limit", arguments->limit, "Largest number of items")
       ->check(WholeNumber(1, 1000000000))

@@ -110,7 +110,10 @@ std::unique_ptr<Holder> Holder::Attach(const std::string& data_dir) {
 }
 
 StatusOr<std::unique_ptr<Holder>> Holder::TryOpen(const std::string& data_dir, const std::string& config_path) {
-  if (std::unique_ptr<Holder> attached = Attach(data_dir)) return attached;
+  if (std::unique_ptr<Holder> attached = Attach(data_dir)) {
+    if (!config_path.empty()) attached->description_ += fmt::format(" and its configuration, not {}", config_path);
+    return attached;
+  }
 
   const std::string path = ConfigPath(config_path);
   StatusOr<v1::ServerConfig> config = path.empty() ? BuiltinServerConfig() : LoadServerConfig(path);

@@ -19,6 +19,7 @@ namespace millrace {
 namespace {
 
 constexpr std::chrono::seconds kDrainPatience(20);
+constexpr char kDefaultConfig[] = "millrace.yaml";  // as commands without a server use it
 
 void PrintError(const Status& status) {
   std::cerr << fmt::format("millraced: {}\n", MessageOf(status));
@@ -39,7 +40,10 @@ int Main(int argc, char** argv) {
   std::string config_path;
   std::string data_dir;
   bool check = false;
-  app.add_option("--config", config_path, "Configuration file (YAML); absent: the backend `local` as model `local`");
+  app.add_option(
+      "--config", config_path,
+      "Configuration file (YAML); absent: millrace.yaml of the working directory; without one: the backend `local` "
+      "as model `local`");
   app.add_option("--data-dir", data_dir, "Directory of the store; overrides the configuration's `data_dir`");
   app.add_flag("--check", check, "Check the configuration and that its secrets exist, then exit");
   app.set_version_flag("--version", kVersion);
@@ -49,6 +53,8 @@ int Main(int argc, char** argv) {
     return app.exit(error) == 0 ? 0 : 2;
   }
 
+  std::error_code missing;
+  if (config_path.empty() && std::filesystem::exists(kDefaultConfig, missing)) config_path = kDefaultConfig;
   StatusOr<v1::ServerConfig> config = config_path.empty() ? BuiltinServerConfig() : LoadServerConfig(config_path);
   if (!config.ok()) {
     PrintError(config.status());
@@ -83,6 +89,8 @@ int Main(int argc, char** argv) {
   pthread_sigmask(SIG_BLOCK, &signals, nullptr);
   ::signal(SIGPIPE, SIG_IGN);
 
+  spdlog::info("configuration: {}", config_path.empty() ? "built-in (no millrace.yaml in the working directory)"
+                                                        : std::filesystem::absolute(config_path).string());
   CoordinatorOptions options;
   options.config = *std::move(config);
   options.config_dir = std::move(config_dir);

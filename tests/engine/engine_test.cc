@@ -223,6 +223,39 @@ TEST(EngineTest, FailsWhenMoreItemsFailThanAllowed) {
   EXPECT_EQ(world.Stage(run, "told").failed(), 3);
 }
 
+TEST(EngineTest, StopsWhenAllOfTheFirstItemsFail) {
+  World world;
+  v1::Pipeline pipeline = Prepared();
+  StageOf(pipeline, "told").set_concurrency(1);
+  world.outside.fault = [](const std::string&) { return MakeError(Reason::kRefusal, "no"); };
+  const v1::Run run = world.Wait(world.Create(pipeline, MakeItems(100)).name());
+  EXPECT_EQ(run.state(), v1::RUN_STATE_FAILED);
+  EXPECT_EQ(run.error().reason(), v1::ERROR_REASON_TOO_MANY_FAILURES);
+  EXPECT_THAT(run.error().message(),
+              testing::HasSubstr("all of the first 50 items failed, the newest with REFUSAL: no"));
+  EXPECT_THAT(world.outside.starts, SizeIs(50));
+}
+
+TEST(EngineTest, ContinuesAfterFailuresIfOneItemSucceeded) {
+  World world;
+  v1::Pipeline pipeline = Prepared();
+  StageOf(pipeline, "told").set_concurrency(1);
+  world.outside.fault = [](const std::string& question) {
+    return question == "text a1" ? absl::OkStatus() : MakeError(Reason::kRefusal, "no");
+  };
+  EXPECT_EQ(world.Wait(world.Create(pipeline, MakeItems(100)).name()).state(), v1::RUN_STATE_SUCCEEDED);
+  EXPECT_THAT(world.outside.starts, SizeIs(100));
+}
+
+TEST(EngineTest, AToleranceOfAllItemsLetsAllBeProcessed) {
+  World world;
+  v1::Pipeline pipeline = Prepared();
+  StageOf(pipeline, "told").mutable_max_failures()->set_share(1);
+  world.outside.fault = [](const std::string&) { return MakeError(Reason::kRefusal, "no"); };
+  EXPECT_EQ(world.Wait(world.Create(pipeline, MakeItems(100)).name()).state(), v1::RUN_STATE_FAILED);
+  EXPECT_THAT(world.outside.starts, SizeIs(100));
+}
+
 TEST(EngineTest, AShareOfFailuresIsJudgedWhenTheInputIsClosed) {
   World world;
   v1::Pipeline pipeline = Prepared();

@@ -6,6 +6,7 @@
 #include <map>
 #include <utility>
 
+#include <absl/strings/strip.h>
 #include <fmt/format.h>
 
 #include "server/engine/step/feed.h"
@@ -120,6 +121,8 @@ class ItemStep final : public Step {
   bool all_committed_ = false;
   bool check_ids_ = false;
   int64_t failed_ = 0;
+  bool has_success_ = false;  // an item of this episode ended otherwise
+  std::string newest_error_;
   std::deque<std::pair<int64_t, int64_t>> due_;  // ordinal and wake-up time of woken items that wait for a chunk
   std::map<int64_t, int64_t> woken_;             // all woken items that have not ended, by ordinal
 };
@@ -347,7 +350,12 @@ Task<void> ItemStep::AwaitOutbox() {
 void ItemStep::Push(EndedItem ended) {
   if (ended.item.state == v1::ITEM_STATE_FAILED && ended.item.wake_micros == 0) {
     ++failed_;
+    newest_error_ =
+        fmt::format("{}: {}", std::string(absl::StripPrefix(v1::ErrorReason_Name(ended.item.reason), "ERROR_REASON_")),
+                    ended.item.message);
     Judge();
+  } else if (ended.item.state != v1::ITEM_STATE_FAILED) {
+    has_success_ = true;
   }
   if (!woken_.empty()) {
     if (const auto woken = woken_.find(ended.ordinal); woken != woken_.end()) {
@@ -427,6 +435,17 @@ Task<void> ItemStep::DeliverCommitted() {
 
 void ItemStep::Judge() {
   if (host_.stopped() || rows_.done()) return;
+  const v1::StageProgress& progress = rows_.progress();
+  const bool has_success = has_success_ || progress.ok() + progress.degraded() + progress.skipped() > 0;
+  if (ShapeOf(*slot_.work) == StageShape::kCalling && !has_success &&
+      FailsThroughout(slot_.definition->max_failures(), failed_)) {
+    host_.FailStage(
+        stage_, MakeError(Reason::kTooManyFailures,
+                          fmt::format("all of the first {} items failed, the newest with {}; correct the stage, or set "
+                                      "its `max_failures` to 100% to process the others all the same",
+                                      failed_, newest_error_)));
+    return;
+  }
   if (!Exceeds(slot_.definition->max_failures(), failed_, host_.ItemsIn(stage_), host_.InputClosed(stage_))) return;
   host_.FailStage(
       stage_, MakeError(Reason::kTooManyFailures, fmt::format("{} of {} items failed, more than max_failures allows",

@@ -22,4 +22,11 @@ inline bool Exceeds(const v1::Tolerance& tolerance, int64_t failed, int64_t item
   }
 }
 
+// Returns true if a stage that calls models should stop, because all of its first items failed: the others would be
+// paid for in vain. Only without a tolerance: whoever sets one decides.
+inline bool FailsThroughout(const v1::Tolerance& tolerance, int64_t failed) {
+  constexpr int64_t kFirstItems = 50;
+  return tolerance.limit_case() == v1::Tolerance::LIMIT_NOT_SET && failed >= kFirstItems;
+}
+
 }  // namespace millrace

@@ -6,6 +6,7 @@
 #include <boost/json.hpp>
 #include <optional>
 #include <set>
+#include <utility>
 
 #include "server/base/canonical_json.h"
 #include "server/base/json.h"
@@ -47,6 +48,7 @@ class CsvReader final : public RowReader {
     return fmt::format("line {}, byte {}", line_ + breaks, offset_ + row_at + byte);
   }
   Status TakeHeader(std::string_view row);
+  Status CheckDelimiter(const std::vector<std::string>& names) const;
   Status UseHeader(std::vector<std::string> names);
   FetchedRow MakeRow(std::string_view row, size_t row_at) const;
   Status BadHeader(std::string_view problem) const {
@@ -125,7 +127,23 @@ Status CsvReader::TakeHeader(std::string_view row) {
   if (!IsUtf8(row)) return BadHeader(kNotUtf8);
   std::vector<std::string> names;
   for (const CsvField& field : scanner_.fields()) names.push_back(CsvText(field, row));
+  MR_RETURN_IF_ERROR(CheckDelimiter(names));
   return UseHeader(std::move(names));
+}
+
+// A header that is one column with another delimiter in it is nearly always the wrong delimiter, and every row would be
+// one field of rubbish. A configured delimiter is right.
+Status CsvReader::CheckDelimiter(const std::vector<std::string>& names) const {
+  if (!source_.delimiter().empty() || names.size() != 1) return absl::OkStatus();
+  for (const auto& [delimiter, name] : {std::pair(';', ";"), std::pair('\t', "\\t"), std::pair('|', "|")}) {
+    const auto count = std::count(names.front().begin(), names.front().end(), delimiter);
+    if (count == 0) continue;
+    return SourceError(fmt::format(
+        "the header is one column, \"{}\"; if its {} columns are separated by `{}`, add `delimiter: \"{}\"` to `csv`, "
+        "else `delimiter: \",\"`",
+        Excerpt(names.front()), count + 1, name, name));
+  }
+  return absl::OkStatus();
 }
 
 Status CsvReader::UseHeader(std::vector<std::string> names) {

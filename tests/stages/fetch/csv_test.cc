@@ -121,6 +121,16 @@ TEST(CsvTest, RefusesASourceThatItCannotReadAtAll) {
   EXPECT_THAT(Read("id,titel\n", source), ElementsAre(HasSubstr("did you mean \"titel\"?")));
 }
 
+TEST(CsvTest, NamesTheDelimiterThatTheHeaderSeemsToHave) {
+  EXPECT_THAT(Read("id;title\n1;a\n"),
+              ElementsAre(HasSubstr("if its 2 columns are separated by `;`, add `delimiter: \";\"` to `csv`")));
+  EXPECT_THAT(Read("id\ttitle\tday\n", ById("id")), ElementsAre(HasSubstr("its 3 columns are separated by `\\t`")));
+  EXPECT_THAT(Read("id|title\n"), ElementsAre(HasSubstr("separated by `|`")));
+  v1::CsvSource source;
+  source.set_delimiter(",");
+  EXPECT_THAT(Read("a;b\nx\n", source), ElementsAre(R"(row-1 {"a;b":"x"})"));
+}
+
 TEST(CsvTest, BoundsColumns) {
   std::string header;
   for (int i = 0; i < 1'000'001; ++i) header += "c,";
