@@ -1,6 +1,7 @@
 #include "server/llm/target.h"
 
 #include <fmt/format.h>
+#include <spdlog/spdlog.h>
 
 #include <algorithm>
 #include <utility>
@@ -18,6 +19,10 @@ namespace {
 constexpr Duration kBriefDelay = std::chrono::milliseconds(10);
 // With fewer failures in a row nobody can tell bad luck from a target that fails.
 constexpr int64_t kFailuresMin = 4;
+
+// Returns the most tokens that an attempt can have taken. Its estimate has a token for four bytes, and a token has at
+// least one byte; the rest are words that a provider puts around a question.
+int64_t TokensMax(int64_t tokens_asked) { return 4 * tokens_asked + 1000; }
 
 }  // namespace
 
@@ -114,8 +119,14 @@ void Target::Free(const Admitted& attempt, TimePoint now) {
 bool Target::End(const Admitted& attempt, const AttemptEnd& end, TimePoint now) {
   const bool was_open = breaker_->is_open();
   const TimePoint held_off_until = hold_off_->until();
-  for (const auto& limit : limits_) limit->Ended(attempt, end, now);
-  if (end.tokens) forecast_.Learn(attempt.tokens_asked, *end.tokens);
+  AttemptEnd believed = end;
+  if (end.tokens && *end.tokens > TokensMax(attempt.tokens_asked)) {
+    believed.tokens = TokensMax(attempt.tokens_asked);
+    NoteAbsurdTokens(*end.tokens, *believed.tokens);
+  } else if (end.tokens) {
+    forecast_.Learn(attempt.tokens_asked, *end.tokens);
+  }
+  for (const auto& limit : limits_) limit->Ended(attempt, believed, now);
   if (end.outcome == backend::Outcome::kAnswered) failures_ = 0;
   if (end.was_sent && ShowsThatCallsAreAccepted(end.outcome)) {
     ++answered_;
@@ -127,6 +138,14 @@ bool Target::End(const Admitted& attempt, const AttemptEnd& end, TimePoint now) 
     failing_from_ = attempt.in_flight;
   }
   return was_open != breaker_->is_open() || held_off_until != hold_off_->until();
+}
+
+void Target::NoteAbsurdTokens(int64_t reported, int64_t believed) {
+  if (std::exchange(has_absurd_tokens_, true)) return;
+  spdlog::warn(
+      "{}: the provider counts {} tokens for a call that can have taken {} at most; limits of tokens count that many "
+      "(logged once)",
+      Name(), reported, believed);
 }
 
 void Target::Reconsider(TimePoint now) {

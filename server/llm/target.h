@@ -51,8 +51,8 @@ struct TargetSettings {
 
 // A backend's model, with its limits (server/llm/admission) and its health. In memory only: a restart forgets all of
 // it. It decides nothing but delays. The queue begins, frees and ends attempts and counts the calls that wait; the
-// recorder of an attempt reports the bytes that come, counts answers that wait for their commit and notes errors; nobody
-// else writes it.
+// recorder of an attempt reports the bytes that come, counts answers that wait for their commit and notes errors;
+// nobody else writes it.
 class Target {
  public:
   Target(Loop& loop, BackendEntry& entry, std::string model, const TargetSettings& settings);
@@ -141,6 +141,8 @@ class Target {
 
  private:
   Estimate Forecast(const Estimate& estimate) const;
+  // The provider reported more tokens for an attempt than it can have taken.
+  void NoteAbsurdTokens(int64_t reported, int64_t believed);
 
   BackendEntry& entry_;
   const std::string model_;
@@ -152,6 +154,7 @@ class Target {
   Breaker* breaker_ = nullptr;
   Silence* silence_ = nullptr;
   TokenForecast forecast_;
+  bool has_absurd_tokens_ = false;
   int64_t begun_ = 0;  // attempts
   TimePoint last_used_{};
   int64_t waiting_ = 0;

@@ -174,6 +174,17 @@ TEST(RateTest, ARejectedAttemptTookNoTokens) {
   EXPECT_EQ(rate.NotBefore({}, At(1s)), At(1s));
 }
 
+TEST(RateTest, ALimitOfOneTokenOverflowsNothing) {
+  TokenRate rate(1);
+  for (int i = 0; i < 100; ++i) {
+    const Admitted attempt{.estimate = {.tokens = 1'000'000'000'000}, .began = At(1s)};
+    rate.Began(attempt);
+    EXPECT_GT(rate.NotBefore({}, At(1s)), At(1s));
+    rate.Ended(attempt, {.tokens = 4'000'000'000'000}, At(1s));
+    EXPECT_GT(rate.NotBefore({}, At(1s)), At(1s));
+  }
+}
+
 TEST(HoldOffTest, IsObeyedUpToItsBound) {
   HoldOff hold_off(1h);
   hold_off.Ended({}, {.outcome = Outcome::kRateLimited, .retry_after = 24h}, At(1s));

@@ -132,6 +132,24 @@ TEST(RateLimitsTest, AConfiguredLimitIsUsedInFullWithoutRejections) {
   }
 }
 
+TEST(RateLimitsTest, AbsurdUsageStopsNoTarget) {
+  World world;
+  world.config.mutable_models(0)->mutable_targets(0)->mutable_limits()->set_tpm(60'000);
+  world.provider.script.push_back({.headers = {{"counted", "1000000000000"}}});
+  EXPECT_TRUE(world.Answer("absurd", OfRun("r")).status.ok());
+  const auto next = world.Ask("next", OfRun("r"));
+  EXPECT_TRUE(world.RunUntil([&] { return next->done; }, 1min));
+}
+
+TEST(RateLimitsTest, AReportedLimitBelowWhatOneAttemptTakesStopsNoTarget) {
+  World world;
+  world.provider.usual = [](const HttpRequest&) { return Reaction{.headers = {{"tokens", "1 0 3600000"}}}; };
+  for (int i = 0; i < 3; ++i) {
+    const auto asked = world.Ask("q" + std::to_string(i), OfRun("r"));
+    EXPECT_TRUE(world.RunUntil([&] { return asked->done; }, 2min)) << i;
+  }
+}
+
 class ReportedLimitTest : public testing::Test {
  protected:
   Admitted Begin(TimePoint now) {

@@ -70,6 +70,8 @@ backend::Action Parse(const backend::Response& answered) {
   answer.text = answered.body;
   answer.input_tokens = 10;
   answer.output_tokens = 5;
+  const std::string_view counted = FindHeader(answered.headers, "counted");
+  if (!counted.empty()) answer.input_tokens = std::stoll(std::string(counted));
   answer.rate = RateOf(answered.headers);
   const std::string_view finish = FindHeader(answered.headers, "finish");
   if (!finish.empty()) answer.finish_reason = FinishReasonOf(finish);

@@ -59,8 +59,8 @@ struct Provider {
 };
 
 // A provider's protocol that is as plain as can be: the question is posted as canonical JSON, the body of a 200 is the
-// answer's text; `finish` may come in a header, and limits as `requests: LIMIT REMAINING RESET_MS` and `tokens` likewise.
-// A body of `garbage` is not of the protocol.
+// answer's text; `finish` may come in a header, and limits as `requests: LIMIT REMAINING RESET_MS` and `tokens`
+// likewise, and the tokens of the prompt as `counted: NUMBER`. A body of `garbage` is not of the protocol.
 class PlainBackend final : public backend::Backend {
  public:
   const backend::Manifest& manifest() const override { return manifest_; }

@@ -30,7 +30,7 @@ struct Admitted {
 // End of an attempt.
 struct AttemptEnd {
   backend::Outcome outcome = backend::Outcome::kAnswered;
-  std::optional<int64_t> tokens;        // that the provider counted; absent: not known
+  std::optional<int64_t> tokens;        // that the provider counted; absent: not known. Target bounds them
   std::optional<Duration> retry_after;  // that the provider asked for
   bool was_sent = true;                 // false: given up before a byte was sent
   backend::RateHint rate;               // that the provider reported

@@ -7,9 +7,12 @@ namespace millrace {
 namespace {
 
 constexpr Duration kBurst = std::chrono::seconds(1);
+// No reservation reaches further: a limit of a few tokens must not overflow the time.
+constexpr Duration kAheadMax = std::chrono::hours(24 * 365);
 
 Duration OfSeconds(double seconds) {
-  return std::chrono::duration_cast<Duration>(std::chrono::duration<double>(seconds));
+  const double max = std::chrono::duration<double>(kAheadMax).count();
+  return std::chrono::duration_cast<Duration>(std::chrono::duration<double>(std::clamp(seconds, -max, max)));
 }
 
 }  // namespace
@@ -28,14 +31,18 @@ TimePoint Rate::NotBefore(const Estimate&, TimePoint now) const {
 
 void Rate::Began(const Admitted& attempt) {
   const double seconds = seconds_per_unit_ * static_cast<double>(AmountOf(attempt.estimate));
-  full_until_ = std::max(full_until_, attempt.began) + OfSeconds(seconds);
+  Reserve(seconds, attempt.began);
 }
 
 void Rate::Ended(const Admitted& attempt, const AttemptEnd& end, TimePoint now) {
   const int64_t estimated = AmountOf(attempt.estimate);
   const int64_t correction = RealAmount(end, estimated) - estimated;
   if (correction == 0) return;
-  full_until_ = std::max(full_until_, now) + OfSeconds(seconds_per_unit_ * static_cast<double>(correction));
+  Reserve(seconds_per_unit_ * static_cast<double>(correction), now);
+}
+
+void Rate::Reserve(double seconds, TimePoint now) {
+  full_until_ = std::min(std::max(full_until_, now) + OfSeconds(seconds), now + kAheadMax);
 }
 
 int64_t TokenRate::RealAmount(const AttemptEnd& end, int64_t estimated) const {

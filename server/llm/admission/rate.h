@@ -21,6 +21,8 @@ class Rate : public Admission {
   void Ended(const Admitted& attempt, const AttemptEnd& end, TimePoint now) final;
 
  private:
+  // Reserves what the limit allows in `seconds`; below 0: returns it.
+  void Reserve(double seconds, TimePoint now);
   // Amount that the attempt takes, at least 0.
   virtual int64_t AmountOf(const Estimate& estimate) const = 0;
   // Real amount of an attempt; `estimated` if it is not known.

@@ -34,11 +34,21 @@ void ReportedLimit::Began(const Admitted& attempt) {
     begun_.pop_front();
     ++first_begun_;
   }
-  if (pace_ != nullptr) pace_->Began(attempt);
+  if (pace_ != nullptr) pace_->Began({.estimate = Paced(attempt.estimate), .began = attempt.began});
+}
+
+Estimate ReportedLimit::Paced(Estimate estimate) const {
+  estimate.tokens = std::min(estimate.tokens, limit_);
+  return estimate;
+}
+
+void ReportedLimit::EndPaced(const Admitted& attempt, AttemptEnd end, TimePoint now) {
+  if (end.tokens) end.tokens = std::min(*end.tokens, limit_);
+  pace_->Ended({.estimate = Paced(attempt.estimate), .began = attempt.began}, end, now);
 }
 
 void ReportedLimit::Ended(const Admitted& attempt, const AttemptEnd& end, TimePoint now) {
-  if (pace_ != nullptr) pace_->Ended(attempt, end, now);
+  if (pace_ != nullptr) EndPaced(attempt, end, now);
   const bool is_rejected = IsRejection(end.outcome) || !end.was_sent;
   const int64_t index = attempt.number - first_begun_;
   if (index >= 0 && index < static_cast<int64_t>(begun_.size())) {

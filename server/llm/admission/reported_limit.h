@@ -2,11 +2,11 @@
 // `tpm` of the configuration, which counts as well; the smaller one decides. The limit is taken as one per minute, as
 // OpenAI, Azure and compatible servers mean it.
 //
-// Pacing alone is not enough, because the limit may be used by others too. So nothing begins while less is left than
-// the next attempt takes: the number that was left when an attempt reached the provider, without all that began after
-// it. That ends at the reported time of the reset, or after the Retry-After of a rejection, which is nearer: some say
-// by the reset when all of the limit is there again, and by Retry-After when the next request may come. After a minute
-// there is something left in any case.
+// Pacing alone is not enough, because the limit may be used by others too. So nothing begins while the rest of the
+// limit is smaller than the next attempt. The rest is what the newest report says, minus all attempts that began after
+// the reported one. The pause ends at the reported time of the reset, or after the Retry-After of a rejection, which is
+// nearer: some say by the reset when all of the limit is there again, and by Retry-After when the next request may
+// come. After a minute there is something left in any case.
 #pragma once
 
 #include <deque>
@@ -35,6 +35,10 @@ class ReportedLimit final : public Admission {
 
  private:
   int64_t AmountOf(const Estimate& estimate) const { return of_ == Of::kRequests ? 1 : estimate.tokens; }
+  // Returns what the pace counts: at most the limit of a minute. A limit below what one attempt takes can't be true of
+  // a provider that answers it, and must not hold the target back for hours.
+  Estimate Paced(Estimate estimate) const;
+  void EndPaced(const Admitted& attempt, AttemptEnd end, TimePoint now);
   void SetLimit(int64_t limit);
   void Forget();
 
