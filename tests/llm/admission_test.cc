@@ -298,5 +298,25 @@ TEST(BreakerTest, AProbeThatWasNeverSentIsFollowedByAnother) {
   EXPECT_EQ(breaker.NotBefore({}, At(6s)), At(6s));
 }
 
+TEST(BreakerTest, AProbeThatItsReaderCancelledShowsNothing) {
+  Breaker breaker({});
+  for (int i = 0; i < 20; ++i) breaker.Ended({}, {.outcome = Outcome::kServerError}, At(1s));
+  const Admitted probe{.estimate = {}, .began = At(6s)};
+  breaker.Began(probe);
+  breaker.Ended(probe, {.outcome = Outcome::kCancelled}, At(7s));
+  EXPECT_TRUE(breaker.is_open());
+  EXPECT_EQ(breaker.NotBefore({}, At(7s)), At(7s)) << "another may begin";
+}
+
+TEST(BreakerTest, CancelledAttemptsDoNotCountAmongTheAnswered) {
+  Breaker breaker({});
+  for (int i = 0; i < 20; ++i) {
+    EXPECT_FALSE(breaker.is_open());
+    breaker.Ended({}, {.outcome = Outcome::kCancelled}, At(1s));
+    breaker.Ended({}, {.outcome = Outcome::kServerError}, At(1s));
+  }
+  EXPECT_TRUE(breaker.is_open());
+}
+
 }  // namespace
 }  // namespace millrace

@@ -24,7 +24,8 @@ void Breaker::Began(const Admitted& attempt) {
 void Breaker::Ended(const Admitted& attempt, const AttemptEnd& end, TimePoint now) {
   const bool is_probe = is_probing_ && attempt.began == probe_began_;
   if (is_probe) is_probing_ = false;
-  if (!end.was_sent) return;
+  // If nobody waits for an answer any more, its end shows nothing about the target.
+  if (!end.was_sent || end.outcome == backend::Outcome::kCancelled) return;
   const bool is_failure = IsTargetFault(end.outcome);
   if (is_open_) {
     // An attempt that began before the breaker opened and is answered now shows as much as a probe.
