@@ -151,6 +151,7 @@ void Target::NoteAbsurdTokens(int64_t reported, int64_t believed) {
 void Target::Reconsider(TimePoint now) {
   failures_ = 0;
   breaker_->ProbeAt(now);
+  hold_off_->Clear();
 }
 
 Task<void> Target::BeginStoring() {

@@ -121,7 +121,7 @@ class Target {
   int64_t answered() const { return answered_; }
   // Attempts refused since the newest of these, in a way that only a human can cure.
   int64_t refused_in_row() const { return refused_in_row_; }
-  // A human says that the target was repaired: back-off and breaker let an attempt begin that shows it.
+  // A human says that the target was repaired: back-off, Retry-After and breaker let an attempt begin that shows it.
   void Reconsider(TimePoint now);
 
   // Returns whether the newest attempt that ended failed by the target's fault.

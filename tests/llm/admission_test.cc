@@ -193,6 +193,14 @@ TEST(HoldOffTest, IsObeyedUpToItsBound) {
   EXPECT_EQ(hold_off.NotBefore({}, At(4s)), At(1s) + 1h) << "a shorter pause does not end a longer one";
 }
 
+TEST(HoldOffTest, ARefusalThatNeedsAHumanStartsNoPause) {
+  HoldOff hold_off(1h);
+  for (const Outcome outcome : {Outcome::kCredentials, Outcome::kQuota, Outcome::kNoModel, Outcome::kNoHost}) {
+    hold_off.Ended({}, {.outcome = outcome, .retry_after = 1h}, At(1s));
+    EXPECT_EQ(hold_off.NotBefore({}, At(2s)), At(2s));
+  }
+}
+
 TEST(SilenceTest, ATargetIsSuspectedAfterThreeTimesItsLongestWait) {
   Silence silence;
   const Admitted attempt{.estimate = {}, .began = At(100s)};

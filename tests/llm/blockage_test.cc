@@ -172,5 +172,15 @@ TEST(BlockageTest, OneAttemptShowsThatATargetIsStillNotRepaired) {
   EXPECT_EQ(world.provider.received.size(), before + 1);
 }
 
+TEST(BlockageTest, ARefusalWithARetryAfterPausesTheRunAllTheSame) {
+  World world;
+  world.provider.usual = [](const HttpRequest&) {
+    return Reaction{.status = 402, .body = "", .headers = {{"Retry-After", "3600"}}};
+  };
+  const CallOutcome outcome = world.Answer("q", OfRun("r"));
+  EXPECT_THAT(outcome.blockages, SizeIs(1));
+  EXPECT_LT(world.clock.Now().time_since_epoch(), 30s);
+}
+
 }  // namespace
 }  // namespace millrace

@@ -25,6 +25,14 @@ backend::Failure MakeFailure(Outcome outcome, int status, Reason reason) {
   return failure;
 }
 
+// Returns a failure as the status says it, with its Retry-After.
+backend::Action FailWith(const backend::Response& answered, Outcome outcome, Reason reason) {
+  backend::Failure failure = MakeFailure(outcome, answered.status, reason);
+  const std::string_view after = FindHeader(answered.headers, "retry-after");
+  if (!after.empty()) failure.retry_after = std::chrono::seconds(std::stoi(std::string(after)));
+  return backend::Fail{std::move(failure)};
+}
+
 // Reads `requests: LIMIT REMAINING RESET_MS`, and `tokens` likewise.
 backend::RateHint RateOf(const backend::Headers& headers) {
   backend::RateHint rate;
@@ -50,9 +58,9 @@ backend::Action Parse(const backend::Response& answered) {
     case 400:
       return backend::Fail{MakeFailure(Outcome::kRefused, 400, Reason::kRequestRefused)};
     case 401:
-      return backend::Fail{MakeFailure(Outcome::kCredentials, 401, Reason::kProviderCredentials)};
+      return FailWith(answered, Outcome::kCredentials, Reason::kProviderCredentials);
     case 402:
-      return backend::Fail{MakeFailure(Outcome::kQuota, 402, Reason::kProviderQuota)};
+      return FailWith(answered, Outcome::kQuota, Reason::kProviderQuota);
     case 404:
       return backend::Fail{MakeFailure(Outcome::kNoModel, 404, Reason::kProviderModel)};
     case 429: {

@@ -16,11 +16,15 @@ class HoldOff final : public Admission {
   void Began(const Admitted&) override {}
   void Freed(const Admitted&, TimePoint) override {}
   void Ended(const Admitted&, const AttemptEnd& end, TimePoint now) override {
-    if (end.retry_after) until_ = std::max(until_, now + std::min(*end.retry_after, wait_max_));
+    // If a human must act first, waiting is not enough, and the attempts that show it must not be that far apart.
+    if (!end.retry_after || NeedsHuman(end.outcome)) return;
+    until_ = std::max(until_, now + std::min(*end.retry_after, wait_max_));
   }
   std::string_view name() const override { return "retry_after"; }
 
   TimePoint until() const { return until_; }
+  // Ends the pause.
+  void Clear() { until_ = TimePoint(); }
 
  private:
   const Duration wait_max_;
