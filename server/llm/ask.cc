@@ -102,6 +102,7 @@ Task<std::optional<CallRunner::Acquired>> CallRunner::AcquireTarget(const Questi
     ticket.run = call_.waiters.payer().context.run;
     ticket.priority = call_.waiters.Priority();
     ticket.targets = std::move(ready.targets);
+    ticket.skipped = std::move(ready.skipped);
     deps_.queue.Enter(ticket);
     if (ticket.granted == nullptr) {
       const Leaving leaving{deps_.queue, ticket};

@@ -90,7 +90,7 @@ bool AttemptRecorder::MustGiveUp() {
 void AttemptRecorder::Received() {
   const TimePoint now = deps_.loop.Now();
   if (!first_byte_) first_byte_ = now;
-  target_.Heard(now);
+  deps_.queue.Heard(target_);
 }
 
 void AttemptRecorder::Ended() {

@@ -9,11 +9,13 @@ void Queue::Enter(Ticket& ticket) {
   ticket.granted = nullptr;
   for (const TicketTarget& at : ticket.targets) {
     at.target->AddWaiting(1);
-    const auto [line, is_new] = lines_.try_emplace(at.target);
-    if (is_new) order_.push_back(at.target);
-    Turns& turns = line->second[{ticket.priority, at.is_retry}];
-    turns.by_run[ticket.run].emplace(ticket.age, &ticket);
-    ++turns.calls;
+    Add(LineOf(*at.target), ticket, at);
+  }
+  for (const TicketTarget& at : ticket.skipped) {
+    WakeSkippers(*at.target);  // that those before it know what this one knows
+    Skippers& skippers = skippers_[at.target];
+    Add(skippers.line, ticket, at);
+    skippers.until = at.target->UnavailableUntil(loop_.Now());
   }
   for (const TicketTarget& at : std::vector<TicketTarget>(ticket.targets)) {
     if (ticket.granted == nullptr) Dispatch(*at.target);
@@ -23,13 +25,32 @@ void Queue::Enter(Ticket& ticket) {
 void Queue::Leave(Ticket& ticket) {
   if (ticket.targets.empty()) return;
   --waiting_;
-  for (const TicketTarget& at : ticket.targets) Remove(ticket, at);
+  for (const TicketTarget& at : ticket.targets) {
+    at.target->AddWaiting(-1);
+    Remove(LineOf(*at.target), ticket, at);
+  }
+  for (const TicketTarget& at : ticket.skipped) {
+    const auto skippers = skippers_.find(at.target);
+    Remove(skippers->second.line, ticket, at);
+    if (skippers->second.line.empty()) skippers_.erase(skippers);
+  }
   ticket.targets.clear();
+  ticket.skipped.clear();
 }
 
-void Queue::Remove(Ticket& ticket, const TicketTarget& at) {
-  at.target->AddWaiting(-1);
-  Line& line = lines_[at.target];
+Queue::Line& Queue::LineOf(Target& target) {
+  const auto [line, is_new] = lines_.try_emplace(&target);
+  if (is_new) order_.push_back(&target);
+  return line->second;
+}
+
+void Queue::Add(Line& line, Ticket& ticket, const TicketTarget& at) {
+  Turns& turns = line[{ticket.priority, at.is_retry}];
+  turns.by_run[ticket.run].emplace(ticket.age, &ticket);
+  ++turns.calls;
+}
+
+void Queue::Remove(Line& line, const Ticket& ticket, const TicketTarget& at) {
   const auto turns = line.find({ticket.priority, at.is_retry});
   const auto run = turns->second.by_run.find(ticket.run);
   run->second.erase(ticket.age);
@@ -53,12 +74,27 @@ void Queue::End(Target& target, const Admitted& attempt, const AttemptEnd& end) 
 
 void Queue::NoteChange(Target& target) {
   const TimePoint now = loop_.Now();
-  if (target.UnavailableUntil(now) > now) WakeLine(target);
+  if (target.UnavailableUntil(now) > now) Wake(LineOf(target));
   Dispatch(target);
 }
 
-void Queue::WakeLine(Target& target) {
-  for (auto& [group, turns] : lines_[&target]) {
+void Queue::Heard(Target& target) {
+  const TimePoint now = loop_.Now();
+  const bool was_suspected = target.IsSuspected(now);
+  target.Heard(now);
+  if (was_suspected) NoteChange(target);
+}
+
+void Queue::WakeSkippers(Target& target) {
+  const auto skippers = skippers_.find(&target);
+  if (skippers == skippers_.end()) return;
+  const TimePoint until = target.UnavailableUntil(loop_.Now());
+  if (until < skippers->second.until) Wake(skippers->second.line);
+  skippers->second.until = until;
+}
+
+void Queue::Wake(Line& line) {
+  for (auto& [group, turns] : line) {
     for (auto& [run, tickets] : turns.by_run) {
       for (auto& [age, ticket] : tickets) ticket->wake();
     }
@@ -122,7 +158,12 @@ void Queue::DispatchAll() {
 }
 
 void Queue::Dispatch(Target& target) {
-  Line& line = lines_[&target];
+  Grant(target);
+  WakeSkippers(target);
+}
+
+void Queue::Grant(Target& target) {
+  Line& line = LineOf(target);
   const TimePoint now = loop_.Now();
   TimePoint next = kNever;
   for (auto group = line.begin(); group != line.end() && MayStart();) {
@@ -146,7 +187,7 @@ void Queue::Dispatch(Target& target) {
     group = line.begin();
   }
   if (line.empty()) return;
-  if (target.CheckSilence(now)) WakeLine(target);
+  if (target.CheckSilence(now)) Wake(line);
   next = std::min(next, target.SuspectedFrom());
   if (next != kNever) DispatchAt(target, next);
 }

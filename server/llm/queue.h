@@ -31,7 +31,8 @@ struct Ticket {
   TimePoint since{};                  // when it began to wait
   int64_t tokens = 0;                 // estimate of its prompt and longest answer
   std::vector<TicketTarget> targets;  // in order of preference
-  std::function<void()> wake;         // resumes the waiting coroutine: granted, or a target became unavailable
+  std::vector<TicketTarget> skipped;  // unavailable targets to which the call would rather go
+  std::function<void()> wake;         // resumes the waiting coroutine: granted, or it may go to other targets now
   Target* granted = nullptr;          // an attempt has begun at this target
   Admitted admitted;                  // that attempt
 };
@@ -54,8 +55,10 @@ class Queue {
   // A human says that the target was repaired.
   void Reconsider(Target& target);
   // The target has become available, or unavailable: grants what it allows now, and wakes the tickets that could go
-  // elsewhere.
+  // elsewhere, and those that skipped it.
   void NoteChange(Target& target);
+  // Bytes of a response have come from the target. Cheap, unless it seemed to hang.
+  void Heard(Target& target);
   // Grants nothing from now on.
   void Close() { closed_ = true; }
   bool closed() const { return closed_; }
@@ -92,26 +95,39 @@ class Queue {
     auto operator<=>(const Class&) const = default;
   };
   using Line = std::map<Class, Turns, std::greater<>>;
+  // The calls that skipped a target because it was unavailable. They wait in the lines of other targets, which may be
+  // far slower.
+  struct Skippers {
+    Line line;
+    TimePoint until = kNever;  // when the target was to be available, as the calls know it
+  };
 
+  // Returns the line of the target, which is then among `order_`.
+  Line& LineOf(Target& target);
+  static void Add(Line& line, Ticket& ticket, const TicketTarget& at);
+  static void Remove(Line& line, const Ticket& ticket, const TicketTarget& at);
+  static void Wake(Line& line);
   void Dispatch(Target& target);
+  // Grants what the target allows now.
+  void Grant(Target& target);
   void DispatchAll();
   bool MayStart();
   Task<void> WatchStore(StoreState from);
-  void Remove(Ticket& ticket, const TicketTarget& at);
-  // Wakes the calls that wait for the target, because they may go elsewhere now.
-  void WakeLine(Target& target);
+  // Wakes the calls that skipped the target, if it is available, or will be earlier than they know.
+  void WakeSkippers(Target& target);
   // Dispatches at `time` again.
   void DispatchAt(Target& target, TimePoint time);
 
   Loop& loop_;
   Store& store_;
-  std::map<Target*, Line> lines_;  // only looked up by target, never walked: `order_` is repeatable
+  std::map<Target*, Line> lines_;         // only looked up by target, never walked: `order_` is repeatable
+  std::map<Target*, Skippers> skippers_;  // only looked up; has no empty lines
   struct Alarm {
     TimePoint time = kNever;
     Loop::Timer timer;
   };
   std::map<Target*, Alarm> alarms_;  // when a target's limits let the next attempt begin
-  std::vector<Target*> order_;       // targets in the order in which they were first waited for
+  std::vector<Target*> order_;       // targets with a line, in the order in which they got it
   uint64_t ages_ = 0;
   int64_t waiting_ = 0;
   bool closed_ = false;

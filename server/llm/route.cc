@@ -28,7 +28,6 @@ size_t RouteStates::IndexOf(const Target& target) const {
 
 RouteStates::Ready RouteStates::ReadyAt(TimePoint now) const {
   Ready ready;
-  std::vector<TicketTarget> unavailable;
   std::optional<int32_t> priority;
   for (const RouteState& state : states_) {
     if (state.is_excluded() || (priority && state.route().priority != *priority)) continue;
@@ -38,13 +37,13 @@ RouteStates::Ready RouteStates::ReadyAt(TimePoint now) const {
     }
     if (const TimePoint until = state.target().UnavailableUntil(now); until > now) {
       ready.next = std::min(ready.next, until);
-      unavailable.push_back({&state.target(), state.is_retry()});
+      ready.skipped.push_back({&state.target(), state.is_retry()});
       continue;
     }
     ready.targets.push_back({&state.target(), state.is_retry()});
     if (!state.target().IsSuspected(now)) priority = state.route().priority;
   }
-  if (ready.targets.empty()) ready.targets = std::move(unavailable);
+  if (ready.targets.empty()) ready.targets.swap(ready.skipped);
   return ready;
 }
 

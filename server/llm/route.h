@@ -25,8 +25,6 @@ class RouteState {
   bool is_excluded() const { return is_excluded_; }
   void Exclude() { is_excluded_ = true; }
 
-  // Failures in a row, without the one that is being counted.
-  int32_t failures() const { return failures_; }
   // The failure that only a human can repair, if the newest one is: the target refuses all calls.
   const std::optional<backend::Failure>& blocking() const { return blocking_; }
   // Returns when this call's back-off from the route is over.
@@ -53,7 +51,7 @@ class RouteState {
   bool is_excluded_ = false;
   std::optional<backend::Failure> blocking_;
   Refusals refusals_;
-  int32_t failures_ = 0;
+  int32_t failures_ = 0;  // in a row
   TimePoint not_before_{};
 };
 
@@ -71,14 +69,17 @@ class RouteStates {
   // Returns the route of a target that is not excluded.
   size_t IndexOf(const Target& target) const;
 
-  // Targets that the call may go to now: those of the best priority with a target that is available and that the call
-  // does not back off from. A busy target (no slot, a rate) is available; one that asked for a pause or whose breaker
-  // is open is not. So lower priorities are used when the first ones fail, not when they are busy. A target that
-  // seems to hang and may take a probe is among them beside those of the next priority. If no target is available: all
-  // that the call does not back off from, because one of them takes a probe first. `next` is when the answer may be
-  // another; kNever: not by time alone.
+  // Targets that the call may go to now. A busy target (no slot, a rate) is available; one that asked for a pause or
+  // whose breaker is open is not. So lower priorities are used when the first ones fail, not when they are busy.
+  // - Usually: the targets of the best priority that has one which is available and which the call is not backing off
+  //   from.
+  // - A target that seems to hang and may take a probe: it, and the targets of the next priority beside it.
+  // - No target is available: all that the call is not backing off from, because one of them takes a probe first.
   struct Ready {
     std::vector<TicketTarget> targets;
+    // Targets that come before these or beside them, but are unavailable. Empty if none is available.
+    std::vector<TicketTarget> skipped;
+    // When the answer may be another; kNever: not by time alone, but when a skipped target becomes available.
     TimePoint next = kNever;
   };
   Ready ReadyAt(TimePoint now) const;

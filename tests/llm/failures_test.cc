@@ -4,7 +4,9 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <set>
+#include <utility>
 
 #include "server/storage/answers.h"
 #include "server/storage/keys.h"
@@ -292,6 +294,32 @@ TEST(CallFailuresTest, LongAnswersAreJudgedOnThePool) {
   EXPECT_TRUE(outcome.status.ok()) << outcome.status;
   EXPECT_EQ(outcome.text.size(), list.size());
   EXPECT_TRUE(world.Answer("q", OfRun("r2"), WithSchema).cache_hit);
+}
+
+TEST(CallFailuresTest, CallsGoBackToATargetWhenItsProbeIsAnswered) {
+  World world;
+  v1::ModelConfig& model = *world.config.mutable_models(0);
+  model.mutable_breaker()->mutable_cooldown()->set_seconds(1);
+  model.mutable_targets(0)->mutable_limits()->mutable_max_concurrency()->set_slots(32);
+  v1::TargetConfig& slow = *model.add_targets();
+  slow.set_backend("other");
+  slow.set_model("slow");
+  slow.set_priority(1);
+  slow.mutable_limits()->mutable_max_concurrency()->set_slots(1);
+  // The first target is sick for a second, and takes two for its first good answer: while that one is in flight, nobody
+  // knows when the target is available again.
+  bool is_probed = false;
+  world.provider.usual = [&](const HttpRequest& request) {
+    if (request.url.ends_with("/slow")) return Reaction{.latency = 3s};
+    if (world.clock.Now() < TimePoint(1s)) return Reaction{.latency = 10ms, .status = 500, .body = ""};
+    return Reaction{.latency = std::exchange(is_probed, true) ? 10ms : 2000ms};
+  };
+  std::vector<std::shared_ptr<World::Asked>> asked;
+  for (int i = 0; i < 40; ++i) asked.push_back(world.Ask("q" + std::to_string(i), OfRun("r")));
+  const auto all_done = [&] {
+    return std::all_of(asked.begin(), asked.end(), [](const auto& one) { return one->done; });
+  };
+  EXPECT_TRUE(world.RunUntil(all_done, 15s)) << "one after the other at the slow target they take 2 minutes";
 }
 
 }  // namespace

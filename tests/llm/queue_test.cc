@@ -9,6 +9,8 @@
 namespace millrace {
 namespace {
 
+using std::chrono_literals::operator""h;
+using std::chrono_literals::operator""min;
 using std::chrono_literals::operator""ms;
 using std::chrono_literals::operator""s;
 using testing::ElementsAre;
@@ -163,6 +165,90 @@ TEST_F(QueueTest, CallsLeaveATargetThatBecomesSuspectedToHang) {
   EXPECT_EQ(target_.UnavailableUntil(clock_.Now()), kNever) << "it has no slot for a probe";
   target_.Heard(clock_.Now());
   EXPECT_LE(target_.UnavailableUntil(clock_.Now()), clock_.Now());
+}
+
+TEST_F(QueueTest, TheWaitAtATargetThatChangedBeforeItsFirstCallIsSeen) {
+  target_.preparation().Hold("warm_up", Preparation::Others::kWait);
+  queue_.NoteChange(target_);
+  Call("a", "a");
+  EXPECT_EQ(queue_.FindWait("a").target, &target_);
+}
+
+TEST_F(QueueTest, CallsOfATargetThatChangedBeforeItsFirstCallAreGrantedWhenTheStoreIsBack) {
+  queue_.Reconsider(target_);
+  disk_.faults.commits = 1;
+  WriteBatch batch;
+  batch.Put("k", "v");
+  const auto commit = [](Store& store, WriteBatch batch) -> Task<void> { co_await store.Commit(std::move(batch)); };
+  loop_.Spawn(commit(store_, std::move(batch)));
+  loop_.RunUntil([&] { return store_.state() != StoreState::kOk; });
+  Call("a", "a");
+  EXPECT_THAT(granted_, ElementsAre());
+  loop_.RunUntil([&] { return !granted_.empty(); }, TimePoint(1min));
+  EXPECT_THAT(granted_, ElementsAre("a"));
+}
+
+TEST_F(QueueTest, ACallThatSkippedATargetIsWokenWhenItIsAvailableOrWillBe) {
+  for (int i = 0; i < 20; ++i) {
+    queue_.End(target_, {}, {.outcome = backend::Outcome::kServerError});
+  }
+  const TimePoint probe_at = target_.UnavailableUntil(clock_.Now());
+  clock_.AdvanceTo(probe_at);
+  const Admitted probe = target_.Begin({}, clock_.Now());
+  EXPECT_EQ(target_.UnavailableUntil(clock_.Now()), kNever);
+  other_.Begin({}, clock_.Now());
+
+  int woken = 0;
+  Ticket ticket;
+  ticket.targets = {{&other_}};
+  ticket.skipped = {{&target_}};
+  ticket.wake = [&woken] { ++woken; };
+  queue_.Enter(ticket);
+  EXPECT_EQ(target_.waiting(), 0);
+  queue_.NoteChange(target_);
+  EXPECT_EQ(woken, 0) << "it is as unavailable as before";
+  queue_.Free(target_, probe);
+  queue_.End(target_, probe, {.outcome = backend::Outcome::kServerError});
+  EXPECT_EQ(woken, 1) << "its next probe has a time, which the call did not know";
+  queue_.Reconsider(target_);
+  EXPECT_EQ(woken, 2);
+  queue_.Leave(ticket);
+  queue_.End(target_, {}, {.outcome = backend::Outcome::kAnswered});
+  EXPECT_EQ(woken, 2) << "it has left";
+}
+
+TEST_F(QueueTest, ACallThatSkippedATargetThatSeemedToHangIsWokenByItsFirstByte) {
+  Call("a", "hangs");
+  Call("a", "waits");
+  ASSERT_TRUE(loop_.RunUntil([&] { return target_.IsSuspected(clock_.Now()); }, TimePoint(1min)));
+  other_.Begin({}, clock_.Now());
+  int woken = 0;
+  Ticket ticket;
+  ticket.targets = {{&other_}};
+  ticket.skipped = {{&target_}};
+  ticket.wake = [&woken] { ++woken; };
+  queue_.Enter(ticket);
+  queue_.Heard(target_);
+  EXPECT_EQ(woken, 1);
+  queue_.Leave(ticket);
+}
+
+TEST_F(QueueTest, AbsurdTokensHoldATargetBackForNoLongerThanItsCallCanHaveTaken) {
+  Target limited(loop_, entry_, "limited", {.max_concurrency = 1, .tpm = 60'000});  // 1,000 a second
+  const Admitted attempt = limited.Begin({.tokens = 1000}, TimePoint());
+  limited.Free(attempt, TimePoint());
+  limited.End(attempt, {.tokens = 1'000'000'000'000}, TimePoint());
+  EXPECT_LE(limited.NotBefore({.tokens = 1000}, TimePoint()), TimePoint(5s));
+  const Admitted second = limited.Begin({.tokens = 1000}, TimePoint(60s));
+  EXPECT_EQ(second.estimate.tokens, 1000) << "the forecast has learned nothing from it";
+}
+
+TEST_F(QueueTest, AHumanEndsThePauseThatAProviderAskedFor) {
+  queue_.End(target_, {}, {.outcome = backend::Outcome::kRateLimited, .retry_after = 1h});
+  Call("a", "a");
+  EXPECT_THAT(granted_, ElementsAre());
+  queue_.Reconsider(target_);
+  EXPECT_THAT(granted_, ElementsAre("a"));
 }
 
 // Ends an attempt with a failure or an answer.
