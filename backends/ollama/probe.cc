@@ -110,6 +110,9 @@ std::unique_ptr<Probe> MakeProbe(MakeGet get, std::vector<std::string> models) {
 std::string ListedName(std::string_view model) {
   std::string name(model);
   std::transform(name.begin(), name.end(), name.begin(), [](unsigned char c) { return std::tolower(c); });
+  for (const std::string_view usual : {"registry.ollama.ai/", "library/"}) {
+    if (name.starts_with(usual)) name.erase(0, usual.size());
+  }
   const size_t slash = name.rfind('/');  // a colon before it belongs to a host's port
   if (name.find(':', slash == std::string::npos ? 0 : slash) == std::string::npos) name += ":latest";
   return name;

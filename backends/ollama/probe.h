@@ -17,7 +17,8 @@ using MakeGet = std::function<SendHttp(std::string_view path)>;
 // `models` are names as the configuration has them.
 std::unique_ptr<Probe> MakeProbe(MakeGet get, std::vector<std::string> models);
 
-// Returns the name under which a server lists a model: in lower case, with its tag, which is `latest` by default.
+// Returns the name under which a server lists a model: in lower case, without the default host and namespace
+// (`registry.ollama.ai/library/`), with its tag, which is `latest` by default.
 std::string ListedName(std::string_view model);
 
 }  // namespace millrace::backend::ollama

@@ -67,8 +67,12 @@ TEST(OllamaProbeTest, ConfiguredModelsAreFoundByTheServersRulesForNames) {
                                   R"({"models":[{"name":"tiny:latest","digest":"t"},{"name":"Big:7b-Q4","digest":"b"},)"
                                   R"({"name":"host:5000/me/x:latest","digest":"x"}]})",
                                   R"({"models":[]})"},
-                                 200, {"Tiny", "big:7B-q4", "host:5000/me/x", "tiny:1b"});
-  ASSERT_EQ(probing.state.asked.size(), 4u);
+                                 200,
+                                 {"Tiny", "big:7B-q4", "host:5000/me/x", "tiny:1b", "library/tiny",
+                                  "registry.ollama.ai/library/tiny:latest", "Registry.Ollama.ai/tiny", "me/tiny"});
+  ASSERT_EQ(probing.state.asked.size(), 8u);
+  for (const size_t usual : {4u, 5u, 6u}) EXPECT_EQ(probing.state.asked[usual].revision, "t") << usual;
+  EXPECT_THAT(probing.state.asked[7].problem, HasSubstr("does not have it")) << "another namespace";
   EXPECT_EQ(probing.state.asked[0].revision, "t");
   EXPECT_EQ(probing.state.asked[1].revision, "b");
   EXPECT_EQ(probing.state.asked[2].revision, "x");
