@@ -46,7 +46,10 @@ const char* NameOf(Errand errand) {
   return "";
 }
 
-// A model is loaded in a minute or so, and pulled in an hour.
+// While a model is loaded, calls that have another target wait for it so long: as long as before the first byte of a
+// cold server. A pull takes an hour.
+constexpr Duration kPatience = Silence::kPatienceAtFirst;
+
 Preparation::Others OthersDuring(Errand errand) {
   return errand == Errand::kPull ? Preparation::Others::kGoElsewhere : Preparation::Others::kWait;
 }
@@ -79,8 +82,7 @@ class Upkeeper::Progress final : public AttemptMoments {
   Task<void> Answered(RawAnswer) override { co_return; }
   void Delta(std::string_view text) override {
     state_.progress = text;
-    if (!target_.preparation().holds()) return;
-    target_.preparation().Hold(fmt::format("{} ({})", NameOf(errand_), text), OthersDuring(errand_));
+    target_.preparation().Describe(fmt::format("{} ({})", NameOf(errand_), text));
   }
 
  private:
@@ -112,6 +114,8 @@ void Upkeeper::End(Target& target) {
   if (--state.runs > 0) return;
   state.keep_warm.Cancel();
   std::erase(state.wanted, Errand::kWarmUp);
+  // No run needs the model to be loaded first. A load in flight continues, but holds nobody back.
+  if (!state.is_pulling) Release(target);
   if (target.manifest().upkeep.unloads) Want(target, Errand::kUnload);
 }
 
@@ -119,7 +123,7 @@ bool Upkeeper::Pull(Target& target) {
   if (!target.manifest().upkeep.pulls || is_draining_) return false;
   State& state = states_[&target];
   if (state.is_pulling) return true;
-  if (state.has_pull_failed && loop_.Now() < state.pull_failed_at + kPullAgainAfter) return false;
+  if (state.has_pulled && loop_.Now() < state.pulled_at + kPullAgainAfter) return false;
   state.is_pulling = true;
   // A model must be there before it can be loaded.
   state.wanted.push_front(Errand::kPull);
@@ -147,6 +151,17 @@ void Upkeeper::Want(Target& target, Errand errand) {
 
 void Upkeeper::Hold(Target& target, Errand errand) {
   target.preparation().Hold(NameOf(errand), OthersDuring(errand));
+  states_[&target].patience = loop_.CallAt(loop_.Now() + kPatience, [this, &target] {
+    target.preparation().SendElsewhere();
+    queue_.NoteChange(target);
+  });
+  queue_.NoteChange(target);
+}
+
+void Upkeeper::Release(Target& target) {
+  if (!target.preparation().holds()) return;
+  states_[&target].patience.Cancel();
+  target.preparation().Release();
   queue_.NoteChange(target);
 }
 
@@ -177,20 +192,19 @@ Task<void> Upkeeper::Tend(Target& target) {
     const Errand errand = state.wanted.front();
     state.wanted.pop_front();
     if (errand == Errand::kPull) Hold(target, errand);
+    if (errand == Errand::kWarmUp) target.preparation().Describe(NameOf(errand));
     const bool is_done = co_await Do(target, errand);
     if (errand == Errand::kPull) {
       state.is_pulling = false;
       state.progress.clear();
-      state.has_pull_failed = !is_done;
-      state.pull_failed_at = loop_.Now();
+      state.has_pulled = true;
+      state.pulled_at = loop_.Now();
       pulled_(target);
     }
     if (errand == Errand::kWarmUp && is_done) state.warm_at = loop_.Now();
     const bool has_more =
         std::any_of(state.wanted.begin(), state.wanted.end(), [](Errand wanted) { return wanted != Errand::kUnload; });
-    if (has_more || !target.preparation().holds()) continue;
-    target.preparation().Release();
-    queue_.NoteChange(target);
+    if (!has_more) Release(target);
   }
   state.is_busy = false;
   --busy_;

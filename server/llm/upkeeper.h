@@ -3,8 +3,9 @@
 // while a run uses it, unloaded after the last run, and pulled if the server does not have it. All of it costs nothing
 // and is not recorded; it is logged.
 //
-// Errands of a target are done one after the other. While a model is loaded for a run that begins, or pulled, no
-// attempt begins at the target (Preparation); calls can go to other targets while it is pulled.
+// Errands of a target are done one after the other. While a model is loaded for a run that uses it, or pulled, no
+// attempt begins at the target (Preparation). Calls go to other targets while it is pulled, or if loading it takes
+// long.
 #pragma once
 
 #include <cstdint>
@@ -40,7 +41,8 @@ class Upkeeper {
   std::shared_ptr<void> Use(std::vector<Target*> targets);
 
   // The server does not have the target's model: pulls it, if the configuration allows it. Returns true if a pull is in
-  // flight. After a pull that failed, none is started for a minute.
+  // flight. After the end of a pull none is started for a minute: it may have failed, or the server may list the model
+  // under another name.
   bool Pull(Target& target);
   // Returns the newest line of progress of the target's pull; empty if none is in flight.
   std::string PullProgress(const Target& target) const;
@@ -57,16 +59,19 @@ class Upkeeper {
     bool is_busy = false;  // an errand is in flight
     bool is_pulling = false;
     std::string progress;
-    TimePoint pull_failed_at{};
-    bool has_pull_failed = false;
+    TimePoint pulled_at{};  // end of the newest pull
+    bool has_pulled = false;
     TimePoint warm_at{};  // end of the newest warm-up
     Loop::Timer keep_warm;
+    Loop::Timer patience;  // of calls that could go elsewhere while the model is loaded
   };
 
   void Begin(Target& target);
   void End(Target& target);
   void Want(Target& target, backend::Errand errand);
   void Hold(Target& target, backend::Errand errand);
+  // Ends what Hold began, if anything.
+  void Release(Target& target);
   void KeepWarmLater(Target& target);
   void KeepWarm(Target& target);
   Task<void> Tend(Target& target);

@@ -192,5 +192,79 @@ TEST_F(UpkeepTest, WhileAModelIsPulledCallsGoElsewhere) {
   EXPECT_EQ(asked->outcome.model, "n");
 }
 
+TEST_F(UpkeepTest, ARunThatEndsBeforeTheModelIsLoadedHoldsNobodyBack) {
+  Start({.warms_up = true});
+  server_.errand_latency = 1h;
+  bool is_over = false;
+  world_.loop_->Spawn([](Calls& calls, bool& done) -> Task<void> {
+    std::vector<std::string> names = {"writer"};
+    std::shared_ptr<ModelLease> lease = co_await calls.Lease(std::move(names));
+    lease.reset();  // in the same turn, as a run that was cancelled meanwhile
+    done = true;
+  }(world_.calls(), is_over));
+  ASSERT_TRUE(world_.RunUntil([&] { return is_over; }, 1min));
+  EXPECT_EQ(WaitsFor(), "");
+  std::shared_ptr<ModelLease> lease = Lease();
+  world_.RunFor(1s);
+  EXPECT_EQ(WaitsFor(), "warm_up");
+  lease.reset();  // while it is being loaded
+  const auto generated = world_.Ask("q");
+  EXPECT_TRUE(world_.RunUntil([&] { return generated->done; }, 1min));
+  EXPECT_TRUE(generated->outcome.status.ok()) << generated->outcome.status;
+}
+
+TEST_F(UpkeepTest, CallsGoElsewhereIfLoadingTakesLongAndComeBack) {
+  v1::TargetConfig& other = *world_.config.mutable_models(0)->add_targets();
+  other.set_backend("other");
+  other.set_model("n");
+  other.set_priority(1);
+  Start({.warms_up = true});
+  server_.state = "m=1 n=1";
+  server_.errand_latency = 5min;
+  const std::shared_ptr<ModelLease> lease = Lease();
+  const TimePoint begin = world_.clock.Now();
+  const auto first = AskOf(lease, "q");
+  EXPECT_TRUE(world_.RunUntil([&] { return first->done; }, 1min));
+  EXPECT_EQ(first->outcome.model, "n");
+  EXPECT_GE(world_.clock.Now() - begin, 29s) << "a model that is loaded soon is worth the wait";
+  const auto second = AskOf(lease, "another");
+  EXPECT_TRUE(world_.RunUntil([&] { return second->done; }, 1s));
+  EXPECT_EQ(second->outcome.model, "n");
+  world_.RunFor(6min);
+  EXPECT_EQ(WaitsFor(), "");
+  const auto third = AskOf(lease, "a third");
+  EXPECT_TRUE(world_.RunUntil([&] { return third->done; }, 1min));
+  EXPECT_EQ(third->outcome.model, "m");
+}
+
+TEST_F(UpkeepTest, CallsThatWaitedForTheModelAndTheStoreAreMade) {
+  world_.store_options.disk_reserve = 1000;
+  Start({.warms_up = true});
+  const std::shared_ptr<ModelLease> lease = Lease();
+  const auto asked = AskOf(lease, "q");
+  world_.RunFor(1s);
+  EXPECT_EQ(world_.calls().FindWaiting("r").limit, "warm_up");
+  world_.disk.SetRoom(900);
+  world_.RunFor(1min);  // the model is loaded meanwhile
+  EXPECT_EQ(WaitsFor(), "");
+  EXPECT_FALSE(asked->done);
+  world_.disk.SetRoom(std::nullopt);
+  EXPECT_TRUE(world_.RunUntil([&] { return asked->done; }, 1min));
+  EXPECT_TRUE(asked->outcome.status.ok()) << asked->outcome.status;
+}
+
+TEST_F(UpkeepTest, AModelThatTheServerListsUnderAnotherNameIsPulledOnceAMinute) {
+  Start({.pulls = true});
+  server_.state = "other=1";
+  server_.after_pull = "other=1";
+  for (int i = 0; i < 5; ++i) {
+    const auto asked = world_.Ask("q" + std::to_string(i));
+    EXPECT_TRUE(world_.RunUntil([&] { return asked->done; }, 20s)) << i;
+    EXPECT_TRUE(asked->outcome.status.ok()) << asked->outcome.status;
+    world_.RunFor(5s);
+  }
+  EXPECT_EQ(Times("http://provider/pull/m").size(), 1u);
+}
+
 }  // namespace
 }  // namespace millrace

@@ -17,6 +17,12 @@ class Preparation final : public Admission {
     what_ = std::move(what);
     others_ = others;
   }
+  // Changes the text, if it holds.
+  void Describe(std::string what) {
+    if (holds()) what_ = std::move(what);
+  }
+  // From now on calls that can go to other targets go there.
+  void SendElsewhere() { others_ = Others::kGoElsewhere; }
   void Release() { what_.clear(); }
   bool holds() const { return !what_.empty(); }
   bool sends_elsewhere() const { return holds() && others_ == Others::kGoElsewhere; }
