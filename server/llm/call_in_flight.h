@@ -26,8 +26,9 @@ namespace millrace {
 // The question. Constant for the life of a call.
 struct CallQuestion {
   // Join key: calls with equal ones are one call. It is the digest of the alias's targets and their identities, the
-  // canonical request, the sample number, and the rules on which the answer depends: `repairs`, `look_up` and `ttl`.
-  // The runs, priorities, deadlines and `remember` of its callers may differ. Not a call key (key.h).
+  // canonical request, the sample number, the rules on which the answer depends (`repairs`, `look_up` and `ttl`), and
+  // the alias's policies (priorities of its targets, retries, time limits), so that nobody pays by the policy of
+  // another alias. The runs, priorities, deadlines and `remember` of its callers may differ. Not a call key (key.h).
   Digest key;
   CallRequest request;
   std::string canonical;  // CanonicalRequest of the question

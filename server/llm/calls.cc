@@ -13,14 +13,29 @@
 namespace millrace {
 namespace {
 
+// The policies of an alias under which all callers of a call wait and pay.
+void AddPolicies(Digester& digester, const Alias& alias) {
+  const RetryPolicy& retry = alias.retry;
+  digester.AddNumber(static_cast<uint64_t>(retry.max_attempts));
+  digester.AddNumber(static_cast<uint64_t>(retry.max_extra.value_or(-1)));
+  digester.AddNumber(retry.on_unknown == UnknownPolicy::kFail ? 1 : 0);
+  const CallTimeouts& timeouts = alias.timeouts;
+  for (const Duration time : {retry.initial_backoff, retry.max_backoff, timeouts.connect, timeouts.first_byte,
+                              timeouts.idle, timeouts.total}) {
+    digester.AddNumber(static_cast<uint64_t>(time.count()));
+  }
+}
+
 // Returns the key of calls that are one: the same question to the same models, under the same rules for what may be
-// reused and repaired.
+// reused, repaired, retried and billed.
 Digest SharedKey(const Alias& alias, const Identities& identities, const CallContext& context,
                  const CallRequest& request, std::string_view canonical, const std::optional<Duration>& ttl) {
   Digester digester;
   for (size_t i = 0; i < alias.routes.size(); ++i) {
     digester.AddPart(identities[i]).AddPart(alias.routes[i].target->Name());
+    digester.AddNumber(static_cast<uint64_t>(alias.routes[i].priority));
   }
+  AddPolicies(digester, alias);
   digester.AddPart(canonical);
   digester.AddNumber(static_cast<uint64_t>(request.question.sample_number));
   digester.AddNumber(static_cast<uint64_t>(request.repairs));

@@ -214,5 +214,36 @@ TEST(CallsTest, EvictsNothingThatARunInProgressWasGiven) {
   EXPECT_FALSE(world.Answer("p", OfRun("r2", "another")).cache_hit);
 }
 
+// Adds an alias of the same target, whose calls must not be billed twice.
+void AddStrictAlias(World& world) {
+  v1::ModelConfig strict = world.config.models(0);
+  strict.set_name("strict");
+  strict.set_on_unknown(v1::ON_UNKNOWN_FAIL);
+  strict.set_max_extra(0);
+  *world.config.add_models() = strict;
+}
+
+TEST(CallsTest, CallsOfAliasesWithOtherPoliciesAreNotJoined) {
+  for (const bool is_strict_first : {false, true}) {
+    World world;
+    AddStrictAlias(world);
+    world.provider.script.push_back({.latency = 1s, .outcome = HttpOutcome::kUnknown});
+    const auto strictly = [](CallRequest& request) { request.model_alias = "strict"; };
+    std::shared_ptr<World::Asked> usual;
+    if (!is_strict_first) usual = world.Ask("q", OfRun("r1"));
+    const auto strict = world.Ask("q", OfRun("r2"), strictly);
+    if (is_strict_first) usual = world.Ask("q", OfRun("r1"));
+    world.RunUntil([&] { return strict->done && usual->done; });
+    EXPECT_TRUE(usual->outcome.status.ok()) << usual->outcome.status;
+    EXPECT_FALSE(strict->outcome.coalesced);
+    EXPECT_FALSE(usual->outcome.coalesced);
+    if (is_strict_first) {
+      EXPECT_EQ(ReasonOf(strict->outcome.status), Reason::kUnknownOutcome);
+    } else {
+      EXPECT_EQ(strict->outcome.totals.attempts(), 0) << "it found the answer of the other";
+    }
+  }
+}
+
 }  // namespace
 }  // namespace millrace
