@@ -64,7 +64,10 @@ std::shared_ptr<const Identities> Revisions::FindOrInvent(const Alias& alias) co
 
 TimePoint Revisions::DueAt(const Server& server, bool is_unknown) const {
   if (server.is_asked) return kNever;
-  if (!server.has_asked) return TimePoint();
+  return server.has_asked ? DueAfter(server, is_unknown) : TimePoint();
+}
+
+TimePoint Revisions::DueAfter(const Server& server, bool is_unknown) {
   const bool has_failed = server.failure && !is_unknown;
   return server.asked_at + (has_failed ? std::max(kFresh, server.took * kFreshFailureTimes) : kFresh);
 }
@@ -72,9 +75,15 @@ TimePoint Revisions::DueAt(const Server& server, bool is_unknown) const {
 bool Revisions::IsFresh(const Alias& alias) const {
   return std::all_of(alias.routes.begin(), alias.routes.end(), [this](const Route& route) {
     if (!route.reports_revision) return true;
-    const auto server = servers_.find(&route.target->entry());
-    return server != servers_.end() && server->second.has_asked &&
-           DueAt(server->second, IsUnknown(route)) > loop_.Now() && !server->second.is_asked;
+    const auto found = servers_.find(&route.target->entry());
+    if (found == servers_.end() || !found->second.has_asked) return false;
+    const Server& server = found->second;
+    const bool is_unknown = IsUnknown(route);
+    if (!server.is_asked) return DueAt(server, is_unknown) > loop_.Now();
+    if (!server.failure) return false;
+    // Calls need nothing from a server that has no remembered answers and failed before. If it has some, the failure
+    // counts for as long as a probe takes: under steady load no call waits for a server that hangs again and again.
+    return is_unknown || loop_.Now() < DueAfter(server, is_unknown) + Prober::kTimeMax;
   });
 }
 

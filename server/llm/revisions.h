@@ -8,8 +8,8 @@
 // answers are found while the server is down.
 //
 // A revision that was never known has no remembered answers. Calls then wait for the first probe that succeeds, because
-// an answer of the model can only come after it. Calls that can go elsewhere meanwhile do so; what the model answers
-// them, once it is there, is kept for their run only.
+// an answer of the model can only come after it. Calls that can go elsewhere wait for that probe only, even if it
+// fails; what the model answers them, once it is there, is kept for their run only.
 #pragma once
 
 #include <cstdint>
@@ -42,7 +42,8 @@ class Revisions {
   // Returns the identities for memo keys. Models whose revision is not known get one that nothing else has.
   std::shared_ptr<const Identities> FindOrInvent(const Alias& alias) const;
 
-  // Returns true if the newest probes of the alias's servers are new enough.
+  // Returns true if the newest probes of the alias's servers are new enough, or if a probe in flight can be ignored
+  // because its server has failed the one before.
   bool IsFresh(const Alias& alias) const;
   // Starts the probes that are due.
   void Learn(const Alias& alias);
@@ -86,6 +87,8 @@ class Revisions {
   Task<void> Keep(const Target& target);
   bool IsUnknown(const Route& route) const;
   TimePoint DueAt(const Server& server, bool is_unknown) const;
+  // Returns how long the newest probe is new enough.
+  static TimePoint DueAfter(const Server& server, bool is_unknown);
 
   Loop& loop_;
   Store& store_;
