@@ -122,7 +122,7 @@ std::vector<Blockage> Calls::FindBlockages(const Alias& alias, const CallContext
 
 CallOutcome Calls::NotIdentified(const Alias& alias, const CallContext& context) const {
   CallOutcome outcome;
-  outcome.stopped = IsStopped(context) || (queue_.closed() && context.stop != nullptr);
+  outcome.stopped = IsStopped(context) || (queue_.closed() && !context.run.empty());
   if (outcome.stopped) return outcome;
   std::vector<Blockage> blockages = FindBlockages(alias, context);
   if (blockages.empty()) {

@@ -188,5 +188,52 @@ TEST_F(RevisionsTest, PlanFindsWhatIsRemembered) {
   EXPECT_FALSE(*Do(world_, world_.calls().IsRemembered(context, request)));
 }
 
+TEST_F(RevisionsTest, ADrainingServerTellsAClientThatWaitsForARevision) {
+  server_.state = "";
+  CallContext generates;
+  generates.stop = world_.NewStop();
+  CallContext runs = OfRun("r");
+  runs.stop = world_.NewStop();
+  const auto generated = world_.Ask("q", generates);
+  const auto of_run = world_.Ask("q", runs);
+  world_.RunFor(1s);
+  world_.loop_->Spawn(world_.calls().Drain(kNever));
+  world_.RunFor(1s);
+  ASSERT_TRUE(generated->done && of_run->done);
+  EXPECT_FALSE(generated->outcome.stopped) << "the client is there";
+  EXPECT_EQ(ReasonOf(generated->outcome.status), Reason::kDraining);
+  EXPECT_TRUE(of_run->outcome.stopped);
+}
+
+TEST_F(RevisionsTest, CallsDoNotWaitForAServerThatHangsAgainAndAgain) {
+  v1::TargetConfig& other = *world_.config.mutable_models(0)->add_targets();
+  other.set_backend("other");
+  other.set_model("n");
+  other.set_revision("fixed");
+  world_.Restart();
+  for (const bool is_known : {false, true}) {
+    world_.provider.usual = [this](const HttpRequest& request) { return server_(request); };
+    if (is_known) {
+      world_.RunFor(5s);  // the hanging probe ends
+      EXPECT_TRUE(world_.Answer("before").status.ok());
+      const std::shared_ptr<ModelLease> lease = Do(world_, world_.calls().Look({"writer"}));
+      EXPECT_THAT(*world_.calls().Identity("writer", *lease), HasSubstr(R"("revision":"r-1")"));
+    }
+    world_.provider.usual = [](const HttpRequest& request) {
+      return request.url == "http://provider/state" ? Reaction{.latency = 1h} : Reaction();
+    };
+    world_.RunFor(2s);
+    const TimePoint begin = world_.clock.Now() + Prober::kTimeMax + 1s;
+    for (int i = 0; i < 200; ++i) {
+      const TimePoint asked = world_.clock.Now();
+      EXPECT_TRUE(world_.Answer(std::to_string(is_known) + std::to_string(i), OfRun("r")).status.ok());
+      if (asked > begin) {
+        EXPECT_LT(world_.clock.Now() - asked, 1s) << i;
+      }
+      world_.RunFor(300ms);
+    }
+  }
+}
+
 }  // namespace
 }  // namespace millrace
