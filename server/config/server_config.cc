@@ -1,25 +1,33 @@
 #include "server/config/server_config.h"
 
 #include <fmt/format.h>
+#include <google/protobuf/util/message_differencer.h>
 #include <google/protobuf/util/time_util.h>
 
 #include <map>
 #include <set>
 
+#include "server/base/duration.h"
 #include "server/config/address.h"
 #include "server/config/document.h"
 #include "server/config/field_path.h"
 #include "server/config/reader.h"
 #include "server/config/rules.h"
+#include "server/config/scalar.h"
 #include "server/text/nearest.h"
 
 namespace millrace {
 namespace {
 
-// Target and the alias that gave its limits.
+// Backend and model.
 using Target = std::pair<std::string, std::string>;
+// Settings of a target, and the alias that gave them first.
 struct GivenLimits {
   v1::TargetLimits limits;
+  std::string alias;
+};
+struct GivenBreaker {
+  v1::Breaker breaker;
   std::string alias;
 };
 
@@ -76,10 +84,7 @@ class ConfigChecker {
     if (!model.name().empty() && !models_.insert(model.name()).second) {
       Refuse(path + ".name", fmt::format("there is a model \"{}\" already", Excerpt(model.name())));
     }
-    const v1::Retry& retry = model.retry();
-    if (retry.has_initial_backoff() && retry.has_max_backoff() && retry.max_backoff() < retry.initial_backoff()) {
-      Refuse(path + ".retry.max_backoff", "must be at least initial_backoff");
-    }
+    CheckRetry(model.retry(), path + ".retry");
     std::set<Target> targets;
     for (int i = 0; i < model.targets_size(); ++i) {
       const v1::TargetConfig& target = model.targets(i);
@@ -93,7 +98,39 @@ class ConfigChecker {
         Refuse(at, "this backend and model stand in the list already");
       }
       if (target.has_limits()) CheckLimits(target, model.name(), at);
+      CheckBreaker(target, model, path, at);
     }
+  }
+
+  void CheckRetry(const v1::Retry& given, const std::string& path) {
+    v1::Retry retry = given;
+    FillDefaults(retry, AbsentMessages::kMake);
+    if (retry.max_backoff() >= retry.initial_backoff()) return;
+    if (!given.has_max_backoff()) {
+      Refuse(path + ".initial_backoff", fmt::format("must be at most max_backoff, which is {} by default",
+                                                    FormatDuration(ToDuration(retry.max_backoff()))));
+    } else if (!given.has_initial_backoff()) {
+      Refuse(path + ".max_backoff", fmt::format("must be at least initial_backoff, which is {} by default",
+                                                FormatDuration(ToDuration(retry.initial_backoff()))));
+    } else {
+      Refuse(path + ".max_backoff", "must be at least initial_backoff");
+    }
+  }
+
+  // `path` is the model's, `at` its target's.
+  void CheckBreaker(const v1::TargetConfig& target, const v1::ModelConfig& model, const std::string& path,
+                    const std::string& at) {
+    v1::Breaker breaker = model.breaker();
+    FillDefaults(breaker, AbsentMessages::kMake);
+    const auto [found, is_new] =
+        breakers_.emplace(Target(target.backend(), target.model()), GivenBreaker{breaker, model.name()});
+    const GivenBreaker& given = found->second;
+    if (is_new || google::protobuf::util::MessageDifferencer::Equals(given.breaker, breaker)) return;
+    Refuse(
+        model.has_breaker() ? path + ".breaker" : at,
+        fmt::format("model \"{}\" gives target {}/{} another breaker; a target has one, so give both models the same "
+                    "`breaker`",
+                    Excerpt(given.alias), Excerpt(target.backend()), Excerpt(target.model())));
   }
 
   void CheckLimits(const v1::TargetConfig& target, const std::string& alias, const std::string& path) {
@@ -123,6 +160,7 @@ class ConfigChecker {
   std::set<std::string> backends_;
   std::set<std::string> models_;
   std::map<Target, GivenLimits> limits_;
+  std::map<Target, GivenBreaker> breakers_;
 };
 
 // Adds violations with their places, but for those at fields that could not be read.

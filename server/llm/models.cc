@@ -102,12 +102,22 @@ StatusOr<Target*> Models::AddTarget(const v1::ModelConfig& config, const v1::Tar
     targets_.push_back(std::make_unique<Target>(loop_, *entry, target_config.model(), settings));
     return targets_.back().get();
   }
-  if ((*known)->settings() != settings) {
-    return WrongModel(
-        config,
-        fmt::format("the limits or the breaker of {} differ from those that another model gives it", (*known)->Name()));
+  if (const TargetSettings& given = (*known)->settings(); given != settings) {
+    const bool is_breaker = !(given.breaker == settings.breaker);
+    return MakeError(
+        Reason::kInvalidDefinition,
+        fmt::format("models `{}` and `{}` give target `{}` different {}; give both the same", FindUser(**known),
+                    config.name(), (*known)->Name(), is_breaker ? "breakers" : "limits"));
   }
   return known->get();
+}
+
+std::string Models::FindUser(const Target& target) const {
+  for (const auto& [name, alias] : aliases_) {
+    const auto leads = [&target](const Route& route) { return route.target == &target; };
+    if (std::any_of(alias.routes.begin(), alias.routes.end(), leads)) return name;
+  }
+  return "";
 }
 
 const Alias* Models::FindAlias(std::string_view name) const {

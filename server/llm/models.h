@@ -45,6 +45,8 @@ class Models {
  private:
   StatusOr<BackendEntry*> FindBackend(const v1::ModelConfig& config, const std::string& name) const;
   StatusOr<Target*> AddTarget(const v1::ModelConfig& config, const v1::TargetConfig& target_config);
+  // Returns the name of an alias that leads to the target.
+  std::string FindUser(const Target& target) const;
 
   Loop& loop_;
   std::vector<std::unique_ptr<BackendEntry>> backends_;  // by name

@@ -167,7 +167,7 @@ void Target::EndStoring() {
 Duration Target::RetryDelay(const RetryPolicy& policy, TimePoint now, Random& random) const {
   Duration bound = std::min(kBriefDelay, policy.initial_backoff);
   if (failures_ > std::max(kFailuresMin, failing_from_)) {
-    bound = std::clamp(now - failing_since_, policy.initial_backoff, policy.max_backoff);
+    bound = std::min(std::max(now - failing_since_, policy.initial_backoff), policy.max_backoff);
   }
   return Duration(static_cast<int64_t>(random.Uniform() * static_cast<double>(bound.count())));
 }

@@ -124,6 +124,42 @@ limits: {max_conections: 5}
           "s.yaml:13:10: limits.max_conections: unknown key; did you mean \"max_connections\"?"));
 }
 
+TEST(ServerConfigTest, BackoffsAreComparedWithTheDefaultsOfThoseThatAreAbsent) {
+  const auto with = [](const std::string& retry) {
+    return Read(
+        "backends: [{name: a, local: {}}]\n"
+        "models: [{name: m, targets: [{backend: a}], retry: " +
+        retry + "}]\n");
+  };
+  EXPECT_THAT(
+      Problems(with("{max_backoff: 100ms}").status()),
+      ElementsAre(
+          "s.yaml:2:66: models[0].retry.max_backoff: must be at least initial_backoff, which is 500ms by default"));
+  EXPECT_THAT(
+      Problems(with("{initial_backoff: 60s}").status()),
+      ElementsAre(
+          "s.yaml:2:70: models[0].retry.initial_backoff: must be at most max_backoff, which is 30s by default"));
+  EXPECT_TRUE(with("{max_backoff: 500ms}").ok());
+}
+
+TEST(ServerConfigTest, ATargetHasOneBreakerWhicheverAliasLeadsToIt) {
+  const auto with = [](const std::string& first, const std::string& second) {
+    return Read(
+        "backends: [{name: a, local: {}}]\n"
+        "models:\n"
+        "- {name: w, targets: [{backend: a, model: x}]" +
+        first + "}\n- {name: v, targets: [{backend: a, model: x}]" + second + "}\n");
+  };
+  const std::string breaker = ", breaker: {failure_ratio: 50%}";
+  const std::string remedy = "target a/x another breaker; a target has one, so give both models the same `breaker`";
+  EXPECT_TRUE(with(breaker, breaker).ok());
+  EXPECT_TRUE(with("", ", breaker: {failure_ratio: 90%}").ok()) << "that is the default";
+  EXPECT_THAT(Problems(with(breaker, "").status()),
+              ElementsAre("s.yaml:4:23: models[1].targets[0]: model \"w\" gives " + remedy));
+  EXPECT_THAT(Problems(with("", breaker).status()),
+              ElementsAre("s.yaml:4:57: models[1].breaker: model \"w\" gives " + remedy));
+}
+
 TEST(ServerConfigTest, NeverShowsWhatStandsInThePlaceOfASecret) {
   for (const std::string_view key : {"sk-canary", "{env: sk-canary}", "{value: sk-canary}", "[sk-canary]",
                                      "{file: [sk-canary]}", "{env: {sk-canary: sk-canary}}"}) {

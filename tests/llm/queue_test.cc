@@ -301,5 +301,11 @@ TEST_F(RetryDelayTest, FailuresOfAttemptsThatWereInFlightTogetherAreOne) {
   ExpectBound(TimePoint(1s), 100ms);
 }
 
+TEST_F(RetryDelayTest, BoundsInTheWrongOrderAreHarmless) {
+  const RetryPolicy wrong{.max_attempts = 3, .initial_backoff = 60s, .max_backoff = 1s, .max_extra = {}};
+  for (int i = 0; i < 5; ++i) End(target_, backend::Outcome::kServerError, TimePoint(1s));
+  EXPECT_LT(target_.RetryDelay(wrong, TimePoint(2s), random_), 1s);
+}
+
 }  // namespace
 }  // namespace millrace
