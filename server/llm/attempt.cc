@@ -131,7 +131,8 @@ Task<void> AttemptRecorder::Finish(const AttemptResult& result) {
     // A provider without I/O has no first byte.
     target_.NoteFirstByte(first_byte_.value_or(start_ + latency_) - admitted_.began);
   } else {
-    target_.NoteError(std::get<backend::Failure>(result));
+    // An attempt that was given up before it was sent says nothing about the target.
+    if (!given_up_) target_.NoteError(std::get<backend::Failure>(result));
     tally.AddFailure(attempt, std::get<backend::Failure>(result), latency_, started_, is_free);
   }
   deps_.queue.End(target_, admitted_, EndOf(result, !given_up_));

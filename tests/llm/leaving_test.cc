@@ -210,5 +210,24 @@ TEST(LeavingCallsTest, APaidAnswerOutlivesAStoreThatIsReopened) {
   EXPECT_EQ(world.Count(Table::kPending), 0);
 }
 
+TEST(LeavingCallsTest, AnAttemptThatIsGivenUpIsNotTheTargetsFault) {
+  World world;
+  world.store_options.sync_cost = 100ms;
+  world.provider.script.push_back({.latency = 1ms, .status = 500, .body = ""});
+  world.provider.usual = [](const HttpRequest&) { return Reaction{.latency = 20s}; };
+  world.Ask("fails", OfRun("r"));
+  ASSERT_TRUE(world.RunUntil([&] { return world.provider.received.size() == 2; }, 1min));
+  const auto error = [&] { return world.calls().Models().models(0).targets(0).error(); };
+  EXPECT_EQ(error(), "status 500");
+  CallContext context = OfRun("s");
+  context.stop = world.NewStop();
+  const auto paused = world.Ask("paused", context);
+  ASSERT_TRUE(world.RunUntil([&] { return world.calls().in_flight() == 2; }, 1min)) << "its start is being stored";
+  context.stop->Stop();
+  world.RunFor(1s);
+  EXPECT_TRUE(paused->outcome.stopped);
+  EXPECT_EQ(error(), "status 500");
+}
+
 }  // namespace
 }  // namespace millrace
