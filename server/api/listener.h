@@ -32,7 +32,6 @@ class Listener {
   int fd() const { return fd_.get(); }
   // The TCP port that was bound; 0 for a unix socket.
   int port() const { return port_; }
-  bool is_unix() const { return static_cast<bool>(directory_); }
 
  private:
   Listener() = default;

@@ -1,6 +1,6 @@
-// Tells a target that refuses every call until a human acts (a wrong key, an unknown model) from a call that its target
-// refuses while it answers others, such as a text that a firewall answers with 403. The first makes runs pause, the
-// second fails one item. One refusal alone shows neither.
+// Distinguishes two kinds of refusals. A target may refuse every call until a human acts (a wrong key, an unknown
+// model): then runs pause. Or it refuses one call and answers others (a firewall that answers one text with 403): then
+// one item fails. One refusal alone shows neither.
 #pragma once
 
 #include <cstdint>
