@@ -1,5 +1,5 @@
 // Clocks. Code that needs the time takes a Clock as an argument; nothing else in the project reads the machine's
-// clocks, so that the simulator can replay a run.
+// clocks, so that the simulator can replay a run. (work_meter.h reads the CPU time of a thread, to end runaway work.)
 #pragma once
 
 #include <chrono>

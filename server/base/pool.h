@@ -1,6 +1,7 @@
 // Pool: runs functions that block or compute for long off the loop's thread. They use only values that they own.
 #pragma once
 
+#include <atomic>
 #include <exception>
 #include <memory>
 #include <optional>
@@ -11,6 +12,7 @@
 #include "server/base/loop.h"
 #include "server/base/status.h"
 #include "server/base/task.h"
+#include "server/base/work_meter.h"
 
 namespace millrace {
 
@@ -40,20 +42,30 @@ std::invoke_result_t<F> Guarded(F& function) {
 }
 
 // Runs `function` on the pool and resumes with its result. The function runs to its end even if the caller is
-// destroyed, so it must own everything that it uses.
+// destroyed, so it must own everything that it uses; work that asks its meter (work_meter.h) ends early then.
 template <typename F>
 Task<std::invoke_result_t<F>> Compute(Loop& loop, Pool& pool, F function) {
   using Result = std::invoke_result_t<F>;
+  struct Shared {
+    std::optional<Result> result;
+    std::atomic<bool> gone{false};  // the caller was destroyed
+  };
+  struct Caller {
+    explicit Caller(std::shared_ptr<Shared> its) : shared(std::move(its)) {}
+    ~Caller() { shared->gone.store(true, std::memory_order_relaxed); }
+    std::shared_ptr<Shared> shared;
+  };
   auto promise = std::make_shared<Promise<bool>>(loop);
-  auto result = std::make_shared<std::optional<Result>>();
+  const Caller caller(std::make_shared<Shared>());
   // Named: GCC 12 would destroy them twice as temporaries.
-  absl::AnyInvocable<void()> work = [result, function = std::move(function)]() mutable {
-    result->emplace(Guarded(function));
+  absl::AnyInvocable<void()> work = [shared = caller.shared, function = std::move(function)]() mutable {
+    const WorkMeter::Waiter waiter(shared->gone);
+    shared->result.emplace(Guarded(function));
   };
   absl::AnyInvocable<void()> done = [promise] { promise->Set(true); };
   pool.Submit(std::move(work), std::move(done));
   co_await promise->Wait();
-  co_return std::move(**result);
+  co_return std::move(*caller.shared->result);
 }
 
 // Returns a pool of `threads` threads, which posts each `done` to `loop`. Its destructor waits for works that have
