@@ -5,10 +5,12 @@
 #include <algorithm>
 #include <array>
 #include <boost/json.hpp>
+#include <chrono>
 #include <utility>
 #include <vector>
 
 #include "server/base/json.h"
+#include "server/base/work_meter.h"
 #include "server/text/salvage.h"
 #include "server/text/schema.h"
 
@@ -16,6 +18,8 @@ namespace millrace {
 namespace {
 
 constexpr size_t kPropertiesMax = 200;
+constexpr Duration kCpuMax = std::chrono::seconds(2);
+constexpr int64_t kStepsPerField = 20'000;  // of compiling, so that the CPU time is looked at for each
 // Bytes of all faults together: their tokens are paid for.
 constexpr size_t kFaultsBytesMax = 2u << 10;
 
@@ -106,7 +110,10 @@ std::optional<FaultyFields> FindFaultyFields(std::string_view answer, std::strin
   std::vector<std::string> faulty;
   size_t fitting = 0;
   std::string faults;
+  // Every field compiles a schema of its own.
+  WorkMeter meter({.cpu = kCpuMax, .name = "the search for faulty fields", .reason = Reason::kSchema});
   for (const auto& property : properties) {
+    if (!meter.Spend(kStepsPerField)) return std::nullopt;
     const std::string name(property.key());
     Status fault;
     if (const json::value* value = object->if_contains(name)) {
@@ -121,7 +128,7 @@ std::optional<FaultyFields> FindFaultyFields(std::string_view answer, std::strin
     faulty.push_back(name);
     if (faults.size() < kFaultsBytesMax) faults += fmt::format("- `{}`: {}\n", name, Excerpt(MessageOf(fault), 300));
   }
-  if (faulty.empty() || fitting == 0) return std::nullopt;
+  if (faulty.empty() || fitting == 0 || !meter.status().ok()) return std::nullopt;
   return FaultyFields{.answer = json::serialize(*object),
                       .schema = json::serialize(SchemaOf(*root, faulty)),
                       .faults = std::move(faults)};

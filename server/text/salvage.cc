@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "server/base/json.h"
+#include "server/base/work_meter.h"
 
 namespace millrace {
 namespace {
@@ -93,6 +94,7 @@ std::vector<JsonCandidates> FindJson(std::string_view answer) {
 }
 
 StatusOr<std::string> FittingJson(std::string_view answer, const Schema& schema) {
+  const WorkMeter meter(CheckLimits());  // of all candidates together
   Status not_json;
   Status misfit;
   for (const JsonCandidates& candidates : FindJson(answer)) {
@@ -103,7 +105,9 @@ StatusOr<std::string> FittingJson(std::string_view answer, const Schema& schema)
         if (not_json.ok()) not_json = value.status();
         continue;
       }
-      if (const Status status = schema.Check(*value); !status.ok()) {
+      const Status status = schema.Check(*value);
+      MR_RETURN_IF_ERROR(meter.status().ok() ? absl::OkStatus() : status);
+      if (!status.ok()) {
         if (misfit.ok()) misfit = status;
         continue;
       }

@@ -10,7 +10,6 @@
 #include <algorithm>
 #include <boost/json.hpp>
 #include <set>
-#include <valijson/adapters/boost_json_adapter.hpp>
 #include <valijson/adapters/std_string_adapter.hpp>
 #include <valijson/constraint_builder.hpp>
 #include <valijson/schema.hpp>
@@ -18,7 +17,10 @@
 #include <valijson/validator.hpp>
 #include <vector>
 
+#include "server/base/canonical_json.h"
 #include "server/base/json.h"
+#include "server/text/pattern.h"
+#include "server/text/schema_adapter.h"
 #include "server/text/schema_parts.h"
 
 namespace millrace {
@@ -26,7 +28,6 @@ namespace {
 
 using valijson::ValidationResults;
 using valijson::adapters::Adapter;
-using valijson::adapters::BoostJsonAdapter;
 using valijson::constraints::Constraint;
 using Context = std::vector<std::string>;
 
@@ -36,7 +37,14 @@ constexpr int kRefDepthMax = 150;
 // Most references followed in one check: alternatives that refer to alternatives multiply.
 constexpr int kRefStepsMax = 200'000;
 
-struct TooComplex {};
+// Most values that a check looks at, each as often as the schema makes it: about 3 s.
+constexpr int64_t kLooksMax = 30'000'000;
+// Most values that are looked at to say what is wrong, since valijson keeps every fault that it finds.
+constexpr int64_t kExplainLooksMax = 1'000'000;
+// Most bytes of paths, of which valijson copies one for each value.
+constexpr size_t kPathBytesMax = 1'000'000'000;
+// Largest product of an answer's bytes and a schema's weight that takes less than 15 ms.
+constexpr size_t kCheapMax = 1'000'000;
 
 // Counters of the check that runs on this thread.
 thread_local int ref_depth = 0;
@@ -57,6 +65,14 @@ struct RefScope {
 re2::StringPiece Piece(const std::string& text) { return {text.data(), text.size()}; }
 
 bool Matches(const RE2& pattern, const std::string& text) { return RE2::PartialMatch(Piece(text), pattern); }
+
+// Returns whether a text has a match of a schema's pattern. The patterns above have no such cost.
+bool Matches(const Pattern& pattern, const std::string& text) {
+  CountLook(pattern.CostOf(text.size()));
+  const bool matches = pattern.Matches(text);
+  if (!WorkStatus().ok()) throw TooComplex();
+  return matches;
+}
 
 bool IsDate(const std::string& text) {
   static const RE2 kDate(R"(^(\d{4})-(\d{2})-(\d{2})$)");
@@ -113,14 +129,33 @@ bool Fail(const Context& context, ValidationResults* results, const std::string&
 
 class PatternFits final : public OwnConstraint<PatternFits> {
  public:
-  explicit PatternFits(const RE2* pattern) : pattern_(pattern) {}
+  explicit PatternFits(const Pattern* pattern) : pattern_(pattern) {}
   bool validate(const Adapter& target, const Context& context, ValidationResults* results) const override {
     if (!target.isString() || Matches(*pattern_, target.asString())) return true;
-    return Fail(context, results, fmt::format("does not match the pattern {}", pattern_->pattern()));
+    return Fail(context, results, fmt::format("does not match the pattern {}", pattern_->text()));
   }
 
  private:
-  const RE2* pattern_;
+  const Pattern* pattern_;
+};
+
+// `uniqueItems`, for which valijson compares every element with every other.
+class ItemsDiffer final : public OwnConstraint<ItemsDiffer> {
+ public:
+  bool validate(const Adapter& target, const Context& context, ValidationResults* results) const override {
+    const auto* adapter = dynamic_cast<const SchemaAdapter*>(&target);
+    if (adapter == nullptr || !adapter->isArray()) return true;
+    const json::array& list = adapter->value().get_array();
+    std::unordered_map<std::string, size_t> places;  // by canonical text; never iterated
+    for (size_t i = 0; i < list.size(); ++i) {
+      std::string text = CanonicalJson(list[i]);
+      CountLook(text.size());
+      const auto [found, is_new] = places.try_emplace(std::move(text), i);
+      if (is_new) continue;
+      return Fail(context, results, fmt::format("the elements {} and {} are equal", found->second, i));
+    }
+    return true;
+  }
 };
 
 class FormatFits final : public OwnConstraint<FormatFits> {
@@ -140,13 +175,13 @@ using Parts = std::vector<std::unique_ptr<valijson::Schema>>;
 bool FitsPart(const valijson::Schema& part, const Adapter& target, const Context& context, ValidationResults* results) {
   const RefScope scope;
   std::unordered_map<std::string, std::regex> none;  // no pattern reaches valijson
-  if (const auto* value = dynamic_cast<const BoostJsonAdapter*>(&target)) {
-    valijson::ValidationVisitor<BoostJsonAdapter> visitor(*value, context, true, results, none);
+  if (const auto* value = dynamic_cast<const SchemaAdapter*>(&target)) {
+    valijson::ValidationVisitor<SchemaAdapter> visitor(*value, context, true, results, none);
     return visitor.validateSchema(part);
   }
   // The target is the name of a property (`propertyNames`), for which valijson has another adapter.
   const json::value name(json::string(target.asString()));
-  valijson::ValidationVisitor<BoostJsonAdapter> visitor(BoostJsonAdapter(name), context, true, results, none);
+  valijson::ValidationVisitor<SchemaAdapter> visitor(SchemaAdapter(name), context, true, results, none);
   return visitor.validateSchema(part);
 }
 
@@ -164,7 +199,7 @@ class PartFits final : public OwnConstraint<PartFits> {
 
 // `patternProperties` and the `additionalProperties` beside it.
 struct PropertyRules {
-  std::vector<std::pair<const RE2*, size_t>> patterns;
+  std::vector<std::pair<const Pattern*, size_t>> patterns;
   std::set<std::string> names;  // names in `properties`, which valijson checks
   std::optional<size_t> additional;
 };
@@ -173,7 +208,7 @@ class PropertiesFit final : public OwnConstraint<PropertiesFit> {
  public:
   PropertiesFit(const Parts* parts, const PropertyRules* rules) : parts_(parts), rules_(rules) {}
   bool validate(const Adapter& target, const Context& context, ValidationResults* results) const override {
-    const auto* value = dynamic_cast<const BoostJsonAdapter*>(&target);
+    const auto* value = dynamic_cast<const SchemaAdapter*>(&target);
     if (value == nullptr || !value->isObject()) return true;
     for (const auto& member : value->getObject()) {
       Context inner = context;
@@ -201,33 +236,28 @@ class Builder final : public valijson::ConstraintBuilder {
   using Function = std::function<Constraint*(const json::value&)>;
   explicit Builder(Function function) : function_(std::move(function)) {}
   Constraint* make(const Adapter& adapter) const override {
-    // valijson hides the value behind its adapter, so this rebuilds it.
-    return function_(valueOf(dynamic_cast<const BoostJsonAdapter&>(adapter)));
+    return function_(dynamic_cast<const SchemaAdapter&>(adapter).value());
   }
 
  private:
-  static json::value valueOf(const BoostJsonAdapter& adapter) {
-    if (adapter.isString()) return json::value(json::string(adapter.asString()));
-    if (adapter.isInteger()) return json::value(adapter.getInteger());
-    if (adapter.isArray()) {
-      json::array list;
-      for (const auto& element : adapter.getArray()) list.push_back(valueOf(element));
-      return list;
-    }
-    json::object object;
-    for (const auto& member : adapter.getObject()) object[member.first] = valueOf(member.second);
-    return object;
-  }
-
   Function function_;
 };
 
-bool HasDouble(const json::value& value) {
-  if (const json::array* list = value.if_array()) return std::any_of(list->begin(), list->end(), HasDouble);
-  if (const json::object* object = value.if_object()) {
-    return std::any_of(object->begin(), object->end(), [](const auto& member) { return HasDouble(member.value()); });
+// Facts about a value that a walk through it finds before it is checked.
+struct Walked {
+  bool has_double = false;
+  size_t path_bytes = 0;  // of the paths of all values
+};
+
+void Walk(const json::value& value, size_t path_bytes, Walked& walked) {
+  constexpr size_t kStep = 16;  // bytes of a step of a path besides its name
+  walked.path_bytes += path_bytes;
+  if (value.is_double()) walked.has_double = true;
+  if (const json::array* list = value.if_array()) {
+    for (const json::value& element : *list) Walk(element, path_bytes + kStep, walked);
+  } else if (const json::object* object = value.if_object()) {
+    for (const auto& member : *object) Walk(member.value(), path_bytes + kStep + member.key().size(), walked);
   }
-  return value.is_double();
 }
 
 std::string Where(const Context& context) {
@@ -239,15 +269,19 @@ std::string Where(const Context& context) {
 }  // namespace
 
 struct Schema::Compiled {
-  std::vector<std::unique_ptr<RE2>> patterns;
+  std::vector<std::unique_ptr<Pattern>> patterns;
   std::vector<std::unique_ptr<std::string>> formats;
   std::vector<std::unique_ptr<PropertyRules>> rules;
   Parts parts;
+  bool has_references = false;
+  size_t weight = 0;  // values in the parts, and widths of the patterns
 
-  const RE2* Pattern(const json::value& text) {
-    RE2::Options options;
-    options.set_log_errors(false);
-    patterns.push_back(std::make_unique<RE2>(std::string(text.as_string()), options));
+  // REQUIRES: TakeApart has compiled it before.
+  const Pattern* AddPattern(const json::value& text) {
+    StatusOr<Pattern> pattern = Pattern::Compile(std::string(text.as_string()));
+    if (!pattern.ok()) throw std::invalid_argument(std::string(MessageOf(pattern.status())));
+    weight += pattern->width();
+    patterns.push_back(std::make_unique<Pattern>(*std::move(pattern)));
     return patterns.back().get();
   }
 
@@ -256,7 +290,7 @@ struct Schema::Compiled {
     const json::object& object = value.as_object();
     const json::array& part_numbers = object.at("parts").as_array();
     for (size_t i = 0; i < part_numbers.size(); ++i) {
-      made->patterns.emplace_back(Pattern(object.at("patterns").as_array()[i]), part_numbers[i].to_number<size_t>());
+      made->patterns.emplace_back(AddPattern(object.at("patterns").as_array()[i]), part_numbers[i].to_number<size_t>());
     }
     for (const json::value& name : object.at("names").as_array()) made->names.insert(std::string(name.as_string()));
     if (const json::value* additional = object.if_contains("additional")) {
@@ -269,19 +303,22 @@ struct Schema::Compiled {
   void AddPart(const json::value& part) {
     valijson::SchemaParser parser;  // takes the builders
     parser.addConstraintBuilder(
-        kPatternKeyword, new Builder([this](const json::value& value) { return new PatternFits(Pattern(value)); }));
+        kPatternKeyword, new Builder([this](const json::value& value) { return new PatternFits(AddPattern(value)); }));
     parser.addConstraintBuilder(kFormatKeyword, new Builder([this](const json::value& value) {
                                   formats.push_back(std::make_unique<std::string>(value.as_string()));
                                   return new FormatFits(formats.back().get());
                                 }));
     parser.addConstraintBuilder(kRefKeyword, new Builder([this](const json::value& value) {
+                                  has_references = true;
                                   return new PartFits(&parts, value.to_number<size_t>());
                                 }));
     parser.addConstraintBuilder(kPropertiesKeyword, new Builder([this](const json::value& value) {
                                   return new PropertiesFit(&parts, Rules(value));
                                 }));
+    parser.addConstraintBuilder(kUniqueKeyword, new Builder([](const json::value&) { return new ItemsDiffer(); }));
+    weight += CountValues(part);
     auto schema = std::make_unique<valijson::Schema>();
-    parser.populateSchema(BoostJsonAdapter(part), *schema);
+    parser.populateSchema(SchemaAdapter(part), *schema);
     parts.push_back(std::move(schema));
   }
 };
@@ -295,23 +332,43 @@ StatusOr<Schema> Schema::Parse(std::string_view text) {
   auto compiled = std::make_shared<Compiled>();
   try {
     for (const json::value& part : parts) compiled->AddPart(part);
+  } catch (const TooComplex&) {
+    return WorkStatus();
   } catch (const std::exception& error) {
     return MakeError(Reason::kInvalidField, fmt::format("the schema: {}", error.what()));
   }
   return Schema(std::move(compiled));
 }
 
+bool Schema::IsCheap(size_t bytes) const {
+  return !compiled_->has_references && compiled_->parts.size() == 1 &&
+         bytes <= kCheapMax / std::max<size_t>(compiled_->weight, 1);
+}
+
 Status Schema::Check(const json::value& value) const {
-  ref_depth = 0;
-  ref_steps = 0;
+  std::optional<WorkMeter> own;
+  if (WorkMeter::Current() == nullptr) own.emplace(CheckLimits());
+  Walked walked;
+  Walk(value, 0, walked);
+  if (walked.path_bytes > kPathBytesMax) return MakeError(Reason::kSchema, "the answer's names are too long to check");
+  const json::value whole = walked.has_double ? WithWholeNumbers(value) : json::value();
+  const auto fits = [&](ValidationResults* results) {
+    ref_depth = 0;
+    ref_steps = 0;
+    return FitsPart(*compiled_->parts.front(), SchemaAdapter(walked.has_double ? whole : value), {"<root>"}, results);
+  };
   ValidationResults results;
+  bool misfits = false;
   try {
-    const bool has_double = HasDouble(value);
-    const json::value whole = has_double ? WithWholeNumbers(value) : json::value();
-    const BoostJsonAdapter target(has_double ? whole : value);
-    if (FitsPart(*compiled_->parts.front(), target, {"<root>"}, &results)) return absl::OkStatus();
+    if (fits(nullptr)) return absl::OkStatus();
+    misfits = true;
+    const WorkMeter meter({.steps = kExplainLooksMax, .name = "explaining a fault", .reason = Reason::kSchema});
+    fits(&results);
   } catch (const TooComplex&) {
-    return MakeError(Reason::kSchema, "checking the answer takes too many references");
+    const Status status = WorkStatus();
+    if (ReasonOf(status) == Reason::kCancelled) return status;
+    if (!status.ok()) return MakeError(Reason::kSchema, MessageOf(status));
+    if (!misfits) return MakeError(Reason::kSchema, "checking the answer takes too many references");
   } catch (const std::exception& error) {
     return MakeError(Reason::kSchema, error.what());
   }
@@ -320,6 +377,10 @@ Status Schema::Check(const json::value& value) const {
   return MakeError(
       Reason::kSchema,
       fmt::format("at {}: {}", error.context.size() < 2 ? "the top" : Where(error.context), error.description));
+}
+
+WorkLimits CheckLimits() {
+  return {.steps = kLooksMax, .name = "checking the answer against the schema", .reason = Reason::kSchema};
 }
 
 }  // namespace millrace

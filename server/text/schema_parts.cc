@@ -1,17 +1,20 @@
 #include "server/text/schema_parts.h"
 
 #include <fmt/format.h>
-#include <re2/re2.h>
 
 #include <array>
 #include <boost/json.hpp>
 #include <cmath>
 #include <map>
 
+#include "server/base/work_meter.h"
+#include "server/text/pattern.h"
+
 namespace millrace {
 namespace {
 
 constexpr size_t kPartsMax = 500;
+constexpr size_t kValuesMax = 200'000;
 constexpr size_t kRefBytesMax = 512;
 constexpr size_t kPatternBytesMax = 4096;
 
@@ -88,6 +91,7 @@ class Taking {
     if (source.is_bool()) return source;
     const json::object* object = source.if_object();
     if (object == nullptr) return Wrong(where, "expected an object, true or false");
+    MR_RETURN_IF_ERROR(Count(object->size()));
     json::object copy;
     if (const json::value* ref = object->if_contains("$ref")) {  // draft 7 ignores all keywords beside it
       MR_ASSIGN_OR_RETURN(const size_t part, Resolve(*ref, where));
@@ -127,11 +131,21 @@ class Taking {
         copy[member.key()] = std::move(map);
       } else if (Has(kSchema, keyword)) {
         MR_ASSIGN_OR_RETURN(copy[member.key()], Copy(value, inner));
+      } else if (keyword == "uniqueItems" && value.is_bool()) {
+        if (value.get_bool()) copy[kUniqueKeyword] = true;
       } else if (Has(kPlain, keyword)) {
+        MR_RETURN_IF_ERROR(Count(CountValues(value)));
         copy[member.key()] = WithWholeNumbers(value);
       }
     }
     return copy;
+  }
+
+  // Counts copied values: parts within parts are copied with each of them.
+  Status Count(size_t values) {
+    values_ += values;
+    if (values_ > kValuesMax) return Wrong("", fmt::format("more than {} values with its references", kValuesMax));
+    return SpendWork(static_cast<int64_t>(values)) ? absl::OkStatus() : WorkStatus();
   }
 
   StatusOr<json::value> CopyPatternProperties(const json::object& object, const std::string& where) {
@@ -190,20 +204,29 @@ class Taking {
     if (text == nullptr || text->size() > kPatternBytesMax) {
       return Wrong(where, fmt::format("expected a pattern of at most {} bytes", kPatternBytesMax));
     }
-    RE2::Options options;
-    options.set_log_errors(false);
-    const RE2 compiled(re2::StringPiece(text->data(), text->size()), options);
-    if (!compiled.ok()) return Wrong(where, fmt::format("not an RE2 pattern: {}", compiled.error()));
-    return absl::OkStatus();
+    const StatusOr<Pattern> compiled = Pattern::Compile({text->data(), text->size()});
+    return compiled.ok() ? absl::OkStatus() : Wrong(where, MessageOf(compiled.status()));
   }
 
   const json::value& schema_;
   std::map<const json::value*, size_t> numbers_;  // parts by the schema's address; never iterated
   std::vector<std::pair<std::string, const json::value*>> sources_;
   std::vector<json::value> parts_;
+  size_t values_ = 0;
 };
 
 }  // namespace
+
+size_t CountValues(const json::value& value) {
+  size_t count = 1;
+  if (const json::string* text = value.if_string()) return count + text->size() / 64;
+  if (const json::array* list = value.if_array()) {
+    for (const json::value& element : *list) count += CountValues(element);
+  } else if (const json::object* object = value.if_object()) {
+    for (const json::key_value_pair& member : *object) count += CountValues(member.value());
+  }
+  return count;
+}
 
 json::value WithWholeNumbers(json::value value) {
   if (const double* number = value.if_double()) {

@@ -21,7 +21,7 @@ constexpr size_t kSectionsMax = 256;
 constexpr size_t kEntriesMax = 1'000'000;
 // Most bytes that the library may collect before it writes: it writes whole lines, and a section's loop may be inside
 // one line.
-constexpr size_t kLineBytesMax = 256u << 20;
+constexpr size_t kLineBytesMax = 32u << 20;
 
 // Prefix of a section's name, by which a context distinguishes sections (does a value exist?) from variables (its
 // text).

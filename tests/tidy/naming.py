@@ -17,7 +17,11 @@ _GIVEN = {
     "pointer", "is_transparent", "executor_type", "result_type", "allocator_type", "type",
     "duration", "rep", "period", "time_point", "is_steady",  # a clock of std::chrono
     "max_object_size", "max_array_size", "max_key_size", "max_string_size",  # a handler of Boost.JSON
-    "cloneInto", "sizeOf", "valueOf",  # an adapter of valijson
+    "cloneInto", "sizeOf",  # a constraint of valijson
+    # an adapter of valijson
+    "getArrayOptional", "getObjectOptional", "getArraySize", "getObjectSize", "getBool", "getDouble", "getInteger", "getString",
+    "hasStrictTypes", "isArray", "isBool", "isDouble", "isInteger", "isNull", "isNumber", "isObject", "isString", "equalTo",
+    "adapterName",
 }
 
 _TYPE = re.compile(r"\b(?:(?<!friend )(?:class|struct|union|enum(?:\s+(?:class|struct))?))\s+(?:\[\[\w+\]\]\s+)?(\w+)"
