@@ -20,6 +20,7 @@ class CallingStage;
 class FetchStage;
 class FileAccess;
 class PureStage;
+class SharedObjects;
 class SinkStage;
 
 // A stage ready to work. Whoever makes, moves or destroys one includes stage_work.h.
@@ -43,6 +44,7 @@ struct StageDefinition {
   const v1::Pipeline& pipeline;  // for its definition files
   const v1::Stage& stage;        // with its parameters bound
   const FileAccess& files;
+  SharedObjects* shared = nullptr;  // tables of definition files that other runs use, too; null: none are shared
 };
 
 // A file that a stage reads or writes.

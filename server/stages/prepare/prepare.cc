@@ -50,7 +50,7 @@ void AddFieldsOf(const v1::Rule& rule, std::vector<std::string>& fields) {
 }
 
 StatusOr<StageWork> MakePrepare(const StageDefinition& definition) {
-  StatusOr<rules::Rules> rules = rules::Rules::Compile(definition.stage.prepare(), definition.pipeline);
+  StatusOr<rules::Rules> rules = rules::Rules::Compile(definition.stage.prepare(), definition.pipeline, definition.shared);
   if (!rules.ok()) {
     return MakeFieldError(Reason::kInvalidDefinition, MessageOf(rules.status()),
                           ViolationsBelow("prepare", rules.status()));

@@ -1,8 +1,8 @@
 #include "server/stages/rules/condition.h"
 
 #include <fmt/format.h>
-#include <re2/re2.h>
 
+#include <optional>
 #include <string>
 #include <string_view>
 #include <unordered_set>
@@ -12,6 +12,7 @@
 #include <boost/json.hpp>
 
 #include "server/base/json.h"
+#include "server/text/pattern.h"
 
 namespace millrace::rules {
 namespace {
@@ -94,7 +95,7 @@ struct ConditionEvaluator::Node {
   std::string field;           // of comparisons
   json::value constant;        // of kEquals, kContains
   double bound = 0;            // of the four orders
-  std::unique_ptr<re2::RE2> pattern;
+  std::optional<Pattern> pattern;
   TextSet texts;                    // of kOneOf
   std::vector<json::value> others;  // of kOneOf: values that are not text
 
@@ -144,7 +145,7 @@ bool ConditionEvaluator::Node::Compare(const json::value* value) const {
       return JsonEquals(value == nullptr ? null : *value, constant) != negated;
     case Kind::kMatches: {
       const json::string* text = value == nullptr ? nullptr : value->if_string();
-      return text != nullptr && re2::RE2::PartialMatch(re2::StringPiece(text->data(), text->size()), *pattern);
+      return text != nullptr && pattern->Matches(View(*text));
     }
     case Kind::kContains:
       if (value == nullptr) return false;
@@ -253,10 +254,12 @@ class Compiler {
         return Order(Node::Kind::kAtLeast, comparison.at_least(), node);
       case v1::Comparison::kMatches: {
         node.kind = Node::Kind::kMatches;
-        re2::RE2::Options options;
-        options.set_log_errors(false);
-        node.pattern = std::make_unique<re2::RE2>(comparison.matches(), options);
-        if (!node.pattern->ok()) Wrong(path + ".matches", "expected an RE2 pattern: " + node.pattern->error());
+        StatusOr<Pattern> pattern = Pattern::Compile(comparison.matches());
+        if (pattern.ok()) {
+          node.pattern = *std::move(pattern);
+        } else {
+          Wrong(path + ".matches", std::string(MessageOf(pattern.status())));
+        }
         break;
       }
       case v1::Comparison::kContains:

@@ -18,7 +18,8 @@ class ConditionEvaluator {
   // (`all[2].compare`).
   static StatusOr<ConditionEvaluator> Compile(const v1::Condition& condition);
 
-  // Returns true if the condition holds for this item.
+  // Returns true if the condition holds for this item. Patterns count their work on the thread's meter, and end it if a
+  // text is too large for them (server/text/pattern.h): false means nothing then.
   bool Holds(const boost::json::value& item) const;
 
   struct Node;

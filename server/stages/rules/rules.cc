@@ -1,8 +1,9 @@
 #include "server/stages/rules/rules.h"
 
 #include <fmt/format.h>
-#include <re2/re2.h>
 
+#include <algorithm>
+#include <chrono>
 #include <cmath>
 #include <map>
 #include <optional>
@@ -13,18 +14,21 @@
 #include <boost/json.hpp>
 
 #include "server/base/json.h"
+#include "server/base/utf8.h"
+#include "server/base/work_meter.h"
 #include "server/stages/rules/condition.h"
 #include "server/stages/rules/fields.h"
 #include "server/stages/rules/gazetteer_rule.h"
+#include "server/text/pattern.h"
 #include "server/text/template.h"
 
 namespace millrace::rules {
 namespace {
 
 constexpr size_t kFieldBytesMax = 1u << 20;  // bytes of a field that a template or a replacement makes
-constexpr size_t kMatchesMax = 1000;         // matches that `extract` takes of one field
-
-using Pattern = std::shared_ptr<const re2::RE2>;
+constexpr size_t kGrowthMax = 64u << 20;     // bytes that all rules together add to an item, if nothing sets less
+constexpr Duration kItemCpuMax = std::chrono::seconds(4);
+constexpr size_t kMatchesMax = 1000;  // matches that `extract` takes of one field
 
 struct SetAction {
   std::string field;
@@ -55,7 +59,7 @@ struct ReplaceAction {
 
 Status BadItem(std::string_view what) { return MakeError(Reason::kBadItem, what); }
 
-re2::StringPiece Piece(const json::string& text) { return {text.data(), text.size()}; }
+std::string_view View(const json::string& text) { return {text.data(), text.size()}; }
 
 }  // namespace
 
@@ -67,23 +71,49 @@ struct Rules::Rule {
 
 namespace {
 
+// Bytes that the rules may still add to an item. A copy of a field, many times, would take memory without bounds before
+// anybody measures the item.
+struct Growth {
+  size_t most;
+  size_t left = most;
+};
+
+// Returns about the bytes of a value as JSON; at least `enough` if it has so many.
+size_t BytesOf(const json::value& value, size_t enough) {
+  size_t bytes = 8;
+  if (const json::string* text = value.if_string()) return bytes + text->size();
+  if (const json::array* list = value.if_array()) {
+    for (auto at = list->begin(); at != list->end() && bytes <= enough; ++at) bytes += BytesOf(*at, enough);
+  } else if (const json::object* object = value.if_object()) {
+    for (auto at = object->begin(); at != object->end() && bytes <= enough; ++at) {
+      bytes += at->key().size() + BytesOf(at->value(), enough);
+    }
+  }
+  return bytes;
+}
+
 // Runner of one rule over an item. `did`: the rule changed something. `found`: names that a gazetteer found.
 class RuleRunner {
  public:
-  RuleRunner(json::value& item, RuleResult& result) : item_(item), result_(result) {}
+  RuleRunner(json::value& item, Growth& growth, RuleResult& result) : item_(item), growth_(growth), result_(result) {}
 
   bool did() const { return did_; }
   const std::string& found() const { return found_; }
 
   Status operator()(const SetAction& set) {
     did_ = true;
-    if (const json::value* constant = std::get_if<json::value>(&set.source))
+    if (const json::value* constant = std::get_if<json::value>(&set.source)) {
+      MR_RETURN_IF_ERROR(Grow(BytesOf(*constant, growth_.most), set.field));
       return SetPath(item_, set.field, *constant);
+    }
     if (const std::string* from = std::get_if<std::string>(&set.source)) {
       const json::value* value = FindPath(item_, *from);
-      return SetPath(item_, set.field, value == nullptr ? json::value() : json::value(*value));
+      if (value == nullptr) return SetPath(item_, set.field, json::value());
+      MR_RETURN_IF_ERROR(Grow(BytesOf(*value, growth_.most), set.field));
+      return SetPath(item_, set.field, *value);
     }
     MR_ASSIGN_OR_RETURN(const std::string text, std::get<Template>(set.source).Render(item_, kFieldBytesMax));
+    MR_RETURN_IF_ERROR(Grow(text.size(), set.field));
     return SetPath(item_, set.field, Text(text));
   }
 
@@ -110,7 +140,9 @@ class RuleRunner {
   }
 
   Status operator()(const ValidateAction& validate) {
-    if (validate.condition.Holds(item_)) return {};
+    const bool holds = validate.condition.Holds(item_);
+    MR_RETURN_IF_ERROR(WorkStatus());
+    if (holds) return {};
     did_ = true;
     result_.state = v1::ITEM_STATE_FAILED;
     result_.reason = v1::ERROR_REASON_VALIDATION;
@@ -123,16 +155,17 @@ class RuleRunner {
     const json::string* text = value == nullptr ? nullptr : value->if_string();
     if (text == nullptr) return {};
     json::array taken;
-    const int group = extract.pattern->NumberOfCapturingGroups() > 0 ? 1 : 0;
-    const re2::StringPiece all = Piece(*text);
+    const int group = extract.pattern.groups() > 0 ? 1 : 0;
+    const std::string_view all = View(*text);
     for (size_t at = 0; at <= all.size() && taken.size() < (extract.every ? kMatchesMax : 1);) {
       re2::StringPiece match[2];
-      if (!extract.pattern->Match(all, at, all.size(), re2::RE2::UNANCHORED, match, 2)) break;
+      if (!extract.pattern.Find(all, at, match, 2)) break;
       const re2::StringPiece& part = match[group];
       if (part.data() != nullptr) taken.emplace_back(Text({part.data(), part.size()}));
       const auto end = static_cast<size_t>(match[0].data() + match[0].size() - all.data());
       at = match[0].empty() ? NextCharacter(all, end) : end;
     }
+    MR_RETURN_IF_ERROR(WorkStatus());
     if (taken.empty()) return {};
     did_ = true;
     return SetPath(item_, extract.field, extract.every ? json::value(std::move(taken)) : std::move(taken[0]));
@@ -143,11 +176,10 @@ class RuleRunner {
     const json::string* text = value == nullptr ? nullptr : value->if_string();
     if (text == nullptr) return {};
     std::string changed(text->data(), text->size());
-    if (re2::RE2::GlobalReplace(&changed, *replace.pattern, replace.with) == 0) return {};
-    if (changed.size() > kFieldBytesMax) {
-      return BadItem(fmt::format("{} would be {} bytes long, at most {} are allowed", replace.field, changed.size(),
-                                 kFieldBytesMax));
-    }
+    const size_t replaced = replace.pattern.ReplaceAll(changed, replace.with, kFieldBytesMax);
+    MR_RETURN_IF_ERROR(WorkStatus());
+    if (replaced == 0) return {};
+    MR_RETURN_IF_ERROR(Grow(changed.size(), replace.field));
     did_ = true;
     return SetPath(item_, replace.field, Text(changed));
   }
@@ -159,14 +191,19 @@ class RuleRunner {
   }
 
  private:
-  // Returns the byte behind the character at `at`, so that an empty match is not found again.
-  static size_t NextCharacter(const re2::StringPiece& text, size_t at) {
-    for (++at; at < text.size() && (static_cast<unsigned char>(text[at]) & 0xc0) == 0x80; ++at) {
+  // Counts the bytes of a new value of `field`, less those of the old one, before it is made.
+  Status Grow(size_t bytes, std::string_view field) {
+    const json::value* old = FindPath(item_, field);
+    bytes -= old == nullptr ? 0 : std::min(bytes, BytesOf(*old, bytes));
+    if (bytes > growth_.left) {
+      return BadItem(fmt::format("the rules would add more than {} bytes to the item", growth_.most));
     }
-    return at;
+    growth_.left -= bytes;
+    return {};
   }
 
   json::value& item_;
+  Growth& growth_;
   RuleResult& result_;
   bool did_ = false;
   std::string found_;
@@ -175,7 +212,7 @@ class RuleRunner {
 // Compiler of rules, which collects their problems.
 class Compiler {
  public:
-  explicit Compiler(const v1::Pipeline& files) : files_(files) {}
+  Compiler(const v1::Pipeline& files, SharedObjects* shared) : files_(files), shared_(shared) {}
 
   std::optional<Rules::Rule> Compile(const v1::Rule& rule, int index) {
     const size_t wrong_before = wrong_.size();
@@ -201,9 +238,10 @@ class Compiler {
         const v1::ExtractField& extract = rule.extract();
         Path(extract.from(), "extract.from");
         Path(extract.field(), "extract.field");
+        std::optional<Pattern> pattern = PatternOf(extract.pattern(), "extract.pattern");
+        if (!pattern) return std::nullopt;
         return Finish(wrong_before, name, std::move(when),
-                      Made(ExtractAction{extract.from(), PatternOf(extract.pattern(), "extract.pattern"),
-                                         extract.field(), extract.every()}));
+                      Made(ExtractAction{extract.from(), *std::move(pattern), extract.field(), extract.every()}));
       }
       case v1::Rule::kReplace:
         return Finish(wrong_before, name, std::move(when), Replace(rule.replace()));
@@ -249,12 +287,11 @@ class Compiler {
     return std::nullopt;
   }
 
-  Pattern PatternOf(const std::string& text, std::string_view field) {
-    re2::RE2::Options options;
-    options.set_log_errors(false);
-    auto pattern = std::make_shared<const re2::RE2>(text, options);
-    if (!pattern->ok()) Wrong(field, "expected an RE2 pattern: " + pattern->error());
-    return pattern;
+  std::optional<Pattern> PatternOf(const std::string& text, std::string_view field) {
+    StatusOr<Pattern> pattern = Pattern::Compile(text);
+    if (pattern.ok()) return *std::move(pattern);
+    Wrong(field, MessageOf(pattern.status()));
+    return std::nullopt;
   }
 
   std::optional<SetAction> Set(const v1::SetField& set) {
@@ -284,11 +321,10 @@ class Compiler {
 
   std::optional<ReplaceAction> Replace(const v1::ReplaceText& replace) {
     Path(replace.field(), "replace.field");
-    Pattern pattern = PatternOf(replace.pattern(), "replace.pattern");
-    if (std::string error; pattern->ok() && !pattern->CheckRewriteString(replace.with(), &error)) {
-      Wrong("replace.with", error);
-    }
-    return ReplaceAction{replace.field(), std::move(pattern), replace.with()};
+    std::optional<Pattern> pattern = PatternOf(replace.pattern(), "replace.pattern");
+    if (!pattern) return std::nullopt;
+    if (std::string fault = pattern->FaultOfReplacement(replace.with()); !fault.empty()) Wrong("replace.with", fault);
+    return ReplaceAction{replace.field(), *std::move(pattern), replace.with()};
   }
 
   std::optional<LookUpRule> LookUp(const v1::LookUp& look_up) {
@@ -316,16 +352,21 @@ class Compiler {
       return MakeError(Reason::kInvalidDefinition,
                        fmt::format("no definition file {} came with the pipeline", Excerpt(file)));
     }
-    auto table = ReadTable(bytes->second);
-    if (!table.ok()) return WithContext(table.status(), file);
-    auto gazetteer = Gazetteer::Make(*std::move(table));
-    if (!gazetteer.ok()) return WithContext(gazetteer.status(), file);
-    auto shared = std::make_shared<const Gazetteer>(*std::move(gazetteer));
+    const auto make = [&]() -> StatusOr<Gazetteer> {
+      MR_ASSIGN_OR_RETURN(Table table, ReadTable(bytes->second));
+      return Gazetteer::Make(std::move(table));
+    };
+    SharedObjects own;
+    const Digest key = Digest::Of("gazetteer " + bytes->second);
+    auto made = (shared_ != nullptr ? *shared_ : own).Get<Gazetteer>(key, make);
+    if (!made.ok()) return WithContext(made.status(), file);
+    const std::shared_ptr<const Gazetteer> shared = *std::move(made);
     gazetteers_.emplace(file, shared);
     return shared;
   }
 
   const v1::Pipeline& files_;
+  SharedObjects* const shared_;
   std::string path_;
   std::vector<FieldViolation> wrong_;
   std::map<std::string, std::shared_ptr<const Gazetteer>> gazetteers_;
@@ -340,8 +381,8 @@ void Fail(const Status& status, RuleResult& result) {
 
 }  // namespace
 
-StatusOr<Rules> Rules::Compile(const v1::Prepare& prepare, const v1::Pipeline& files) {
-  Compiler compiler(files);
+StatusOr<Rules> Rules::Compile(const v1::Prepare& prepare, const v1::Pipeline& files, SharedObjects* shared) {
+  Compiler compiler(files, shared);
   auto compiled = std::make_shared<std::vector<Rule>>();
   for (int i = 0; i < prepare.rules_size(); ++i) {
     if (auto rule = compiler.Compile(prepare.rules(i), i)) compiled->push_back(*std::move(rule));
@@ -359,13 +400,19 @@ StatusOr<Rules> Rules::Compile(const v1::Prepare& prepare, const v1::Pipeline& f
 RuleResult Rules::Apply(json::object item) const {
   RuleResult result;
   json::value value(std::move(item));
+  WorkMeter meter({.cpu = kItemCpuMax, .name = "the rules"});
+  Growth growth{std::min(meter.bytes_max(), kGrowthMax)};
   for (const Rule& rule : *rules_) {
-    if (rule.when && !rule.when->Holds(value)) continue;
-    RuleRunner runner(value, result);
-    if (const Status status = std::visit(runner, rule.action); !status.ok()) Fail(status, result);
-    if (runner.did()) {
-      result.notes.push_back(runner.found().empty() ? rule.name : fmt::format("{}: {}", rule.name, runner.found()));
+    const bool holds = !rule.when || rule.when->Holds(value);
+    if (holds && meter.Spend(1)) {
+      RuleRunner runner(value, growth, result);
+      if (const Status status = std::visit(runner, rule.action); !status.ok()) Fail(status, result);
+      if (runner.did()) {
+        result.notes.push_back(runner.found().empty() ? rule.name : fmt::format("{}: {}", rule.name, runner.found()));
+      }
     }
+    // Before anything is made of what a condition said: it is not known whether it holds.
+    if (!meter.status().ok() && result.reason == v1::ERROR_REASON_UNSPECIFIED) Fail(meter.status(), result);
     if (result.state != v1::ITEM_STATE_OK) {
       result.message = result.message.empty() ? rule.name : fmt::format("{}: {}", rule.name, result.message);
       break;

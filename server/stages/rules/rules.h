@@ -11,6 +11,7 @@
 #include "millrace/v1/pipeline.pb.h"
 #include "millrace/v1/run.pb.h"
 #include "millrace/v1/stages.pb.h"
+#include "server/base/shared_objects.h"
 #include "server/base/status.h"
 
 namespace millrace::rules {
@@ -27,9 +28,11 @@ struct RuleResult {
 // Immutable; copies share; any thread.
 class Rules {
  public:
-  // Compiles rules. `files`: the pipeline with the definition files. INVALID_ARGUMENT (INVALID_DEFINITION) with every
+  // Compiles rules. `files`: the pipeline with the definition files. Gazetteers are taken from `shared`, which may be
+  // null. INVALID_ARGUMENT (INVALID_DEFINITION) with every
   // problem, by its path within the message (`rules[3].set.template`).
-  static StatusOr<Rules> Compile(const v1::Prepare& prepare, const v1::Pipeline& files);
+  static StatusOr<Rules> Compile(const v1::Prepare& prepare, const v1::Pipeline& files,
+                                 SharedObjects* shared = nullptr);
 
   RuleResult Apply(boost::json::object item) const;
 

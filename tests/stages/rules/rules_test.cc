@@ -6,7 +6,9 @@
 
 #include <boost/json.hpp>
 
+#include "server/base/digest.h"
 #include "server/base/json.h"
+#include "server/base/work_meter.h"
 
 namespace millrace::rules {
 namespace {
@@ -104,6 +106,63 @@ TEST(Rules, ReplaceWritesGroupsBack) {
   EXPECT_EQ(
       Made("rules { replace { field: 't' pattern: '(\\\\w+) - \\\\w+' with: '<\\\\1>' } }", R"({"t":"a - b c - d"})"),
       R"({"t":"<a> <c>"})");
+}
+
+std::string Times(const std::string& text, int times) {
+  std::string all;
+  for (int i = 0; i < times; ++i) all += text;
+  return all;
+}
+
+TEST(Rules, AReplacementThatMultipliesTheTextEndsTheItemBeforeItTakesMemory) {
+  const std::string rules =
+      "rules { name: 'grow' replace { field: 't' pattern: '.+' with: '" + Times("\\\\0", 2000) + "' } }";
+  const RuleResult result = Apply(rules, R"({"t":")" + std::string(1 << 20, 'x') + "\"}");
+  EXPECT_EQ(result.state, v1::ITEM_STATE_FAILED);
+  EXPECT_EQ(result.reason, v1::ERROR_REASON_BAD_ITEM);
+  EXPECT_EQ(result.message, "grow: the text would have more than 1048576 bytes");
+}
+
+TEST(Rules, CopiesOfALargeFieldEndTheItemBeforeTheyTakeMemory) {
+  std::string rules;
+  for (int i = 0; i < 60; ++i) rules += "rules { set { field: 'f" + std::to_string(i) + "' from: 't' } }";
+  const std::string item = R"({"t":")" + std::string(3 << 20, 'x') + "\"}";
+  const WorkMeter meter({.bytes = 4 << 20});
+  const RuleResult result = Apply(rules, item);
+  EXPECT_EQ(result.state, v1::ITEM_STATE_FAILED);
+  EXPECT_EQ(result.message, "rule 2: the rules would add more than 4194304 bytes to the item");
+  // A new value in the place of the old one adds nothing.
+  EXPECT_EQ(Apply(Times("rules { set { field: 'f' from: 't' } }", 60), item).state, v1::ITEM_STATE_OK);
+}
+
+TEST(Rules, APatternThatIsTooLargeForATextIsAnErrorAndNotNoMatch) {
+  const std::string pattern = "'[ab]*a[ab]{900}[xyz]'";
+  const std::string item = R"({"t":")" + std::string(1 << 20, 'a') + "\"}";
+  for (const std::string& rules :
+       {"rules { extract { from: 't' pattern: " + pattern + " field: 'n' } }",
+        "rules { replace { field: 't' pattern: " + pattern + " with: '' } }",
+        "rules { when { not { compare { field: 't' matches: " + pattern + " } } } set { field: 'n' value: '1' } }",
+        "rules { validate { condition { not { compare { field: 't' matches: " + pattern + " } } } } }"}) {
+    const RuleResult result = Apply(rules, item);
+    EXPECT_EQ(result.state, v1::ITEM_STATE_FAILED) << rules;
+    EXPECT_EQ(result.reason, v1::ERROR_REASON_BAD_ITEM) << rules;
+    EXPECT_THAT(result.message, HasSubstr("too large to search a text of 1048576 bytes"));
+  }
+}
+
+TEST(Rules, RulesWithEqualFilesShareOneGazetteer) {
+  SharedObjects shared;
+  const std::string look_up =
+      "rules { look_up { gazetteer: 'places.csv' in: 't' set { field: 'p' column: 'place' } } }";
+  const auto first = Rules::Compile(Parse(look_up), Files(), &shared);
+  const auto second = Rules::Compile(Parse(look_up), Files(), &shared);
+  ASSERT_TRUE(first.ok() && second.ok());
+  int made = 0;
+  const auto make = [&made]() -> StatusOr<int> { return ++made; };
+  const std::string file = Files().files().at("places.csv");
+  // The object of both is still there under the digest of the file.
+  EXPECT_TRUE(shared.Get<int>(Digest::Of("gazetteer " + file), make).ok());
+  EXPECT_EQ(made, 0);
 }
 
 constexpr char kLookUp[] =
