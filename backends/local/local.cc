@@ -1,11 +1,11 @@
 #include "backends/local/local.h"
 
 #include <fmt/format.h>
-#include <re2/re2.h>
 
 #include <algorithm>
 #include <boost/json.hpp>
 #include <charconv>
+#include <chrono>
 #include <cmath>
 
 #include "backends/local/embedding.h"
@@ -15,6 +15,8 @@
 #include "server/base/canonical_json.h"
 #include "server/base/json.h"
 #include "server/base/utf8.h"
+#include "server/base/work_meter.h"
+#include "server/text/pattern.h"
 
 namespace millrace::backend {
 namespace {
@@ -26,6 +28,7 @@ constexpr int64_t kTermsDefault = 5;
 constexpr int64_t kCharactersDefault = 200;
 constexpr size_t kPatternBytesMax = 4096;
 constexpr int kCharactersPerToken = 4;
+constexpr Duration kCpuMax = std::chrono::seconds(4);  // of one answer
 constexpr int32_t kEmbedTextsMax = 128;
 
 Manifest LocalManifest() {
@@ -132,15 +135,12 @@ class Filling {
 
   std::optional<json::value> FromPattern(std::string_view text, const json::object& schema) {
     if (text.size() > kPatternBytesMax) throw Refusal{"x-millrace-local: the pattern is too long"};
-    RE2::Options options;
-    options.set_log_errors(false);
-    const RE2 pattern(re2::StringPiece(text.data(), text.size()), options);
-    if (!pattern.ok()) throw Refusal{fmt::format("x-millrace-local: {}", pattern.error())};
-    const re2::StringPiece whole(text_.data(), text_.size());
-    const int group = pattern.NumberOfCapturingGroups() > 0 ? 1 : 0;
+    const StatusOr<Pattern> pattern = Pattern::Compile(text);
+    if (!pattern.ok()) throw Refusal{fmt::format("x-millrace-local: {}", MessageOf(pattern.status()))};
+    const int group = pattern->groups() > 0 ? 1 : 0;
     re2::StringPiece found[2];
     json::array list;
-    for (size_t at = 0; pattern.Match(whole, at, whole.size(), RE2::UNANCHORED, found, group + 1);) {
+    for (size_t at = 0; pattern->Find(text_, at, found, group + 1);) {
       const std::string_view match(found[group].data(), found[group].size());
       if (TypeOf(schema) != "array") return FromText(match, schema);
       list.push_back(Element(match, schema));
@@ -148,6 +148,7 @@ class Filling {
       if (found[0].empty()) at = NextCharacter(text_, at);
       if (at > text_.size() || static_cast<int64_t>(list.size()) >= CountOf(schema, "maxItems", 1000)) break;
     }
+    if (!WorkStatus().ok()) throw Refusal{fmt::format("x-millrace-local: {}", MessageOf(WorkStatus()))};
     // A text without a match has an empty list, which is an answer unless the schema wants more.
     if (list.empty() && (TypeOf(schema) != "array" || CountOf(schema, "minItems", 0) > 0)) return std::nullopt;
     return list;
@@ -282,6 +283,7 @@ Action Answered(const Request& request) {
                    .retry_after = {},
                    .http_status = 0}};
     }
+    const WorkMeter meter({.cpu = kCpuMax, .name = "making the answer", .reason = Reason::kRequestRefused});
     try {
       answer.text = json::serialize(Filling(*schema, text).Fill(*schema));
     } catch (const Refusal& refusal) {

@@ -3,7 +3,6 @@
 #include <fmt/format.h>
 #include <google/protobuf/descriptor.h>
 #include <google/protobuf/message.h>
-#include <re2/re2.h>
 
 #include <algorithm>
 #include <boost/json.hpp>
@@ -13,6 +12,7 @@
 
 #include "server/base/canonical_json.h"
 #include "server/base/json.h"
+#include "server/base/work_meter.h"
 #include "server/config/field_path.h"
 #include "server/config/field_value.h"
 #include "server/config/place.h"
@@ -21,6 +21,7 @@
 #include "server/config/shared_outputs.h"
 #include "server/stages/registry.h"
 #include "server/text/nearest.h"
+#include "server/text/pattern.h"
 
 namespace millrace {
 namespace {
@@ -99,9 +100,13 @@ What Convert(const Parameter& parameter, ParameterValue& value) {
     case Parameter::kString: {
       if (!is_text) return expected("text");
       const std::string& pattern = parameter.string().pattern();
-      re2::RE2::Options options;
-      options.set_log_errors(false);
-      if (!pattern.empty() && !re2::RE2::FullMatch(value.string(), re2::RE2(pattern, options))) {
+      if (pattern.empty()) return std::nullopt;
+      const StatusOr<Pattern> compiled = Pattern::Compile(pattern);
+      if (!compiled.ok()) return std::string(MessageOf(compiled.status()));
+      WorkMeter meter({.name = "the check of the parameter", .reason = Reason::kInvalidField});
+      const bool matches = compiled->MatchesWhole(value.string());
+      if (!meter.status().ok()) return std::string(MessageOf(meter.status()));
+      if (!matches) {
         return fmt::format("must match {}, got \"{}\"", Excerpt(pattern, 200), Excerpt(value.string()));
       }
       return std::nullopt;

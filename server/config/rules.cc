@@ -16,6 +16,7 @@
 #include "server/config/field_path.h"
 #include "server/config/field_value.h"
 #include "server/text/nearest.h"
+#include "server/text/pattern.h"
 
 namespace millrace {
 namespace {
@@ -185,10 +186,8 @@ class RuleChecker {
         Refuse(path, std::string(MessageOf(value.status())));
     }
     if (rules.re2()) {
-      re2::RE2::Options options;
-      options.set_log_errors(false);
-      const re2::RE2 pattern(text, options);
-      if (!pattern.ok()) Refuse(path, fmt::format("no RE2 pattern: {}", Excerpt(pattern.error(), 256)));
+      const StatusOr<Pattern> pattern = Pattern::Compile(text);
+      if (!pattern.ok()) Refuse(path, Excerpt(MessageOf(pattern.status()), 256));
     }
   }
 

@@ -288,7 +288,7 @@ stages: [{name: a, fetch: {inline: {}}}]
 )"),
               ElementsAre("p.yaml:3:6: parameters.a: its default must be at most 3, got 5",
                           "p.yaml:4:6: parameters.b: its default must match y+, got \"x\"",
-                          "p.yaml:5:25: parameters.c.string.pattern: no RE2 pattern: missing ): (",
+                          "p.yaml:5:25: parameters.c.string.pattern: not an RE2 pattern: missing ): (",
                           "p.yaml:6:6: parameters.d: min is above max: no value is allowed",
                           "p.yaml:7:8: parameters.Bad: the key must match [a-z][a-z0-9_]{0,62}, got \"Bad\""));
 }

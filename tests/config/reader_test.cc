@@ -154,7 +154,7 @@ TEST(ReaderTest, RefusesWhatDoesNotFitItsField) {
   EXPECT_THAT(problem("when: {compare: {field: x, equals: 007}}" + rest), HasSubstr("put quotes around it"));
   EXPECT_THAT(problem("when: {compare: {field: x, exists: yes}}" + rest),
               HasSubstr("expected true or false, got \"yes\""));
-  EXPECT_THAT(problem("when: {compare: {field: x, matches: '('}}" + rest), HasSubstr("no RE2 pattern: missing )"));
+  EXPECT_THAT(problem("when: {compare: {field: x, matches: '('}}" + rest), HasSubstr("not an RE2 pattern: missing )"));
   EXPECT_THAT(problem("max_failures: many" + rest),
               HasSubstr("expected a whole number or a percentage such as 5% or a mapping, got \"many\""));
   EXPECT_THAT(problem("max_failures: 200%" + rest),
