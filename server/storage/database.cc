@@ -15,6 +15,7 @@
 #include "server/storage/families.h"
 #include "server/storage/recovery_watch.h"
 #include "server/storage/rocks_settings.h"
+#include "server/storage/value_codec.h"
 
 namespace millrace {
 namespace {
@@ -319,7 +320,7 @@ StatusOr<ScanPage> Database::Scan(const std::string& begin, const std::string& e
       page.next = forwards ? entry->key().ToString() : page.entries.back().key;
       break;
     }
-    bytes += entry->value().size();
+    bytes += PlainSize({entry->value().data(), entry->value().size()});
     page.entries.push_back({entry->key().ToString(), entry->value().ToString()});
     forwards ? entry->Next() : entry->Prev();
   }

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <iterator>
 
+#include "server/storage/value_codec.h"
+
 namespace millrace {
 namespace {
 
@@ -29,7 +31,7 @@ ScanPage ScanForwards(const Data& data, const std::string& begin, const std::str
       page.next = entry->first;
       break;
     }
-    bytes += entry->second.size();
+    bytes += PlainSize(entry->second);
     page.entries.push_back({entry->first, entry->second});
   }
   return page;
@@ -46,7 +48,7 @@ ScanPage ScanBackwards(const Data& data, const std::string& begin, const std::st
       page.next = page.entries.back().key;
       break;
     }
-    bytes += entry->second.size();
+    bytes += PlainSize(entry->second);
     page.entries.push_back({entry->first, entry->second});
   }
   return page;

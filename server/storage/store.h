@@ -138,7 +138,8 @@ class Store {
   virtual Task<StatusOr<std::vector<std::optional<std::string>>>> MultiGet(std::vector<std::string> keys) = 0;
 
   // Returns the entries with begin <= key < end (an empty end: no limit) in key order (backwards: in reverse), until
-  // `entries_max` entries or `bytes_max` bytes of values are reached, but at least one if the range has any. Pass
+  // `entries_max` entries or `bytes_max` bytes of values, counted as they are once they are decoded, are reached, but
+  // at least one if the range has any. Pass
   // `next` of the page as `begin` (backwards: as `end`) to continue.
   enum class Direction { kForwards, kBackwards };
   virtual Task<StatusOr<ScanPage>> Scan(std::string begin, std::string end, size_t entries_max = 1000,

@@ -136,6 +136,16 @@ std::string EncodeValue(std::string_view key, const google::protobuf::MessageLit
   return frame;
 }
 
+size_t PlainSize(std::string_view value) {
+  if (value.size() < kHeaderBytes || value[0] != static_cast<char>(kVersion) || value[1] != static_cast<char>(kZstd)) {
+    return value.size();
+  }
+  const std::string_view payload = value.substr(kHeaderBytes);
+  const unsigned long long size = ZSTD_getFrameContentSize(payload.data(), payload.size());
+  const bool is_known = size != ZSTD_CONTENTSIZE_UNKNOWN && size != ZSTD_CONTENTSIZE_ERROR && size <= kPayloadBytesMax;
+  return is_known ? static_cast<size_t>(size) : value.size();
+}
+
 StatusOr<std::string> DecodeValue(std::string_view key, std::string_view value) {
   MR_ASSIGN_OR_RETURN(const Codec codec, CheckFrame(key, value));
   const std::string_view payload = value.substr(kHeaderBytes);

@@ -20,6 +20,9 @@ std::string EncodeValue(std::string_view key, const google::protobuf::MessageLit
 // Returns the payload. DATA_LOSS (STORE_CORRUPT) if the frame or its checksum is wrong, FAILED_PRECONDITION
 // (STORE_VERSION) if a newer release wrote it.
 StatusOr<std::string> DecodeValue(std::string_view key, std::string_view value);
+// Returns the bytes that a value takes once it is decoded, from its frame alone: a megabyte of blanks is stored in a few
+// bytes. A value without such a frame counts as it is.
+size_t PlainSize(std::string_view value);
 // Decodes the payload into a message.
 Status DecodeValue(std::string_view key, std::string_view value, google::protobuf::MessageLite& message);
 

@@ -10,6 +10,7 @@
 
 #include "server/storage/memory_store.h"
 #include "server/storage/rocks_store.h"
+#include "server/storage/value_codec.h"
 #include "tests/storage/run_task.h"
 #include "tests/storage/temporary_directory.h"
 
@@ -141,6 +142,16 @@ TEST_P(StoreContractTest, ScansPageByPageInBothDirections) {
   EXPECT_EQ(Scan("d", "b", 100, 1000, kBackwards), "");
   EXPECT_EQ(Scan("d", "", 100, 1000, kForwards), "d e ");
   EXPECT_EQ(Scan("d", "", 100, 1000, kBackwards), "e d ");
+}
+
+TEST_P(StoreContractTest, CountsTheBytesOfAScanAsTheyAreOnceTheyAreDecoded) {
+  for (const char* key : {"Xa", "Xb", "Xc", "Xd"}) {
+    const std::string value = EncodeValue(key, std::string(100'000, ' '));
+    EXPECT_LT(value.size(), 1000u);
+    ASSERT_TRUE(Put(key, value).ok());
+  }
+  EXPECT_EQ(Scan("Xa", "Y", 10, 200'000, Store::Direction::kForwards), "Xa Xb | Xc Xd ");
+  EXPECT_EQ(Scan("Xa", "Y", 10, 1000, Store::Direction::kBackwards), "Xd | Xc | Xb | Xa ");
 }
 
 TEST_P(StoreContractTest, EstimatesTheSizeOfARange) {
