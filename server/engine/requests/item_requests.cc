@@ -18,6 +18,7 @@ namespace {
 
 constexpr size_t kPageBytes = 2 << 20;
 constexpr size_t kStreamItems = 100;
+constexpr size_t kFirstPart = 4;  // items of a stream's page that are read at first
 constexpr Duration kLookAgain = std::chrono::seconds(1);
 
 // Estimates the bytes that an item takes in a page: its JSON, and 200 for everything else.
@@ -53,6 +54,40 @@ StatusOr<TakenItems> TakeItems(std::vector<StoreEntry> entries, const ItemFilter
     taken.items.push_back(ItemView(std::move(record), LastNumberOf(entry.key), filter.stage, filter.structs));
   }
   return taken;
+}
+
+// Items of a part of a stream's page.
+struct StreamPart {
+  std::vector<v1::StreamItemsResponse> items;
+  size_t bytes = 0;     // of the page with these
+  bool is_cut = false;  // the page is full before the part's end
+};
+
+struct StreamView {
+  std::string query;
+  std::string stage;
+  bool structs = false;
+};
+
+// `bytes`: bytes that the page has already.
+StatusOr<StreamPart> ReadPart(const std::vector<std::string>& keys, const std::vector<int64_t>& numbers,
+                              std::vector<std::optional<std::string>> values, const StreamView& view, size_t bytes) {
+  StreamPart part{{}, bytes, false};
+  for (size_t i = 0; i < keys.size(); ++i) {
+    const std::optional<std::string> value = std::move(values[i]);
+    if (!value) continue;
+    // Before it is decoded, since it may be far larger then.
+    part.is_cut = part.bytes > 0 && part.bytes + PlainSize(*value) > kPageBytes;
+    if (part.is_cut) return part;
+    storage::v1::ItemRecord record;
+    MR_RETURN_IF_ERROR(DecodeValue(keys[i], *value, record));
+    if (record.commit() != numbers[i]) continue;  // a redrive has computed it again since
+    part.bytes += PageBytesOf(record.json());
+    v1::StreamItemsResponse& response = part.items.emplace_back();
+    response.set_resume_token(MakePageToken(view.query, fmt::format("{}", numbers[i])));
+    *response.mutable_item() = ItemView(std::move(record), LastNumberOf(keys[i]), view.stage, view.structs);
+  }
+  return part;
 }
 
 }  // namespace
@@ -125,23 +160,28 @@ Task<StatusOr<std::vector<v1::StreamItemsResponse>>> ItemRequests::ReadCommits(s
     item_keys.push_back(keys.Item(*ordinal));
     numbers.push_back(LastNumberOf(entry.key));
   }
-  MR_CO_ASSIGN_OR_RETURN(auto values, co_await deps_.store.MultiGet(item_keys));
-  auto read = [item_keys = std::move(item_keys), numbers = std::move(numbers), values = std::move(values),
-               query = std::move(query), stage = std::move(stage),
-               structs]() -> StatusOr<std::vector<v1::StreamItemsResponse>> {
-    std::vector<v1::StreamItemsResponse> items;
-    for (size_t i = 0; i < item_keys.size(); ++i) {
-      if (!values[i]) continue;
-      storage::v1::ItemRecord record;
-      MR_RETURN_IF_ERROR(DecodeValue(item_keys[i], *values[i], record));
-      if (record.commit() != numbers[i]) continue;  // a redrive has computed it again since
-      v1::StreamItemsResponse& response = items.emplace_back();
-      response.set_resume_token(MakePageToken(query, fmt::format("{}", numbers[i])));
-      *response.mutable_item() = ItemView(std::move(record), LastNumberOf(item_keys[i]), stage, structs);
-    }
-    return items;
-  };
-  co_return co_await Compute(deps_.loop, deps_.pool, std::move(read));
+  // In parts that grow while the items are small, so that a page is never read that is much larger than kPageBytes.
+  std::vector<v1::StreamItemsResponse> page;
+  size_t bytes = 0;
+  size_t part = kFirstPart;
+  for (size_t at = 0; at < item_keys.size() && bytes < kPageBytes; part *= 4) {
+    const size_t end = std::min(item_keys.size(), at + part);
+    std::vector<std::string> part_keys(item_keys.begin() + static_cast<int64_t>(at),
+                                       item_keys.begin() + static_cast<int64_t>(end));
+    std::vector<int64_t> part_numbers(numbers.begin() + static_cast<int64_t>(at),
+                                      numbers.begin() + static_cast<int64_t>(end));
+    at = end;
+    MR_CO_ASSIGN_OR_RETURN(auto values, co_await deps_.store.MultiGet(part_keys));
+    auto read = [part_keys = std::move(part_keys), part_numbers = std::move(part_numbers), values = std::move(values),
+                 query, stage, structs, bytes]() mutable {
+      return ReadPart(part_keys, part_numbers, std::move(values), {query, stage, structs}, bytes);
+    };
+    MR_CO_ASSIGN_OR_RETURN(StreamPart taken, co_await Compute(deps_.loop, deps_.pool, std::move(read)));
+    bytes = taken.bytes;
+    for (v1::StreamItemsResponse& item : taken.items) page.push_back(std::move(item));
+    if (taken.is_cut) break;
+  }
+  co_return page;
 }
 
 Task<StatusOr<RunsApi::ItemPage>> ItemRequests::Next(RequestContext context, v1::StreamItemsRequest request) {
