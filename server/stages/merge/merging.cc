@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "server/base/json.h"
+#include "server/base/work_meter.h"
 #include "server/stages/group/comparable_text.h"
 #include "server/stages/group/neighbors.h"
 #include "server/stages/stop_flag.h"
@@ -100,8 +101,10 @@ Status Merging::Decide(const std::atomic<bool>& stop) {
   std::vector<size_t> members;
   for (const Side& side : sides_) members.push_back(side.members);
   std::vector<Decision> decisions;
+  const WorkMeter meter({.name = "the rules of the merge"}, &stop);
   for (const Pair& pair : Candidates(stop)) {
     if (stop.load(std::memory_order_relaxed)) return StoppedEarly();
+    MR_RETURN_IF_ERROR(meter.status());
     const uint32_t left = Root(pair.left);
     const uint32_t right = Root(pair.right);
     if (left == right) continue;
@@ -118,6 +121,7 @@ Status Merging::Decide(const std::atomic<bool>& stop) {
     }
     decisions.push_back(std::move(decision));
   }
+  MR_RETURN_IF_ERROR(meter.status());
   parts_.resize(sides_.size());
   decisions_.resize(sides_.size());
   for (Decision& decision : decisions) {

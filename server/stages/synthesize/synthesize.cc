@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <boost/json.hpp>
+#include <memory>
 #include <optional>
 #include <set>
 #include <string>
@@ -41,7 +42,11 @@ class Synthesizer final : public CallingStage {
     std::vector<FieldViolation> violations;
     auto stage = std::make_unique<Synthesizer>();
     stage->alias_ = message.model();
-    const auto parse = [&violations](std::string_view text, std::string field, std::optional<Template>& into) {
+    const auto parse = [&violations, &stage](std::string_view text, std::string field, std::optional<Template>& into) {
+      const size_t section = text.find("{{#");
+      if (section != std::string_view::npos && text.find("{{#", section + 1) != std::string_view::npos) {
+        stage->may_take_long_ = true;
+      }
       StatusOr<Template> parsed = Template::Parse(text);
       if (parsed.ok()) {
         into = *std::move(parsed);
@@ -68,7 +73,7 @@ class Synthesizer final : public CallingStage {
       if (!schema.ok()) violations.push_back({"synthesize.output_schema", std::string(MessageOf(schema.status()))});
     }
     if (message.has_fallback()) {
-      StatusOr<rules::Rules> rules = rules::Rules::Compile(message.fallback(), definition.pipeline);
+      StatusOr<rules::Rules> rules = rules::Rules::Compile(message.fallback(), definition.pipeline, definition.shared);
       if (rules.ok()) {
         stage->fallback_ = *std::move(rules);
       } else {
@@ -94,14 +99,32 @@ class Synthesizer final : public CallingStage {
   }
 
   Task<StageItem> Process(CallingContext& context, ParsedItem input) const override {
-    StatusOr<CallRequest> request = RequestFor(input.value);
-    if (!request.ok()) co_return FailedItem(request.status());
+    std::optional<StatusOr<CallRequest>> request;
+    if (may_take_long_) {
+      // Shares what it needs: a crash destroys this frame, and not work on the pool.
+      auto render = [self = std::make_shared<const Synthesizer>(*this), item = input.value] {
+        return self->RequestFor(item);
+      };
+      request = co_await Compute(context.stage.loop, context.stage.pool, std::move(render));
+    } else {
+      request = RequestFor(input.value);
+    }
+    if (!request->ok()) co_return FailedItem(request->status());
 
     CallContext call = context.call;
     call.item_ids = {input.item.id};
-    CallOutcome outcome = co_await context.calls.Handle(std::move(call), *std::move(request));
+    CallOutcome outcome = co_await context.calls.Handle(std::move(call), **std::move(request));
 
-    StageItem result = Result(outcome, std::move(input.value));
+    StageItem result;
+    if (!outcome.status.ok() && fallback_ && !outcome.stopped) {
+      auto fall_back = [rules = *fallback_, item = std::move(input.value),
+                        failed = FailedItem(outcome.status)]() mutable {
+        return FallBack(rules, std::move(item), std::move(failed));
+      };
+      result = co_await Compute(context.stage.loop, context.stage.pool, std::move(fall_back));
+    } else {
+      result = Result(outcome, std::move(input.value));
+    }
     // An item that a fallback made will be made again, and this result with it.
     if (input.item.degraded && result.state == v1::ITEM_STATE_OK) result.state = v1::ITEM_STATE_DEGRADED;
     result.stopped = outcome.stopped;
@@ -126,17 +149,18 @@ class Synthesizer final : public CallingStage {
     return request;
   }
 
+  // Returns what the rules make of an item that has failed. Any thread: they may take long.
+  static StageItem FallBack(const rules::Rules& rules, json::value item, StageItem failed) {
+    rules::RuleResult made = rules.Apply(std::move(item.as_object()));
+    if (made.state != v1::ITEM_STATE_OK) return failed;
+    failed.state = v1::ITEM_STATE_DEGRADED;
+    failed.json = json::serialize(made.item);
+    failed.notes = std::move(made.notes);
+    return failed;
+  }
+
   StageItem Result(const CallOutcome& outcome, json::value item) const {
-    if (!outcome.status.ok()) {
-      StageItem failed = FailedItem(outcome.status);
-      if (!fallback_ || outcome.stopped) return failed;
-      rules::RuleResult made = fallback_->Apply(std::move(item.as_object()));
-      if (made.state != v1::ITEM_STATE_OK) return failed;
-      failed.state = v1::ITEM_STATE_DEGRADED;
-      failed.json = json::serialize(made.item);
-      failed.notes = std::move(made.notes);
-      return failed;
-    }
+    if (!outcome.status.ok()) return FailedItem(outcome.status);
     StageItem result;
     json::object& object = item.as_object();
     if (question_.output_schema.empty()) {
@@ -168,6 +192,7 @@ class Synthesizer final : public CallingStage {
   std::string output_field_;
   std::set<std::string> asked_for_;  // members that the schema names
   std::optional<rules::Rules> fallback_;
+  bool may_take_long_ = false;  // the templates have sections within sections, which multiply
 };
 
 StageKind::Fields FieldsOf(const v1::Stage& stage) {
