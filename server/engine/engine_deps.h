@@ -9,6 +9,7 @@
 
 #include "server/base/loop.h"
 #include "server/base/pool.h"
+#include "server/base/shared_objects.h"
 #include "server/files/byte_source.h"
 #include "server/files/file_access.h"
 #include "server/llm/call.h"
@@ -32,6 +33,15 @@ struct EngineDeps {
   std::function<Duration()> cpu_time = nullptr;
   // Null: nothing is traced.
   trace::Tracer* tracer = nullptr;
+  // Pools of their own for work whose cost is not known to be small, so that it never keeps the store's reads and other
+  // runs waiting: stages that compute for long, and checks of definitions. Null: `pool`.
+  Pool* slow_pool = nullptr;
+  Pool* checks_pool = nullptr;
+  // Tables of definition files that runs share.
+  std::shared_ptr<SharedObjects> shared = std::make_shared<SharedObjects>();
+
+  Pool& slow() const { return slow_pool != nullptr ? *slow_pool : pool; }
+  Pool& checks() const { return checks_pool != nullptr ? *checks_pool : pool; }
 };
 
 struct EngineOptions {

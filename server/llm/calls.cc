@@ -59,7 +59,7 @@ Calls::Calls(CallDeps deps, Random random, std::vector<std::unique_ptr<BackendEn
       random_(std::move(random)),
       names_(deps.loop.clock(), random_),
       models_(deps.loop, std::move(backends)),
-      host_(deps.loop, deps.pool, deps.http, limits),
+      host_(deps.loop, deps.pool, deps.http, limits, &deps.slow()),
       errand_host_(deps.loop, deps.pool, deps.http, kErrandLimits),
       sender_(host_),
       prober_(deps.loop, host_),
@@ -67,7 +67,7 @@ Calls::Calls(CallDeps deps, Random random, std::vector<std::unique_ptr<BackendEn
       queue_(deps.loop, deps.store),
       revisions_(deps.loop, deps.store, models_, prober_),
       upkeeper_(deps.loop, queue_, errand_host_, [this](Target& target) { revisions_.Forget(target); }),
-      schemas_(deps.loop, deps.pool),
+      schemas_(deps.loop, deps.slow()),
       numbers_(deps.loop, deps.store),
       claims_(deps.loop),
       ended_(deps.loop) {}
@@ -140,7 +140,7 @@ Task<CallOutcome> Calls::Handle(CallContext context, CallRequest request) {
 }
 
 Task<void> Calls::Run(std::shared_ptr<CallInFlight> call) {
-  const RunnerDeps deps{deps_.loop, deps_.pool, deps_.store, cache_, queue_, claims_,
+  const RunnerDeps deps{deps_.loop, deps_.pool, deps_.slow(), deps_.store, cache_, queue_, claims_,
                         schemas_,   numbers_,   sender_,     names_, random_};
   co_await numbers_.Load();
   bool has_ended = false;

@@ -42,6 +42,9 @@ struct CallDeps {
   Pool& pool;
   Store& store;
   HttpClient& http;
+  Pool* slow_pool = nullptr;  // for work whose cost is not known to be small; null: `pool`
+
+  Pool& slow() const { return slow_pool != nullptr ? *slow_pool : pool; }
 };
 
 class Calls final : public CallHandler, public CallDesk {

@@ -35,6 +35,13 @@ size_t BytesOf(const backend::Question& question) {
   return bytes;
 }
 
+// Returns whether the exchange itself may compute for long: it fills a schema with the matches of its patterns.
+bool MayComputeLong(const AttemptOrder& order) {
+  const auto* request = std::get_if<backend::Request>(&order.question);
+  return request != nullptr && order.entry->backend->manifest().takes_local_annotations &&
+         request->output_schema.find("regex") != std::string::npos;
+}
+
 backend::Failure NotSent(std::string message) {
   return {.outcome = backend::Outcome::kNotSent,
           .reason = Reason::kTargetFailed,
@@ -217,7 +224,16 @@ Task<AttemptResult> Host::Send(AttemptOrder order, AttemptMoments& moments) {
                                              : std::shared_ptr(order.entry->backend->Start(order.question, order.seed)),
                   .deadline = loop_.Now() + order.timeouts.total};
   backend::Input resume = backend::Resume();
-  backend::Action action = co_await Next(attempt.exchange, std::move(resume), BytesOf(order.question));
+  // Named: GCC 12 would destroy a temporary twice.
+  backend::Action action;
+  if (MayComputeLong(order)) {
+    auto next = [exchange = attempt.exchange, resume = std::move(resume)]() mutable {
+      return exchange->Next(std::move(resume));
+    };
+    action = co_await Compute(loop_, slow_pool_, std::move(next));
+  } else {
+    action = co_await Next(attempt.exchange, std::move(resume), BytesOf(order.question));
+  }
   while (!IsEnd(action)) {
     auto* send = std::get_if<backend::SendHttp>(&action);
     auto* wait = std::get_if<backend::Wait>(&action);

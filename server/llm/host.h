@@ -83,8 +83,9 @@ struct HostLimits {
 
 class Host final : public AttemptSender {
  public:
-  Host(Loop& loop, Pool& pool, HttpClient& http, HostLimits limits)
-      : loop_(loop), pool_(pool), http_(http), limits_(limits) {}
+  // `slow_pool`: for exchanges whose cost is not known to be small; null: `pool`.
+  Host(Loop& loop, Pool& pool, HttpClient& http, HostLimits limits, Pool* slow_pool = nullptr)
+      : loop_(loop), pool_(pool), slow_pool_(slow_pool != nullptr ? *slow_pool : pool), http_(http), limits_(limits) {}
 
   Task<AttemptResult> Send(AttemptOrder order, AttemptMoments& moments) override;
 
@@ -103,6 +104,7 @@ class Host final : public AttemptSender {
 
   Loop& loop_;
   Pool& pool_;
+  Pool& slow_pool_;
   HttpClient& http_;
   const HostLimits limits_;
 };

@@ -103,17 +103,21 @@ Task<Verdict> CallRunner::JudgeAnswer(const Question& question, const Candidate&
     if (!answer.empty()) return JudgeFields(std::move(text), reason, whole->schema, part->schema, answer);
     return Judge(std::move(text), reason, whole ? &whole->schema : nullptr);
   };
-  co_return co_await RunIfLong(deps_.loop, deps_.pool, candidate.record.text().size(), std::move(judge));
+  // The length of an answer is not its cost: a schema may look at each part many times.
+  const size_t bytes = candidate.record.text().size();
+  const bool is_cheap = schema_ == nullptr || (question.answer.empty() && schema_->schema.IsCheap(bytes));
+  if (is_cheap) co_return co_await RunIfLong(deps_.loop, deps_.pool, bytes, std::move(judge));
+  co_return co_await Compute(deps_.loop, deps_.slow_pool, std::move(judge));
 }
 
 Task<Status> CallRunner::BecomeRepair(Question& question, std::string answer, Status fault) {
   // A second repair asks for everything: the fields by themselves did not help.
   const bool may_ask_fields = question.answer.empty();
   const std::string& schema = call_.question.request.question.output_schema;
-  const size_t bytes = answer.size() + schema.size();
   auto plan = [request = question.request, schema, answer = std::move(answer), fault = std::move(fault),
                may_ask_fields] { return PlanRepair(request, schema, answer, fault, may_ask_fields); };
-  Repair repair = co_await RunIfLong(deps_.loop, deps_.pool, bytes, std::move(plan));
+  // It compiles a schema for each field.
+  Repair repair = co_await Compute(deps_.loop, deps_.slow_pool, std::move(plan));
   question.request = std::move(repair.request);
   question.canonical = CanonicalRequest(question.request);
   question.answer = std::move(repair.answer);

@@ -37,6 +37,7 @@ namespace millrace {
 struct RunnerDeps {
   Loop& loop;
   Pool& pool;
+  Pool& slow_pool;  // for work whose cost is not known to be small
   Store& store;
   Cache& cache;
   Queue& queue;

@@ -27,13 +27,16 @@ class SchemaCache {
   SchemaCache(Loop& loop, Pool& pool) : loop_(loop), pool_(pool) {}
 
   // Returns the compiled schema of a text; null for the empty text. INVALID_ARGUMENT (INVALID_FIELD) with what is wrong
-  // where. A long text is parsed on the pool.
+  // where. Only a text whose cost is known to be small is parsed at once, others on the pool; callers that ask for one
+  // text together share the work.
   Task<StatusOr<SchemaPtr>> Get(std::string text);
 
  private:
   Loop& loop_;
   Pool& pool_;
-  std::map<std::string, SchemaPtr, std::less<>> schemas_;  // by text
+  using Compiling = std::shared_ptr<Promise<StatusOr<SchemaPtr>>>;
+  std::map<std::string, SchemaPtr, std::less<>> schemas_;    // by text
+  std::map<std::string, Compiling, std::less<>> compiling_;  // by text
 };
 
 }  // namespace millrace

@@ -40,6 +40,10 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr size_t kConfigMibMax = 1;
+// Threads for work that may take long. More than processors, because the system gives each of them its share: one run
+// whose patterns take seconds for each item does not keep the others waiting.
+constexpr int kSlowThreads = 4;
+constexpr int kCheckThreads = 2;
 // Time in which the spans that wait are sent at the end.
 constexpr std::chrono::seconds kTracesPatience(2);
 
@@ -129,6 +133,8 @@ class CoordinatorImpl final : public Coordinator {
         start_(clock_.Now()),
         loop_(clock_),
         pool_(MakeThreadPool(loop_, std::clamp(static_cast<int>(std::thread::hardware_concurrency()), 2, 8))),
+        slow_pool_(MakeThreadPool(loop_, kSlowThreads)),
+        checks_pool_(MakeThreadPool(loop_, kCheckThreads)),
         files_({options_.config.files().read().begin(), options_.config.files().read().end()},
                {options_.config.files().write().begin(), options_.config.files().write().end()}),
         stages_(BuiltinStages()) {}
@@ -181,7 +187,7 @@ class CoordinatorImpl final : public Coordinator {
       backends.push_back(std::move(entry));
     }
     Random random = Random::FromSystem();
-    MR_ASSIGN_OR_RETURN(calls_, MakeCalls({.loop = loop_, .pool = *pool_, .store = *store_, .http = *http_},
+    MR_ASSIGN_OR_RETURN(calls_, MakeCalls({.loop = loop_, .pool = *pool_, .store = *store_, .http = *http_, .slow_pool = slow_pool_.get()},
                                           random.Fork(), std::move(backends), config));
 
     traced_calls_.emplace(*calls_);
@@ -204,7 +210,9 @@ class CoordinatorImpl final : public Coordinator {
                                                   .stages = stages_,
                                                   .files = files_,
                                                   .cpu_time = ThreadCpuTime,
-                                                  .tracer = tracer_.get()},
+                                                  .tracer = tracer_.get(),
+                                                  .slow_pool = slow_pool_.get(),
+                                                  .checks_pool = checks_pool_.get()},
                                        random.Fork(), std::move(engine_options));
 
     std::vector<api::Listener> listeners;
@@ -289,6 +297,8 @@ class CoordinatorImpl final : public Coordinator {
   const TimePoint start_;
   Loop loop_;
   std::unique_ptr<Pool> pool_;
+  std::unique_ptr<Pool> slow_pool_;    // for work that may take long
+  std::unique_ptr<Pool> checks_pool_;  // for checks of definitions
   FileRoots files_;
   StageRegistry stages_;
   std::unique_ptr<otlp::Exporter> exporter_;  // null: traces are off

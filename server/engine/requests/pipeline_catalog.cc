@@ -6,6 +6,7 @@
 
 #include "server/config/canonical.h"
 #include "server/config/check.h"
+#include "server/stages/stop_flag.h"
 #include "server/storage/records.h"
 #include "server/storage/runs.h"
 
@@ -28,7 +29,8 @@ Task<StatusOr<v1::AppliedPipeline>> PipelineCatalog::Find(std::string name) {
   co_return std::move(*record->mutable_applied());
 }
 
-Task<StatusOr<v1::AppliedPipeline>> PipelineCatalog::Resolve(std::string name, const v1::Pipeline* definition) {
+Task<StatusOr<v1::AppliedPipeline>> PipelineCatalog::Resolve(std::string name, const v1::Pipeline* definition,
+                                                             std::shared_ptr<StopSignal> left) {
   v1::AppliedPipeline applied;
   if (definition != nullptr) {
     *applied.mutable_pipeline() = *definition;
@@ -36,31 +38,47 @@ Task<StatusOr<v1::AppliedPipeline>> PipelineCatalog::Resolve(std::string name, c
     MR_CO_ASSIGN_OR_RETURN(applied, co_await Find(std::move(name)));
   }
   auto shared = std::make_shared<const v1::Pipeline>(applied.pipeline());
-  auto check = [this, shared]() -> StatusOr<std::string> {
+  const StopFlag stop(std::move(left));
+  auto check = [this, shared, flag = stop.Share()]() -> StatusOr<std::string> {
     if (!IsPipelineName(shared->name())) {
       return MakeFieldError(Reason::kInvalidDefinition, "name: a pipeline needs a name",
                             {{"name", "1 to 63 of a-z, 0-9 and -, not beginning with -"}});
     }
-    if (options_.checks_definitions) MR_RETURN_IF_ERROR(CheckPipeline(*shared, deps_.stages));
+    if (options_.checks_definitions) {
+      const WorkMeter meter(DefinitionLimits(), flag.get());
+      const Status checked = CheckPipeline(*shared, deps_.stages);
+      MR_RETURN_IF_ERROR(meter.status());
+      MR_RETURN_IF_ERROR(checked);
+    }
     return PipelineDigest(*shared);
   };
-  MR_CO_ASSIGN_OR_RETURN(std::string digest, co_await Compute(deps_.loop, deps_.pool, std::move(check)));
+  MR_CO_ASSIGN_OR_RETURN(std::string digest, co_await Compute(deps_.loop, deps_.checks(), std::move(check)));
   applied.set_digest(std::move(digest));
   co_return applied;
 }
 
 Task<StatusOr<PreparedPipeline>> PipelineCatalog::Prepare(
     std::string name, const v1::Pipeline* definition, google::protobuf::Map<std::string, v1::ParameterValue> parameters,
-    std::set<std::string> client_inputs) {
+    std::set<std::string> client_inputs, std::shared_ptr<StopSignal> left) {
   PreparedPipeline prepared;
-  MR_CO_ASSIGN_OR_RETURN(prepared.applied, co_await Resolve(std::move(name), definition));
-  BoundPipeline bound{prepared.applied.pipeline(), ParameterValues(parameters.begin(), parameters.end())};
-  if (options_.checks_definitions) {
-    MR_CO_ASSIGN_OR_RETURN(bound, BindParameters(prepared.applied.pipeline(), deps_.stages, bound.parameters, client_inputs));
-  }
+  MR_CO_ASSIGN_OR_RETURN(prepared.applied, co_await Resolve(std::move(name), definition, left));
+  auto given = std::make_shared<ParameterValues>(parameters.begin(), parameters.end());
+  auto shared = std::make_shared<const v1::Pipeline>(prepared.applied.pipeline());
+  const StopFlag stop(left);
+  // The patterns of parameters are compiled: not on the engine thread.
+  auto bind = [this, shared, given, client_inputs = std::move(client_inputs),
+               flag = stop.Share()]() -> StatusOr<BoundPipeline> {
+    if (!options_.checks_definitions) return BoundPipeline{*shared, *given};
+    const WorkMeter meter(DefinitionLimits(), flag.get());
+    StatusOr<BoundPipeline> bound = BindParameters(*shared, deps_.stages, *given, client_inputs);
+    MR_RETURN_IF_ERROR(meter.status());
+    return bound;
+  };
+  MR_CO_ASSIGN_OR_RETURN(BoundPipeline bound, co_await Compute(deps_.loop, deps_.checks(), std::move(bind)));
   prepared.parameters = std::move(bound.parameters);
   prepared.definition = std::make_shared<const v1::Pipeline>(std::move(bound.pipeline));
-  MR_CO_ASSIGN_OR_RETURN(prepared.made, co_await MakeStages(deps_, prepared.definition));
+  MR_CO_ASSIGN_OR_RETURN(prepared.made,
+                         co_await MakeStages(deps_, prepared.definition, DefinitionLimits(), std::move(left)));
   co_return prepared;
 }
 

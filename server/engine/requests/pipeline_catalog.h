@@ -6,6 +6,7 @@
 #include <string>
 
 #include "millrace/v1/pipeline_service.pb.h"
+#include "server/base/stop_signal.h"
 #include "server/base/task.h"
 #include "server/config/binding.h"
 #include "server/engine/engine_deps.h"
@@ -32,14 +33,16 @@ class PipelineCatalog {
   // Returns a definition checked, with its digest: `definition`, or if it is null the stored one called `name`. The
   // check runs on the pool, since a definition may hold 4 MiB of files. REQUIRES: `definition` lives until this
   // resumes. NOT_FOUND (PIPELINE_NOT_FOUND), INVALID_ARGUMENT (INVALID_DEFINITION).
-  Task<StatusOr<v1::AppliedPipeline>> Resolve(std::string name, const v1::Pipeline* definition);
+  // Ends early, with CANCELLED, if `left` stops, which may be null.
+  Task<StatusOr<v1::AppliedPipeline>> Resolve(std::string name, const v1::Pipeline* definition,
+                                              std::shared_ptr<StopSignal> left);
 
   // Resolves a definition, binds parameters and makes the stages. `client_inputs`: fetches whose items the client
   // sends. Errors as Resolve has them, INVALID_ARGUMENT (INVALID_FIELD: a parameter), and what the kinds of stages
   // refuse.
   Task<StatusOr<PreparedPipeline>> Prepare(std::string name, const v1::Pipeline* definition,
                                            google::protobuf::Map<std::string, v1::ParameterValue> parameters,
-                                           std::set<std::string> client_inputs);
+                                           std::set<std::string> client_inputs, std::shared_ptr<StopSignal> left);
 
  private:
   const EngineDeps& deps_;

@@ -12,12 +12,12 @@
 
 namespace millrace {
 
-Task<StatusOr<v1::ApplyPipelineResponse>> PipelineRequests::ApplyPipeline(RequestContext,
+Task<StatusOr<v1::ApplyPipelineResponse>> PipelineRequests::ApplyPipeline(RequestContext context,
                                                                           v1::ApplyPipelineRequest request) {
   if (!request.has_pipeline()) {
     co_return MakeFieldError(Reason::kInvalidField, "pipeline: a definition is needed", {{"pipeline", "a definition"}});
   }
-  MR_CO_ASSIGN_OR_RETURN(v1::AppliedPipeline applied, co_await catalog_.Resolve("", &request.pipeline()));
+  MR_CO_ASSIGN_OR_RETURN(v1::AppliedPipeline applied, co_await catalog_.Resolve("", &request.pipeline(), context.left));
   const AsyncMutex::Holder holder = co_await changing_.Enter();
   StatusOr<v1::AppliedPipeline> before = co_await catalog_.Find(applied.pipeline().name());
   if (!before.ok() && before.status().code() != absl::StatusCode::kNotFound) co_return before.status();
@@ -80,7 +80,7 @@ Task<StatusOr<v1::DeletePipelineResponse>> PipelineRequests::DeletePipeline(Requ
   co_return v1::DeletePipelineResponse();
 }
 
-Task<StatusOr<v1::PlanPipelineResponse>> PipelineRequests::PlanPipeline(RequestContext,
+Task<StatusOr<v1::PlanPipelineResponse>> PipelineRequests::PlanPipeline(RequestContext context,
                                                                         v1::PlanPipelineRequest request) {
   if (request.source_case() == v1::PlanPipelineRequest::SOURCE_NOT_SET) {
     co_return MakeFieldError(Reason::kInvalidField, "name: a pipeline's name or a definition is needed",
@@ -93,7 +93,7 @@ Task<StatusOr<v1::PlanPipelineResponse>> PipelineRequests::PlanPipeline(RequestC
   MR_CO_ASSIGN_OR_RETURN(
       PreparedPipeline prepared,
       co_await catalog_.Prepare(request.name(), request.has_pipeline() ? &request.pipeline() : nullptr,
-                                request.parameters(), client_inputs));
+                                request.parameters(), client_inputs, context.left));
   storage::v1::RunRecord record;
   record.mutable_run()->set_pipeline(prepared.made.definition->name());
   record.mutable_run()->set_limit(request.limit());

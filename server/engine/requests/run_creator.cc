@@ -71,11 +71,12 @@ Digest RequestDigest(v1::CreateRunRequest request) {
   return Digest::Of(CanonicalFields(request, Effect::kAny, {}));
 }
 
-Task<StatusOr<v1::CreateRunResponse>> RunCreator::Create(v1::CreateRunRequest request) {
+Task<StatusOr<v1::CreateRunResponse>> RunCreator::Create(v1::CreateRunRequest request,
+                                                         std::shared_ptr<StopSignal> left) {
   MR_CO_RETURN_IF_ERROR(CheckRequest(request));
   v1::CreateRunResponse response;
   if (request.request_id().empty() || request.validate_only()) {
-    MR_CO_ASSIGN_OR_RETURN(*response.mutable_run(), co_await CreateNew(std::move(request), ""));
+    MR_CO_ASSIGN_OR_RETURN(*response.mutable_run(), co_await CreateNew(std::move(request), "", std::move(left)));
     co_return response;
   }
   const std::string id = request.request_id();
@@ -86,7 +87,8 @@ Task<StatusOr<v1::CreateRunResponse>> RunCreator::Create(v1::CreateRunRequest re
   MR_CO_ASSIGN_OR_RETURN(const auto before,
                          co_await GetRecord<storage::v1::RequestRecord>(deps_.store, RequestKey(id)));
   if (!before) {
-    MR_CO_ASSIGN_OR_RETURN(*response.mutable_run(), co_await CreateNew(std::move(request), std::move(digest)));
+    MR_CO_ASSIGN_OR_RETURN(*response.mutable_run(),
+                           co_await CreateNew(std::move(request), std::move(digest), std::move(left)));
     co_return response;
   }
   if (before->request_digest() != digest) {
@@ -99,7 +101,8 @@ Task<StatusOr<v1::CreateRunResponse>> RunCreator::Create(v1::CreateRunRequest re
   co_return response;
 }
 
-Task<StatusOr<v1::Run>> RunCreator::CreateNew(v1::CreateRunRequest request, std::string digest) {
+Task<StatusOr<v1::Run>> RunCreator::CreateNew(v1::CreateRunRequest request, std::string digest,
+                                              std::shared_ptr<StopSignal> left) {
   MR_CO_RETURN_IF_ERROR(gate_.CheckNewWork());
   if (const int64_t unrested = runs_.CountUnrested(); unrested >= options_.active_runs_max) {
     const Status status = MakeError(Reason::kTooMany, fmt::format("{} runs have not ended", unrested));
@@ -110,7 +113,7 @@ Task<StatusOr<v1::Run>> RunCreator::CreateNew(v1::CreateRunRequest request, std:
   MR_CO_ASSIGN_OR_RETURN(
       PreparedPipeline prepared,
       co_await catalog_.Prepare(request.pipeline(), request.has_definition() ? &request.definition() : nullptr,
-                                request.parameters(), client_inputs));
+                                request.parameters(), client_inputs, std::move(left)));
   MadeStages& made = prepared.made;
   MR_CO_RETURN_IF_ERROR(CheckInputs(request, made));
 

@@ -29,12 +29,13 @@ class RunCreator {
         request_ids_(deps.loop) {}
 
   // Returns the new run, or the one that an earlier request with the same id created. A run without a name was only
-  // validated. Does not wait for the run.
-  Task<StatusOr<v1::CreateRunResponse>> Create(v1::CreateRunRequest request);
+  // validated. Does not wait for the run. If `left` stops, which may be null, before the definition is checked, nothing
+  // is created.
+  Task<StatusOr<v1::CreateRunResponse>> Create(v1::CreateRunRequest request, std::shared_ptr<StopSignal> left);
 
  private:
   // Creates a run from a request that no earlier one repeats. `digest`: empty without a request id.
-  Task<StatusOr<v1::Run>> CreateNew(v1::CreateRunRequest request, std::string digest);
+  Task<StatusOr<v1::Run>> CreateNew(v1::CreateRunRequest request, std::string digest, std::shared_ptr<StopSignal> left);
 
   const EngineDeps& deps_;
   const EngineOptions& options_;

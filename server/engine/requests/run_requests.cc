@@ -70,7 +70,7 @@ bool Matches(const v1::Run& run, const v1::ListRunsRequest& request) {
 Task<StatusOr<v1::CreateRunResponse>> RunRequests::CreateRun(RequestContext context, v1::CreateRunRequest request) {
   const bool waits = request.has_wait();
   if (waits) context = WaitingAtMost(request.wait(), std::move(context), deps_.loop.Now());
-  MR_CO_ASSIGN_OR_RETURN(v1::CreateRunResponse response, co_await creator_.Create(std::move(request)));
+  MR_CO_ASSIGN_OR_RETURN(v1::CreateRunResponse response, co_await creator_.Create(std::move(request), context.left));
   const std::string name = response.run().name();
   if (name.empty()) co_return response;  // only validated
   if (const std::shared_ptr<ActiveRun> run = runs_.FindActive(name); run && context.trace) {

@@ -1,6 +1,7 @@
 #include "server/engine/run/measures.h"
 
 #include <algorithm>
+#include <chrono>
 #include <cmath>
 #include <map>
 #include <optional>
@@ -9,9 +10,14 @@
 #include <boost/json.hpp>
 
 #include "server/base/json.h"
+#include "server/base/work_meter.h"
+#include "server/stages/stop_flag.h"
 
 namespace millrace {
 namespace {
+
+// CPU time of all conditions for one item.
+constexpr Duration kItemCpuMax = std::chrono::seconds(4);
 
 // Accumulator of one figure, fed with every item of its stage.
 class Figure {
@@ -117,15 +123,18 @@ Task<Status> ReadStage(StepHost& host, int stage, std::shared_ptr<Figures> figur
   while (true) {
     MR_CO_ASSIGN_OR_RETURN(auto items, co_await reader->Next());
     if (items.empty()) co_return absl::OkStatus();
-    auto add = [figures, fed, items = std::move(items)] {
+    const StopFlag stop(host.stop());
+    auto add = [figures, fed, items = std::move(items), flag = stop.Share()]() -> Status {
       for (const InputItem& item : items) {
+        const WorkMeter meter({.cpu = kItemCpuMax, .name = "the conditions of the measures"}, flag.get());
         const StatusOr<json::value> value = ParseJson(*item.json);
         if (!value.ok()) continue;
         for (const size_t figure : fed) (*figures)[figure].Add(*value);
+        MR_RETURN_IF_ERROR(meter.status());
       }
-      return true;
+      return absl::OkStatus();
     };
-    co_await Compute(host.deps().loop, host.deps().pool, std::move(add));
+    MR_CO_RETURN_IF_ERROR(co_await Compute(host.deps().loop, host.deps().slow(), std::move(add)));
   }
 }
 

@@ -1,12 +1,14 @@
 #include "server/engine/run/run_loader.h"
 
 #include <algorithm>
+#include <chrono>
 #include <utility>
 
 #include <fmt/format.h>
 
 #include "server/config/place.h"
 #include "server/config/shared_outputs.h"
+#include "server/stages/stop_flag.h"
 #include "server/storage/inputs.h"
 #include "server/storage/records.h"
 #include "server/storage/runs.h"
@@ -16,7 +18,7 @@ namespace {
 
 StatusOr<std::vector<std::shared_ptr<const StageWork>>> MakeWork(const StageRegistry& registry,
                                                                  const v1::Pipeline& definition,
-                                                                 const FileAccess& files) {
+                                                                 const FileAccess& files, SharedObjects& objects) {
   std::vector<std::shared_ptr<const StageWork>> work;
   std::vector<FieldViolation> wrong;
   for (int i = 0; i < definition.stages_size(); ++i) {
@@ -25,7 +27,7 @@ StatusOr<std::vector<std::shared_ptr<const StageWork>>> MakeWork(const StageRegi
     if (kind == nullptr) {
       return MakeError(Reason::kInvalidDefinition, fmt::format("stages[{}]: no such kind of stage", i));
     }
-    StatusOr<StageWork> made = kind->make(StageDefinition{definition, stage, files});
+    StatusOr<StageWork> made = kind->make(StageDefinition{definition, stage, files, &objects});
     if (made.ok()) {
       if (ShapeOf(*made) != kind->shape) {
         return MakeError(Reason::kInternal, fmt::format("kind `{}` made a stage of another shape", kind->name));
@@ -47,6 +49,19 @@ StatusOr<std::vector<std::shared_ptr<const StageWork>>> MakeWork(const StageRegi
   return work;
 }
 
+// Compiles the conditions of the stages that have one.
+StatusOr<std::vector<std::optional<rules::ConditionEvaluator>>> MakeConditions(const v1::Pipeline& definition) {
+  std::vector<std::optional<rules::ConditionEvaluator>> conditions;
+  for (const v1::Stage& stage : definition.stages()) {
+    conditions.emplace_back();
+    if (!stage.has_when()) continue;
+    StatusOr<rules::ConditionEvaluator> when = rules::ConditionEvaluator::Compile(stage.when());
+    if (!when.ok()) return WithContext(when.status(), fmt::format("stage `{}`: when", stage.name()));
+    conditions.back() = *std::move(when);
+  }
+  return conditions;
+}
+
 Status CheckModels(const EngineDeps& deps, const v1::Stage& stage) {
   for (const std::string& model : deps.stages.ModelsOf(stage)) MR_RETURN_IF_ERROR(deps.desk.CheckModel(model));
   return absl::OkStatus();
@@ -54,21 +69,41 @@ Status CheckModels(const EngineDeps& deps, const v1::Stage& stage) {
 
 }  // namespace
 
-Task<StatusOr<MadeStages>> MakeStages(const EngineDeps& deps, std::shared_ptr<const v1::Pipeline> definition) {
+WorkLimits DefinitionLimits() {
+  return {.cpu = std::chrono::seconds(3), .name = "the check of the definition", .reason = Reason::kInvalidDefinition};
+}
+
+Task<StatusOr<MadeStages>> MakeStages(const EngineDeps& deps, std::shared_ptr<const v1::Pipeline> definition,
+                                      WorkLimits limits, std::shared_ptr<StopSignal> left) {
   // Gazetteers and patterns are compiled here: not on the engine thread.
-  auto make = [&deps, definition] { return MakeWork(deps.stages, *definition, deps.files); };
-  MR_CO_ASSIGN_OR_RETURN(auto work, co_await Compute(deps.loop, deps.pool, std::move(make)));
+  const StopFlag stop(std::move(left));
+  auto make = [&deps, definition, limits, flag = stop.Share()]() -> StatusOr<MadeStages> {
+    const WorkMeter meter(limits, flag.get());
+    MadeStages made;
+    made.definition = definition;
+    auto work = MakeWork(deps.stages, *definition, deps.files, *deps.shared);
+    MR_RETURN_IF_ERROR(meter.status());
+    MR_ASSIGN_OR_RETURN(made.work, std::move(work));
+    auto when = MakeConditions(*definition);
+    MR_RETURN_IF_ERROR(meter.status());
+    MR_ASSIGN_OR_RETURN(made.when, std::move(when));
+    // Runs of equal definitions share one, with its files, which may have megabytes.
+    if (!definition->files().empty()) {
+      const auto copy = [&definition]() -> StatusOr<v1::Pipeline> { return *definition; };
+      const Digest key = Digest::Of("definition " + definition->SerializeAsString());
+      MR_ASSIGN_OR_RETURN(made.definition, deps.shared->Get<v1::Pipeline>(key, copy));
+    }
+    return made;
+  };
+  MR_CO_ASSIGN_OR_RETURN(MadeStages made, co_await Compute(deps.loop, deps.checks(), std::move(make)));
   std::vector<StageShape> shapes;
-  for (const auto& each : work) shapes.push_back(ShapeOf(*each));
-  MR_CO_ASSIGN_OR_RETURN(Plan plan, Plan::Make(*definition, shapes));
+  for (const auto& each : made.work) shapes.push_back(ShapeOf(*each));
+  MR_CO_ASSIGN_OR_RETURN(made.plan, Plan::Make(*definition, shapes));
   for (const v1::Stage& stage : definition->stages()) {
     const Status models = CheckModels(deps, stage);
     if (!models.ok()) co_return WithContext(models, fmt::format("stage `{}`", stage.name()));
-    if (!stage.has_when()) continue;
-    StatusOr<rules::ConditionEvaluator> when = rules::ConditionEvaluator::Compile(stage.when());
-    if (!when.ok()) co_return WithContext(when.status(), fmt::format("stage `{}`: when", stage.name()));
   }
-  co_return MadeStages{std::move(definition), std::move(work), std::move(plan)};
+  co_return made;
 }
 
 Task<StatusOr<RunStages>> LoadStages(const EngineDeps& deps, Store& store, Store& patient, MadeStages made,
@@ -85,11 +120,9 @@ Task<StatusOr<RunStages>> LoadStages(const EngineDeps& deps, Store& store, Store
                            co_await GetRecord<storage::v1::StageRecord>(store, StageKey(run, definition.name())));
     storage::v1::StageRecord initial;
     if (stage_record) initial = *std::move(stage_record);
-    StageRows::Parts rows_parts{deps.loop, deps.pool, patient, deps.cpu_time};
+    StageRows::Parts rows_parts{deps.loop, deps.pool, patient, deps.cpu_time, &deps.slow()};
     slot->rows = std::make_unique<StageRows>(rows_parts, run, definition.name(), std::move(initial));
-    if (definition.has_when()) {
-      MR_CO_ASSIGN_OR_RETURN(slot->when, rules::ConditionEvaluator::Compile(definition.when()));
-    }
+    slot->when = std::move(made.when[static_cast<size_t>(i)]);
     const v1::CachePolicy::Mode mode = definition.cache().mode();
     slot->look_up =
         !record.refresh() && (mode == v1::CachePolicy::MODE_UNSPECIFIED || mode == v1::CachePolicy::MODE_USE);

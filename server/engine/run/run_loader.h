@@ -2,9 +2,12 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <vector>
 
 #include "millrace/storage/v1/records.pb.h"
+#include "server/base/stop_signal.h"
+#include "server/base/work_meter.h"
 #include "server/engine/run/run.h"
 
 namespace millrace {
@@ -13,11 +16,17 @@ namespace millrace {
 struct MadeStages {
   std::shared_ptr<const v1::Pipeline> definition;
   std::vector<std::shared_ptr<const StageWork>> work;
+  std::vector<std::optional<rules::ConditionEvaluator>> when;  // by stage
   Plan plan;
 };
 
-// Makes every stage, on the pool. INVALID_ARGUMENT (INVALID_DEFINITION), and the errors of the kinds.
-Task<StatusOr<MadeStages>> MakeStages(const EngineDeps& deps, std::shared_ptr<const v1::Pipeline> definition);
+// Returns the limits for the work on a definition that comes from a client: patterns and files may take long.
+WorkLimits DefinitionLimits();
+
+// Makes every stage, on the pool for checks. INVALID_ARGUMENT (INVALID_DEFINITION: also if a limit is reached), and the
+// errors of the kinds. CANCELLED if `left` stops, which may be null.
+Task<StatusOr<MadeStages>> MakeStages(const EngineDeps& deps, std::shared_ptr<const v1::Pipeline> definition,
+                                      WorkLimits limits, std::shared_ptr<StopSignal> left);
 
 // Returns the stages of a run in the state that its records have. Reads the records from `store`, whose errors it
 // returns; the stages work with `patient`, which waits while the store is down.

@@ -3,9 +3,13 @@
 #include <algorithm>
 #include <utility>
 
+#include <fmt/format.h>
 #include <boost/json.hpp>
 
 #include "server/base/json.h"
+#include "server/base/work_meter.h"
+#include "server/engine/step/memo_lookup.h"
+#include "server/stages/stop_flag.h"
 #include "server/storage/records.h"
 
 namespace millrace {
@@ -171,14 +175,22 @@ Task<Status> WholeReader::Fill(Source& source) {
     }
     if (which_ != Which::kAll && when_ != nullptr && *when_) {
       const bool wanted = which_ == Which::kWorkedOn;
-      auto choose = [items = std::move(items), when = **when_, wanted]() mutable {
+      const StopFlag stop(host_.stop());
+      auto choose = [items = std::move(items), when = **when_, wanted,
+                     flag = stop.Share()]() mutable -> StatusOr<std::vector<InputItem>> {
+        Status status;
         std::erase_if(items, [&](const InputItem& item) {
+          const WorkMeter meter({.cpu = kWhenCpuMax, .name = "the condition `when`"}, flag.get());
           const StatusOr<json::value> value = ParseJson(*item.json);
-          return !value.ok() || when.Holds(*value) != wanted;
+          const bool is_left_out = !value.ok() || when.Holds(*value) != wanted;
+          // Nobody may take an item for left out whose condition could not be judged.
+          if (!meter.status().ok()) status = WithContext(meter.status(), fmt::format("item `{}`", Excerpt(item.id)));
+          return is_left_out;
         });
+        MR_RETURN_IF_ERROR(status);
         return std::move(items);
       };
-      items = co_await Compute(host_.deps().loop, host_.deps().pool, std::move(choose));
+      MR_CO_ASSIGN_OR_RETURN(items, co_await Compute(host_.deps().loop, host_.deps().slow(), std::move(choose)));
     } else if (which_ == Which::kPassing) {
       items.clear();
     }

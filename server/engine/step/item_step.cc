@@ -11,9 +11,11 @@
 
 #include "server/engine/step/feed.h"
 #include "server/engine/step/memo_lookup.h"
+#include "server/engine/step/slice.h"
 #include "server/engine/step/step.h"
 #include "server/engine/step/tolerance.h"
 #include "server/engine/times.h"
+#include "server/stages/stop_flag.h"
 #include "server/storage/records.h"
 #include "server/trace/names.h"
 
@@ -26,10 +28,6 @@ constexpr size_t kOutboxItemsMax = 2048;       // ended, not yet committed and d
 constexpr size_t kOutboxBytesMax = 16u << 20;  // their bytes
 constexpr size_t kDueMax = 4096;               // woken items that wait for a chunk
 constexpr int64_t kConcurrencyDefault = 1000;
-
-size_t BytesOf(const EndedItem& ended) {
-  return ended.item.json.size() + (ended.json ? ended.json->size() : 0) + ended.item.settlement.batch.bytes();
-}
 
 size_t BytesOf(const StageRows::Delivery& delivery) {
   size_t bytes = 0;
@@ -82,7 +80,8 @@ class ItemStep final : public Step {
   Task<void> WorkOnAll(std::vector<OpenItem> open);
   Task<void> WorkOnOne(OpenItem open);
   void TraceRemembered(const std::vector<EndedItem>& ended);
-  Task<Status> ComputeItems(std::vector<OpenItem> open, std::vector<EndedItem>& ended);
+  Task<Status> ComputeAll(int64_t number, std::vector<OpenItem> open, std::vector<EndedItem>& ended);
+  Task<void> AwaitTurn(int64_t number);
   EndedItem Ended(OpenItem open, StageItem item) const;
   void Push(EndedItem ended);
   Task<void> AwaitOutbox();
@@ -243,12 +242,10 @@ Task<void> ItemStep::WorkOnChunk(int64_t number, std::vector<InputItem> chunk) {
   batch.AddEvent("looked up");
   if (ShapeOf(*slot_.work) == StageShape::kCalling) TraceRemembered(known.ended);
   if (ShapeOf(*slot_.work) == StageShape::kPure && !known.open.empty() && !host_.stopped()) {
-    status = co_await ComputeItems(std::exchange(known.open, {}), known.ended);
+    status = co_await ComputeAll(number, std::exchange(known.open, {}), known.ended);
     batch.AddEvent("computed");
   }
-  // Results that need no call are committed in the order of the input, so that one input always gives one order.
-  while (chunks_pushed_ != number && !host_.stopped()) co_await room_.Wait();
-  co_await AwaitOutbox();
+  co_await AwaitTurn(number);
   for (EndedItem& ended : known.ended) Push(std::move(ended));
   ++chunks_pushed_;
   room_.NotifyAll();
@@ -270,24 +267,36 @@ EndedItem ItemStep::Ended(OpenItem open, StageItem item) const {
   return ended;
 }
 
-// Adds what the stage makes of the items to `ended`, and sorts all of it by ordinal.
-Task<Status> ItemStep::ComputeItems(std::vector<OpenItem> open, std::vector<EndedItem>& ended) {
-  using Computed = std::pair<std::vector<OpenItem>, std::vector<StageItem>>;
-  auto compute = [work = slot_.work, open = std::move(open)]() mutable -> StatusOr<Computed> {
-    std::vector<ParsedItem> items;
-    items.reserve(open.size());
-    for (OpenItem& each : open) items.push_back({each.input.item, std::move(each.input.value)});
-    std::vector<StageItem> made = WorkAs<PureStage>(*work).Compute(std::move(items));
-    return Computed(std::move(open), std::move(made));
-  };
-  MR_CO_ASSIGN_OR_RETURN(Computed computed, co_await Compute(loop_, rows_.pool(), std::move(compute)));
-  auto& [inputs, made] = computed;
-  if (inputs.size() != made.size()) {
-    co_return MakeError(Reason::kInternal, fmt::format("the stage made {} items of {}", made.size(), inputs.size()));
+// Results that need no call are committed in the order of the input, so that one input always gives one order.
+Task<void> ItemStep::AwaitTurn(int64_t number) {
+  while (chunks_pushed_ != number && !host_.stopped()) co_await room_.Wait();
+  co_await AwaitOutbox();
+}
+
+// Pushes what the stage makes of the items, in slices, together with the items of `ended` before them. Leaves in
+// `ended` those after the last. Items that a stop leaves over stay open.
+Task<Status> ItemStep::ComputeAll(int64_t number, std::vector<OpenItem> open, std::vector<EndedItem>& ended) {
+  const StopFlag stop(host_.stop());
+  auto slice =
+      std::make_shared<Slice>(std::move(open), host_.options().item_bytes_max, host_.deps().cpu_time != nullptr);
+  std::sort(ended.begin(), ended.end(), [](const auto& a, const auto& b) { return a.ordinal < b.ordinal; });
+  auto next = ended.begin();
+  Status status;
+  while (status.ok() && slice->next < slice->open.size()) {
+    auto compute = [work = slot_.work, slice, flag = stop.Share()]() -> Status {
+      return slice->Compute(WorkAs<PureStage>(*work), *flag);
+    };
+    status = co_await Compute(loop_, rows_.pool(), std::move(compute));
+    if (host_.stopped()) break;  // the last item may have been interrupted
+    co_await AwaitTurn(number);
+    for (auto& [input, made] : std::exchange(slice->made, {})) {
+      EndedItem item = Ended(std::move(*input), std::move(made));
+      for (; next != ended.end() && next->ordinal < item.ordinal; ++next) Push(std::move(*next));
+      Push(std::move(item));
+    }
   }
-  for (size_t i = 0; i < inputs.size(); ++i) ended.push_back(Ended(std::move(inputs[i]), std::move(made[i])));
-  std::sort(ended.begin(), ended.end(), [](const EndedItem& a, const EndedItem& b) { return a.ordinal < b.ordinal; });
-  co_return absl::OkStatus();
+  ended.erase(ended.begin(), next);
+  co_return status;
 }
 
 Task<void> ItemStep::WorkOnAll(std::vector<OpenItem> open) {

@@ -5,6 +5,7 @@
 #include <boost/json.hpp>
 
 #include "server/base/json.h"
+#include "server/base/work_meter.h"
 #include "server/storage/records.h"
 #include "server/storage/value_codec.h"
 
@@ -17,6 +18,7 @@ struct Look {
   Verdict verdict = Verdict::kWork;
   std::optional<Digest> memo_key;     // set for kWork
   std::optional<json::value> parsed;  // the item, if the condition needed it
+  Status bad;                         // why the verdict is kBad, if not because of the item's JSON
 };
 
 // Parses an item; nullopt if it is not one JSON object.
@@ -37,7 +39,14 @@ std::vector<Look> LookAt(const std::vector<InputItem>& items, const std::optiona
         look.verdict = Verdict::kBad;
         continue;
       }
-      if (!when->Holds(*look.parsed)) {
+      const WorkMeter meter({.cpu = kWhenCpuMax, .name = "the condition `when`"});
+      const bool holds = when->Holds(*look.parsed);
+      if (!meter.status().ok()) {
+        look.verdict = Verdict::kBad;
+        look.bad = meter.status();
+        continue;
+      }
+      if (!holds) {
         look.verdict = Verdict::kPass;
         continue;
       }
@@ -63,11 +72,11 @@ EndedItem Passed(InputItem input) {
   return ended;
 }
 
-EndedItem Bad(InputItem input) {
+EndedItem Bad(InputItem input, const Status& why) {
   EndedItem ended;
   ended.ordinal = input.ordinal;
   ended.input_id = std::move(input.id);
-  ended.item = FailedItem(v1::ERROR_REASON_BAD_ITEM, "the item is not a JSON object");
+  ended.item = why.ok() ? FailedItem(v1::ERROR_REASON_BAD_ITEM, "the item is not a JSON object") : FailedItem(why);
   return ended;
 }
 
@@ -82,7 +91,7 @@ LookedUp Sort(std::vector<InputItem> items, std::vector<Look> looks, const std::
       continue;
     }
     if (looks[i].verdict == Verdict::kBad) {
-      result.ended.push_back(Bad(std::move(items[i])));
+      result.ended.push_back(Bad(std::move(items[i]), looks[i].bad));
       continue;
     }
     const std::optional<std::string>& value = values[asked];
@@ -100,7 +109,7 @@ LookedUp Sort(std::vector<InputItem> items, std::vector<Look> looks, const std::
     ++result.misses;
     std::optional<json::value> parsed = looks[i].parsed ? std::move(looks[i].parsed) : ParseItem(items[i]);
     if (!parsed) {
-      result.ended.push_back(Bad(std::move(items[i])));
+      result.ended.push_back(Bad(std::move(items[i]), absl::OkStatus()));
       continue;
     }
     result.open.push_back({{std::move(items[i]), *std::move(parsed)}, looks[i].memo_key});

@@ -2,6 +2,7 @@
 // in chunks, because looking at one item costs little beside the hop to the pool and the read.
 #pragma once
 
+#include <chrono>
 #include <memory>
 #include <optional>
 #include <string>
@@ -16,6 +17,9 @@
 #include "server/storage/store.h"
 
 namespace millrace {
+
+// CPU time of the condition `when` for one item.
+inline constexpr Duration kWhenCpuMax = std::chrono::seconds(4);
 
 // An item that must be computed.
 struct OpenItem {

@@ -191,7 +191,7 @@ void EncodeItem(Encoding& encoding, EndedItem& ended, WriteBatch& batch, std::ve
 
 StageRows::StageRows(Parts parts, std::string run, std::string stage, storage::v1::StageRecord record)
     : parts_(parts),
-      computing_(parts.pool, parts.cpu_time),
+      computing_(parts.pool, parts.slow != nullptr ? *parts.slow : parts.pool, parts.cpu_time),
       run_(std::move(run)),
       stage_(std::move(stage)),
       keys_(std::make_shared<const ItemKeys>(run_, stage_)),

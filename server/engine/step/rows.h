@@ -52,6 +52,7 @@ class StageRows {
     Pool& pool;
     Store& store;                        // waits while the store is being reopened
     std::function<Duration()> cpu_time;  // CPU time of the calling thread; empty: computing time is not counted
+    Pool* slow = nullptr;                // for work that takes long; null: `pool`
   };
 
   StageRows(Parts parts, std::string run, std::string stage, storage::v1::StageRecord record);
