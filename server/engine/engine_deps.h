@@ -53,6 +53,9 @@ struct EngineOptions {
 
   // True: runs that have not ended continue when the engine starts. False: when a client follows or resumes them.
   bool starts_runs = true;
+  // Starts of a run by Recover, without progress and without a clean end of the server in between, after which it is
+  // paused: it may be what kills the server. 0: no limit.
+  int starts_max = 0;
   int64_t active_runs_max = 1000;    // runs that have not ended; CreateRun refuses more with TOO_MANY
   size_t item_bytes_max = 4u << 20;  // bytes of JSON; a larger item fails
   size_t chunk_items = 256;          // items that are digested, computed and committed together

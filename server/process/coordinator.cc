@@ -44,6 +44,8 @@ constexpr size_t kConfigMibMax = 1;
 // whose patterns take seconds for each item does not keep the others waiting.
 constexpr int kSlowThreads = 4;
 constexpr int kCheckThreads = 2;
+// Starts of a run after each of which the server was killed.
+constexpr int kStartsMax = 3;
 // Time in which the spans that wait are sent at the end.
 constexpr std::chrono::seconds kTracesPatience(2);
 
@@ -199,6 +201,7 @@ class CoordinatorImpl final : public Coordinator {
     engine_options.data_dir = fs::path(config.data_dir()).filename().string();
     engine_options.durability = DurabilityText(store_options.durability);
     engine_options.starts_runs = options_.starts_runs;
+    engine_options.starts_max = kStartsMax;
     engine_options.active_runs_max = config.limits().max_active_runs();
     engine_options.item_bytes_max = static_cast<size_t>(config.limits().max_item_bytes());
     engine_options.open_file = OpenFileSource;

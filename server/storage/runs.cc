@@ -1,6 +1,10 @@
 #include "server/storage/runs.h"
 
+#include <charconv>
+#include <string>
+
 #include "server/storage/keys.h"
+#include "server/storage/value_codec.h"
 
 namespace millrace {
 namespace {
@@ -32,6 +36,18 @@ std::optional<RunOrder> ReadRunOrderKey(std::string_view key) {
 }
 
 std::string ActiveRunKey(std::string_view run) { return KeyBuilder(Table::kMeta).Text(kActive).Text(run); }
+void PutActiveRun(WriteBatch& batch, std::string_view run, int starts) {
+  std::string key = ActiveRunKey(run);
+  std::string value = EncodeValue(key, std::to_string(starts));
+  batch.Put(std::move(key), std::move(value));
+}
+int ReadStarts(const StoreEntry& entry) {
+  const StatusOr<std::string> text =
+      entry.value.empty() ? StatusOr<std::string>("0") : DecodeValue(entry.key, entry.value);
+  int starts = 0;
+  if (text.ok()) std::from_chars(text->data(), text->data() + text->size(), starts);
+  return starts;
+}
 KeyRange ActiveRunKeys() { return Below(KeyBuilder(Table::kMeta).Text(kActive)); }
 std::optional<std::string> ReadActiveRunKey(std::string_view key) {
   KeyReader reader(key);

@@ -30,7 +30,12 @@ struct RunOrder {
 std::optional<RunOrder> ReadRunOrderKey(std::string_view key);
 
 // Index of runs that have not ended, which a restart continues.
+// Its value is the number of starts of the run, by the server itself, since the run last made progress or the server
+// ended cleanly.
 std::string ActiveRunKey(std::string_view run);
+void PutActiveRun(WriteBatch& batch, std::string_view run, int starts);
+// Returns the number of an entry; 0 if it has none or is damaged.
+int ReadStarts(const StoreEntry& entry);
 KeyRange ActiveRunKeys();
 std::optional<std::string> ReadActiveRunKey(std::string_view key);
 

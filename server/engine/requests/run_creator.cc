@@ -158,7 +158,7 @@ Task<StatusOr<v1::Run>> RunCreator::CreateNew(v1::CreateRunRequest request, std:
   prepared.definition->SerializeToString(stored.mutable_definition());
   PutRecord(batch, RunKey(name), stored);
   batch.Put(RunOrderKey(now_micros, name), "");
-  batch.Put(ActiveRunKey(name), "");
+  PutActiveRun(batch, name, 1);
   if (!request.request_id().empty()) {
     storage::v1::RequestRecord request_record;
     request_record.set_run(name);

@@ -59,6 +59,7 @@ void ActiveRun::Start() {
   pause_.reset();
   failing_since_.reset();
   left_.clear();
+  progress_at_start_ = ProgressMade();
   trace_.BeginEpisode(record_);
   deps_.loop.Spawn(Work(shared_from_this()));
 }
@@ -244,7 +245,9 @@ Task<Status> ActiveRun::Resume() {
   const bool waits_for_targets =
       waited.reason() == v1::WaitingOn::REASON_REPAIR || waited.reason() == v1::WaitingOn::REASON_TARGET;
   if (waits_for_targets) ReconsiderTargets();
-  MR_CO_RETURN_IF_ERROR(co_await RecordState(v1::RUN_STATE_RUNNING));
+  WriteBatch batch;
+  PutActiveRun(batch, name(), starts_ = 1);
+  MR_CO_RETURN_IF_ERROR(co_await RecordState(v1::RUN_STATE_RUNNING, std::move(batch)));
   Start();
   co_return absl::OkStatus();
 }
@@ -278,7 +281,7 @@ Task<StatusOr<int64_t>> ActiveRun::Redrive(v1::RedriveRunRequest request) {
   record_.mutable_run()->clear_error();
   record_.mutable_run()->clear_end_time();
   record_.mutable_run()->clear_measures();
-  batch.Put(ActiveRunKey(name()), "");
+  PutActiveRun(batch, name(), starts_ = 1);
   MR_CO_RETURN_IF_ERROR(co_await RecordState(v1::RUN_STATE_RUNNING, std::move(batch)));
   Start();
   co_return items;
@@ -305,7 +308,28 @@ void ActiveRun::WakeParked(const std::string& stage, int64_t ordinal, int64_t wa
   }
 }
 
+int64_t ActiveRun::ProgressMade() {
+  int64_t made = 0;
+  for (int stage = 0; stage < plan().size(); ++stage) {
+    made += slot(stage).rows->record().commits() + (slot(stage).rows->done() ? 1 : 0);
+  }
+  return made;
+}
+
+// Records that the run has made progress since its start, so that it is not what kills the server.
+Task<void> ActiveRun::RecordProgress([[maybe_unused]] std::shared_ptr<ActiveRun> self) {
+  if (IsEnded(state())) co_return;
+  WriteBatch batch;
+  PutActiveRun(batch, name(), 1);
+  // If this is lost the run may be paused without need.
+  const Status ignored = co_await store_.Commit(std::move(batch), CommitMode::kReadable);
+}
+
 void ActiveRun::Moved() {
+  if (starts_ > 1 && ProgressMade() > progress_at_start_) {
+    starts_ = 1;
+    deps_.loop.Spawn(RecordProgress(shared_from_this()));
+  }
   progress_micros_ = WallMicros();
   failing_since_.reset();
   JudgeStages();

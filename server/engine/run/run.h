@@ -69,6 +69,8 @@ class ActiveRun final : public StepHost, public std::enable_shared_from_this<Act
   void LinkWith(trace::Span& starter) { trace_.LinkWith(starter); }
   // Shows attempts that an earlier process left unsettled, until the run starts.
   void ShowLeft(const std::map<std::string, PendingCounts>& pending);
+  // Sets the number of starts without progress, as stored.
+  void set_starts(int starts) { starts_ = starts; }
   // Keeps it from starting in this process.
   void KeepAtRest() { draining_ = true; }
   // Starts no more work in this process; the state stays. Resumes when nothing is in flight, or at `deadline`.
@@ -127,6 +129,9 @@ class ActiveRun final : public StepHost, public std::enable_shared_from_this<Act
   void ReconsiderTargets();
   void JudgeStages();
   bool AllDone();
+  // Returns a number that grows with every commit of an item and every end of a stage.
+  int64_t ProgressMade();
+  Task<void> RecordProgress(std::shared_ptr<ActiveRun> self);
 
   // Commits the record as it is now, with the event if one is given.
   Task<Status> Record(std::optional<v1::RunEvent> event, WriteBatch more);
@@ -165,6 +170,8 @@ class ActiveRun final : public StepHost, public std::enable_shared_from_this<Act
   RunTrace trace_;
   bool working_ = false;
   bool draining_ = false;
+  int starts_ = 1;        // starts without progress since, this one among them
+  int64_t progress_at_start_ = 0;
   int complete_ = 0;      // number of complete stages
   AttemptsByStage left_;  // of calls that the end of the episode has stopped
   std::optional<v1::RunError> error_;

@@ -165,18 +165,48 @@ Task<Status> Runs::EndInactive(storage::v1::RunRecord record, v1::RunState ended
   run.clear_waiting_on();
   *run.mutable_end_time() = ToTimestamp(now_micros);
   if (error) *run.mutable_error() = *std::move(error);
+  WriteBatch batch;
+  batch.Delete(ActiveRunKey(name));
+  MR_CO_RETURN_IF_ERROR(co_await StoreInactive(std::move(record), newest, std::move(batch)));
+  unloadable_.erase(name);
+  co_return absl::OkStatus();
+}
+
+Task<Status> Runs::StoreInactive(storage::v1::RunRecord record, NewestEvent newest, WriteBatch batch) {
+  v1::Run& run = *record.mutable_run();
   run.set_last_event(newest.number + 1);
   v1::RunEvent event;
   event.set_number(run.last_event());
-  *event.mutable_time() = ToTimestamp(now_micros);
+  *event.mutable_time() = ToTimestamp(deps_.loop.clock().WallMicros());
   event.mutable_state_changed()->set_state(run.state());
   *event.mutable_state_changed()->mutable_run() = run;
+  PutRecord(batch, EventKey(run.name(), event.number()), event);
+  PutRecord(batch, RunKey(run.name()), record);
+  co_return co_await store_.Commit(std::move(batch));
+}
+
+Task<Status> Runs::PauseForRestarts(storage::v1::RunRecord record) {
+  const std::string name = record.run().name();
+  spdlog::warn("run {} is paused: the server was killed {} times in a row while it worked on it", name,
+               options_.starts_max);
+  MR_CO_ASSIGN_OR_RETURN(const NewestEvent newest, co_await LoadNewestEvent(deps_.store, name));
+  v1::Run& run = *record.mutable_run();
+  co_await UpdateCounts(store_, deps_.stages, record);
+  if (newest.active_time) *run.mutable_active_time() = *newest.active_time;
+  run.set_state(v1::RUN_STATE_PAUSED);
+  v1::WaitingOn& waiting = *run.mutable_waiting_on();
+  waiting.Clear();
+  waiting.set_reason(v1::WaitingOn::REASON_REPAIR);
+  *waiting.mutable_since() = ToTimestamp(deps_.loop.clock().WallMicros());
+  waiting.set_remedy(fmt::format(
+      "the server was killed {} times in a row while it worked on this run, without any progress of the run: look for "
+      "items or patterns that take much memory, then resume the run, or cancel it",
+      options_.starts_max));
+  const std::string pipeline = run.pipeline();
   WriteBatch batch;
-  PutRecord(batch, EventKey(name, event.number()), event);
-  PutRecord(batch, RunKey(name), record);
-  batch.Delete(ActiveRunKey(name));
-  MR_CO_RETURN_IF_ERROR(co_await store_.Commit(std::move(batch)));
-  unloadable_.erase(name);
+  PutActiveRun(batch, name, 0);
+  MR_CO_RETURN_IF_ERROR(co_await StoreInactive(std::move(record), newest, std::move(batch)));
+  unloadable_[name] = pipeline;
   co_return absl::OkStatus();
 }
 
@@ -210,6 +240,18 @@ Task<Status> Runs::Recover() {
       auto record = co_await GetRecord<storage::v1::RunRecord>(deps_.store, RunKey(*name));
       if (!record.ok()) co_return WithContext(record.status(), "run `" + *name + "`");
       if (!*record) continue;
+      const bool was_at_work = (*record)->run().state() == v1::RUN_STATE_RUNNING && options_.starts_runs;
+      const int starts = ReadStarts(entry);
+      if (was_at_work && options_.starts_max > 0 && starts >= options_.starts_max) {
+        // Before it is loaded: its stages may be what kills the server.
+        MR_CO_RETURN_IF_ERROR(co_await PauseForRestarts(*std::move(*record)));
+        continue;
+      }
+      if (was_at_work && options_.starts_max > 0) {
+        WriteBatch batch;
+        PutActiveRun(batch, *name, starts + 1);
+        MR_CO_RETURN_IF_ERROR(co_await deps_.store.Commit(std::move(batch), CommitMode::kReadable));
+      }
       storage::v1::RunRecord copy = **record;
       auto run = co_await Load(*std::move(*record));
       if (!run.ok()) {
@@ -217,6 +259,7 @@ Task<Status> Runs::Recover() {
         MR_CO_RETURN_IF_ERROR(co_await GiveUpLoading(std::move(copy), run.status()));
         continue;
       }
+      if (was_at_work) (*run)->set_starts(starts + 1);
       if (pending.ok()) (*run)->ShowLeft((*pending)[*name]);  // else a count is too small until the run starts
       const v1::RunState state = (*run)->state();
       // A run that has ended is here if it was not at rest yet: starting it brings it to rest.
@@ -244,6 +287,14 @@ Task<void> Runs::Drain(TimePoint deadline) {
   TaskGroup group(deps_.loop);
   for (const auto& [name, run] : present) group.Spawn(run->Drain(deadline));
   co_await group.Join();
+  // The runs did not end this process: the next start of each is its first again.
+  WriteBatch batch;
+  for (const auto& [name, run] : active_) {
+    if (options_.starts_max > 0 && !IsEnded(run->state())) PutActiveRun(batch, name, 0);
+  }
+  if (batch.empty()) co_return;
+  const Status stored = co_await deps_.store.Commit(std::move(batch), CommitMode::kReadable);
+  if (!stored.ok()) spdlog::warn("the starts of runs can't be reset: {}", MessageOf(stored));
 }
 
 StatusOr<Plan> Runs::PlanOf(const FoundRun& found) const {

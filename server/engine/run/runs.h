@@ -82,6 +82,11 @@ class Runs {
   // Keeps or ends a run whose stages can't be made: a paused one becomes unloadable; another one fails, and can be
   // redriven later.
   Task<Status> GiveUpLoading(storage::v1::RunRecord record, Status why);
+  // Pauses a run that is not active, and leaves it as records: the server was killed while it worked on it, time and
+  // again.
+  Task<Status> PauseForRestarts(storage::v1::RunRecord record);
+  // Commits the record of a run that is not active, with the event of its new state and `batch`.
+  Task<Status> StoreInactive(storage::v1::RunRecord record, NewestEvent newest, WriteBatch batch);
   // Ends a run that is not active.
   Task<Status> EndInactive(storage::v1::RunRecord record, v1::RunState ended_as, std::optional<v1::RunError> error);
   // Wakes all runs whenever the store's state changes; never resumes for good.
