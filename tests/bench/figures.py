@@ -3,7 +3,7 @@
 A figure beyond its bound is marked MISSED, and so is a program that says by its exit status that one of its own is; the
 script then ends with 1.
 
-Rows: generate growth traces faults sick mixed inflight calls virtual engine second kills seeds mutants memory start quality prepare."""
+Rows: attacks generate growth traces faults sick mixed inflight calls virtual engine second kills seeds mutants memory start quality prepare."""
 
 import os
 import pathlib
@@ -15,7 +15,8 @@ import tempfile
 import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
-import growth  # noqa: E402, F401: its rows register themselves
+import attacks  # noqa: E402, F401: its rows register themselves
+import growth  # noqa: E402, F401
 import traces  # noqa: E402, F401
 import sick  # noqa: E402, F401
 from server import BOUND, BUILD, CALLS_PIPELINE, MILLRACE, ROOT, Provider, Server, seconds, write_items  # noqa: E402
