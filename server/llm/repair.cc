@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "server/base/json.h"
+#include "server/base/utf8.h"
 #include "server/text/faulty_fields.h"
 
 namespace millrace {
@@ -15,22 +16,13 @@ namespace {
 // Bytes of the answer that are sent back: its tokens are paid for again.
 constexpr size_t kAnswerBytesMax = 16u << 10;
 
-// Cuts at the beginning of a character.
-void CutUtf8(std::string& text, size_t bytes_max) {
-  if (text.size() <= bytes_max) return;
-  size_t end = bytes_max;
-  while (end > 0 && (static_cast<unsigned char>(text[end]) & 0xc0) == 0x80) --end;
-  text.resize(end);
-}
-
 }  // namespace
 
 Repair PlanRepair(backend::Request question, std::string_view schema, const std::string& answer, const Status& fault,
                   bool may_ask_fields) {
   std::optional<FaultyFields> fields;
   if (may_ask_fields) fields = FindFaultyFields(answer, schema);
-  std::string excerpt = answer;
-  CutUtf8(excerpt, kAnswerBytesMax);
+  std::string excerpt(Utf8Prefix(answer, kAnswerBytesMax));
   question.messages.push_back({.role = "assistant", .content = std::move(excerpt)});
   if (fields) {
     question.messages.push_back(
@@ -52,9 +44,12 @@ Repair PlanRepair(backend::Request question, std::string_view schema, const std:
 
 Verdict JudgeFields(std::string text, std::string_view finish_reason, const Schema& whole, const Schema& part,
                     std::string_view answer) {
-  Verdict verdict = Judge(text, finish_reason, &whole);
-  if (verdict.remedy != Remedy::kRepair) return verdict;
-  verdict = Judge(std::move(text), finish_reason, &part);
+  // The fields first: if all others are optional, they also fit `whole`, but as an answer without the others.
+  Verdict verdict = Judge(text, finish_reason, &part);
+  if (verdict.remedy == Remedy::kRepair) {
+    Verdict as_whole = Judge(std::move(text), finish_reason, &whole);
+    return as_whole.remedy == Remedy::kNone ? as_whole : verdict;
+  }
   if (verdict.remedy != Remedy::kNone) return verdict;
   StatusOr<std::string> merged = WithFields(answer, verdict.text);
   const StatusOr<json::value> value = merged.ok() ? ParseJson(*merged) : merged.status();

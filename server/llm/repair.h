@@ -23,8 +23,8 @@ struct Repair {
 Repair PlanRepair(backend::Request question, std::string_view schema, const std::string& answer, const Status& fault,
                   bool may_ask_fields);
 
-// Judges an answer to a repair of fields: a whole answer that fits `whole`, or the fields, which fit `part` and are put
-// into `answer`. A pure function, any thread.
+// Judges an answer to a repair of fields: the fields, which fit `part` and are put into `answer`, or else a whole
+// answer that fits `whole`. A pure function, any thread.
 Verdict JudgeFields(std::string text, std::string_view finish_reason, const Schema& whole, const Schema& part,
                     std::string_view answer);
 

@@ -207,6 +207,19 @@ TEST(CallFailuresTest, ARepairOfFieldsMayBeAnsweredWhole) {
   EXPECT_EQ(outcome.text, R"({"name": "Ulm an der Donau", "year": 854})");
 }
 
+TEST(CallFailuresTest, FieldsOfARepairKeepTheOtherFieldsAlsoIfTheseAreOptional) {
+  World world;
+  const auto with_score = [](CallRequest& request) {
+    request.question.output_schema = R"({"type":"object","required":["score"],"properties":{"title":{"type":"string"},)"
+                                     R"("tags":{"type":"array"},"score":{"type":"integer"}}})";
+  };
+  world.provider.script.push_back({.body = R"({"title":"Flood","tags":["river","valley"],"score":"high"})"});
+  world.provider.script.push_back({.body = R"({"score": 5})"});
+  const CallOutcome outcome = world.Answer("q", OfRun("r"), with_score);
+  EXPECT_EQ(outcome.text, R"({"title":"Flood","tags":["river","valley"],"score":5})");
+  EXPECT_EQ(world.Answer("q", OfRun("r2"), with_score).text, outcome.text);
+}
+
 TEST(CallFailuresTest, ASecondRepairAsksForEverything) {
   World world;
   world.provider.script.push_back({.body = R"({"name":"Ulm"})"});
