@@ -59,7 +59,14 @@ void CallProgress::AddAnswer(const Digest& call_key, const storage::v1::AnswerRe
 
 void CallProgress::MarkBad(const Digest& call_key, std::string_view error) {
   for (Unsettled& entry : unsettled_) {
-    if (entry.call_key == call_key) Tally::MarkBad(*entry.record.mutable_attempt(), error);
+    if (entry.call_key != call_key || !HasAnswer(entry.record.attempt())) continue;
+    // Its raw bytes are in the store. A call may have many bad answers, and thousands of calls are in flight.
+    PendingRecord judged;
+    judged.set_run(entry.record.run());
+    *judged.mutable_attempt() = std::move(*entry.record.mutable_attempt());
+    Tally::MarkBad(*judged.mutable_attempt(), error);
+    entry.record = std::move(judged);
+    entry.is_judged = true;
   }
   tally.MarkBad(call_key, error);
 }
@@ -106,6 +113,7 @@ WriteBatch CallProgress::KeepPending() {
   if (unsettled_.empty()) return batch;
   *unsettled_.back().record.mutable_totals() = tally.totals();
   for (Unsettled& entry : unsettled_) {
+    if (entry.is_judged) continue;  // the store has it, with the raw bytes that are not here any more
     v1::Attempt& attempt = *entry.record.mutable_attempt();
     // Its answer is judged again by whoever takes it over.
     if (HasAnswer(attempt)) attempt.set_outcome(v1::ATTEMPT_OUTCOME_ANSWERED);

@@ -51,7 +51,7 @@ class CallProgress {
   void AddQuestion(const Digest& call_key, const storage::v1::QuestionRecord& question);
   // Adds an answer. If it is not usable, only the run that paid for it finds it again.
   void AddAnswer(const Digest& call_key, const storage::v1::AnswerRecord& answer, bool is_usable);
-  // Marks the answered attempt of this key: its answer can't be used.
+  // Marks the answered attempt of this key: its answer can't be used. Forgets its raw bytes, which are in the store.
   void MarkBad(const Digest& call_key, std::string_view error);
 
   // Notes that the store has a pending record under this key, which the settlement deletes.
@@ -69,7 +69,8 @@ class CallProgress {
   void ForgetFailed();
 
   // Returns the pending records of all unsettled attempts, for a call that no caller waits for any more: whoever asks
-  // one of its questions next takes them over. The newest record has the totals of the whole call.
+  // one of its questions next takes them over. The newest record has the totals of the whole call. An attempt whose
+  // answer was bad is left as the store has it: with its raw bytes, and the totals up to its answer.
   WriteBatch KeepPending();
 
   // Moves everything that has ended to a caller that gives up, which settles it. The attempt of `asked_key` stays here,
@@ -89,6 +90,7 @@ class CallProgress {
     Digest call_key;
     storage::v1::PendingRecord record;
     int64_t number = 0;  // not 0: a batch that may or may not be stored gave it this number, and a record of its own
+    bool is_judged = false;  // its answer was bad: the record has only the run and the attempt
   };
   struct NewAnswer {
     storage::v1::AnswerRecord record;

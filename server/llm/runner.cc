@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "server/base/run_if_long.h"
+#include "server/base/utf8.h"
 #include "server/llm/key.h"
 #include "server/llm/repair.h"
 #include "server/llm/vectors.h"
@@ -10,6 +11,12 @@
 
 namespace millrace {
 namespace {
+
+// Bytes of the text of an answer that is kept although the question is asked again: its judgement needs no more.
+constexpr size_t kBadTextBytesMax = 16u << 10;
+// Cost of a byte of schema in bytes of other work: the plan of a repair compiles a schema for each property. So it goes
+// to the pool from 4 KiB of schema on, as compiling does (schema_cache.cc).
+constexpr size_t kSchemaWeight = 16;
 
 const char* NameOf(Remedy remedy) {
   switch (remedy) {
@@ -66,6 +73,9 @@ Task<bool> CallRunner::Run() {
     if (verdict.remedy == Remedy::kNone) {
       Succeed(std::move(candidate), std::move(verdict.text));
       co_return true;
+    }
+    if (verdict.remedy == Remedy::kAgain) {
+      candidate.record.set_text(std::string(Utf8Prefix(candidate.record.text(), kBadTextBytesMax)));
     }
     if (candidate.is_new) call_.progress.AddAnswer(candidate.key, candidate.record, false);
     call_.progress.MarkBad(candidate.key, MessageOf(verdict.status));

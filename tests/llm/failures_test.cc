@@ -8,6 +8,7 @@
 #include <set>
 #include <utility>
 
+#include "server/llm/progress.h"
 #include "server/storage/answers.h"
 #include "server/storage/keys.h"
 #include "server/storage/ledger.h"
@@ -295,6 +296,42 @@ TEST(CallFailuresTest, AnAnswerThatIsTooLargeIsFinalAndCountedAsMaybeBilled) {
   EXPECT_EQ(ReasonOf(outcome.status), Reason::kResponseTooLarge);
   EXPECT_EQ(outcome.totals.maybe_billed(), 1);
   EXPECT_EQ(world.Answer("q", OfRun("r")).totals.attempts(), 0);
+}
+
+TEST(CallFailuresTest, ABadAnswersBytesAreInTheStoreAndNotInMemory) {
+  const Digest key = Digest::Of("q");
+  storage::v1::PendingRecord record;
+  record.mutable_attempt()->set_id("a");
+  record.mutable_attempt()->set_outcome(v1::ATTEMPT_OUTCOME_ANSWERED);
+  record.set_run("r");
+  record.set_raw(std::string(1u << 20, 'x'));
+  CallProgress progress;
+  progress.AddUnsettled(key, record);
+  EXPECT_FALSE(progress.KeepPending().empty());
+  progress.MarkBad(key, "not JSON");
+  EXPECT_LT(progress.FindUnsettled("a")->SpaceUsedLong(), 4096u);
+  EXPECT_EQ(progress.FindUnsettled("a")->attempt().outcome(), v1::ATTEMPT_OUTCOME_ANSWERED_BAD);
+  EXPECT_TRUE(progress.KeepPending().empty()) << "the record in the store has the bytes";
+}
+
+TEST(CallFailuresTest, ACallThatEverybodyLeavesAfterABadAnswerPaysForItOnce) {
+  World world;
+  world.provider.script.push_back({.body = "garbage"});
+  world.provider.script.push_back({.latency = 10s});
+  CallContext context = OfRun("r");
+  context.stop = world.NewStop();
+  world.Ask("q", context);
+  world.RunFor(2s);
+  context.stop->Stop();
+  world.RunFor(1min);
+  EXPECT_EQ(world.Count(Table::kPending), 2);
+  world.Restart();
+  const CallOutcome outcome = world.Answer("q", OfRun("r"));
+  EXPECT_EQ(outcome.text, "an answer");
+  EXPECT_EQ(outcome.totals.attempts(), 2);
+  EXPECT_EQ(outcome.totals.output_tokens(), 5);
+  EXPECT_EQ(world.provider.received.size(), 2u);
+  EXPECT_EQ(world.Count(Table::kPending), 0);
 }
 
 TEST(CallFailuresTest, LongAnswersAreJudgedOnThePool) {
