@@ -12,7 +12,9 @@
 
 #include "server/http/connection.h"
 #include "server/http/connection_slots.h"
+#include "server/http/name_service.h"
 #include "server/http/request_in_flight.h"
+#include "server/http/resolver.h"
 #include "server/http/response_reader.h"
 
 // GCC 12 takes the frames of coroutines for memory of another allocator (see server/llm/host.cc).
@@ -78,17 +80,19 @@ struct Trust {
 
 class BeastClient final : public HttpClient {
  public:
-  BeastClient(Loop& loop, Pool& pool, const BeastClientOptions& options)
-      : loop_(loop), pool_(pool), options_(options), slots_(options.connections_max) {}
+  BeastClient(Loop& loop, Pool& pool, const BeastClientOptions& options, std::unique_ptr<NameService> names)
+      : loop_(loop),
+        pool_(pool),
+        options_(options),
+        names_(std::move(names)),
+        resolver_(loop, *names_),
+        slots_(options.connections_max) {}
 
   Task<HttpResult> Send(HttpRequest request, HttpLimits limits, HttpSink& sink) override;
 
  private:
-  using Addresses = std::vector<asio::ip::tcp::endpoint>;
-
   // Returns the TLS context, and has the pool make it the first time. Null if the attempt ended first.
   Task<Tls> Trusted(RequestInFlight& attempt);
-  Task<StatusOr<Addresses>> Resolve(const HttpUrl& url, RequestInFlight& attempt);
   struct Open {
     std::unique_ptr<Connection> connection;
     ConnectionSlots::Slot slot;
@@ -118,6 +122,8 @@ class BeastClient final : public HttpClient {
   Loop& loop_;
   Pool& pool_;
   const BeastClientOptions options_;
+  const std::unique_ptr<NameService> names_;
+  Resolver resolver_;
   std::shared_ptr<Trust> trust_;                   // null until TLS is used
   std::map<std::string, std::vector<Open>> idle_;  // by scheme, host and port, newest last
   size_t idle_count_ = 0;
@@ -183,32 +189,6 @@ Task<Tls> BeastClient::Trusted(RequestInFlight& attempt) {
   co_return trust->tls;
 }
 
-Task<StatusOr<BeastClient::Addresses>> BeastClient::Resolve(const HttpUrl& url, RequestInFlight& attempt) {
-  using Found = std::pair<error_code, Addresses>;
-  if (url.host_is_address) {
-    error_code error;
-    const asio::ip::address address = asio::ip::make_address(url.host, error);
-    if (!error) co_return Addresses{{address, static_cast<uint16_t>(std::stoi(url.port))}};
-  }
-  // The system's resolver can't be interrupted. If the attempt ends first, the resolver ends later and its result is
-  // dropped.
-  const auto found = std::make_shared<Promise<Found>>(loop_);
-  const auto resolver = std::make_shared<asio::ip::tcp::resolver>(loop_.context());
-  resolver->async_resolve(url.host, url.port,
-                          [found, resolver](error_code error, asio::ip::tcp::resolver::results_type results) {
-                            Found all{error, {}};
-                            for (const auto& entry : results) all.second.push_back(entry.endpoint());
-                            found->Set(std::move(all));
-                          });
-  attempt.OnEnd([found] { found->Set(Found{asio::error::operation_aborted, {}}); });
-  co_await found->Wait();
-  const auto& [error, addresses] = found->value();
-  if (!error && !addresses.empty()) co_return addresses;
-  // asio distinguishes a name that does not exist (EAI_NONAME, EAI_NODATA) from a failure that may pass (EAI_AGAIN).
-  if (error == asio::error::host_not_found) co_return absl::NotFoundError(error.message());
-  co_return absl::UnavailableError(error.message());
-}
-
 Task<std::optional<BeastClient::Open>> BeastClient::Connect(const std::string& key, const HttpUrl& url,
                                                             RequestInFlight& attempt, const HttpLimits& limits,
                                                             HttpResult& result) {
@@ -240,7 +220,7 @@ Task<std::optional<BeastClient::Open>> BeastClient::Connect(const std::string& k
 Task<std::unique_ptr<Connection>> BeastClient::NewConnection(const HttpUrl& url, RequestInFlight& attempt,
                                                              const HttpLimits& limits, HttpResult& result) {
   attempt.Limit(limits.connect, "the connection took too long");
-  const StatusOr<Addresses> addresses = co_await Resolve(url, attempt);
+  const StatusOr<Resolver::Addresses> addresses = co_await resolver_.Resolve(url, attempt);
   if (!addresses.ok()) {
     result.error = attempt.Why(fmt::format("{} can't be resolved: {}", url.host, MessageOf(addresses.status())));
     result.no_such_host = absl::IsNotFound(addresses.status()) && !attempt.ended();
@@ -409,7 +389,12 @@ void BeastClient::CloseOld() {
 }  // namespace
 
 std::unique_ptr<HttpClient> MakeBeastClient(Loop& loop, Pool& pool, const BeastClientOptions& options) {
-  return std::make_unique<BeastClient>(loop, pool, options);
+  return MakeBeastClient(loop, pool, options, MakeThreadedNames(loop, LookUpBySystem));
+}
+
+std::unique_ptr<HttpClient> MakeBeastClient(Loop& loop, Pool& pool, const BeastClientOptions& options,
+                                            std::unique_ptr<NameService> names) {
+  return std::make_unique<BeastClient>(loop, pool, options, std::move(names));
 }
 
 }  // namespace millrace

@@ -11,6 +11,8 @@
 
 namespace millrace {
 
+class NameService;
+
 struct BeastClientOptions {
   // Time after which an unused connection is closed.
   Duration idle_max = std::chrono::seconds(30);
@@ -25,5 +27,8 @@ struct BeastClientOptions {
 // use it again. TLS is 1.2 or newer, and certificates and host names are always checked. Reads the trusted certificates
 // on `pool` once, for the first https URL.
 std::unique_ptr<HttpClient> MakeBeastClient(Loop& loop, Pool& pool, const BeastClientOptions& options = {});
+// Returns a client that looks host names up by `names`.
+std::unique_ptr<HttpClient> MakeBeastClient(Loop& loop, Pool& pool, const BeastClientOptions& options,
+                                            std::unique_ptr<NameService> names);
 
 }  // namespace millrace

@@ -8,6 +8,7 @@
 #include "server/base/loop.h"
 #include "server/base/pool.h"
 #include "server/http/beast_client.h"
+#include "server/http/name_service.h"
 #include "server/http/whole_body.h"
 
 namespace millrace {
@@ -22,6 +23,10 @@ class Sender {
  public:
   explicit Sender(const BeastClientOptions& options = {})
       : loop_(clock_), pool_(loop_), client_(MakeBeastClient(loop_, pool_, options)) {}
+  Sender(const BeastClientOptions& options, BlockingLookUp look_up)
+      : loop_(clock_),
+        pool_(loop_),
+        client_(MakeBeastClient(loop_, pool_, options, MakeThreadedNames(loop_, std::move(look_up)))) {}
 
   Sent Send(std::string url, std::string body = "{}", HttpLimits limits = {}) {
     HttpRequest request;
