@@ -20,6 +20,8 @@ namespace {
 constexpr size_t kTextsOfRequest = 1024;
 constexpr size_t kBytesOfRequest = 2u << 20;
 constexpr size_t kTextBytesMax = 4u << 20;
+// Numbers of the vectors of one EmbedResponse.
+constexpr size_t kNumbersMax = 8u << 20;
 
 struct EmbedArguments {
   std::string model;
@@ -37,7 +39,9 @@ class Texts {
   Status Fill(v1::EmbedRequest& request) {
     size_t bytes = 0;
     std::string text;
-    while (static_cast<size_t>(request.texts_size()) < kTextsOfRequest && bytes < kBytesOfRequest && Next(text)) {
+    const size_t numbers = std::max<size_t>(1, static_cast<size_t>(arguments_.dimensions));
+    const size_t texts_max = std::min(kTextsOfRequest, kNumbersMax / numbers);
+    while (static_cast<size_t>(request.texts_size()) < texts_max && bytes < kBytesOfRequest && Next(text)) {
       ++number_;
       const std::string place =
           reads_lines_ ? fmt::format("line {} of standard input", number_) : fmt::format("text {}", number_);

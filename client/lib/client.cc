@@ -20,8 +20,8 @@ namespace {
 
 constexpr int kMessageBytesMax = 64 << 20;
 
-// Converts a gRPC status and its google.rpc details. Errors of gRPC itself have no details; among these, only a missing
-// server can be corrected by the user, so only that message gets a hint.
+// Converts a gRPC status and its google.rpc details. Errors of gRPC itself have no details; among these, a missing
+// server and a message that is too large can be corrected by the user, so these get a hint.
 Status FromGrpc(const grpc::Status& status, const std::string& target) {
   if (status.ok()) return absl::OkStatus();
   const auto code = static_cast<absl::StatusCode>(status.error_code());
@@ -48,6 +48,16 @@ Status FromGrpc(const grpc::Status& status, const std::string& target) {
   if (reason.empty() && code == absl::StatusCode::kUnavailable) {
     return Status(code,
                   fmt::format("no answer from {}: {}; is a server running there?", target, status.error_message()));
+  }
+  if (reason.empty() && code == absl::StatusCode::kResourceExhausted &&
+      status.error_message().find("message larger than max") != std::string::npos) {
+    const bool is_ours = status.error_message().find(fmt::format("vs. {})", kMessageBytesMax)) != std::string::npos;
+    return Status(code, is_ours ? fmt::format("the answer is larger than the 64 MiB that this command takes ({}); ask "
+                                              "for less at once",
+                                              status.error_message())
+                                : fmt::format("the request is larger than {} takes ({}); send less at once, or raise "
+                                              "`limits.max_message_bytes` in its configuration",
+                                              target, status.error_message()));
   }
   if (reason.empty()) return Status(code, status.error_message());
   Status result = ErrorFromPeer(code, reason, status.error_message(), violations);

@@ -16,7 +16,7 @@
 namespace millrace::api {
 
 struct ServerOptions {
-  int max_message_bytes = 4 << 20;
+  int max_message_bytes = 9 << 20;
   int max_connections = 1000;
   trace::Tracer* tracer = nullptr;  // null: nothing is traced; must outlive the server
 };

@@ -21,8 +21,13 @@ namespace {
 constexpr int kTextsMax = 2048;
 constexpr size_t kBytesMax = 4u << 20;
 constexpr int32_t kDimensionsMax = 65'536;
+// Bytes of the vectors of one response: 2,048 texts as 4,096 numbers each.
+constexpr size_t kVectorBytesMax = 32u << 20;
 constexpr size_t kAttemptsShown = 100;
 constexpr size_t kLookUpTexts = 128;  // texts that are looked up at once: a few hundred KiB of vectors
+
+// Returns the number of texts whose vectors of so many numbers fit into a response.
+size_t TextsOfSize(size_t numbers) { return std::max<size_t>(1, kVectorBytesMax / sizeof(float) / numbers); }
 
 std::optional<FieldViolation> FindWrongField(const v1::EmbedRequest& request) {
   if (request.model().empty()) return FieldViolation{"model", "the alias of a model is needed"};
@@ -36,6 +41,13 @@ std::optional<FieldViolation> FindWrongField(const v1::EmbedRequest& request) {
   if (bytes > kBytesMax) return FieldViolation{"texts", "at most 4 MiB together"};
   if (request.has_dimensions() && (request.dimensions() < 1 || request.dimensions() > kDimensionsMax)) {
     return FieldViolation{"dimensions", "1 to 65,536"};
+  }
+  if (request.has_dimensions()) {
+    const size_t texts_max = TextsOfSize(static_cast<size_t>(request.dimensions()));
+    if (static_cast<size_t>(request.texts_size()) > texts_max) {
+      return FieldViolation{"texts", fmt::format("at most {} with `dimensions` {}: their vectors are 32 MiB together",
+                                                 texts_max, request.dimensions())};
+    }
   }
   return std::nullopt;
 }
@@ -60,6 +72,27 @@ int64_t TokensAtMost(const std::string& text) { return static_cast<int64_t>(text
 
 bool IsStopped(const CallContext& context) { return context.stop && context.stop->stopped(); }
 
+// Returns the texts, as the client gave them, with their vectors: for the pool.
+StatusOr<v1::EmbedResponse> ResponseOf(const std::string& alias, const std::vector<std::vector<float>>& vectors,
+                                       const std::vector<bool>& is_paid, const std::vector<size_t>& places) {
+  const size_t size = vectors.front().size();
+  v1::EmbedResponse response;
+  for (const size_t place : places) {
+    const std::vector<float>& vector = vectors[place];
+    if (vector.size() != size) {
+      return MakeError(
+          Reason::kBadResponse,
+          fmt::format("model `{}` gave vectors of {} and of {} numbers at different times: evict the older "
+                      "ones (`millrace cache evict`) or configure a `revision`",
+                      Excerpt(alias), size, vector.size()));
+    }
+    v1::Embedding& embedding = *response.add_embeddings();
+    embedding.mutable_vector()->Add(vector.begin(), vector.end());
+    embedding.set_cache_hit(!is_paid[place]);
+  }
+  return response;
+}
+
 }  // namespace
 
 // One request.
@@ -78,7 +111,7 @@ struct Embeddings::Asked {
   Hold* hold = nullptr;                     // on the texts that are asked for now
   // Ends the calls: the client has gone, or a batch has failed.
   std::shared_ptr<StopSignal> stop;
-  Status failure;  // of the first batch that failed
+  Status failure;  // of the first batch that failed, or of vectors that are too large together
   int64_t input_tokens = 0;
   std::optional<int64_t> cost_nano_usd = 0;
   std::vector<v1::Attempt> attempts;
@@ -151,21 +184,12 @@ Task<StatusOr<v1::EmbedResponse>> Embeddings::Embed(CallContext context, v1::Emb
     });
   }
   MR_CO_RETURN_IF_ERROR(co_await Answer(asked));
-  const size_t size = asked.vectors.front().size();
-  v1::EmbedResponse response;
-  for (const size_t place : asked.places) {
-    const std::vector<float>& vector = asked.vectors[place];
-    if (vector.size() != size) {
-      co_return MakeError(
-          Reason::kBadResponse,
-          fmt::format("model `{}` gave vectors of {} and of {} numbers at different times: evict the older "
-                      "ones (`millrace cache evict`) or configure a `revision`",
-                      Excerpt(asked.alias), size, vector.size()));
-    }
-    v1::Embedding& embedding = *response.add_embeddings();
-    embedding.mutable_vector()->Add(vector.begin(), vector.end());
-    embedding.set_cache_hit(!asked.is_paid[place]);
-  }
+  const size_t vector_bytes = asked.places.size() * asked.vectors.front().size() * sizeof(float);
+  auto respond = [alias = asked.alias, vectors = std::move(asked.vectors), is_paid = std::move(asked.is_paid),
+                  places = std::move(asked.places)] { return ResponseOf(alias, vectors, is_paid, places); };
+  StatusOr<v1::EmbedResponse> responded = co_await RunIfLong(deps_.loop, deps_.pool, vector_bytes, std::move(respond));
+  MR_CO_RETURN_IF_ERROR(responded.status());
+  v1::EmbedResponse response = *std::move(responded);
   response.set_model(asked.plan.model);
   response.set_input_tokens(asked.input_tokens);
   if (asked.cost_nano_usd) response.set_cost_nano_usd(*asked.cost_nano_usd);
@@ -200,12 +224,14 @@ Task<Status> Embeddings::Answer(Asked& asked) {
 Task<Status> Embeddings::AskFor(Asked& asked, std::vector<size_t> places) {
   std::set<Digest> left_behind;
   std::vector<size_t> missing = co_await LookUp(asked, std::move(places), &left_behind);
+  MR_CO_RETURN_IF_ERROR(asked.failure);
   if (!left_behind.empty()) {
     MR_CO_RETURN_IF_ERROR(co_await TakeOver(asked, left_behind));
     std::erase_if(missing, [&asked](size_t place) { return !asked.vectors[place].empty(); });
     // Some attempts may have been settled between these two look-ups.
     missing = co_await LookUp(asked, std::move(missing), nullptr);
   }
+  MR_CO_RETURN_IF_ERROR(asked.failure);
   std::vector<Batch> batches;
   int64_t tokens = 0;
   for (const size_t place : missing) {
@@ -223,10 +249,19 @@ Task<Status> Embeddings::AskFor(Asked& asked, std::vector<size_t> places) {
   co_return co_await AskAll(asked, std::move(batches));
 }
 
+// Fails the request if its texts have too many numbers together. A model's size is known by its first vector.
+void Embeddings::CheckSize(Asked& asked, size_t numbers) {
+  const size_t texts_max = TextsOfSize(numbers);
+  if (!asked.failure.ok() || asked.places.size() <= texts_max) return;
+  const std::string advice = fmt::format("model `{}` makes vectors of {} numbers: ask for at most {} texts at once",
+                                         Excerpt(asked.alias), numbers, texts_max);
+  asked.failure = MakeFieldError(Reason::kInvalidField, "texts: " + advice, {{"texts", advice}});
+}
+
 // Returns the texts that are not cached. `left_behind` gets the keys of attempts that have some of these.
 Task<std::vector<size_t>> Embeddings::LookUp(Asked& asked, std::vector<size_t> places, std::set<Digest>* left_behind) {
   std::vector<size_t> missing;
-  for (size_t begin = 0; begin < places.size(); begin += kLookUpTexts) {
+  for (size_t begin = 0; begin < places.size() && asked.failure.ok(); begin += kLookUpTexts) {
     const size_t end = std::min(places.size(), begin + kLookUpTexts);
     std::vector<Digest> keys;
     for (size_t i = begin; i < end; ++i) keys.push_back(asked.keys[places[i]]);
@@ -237,6 +272,7 @@ Task<std::vector<size_t>> Embeddings::LookUp(Asked& asked, std::vector<size_t> p
         missing.push_back(places[i]);
         if (text.batch_key && left_behind != nullptr) left_behind->insert(*text.batch_key);
       } else {
+        CheckSize(asked, text.vector.size());
         asked.vectors[places[i]] = std::move(text.vector);
         asked.hold->Release(asked.keys[places[i]]);
       }
@@ -283,6 +319,10 @@ Task<void> Embeddings::AskOne(Asked& asked, Batch batch) {
   CallOutcome outcome = co_await deps_.calls.Handle(std::move(context), std::move(request));
   Status status = co_await Commit(deps_.store, std::move(outcome.settlement));
   if (status.ok()) status = outcome.status;
+  if (status.ok() && !outcome.vectors.empty()) {
+    CheckSize(asked, outcome.vectors.front().size());
+    status = asked.failure;
+  }
   if (status.ok() && outcome.stopped) status = MakeError(Reason::kCancelled, "the client left");
   asked.input_tokens += outcome.totals.input_tokens();
   for (v1::Attempt& attempt : outcome.attempts) {

@@ -52,6 +52,7 @@ class Embeddings {
   Task<std::vector<size_t>> LookUp(Asked& asked, std::vector<size_t> places, std::set<Digest>* left_behind);
   Task<Status> TakeOver(Asked& asked, const std::set<Digest>& left_behind);
   Task<Status> AskAll(Asked& asked, std::vector<Batch> batches);
+  static void CheckSize(Asked& asked, size_t numbers);
   Task<void> AskOne(Asked& asked, Batch batch);
 
   const Deps deps_;

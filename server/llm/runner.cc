@@ -106,8 +106,19 @@ Task<bool> CallRunner::Run() {
   }
 }
 
-Task<Verdict> CallRunner::JudgeAnswer(const Question& question, const Candidate& candidate) {
-  if (texts()) co_return JudgeVectors(candidate.vectors, candidate.record.finish_reason(), texts()->request);
+Task<Verdict> CallRunner::JudgeAnswer(const Question& question, Candidate& candidate) {
+  if (texts()) {
+    const size_t bytes = BytesOf(candidate.vectors);
+    auto judge = [vectors = std::move(candidate.vectors), reason = candidate.record.finish_reason(),
+                  request = texts()->request]() mutable {
+      Verdict verdict = JudgeVectors(vectors, reason, request);
+      return std::pair(std::move(verdict), std::move(vectors));
+    };
+    std::pair<Verdict, std::vector<std::vector<float>>> judged =
+        co_await RunIfLong(deps_.loop, deps_.pool, bytes, std::move(judge));
+    candidate.vectors = std::move(judged.second);
+    co_return std::move(judged.first);
+  }
   auto judge = [text = candidate.record.text(), reason = candidate.record.finish_reason(), whole = schema_,
                 part = question.schema, answer = question.answer]() mutable {
     if (!answer.empty()) return JudgeFields(std::move(text), reason, whole->schema, part->schema, answer);

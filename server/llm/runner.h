@@ -112,7 +112,7 @@ class CallRunner {
                              storage::v1::PendingRecord pending, Candidate& candidate);
   void TakeOver(const Digest& key, storage::v1::PendingRecord pending);
 
-  Task<Verdict> JudgeAnswer(const Question& question, const Candidate& candidate);
+  Task<Verdict> JudgeAnswer(const Question& question, Candidate& candidate);
   // Makes `question` the repair of an answer to it. Fails if the schema of its fields can't be used.
   Task<Status> BecomeRepair(Question& question, std::string answer, Status fault);
 

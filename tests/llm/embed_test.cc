@@ -101,17 +101,20 @@ class EmbedTest : public testing::Test {
                                                                 .calls = world_.calls(),
                                                                 .desk = world_.calls()});
   }
-  std::shared_ptr<Embedded> Begin(const std::vector<std::string>& texts, CallContext context = {}) {
+  std::shared_ptr<Embedded> Begin(const std::vector<std::string>& texts, CallContext context = {},
+                                  int32_t dimensions = 0) {
     if (!embeddings_) Restart();
     v1::EmbedRequest request;
     request.set_model("writer");
+    if (dimensions > 0) request.set_dimensions(dimensions);
     for (const std::string& text : texts) request.add_texts(text);
     auto embedded = std::make_shared<Embedded>();
     world_.loop_->Spawn(Await(*embeddings_, std::move(context), std::move(request), embedded));
     return embedded;
   }
-  StatusOr<v1::EmbedResponse> Embed(const std::vector<std::string>& texts, CallContext context = {}) {
-    const std::shared_ptr<Embedded> embedded = Begin(texts, std::move(context));
+  StatusOr<v1::EmbedResponse> Embed(const std::vector<std::string>& texts, CallContext context = {},
+                                    int32_t dimensions = 0) {
+    const std::shared_ptr<Embedded> embedded = Begin(texts, std::move(context), dimensions);
     world_.RunUntil([&] { return embedded->done; });
     return embedded->response;
   }
@@ -350,6 +353,31 @@ TEST_F(EmbedTest, WrongRequestsAreRefused) {
   EXPECT_THAT(std::string(MessageOf(Embed({"a", ""}).status())), HasSubstr("texts[1]: it is empty"));
   EXPECT_EQ(ReasonOf(Embed(std::vector<std::string>(2049, "a")).status()), Reason::kInvalidField);
   EXPECT_THAT(Sent(), IsEmpty());
+}
+
+TEST_F(EmbedTest, MoreNumbersThanAResponseMayHaveAreRefusedBeforeAnythingIsSent) {
+  const Status status = Embed(std::vector<std::string>(129, "a"), {}, 65536).status();
+  EXPECT_EQ(ReasonOf(status), Reason::kInvalidField);
+  EXPECT_THAT(std::string(MessageOf(status)), HasSubstr("texts: at most 128 with `dimensions` 65536"));
+  EXPECT_THAT(Sent(), IsEmpty());
+}
+
+TEST_F(EmbedTest, MoreNumbersThanAResponseMayHaveEndTheRequestWithItsFirstVector) {
+  const size_t numbers = 5000;
+  std::string vector = "[[0";
+  for (size_t i = 1; i < numbers; ++i) vector += ",0";
+  texts_max_ = 1;
+  world_.config.mutable_models(0)->mutable_targets(0)->mutable_limits()->mutable_max_concurrency()->set_slots(1);
+  world_.provider.usual = [&](const HttpRequest&) { return Reaction{.body = vector + "]]"}; };
+  std::vector<std::string> texts(2000, "a");
+  texts[0] = "b";
+  for (int time = 0; time < 2; ++time) {  // the second time, it is cached
+    const Status status = Embed(texts).status();
+    EXPECT_EQ(ReasonOf(status), Reason::kInvalidField) << status;
+    EXPECT_THAT(std::string(MessageOf(status)),
+                HasSubstr("vectors of 5000 numbers: ask for at most 1677 texts at once"));
+  }
+  EXPECT_THAT(Sent(), SizeIs(testing::Le(2u)));
 }
 
 TEST(VectorsTest, AnAnswerWithoutHttpKeepsItsVectors) {
