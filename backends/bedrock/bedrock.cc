@@ -10,6 +10,7 @@
 #include "backends/bedrock/failure.h"
 #include "backends/bedrock/question.h"
 #include "backends/bedrock/stream.h"
+#include "backends/sdk/deferred.h"
 #include "backends/sdk/http_call.h"
 #include "server/aws/sigv4.h"
 
@@ -77,6 +78,11 @@ class BedrockBackend final : public Backend {
   }
 
   std::unique_ptr<Exchange> Start(const Question& question, uint64_t) override {
+    return StartWhenUsed(question, [this](const Question& asked) { return Begin(asked); });
+  }
+
+ private:
+  std::unique_ptr<Exchange> Begin(const Question& question) const {
     if (const auto* embed = std::get_if<EmbedRequest>(&question)) {
       return bedrock::StartEmbedding(*embed, RequestTo(embed->model, "invoke"));
     }
@@ -88,7 +94,6 @@ class BedrockBackend final : public Backend {
     return std::make_unique<ConverseExchange>(std::move(send), words->form, request.model);
   }
 
- private:
   SendHttp RequestTo(const std::string& model, std::string_view operation) const {
     SendHttp send;
     send.url = fmt::format("{}/model/{}/{}", endpoint_, AwsUriEscaped(model), operation);

@@ -15,6 +15,7 @@
 #include "backends/ollama/options.h"
 #include "backends/ollama/probe.h"
 #include "backends/ollama/question.h"
+#include "backends/sdk/deferred.h"
 #include "backends/sdk/http_call.h"
 #include "backends/sdk/ndjson.h"
 #include "backends/sdk/reply_json.h"
@@ -116,8 +117,7 @@ class OllamaBackend final : public Backend {
   const Manifest& manifest() const override { return manifest_; }
 
   std::unique_ptr<Exchange> Start(const Question& question, uint64_t) override {
-    if (const auto* request = std::get_if<Request>(&question)) return Chat(*request);
-    return Embed(std::get<EmbedRequest>(question));
+    return std::holds_alternative<Request>(question) ? Chat(question) : Embed(question);
   }
 
   // Ollama has no limit of its own. More texts in a request save little, and its answer comes only when all are done.
@@ -145,17 +145,21 @@ class OllamaBackend final : public Backend {
   }
 
  private:
-  std::unique_ptr<Exchange> Chat(const Request& request) {
+  std::unique_ptr<Exchange> Chat(const Question& question) {
+    const Request& request = std::get<Request>(question);
     ollama::Asked asked{.model = request.model, .tokens_at_least = ollama::PromptTokensAtLeast(request)};
     const int64_t needed = ollama::PromptTokensAtMost(request) + request.max_tokens;
     if (std::optional<Failure> failure = SetContext(asked, asked.tokens_at_least, needed)) {
       return FailedExchange(*std::move(failure));
     }
-    SendHttp send = Post("/api/chat", ollama::ChatBody(config_, options_, request, asked.num_ctx));
-    return std::make_unique<OllamaChat>(std::move(send), std::move(asked));
+    return StartWhenUsed(question, [this, asked](const Question& used) {
+      SendHttp send = Post("/api/chat", ollama::ChatBody(config_, options_, std::get<Request>(used), asked.num_ctx));
+      return std::make_unique<OllamaChat>(std::move(send), asked);
+    });
   }
 
-  std::unique_ptr<Exchange> Embed(const EmbedRequest& request) {
+  std::unique_ptr<Exchange> Embed(const Question& question) {
+    const EmbedRequest& request = std::get<EmbedRequest>(question);
     ollama::Asked asked{.model = request.model};
     int64_t longest = 0;
     int64_t needed = 0;
@@ -166,9 +170,11 @@ class OllamaBackend final : public Backend {
       needed = std::max(needed, ollama::TokensAtMost(text));
     }
     if (std::optional<Failure> failure = SetContext(asked, longest, needed)) return FailedExchange(*std::move(failure));
-    SendHttp send = Post("/api/embed", ollama::EmbedBody(config_, options_, request, asked.num_ctx));
-    return std::make_unique<OllamaEmbedding>(std::move(send), std::move(asked), request.texts.size(),
-                                             request.dimensions);
+    return StartWhenUsed(question, [this, asked](const Question& used) {
+      const EmbedRequest& embed = std::get<EmbedRequest>(used);
+      SendHttp send = Post("/api/embed", ollama::EmbedBody(config_, options_, embed, asked.num_ctx));
+      return std::make_unique<OllamaEmbedding>(std::move(send), asked, embed.texts.size(), embed.dimensions);
+    });
   }
 
   // Chooses num_ctx. Returns a failure if no context is large enough.

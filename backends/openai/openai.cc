@@ -12,6 +12,7 @@
 #include "backends/openai/probe.h"
 #include "backends/openai/question.h"
 #include "backends/openai/rate_hint.h"
+#include "backends/sdk/deferred.h"
 #include "backends/sdk/http_call.h"
 #include "backends/sdk/status_meaning.h"
 #include "server/http/guard.h"
@@ -124,6 +125,17 @@ class OpenaiBackend final : public Backend {
   EmbedLimits embed_limits(std::string_view) const override { return {.texts = 2048, .tokens = 300'000}; }
 
   std::unique_ptr<Exchange> Start(const Question& question, uint64_t) override {
+    return StartWhenUsed(question, [this](const Question& asked) { return Begin(asked); });
+  }
+
+  std::unique_ptr<Probe> StartProbe(std::vector<std::string> models) const override {
+    // Azure's dated API lists models, but not the deployments that requests name.
+    if (!config_.api_version().empty()) return nullptr;
+    return openai::MakeProbe(config_, std::move(models));
+  }
+
+ private:
+  std::unique_ptr<Exchange> Begin(const Question& question) const {
     if (const auto* embed = std::get_if<EmbedRequest>(&question)) {
       SendHttp send = openai::RequestTo(config_, "/embeddings", embed->model);
       send.headers.emplace_back("Accept", "application/json");
@@ -139,13 +151,6 @@ class OpenaiBackend final : public Backend {
     return std::make_unique<ChatExchange>(config_, std::move(send));
   }
 
-  std::unique_ptr<Probe> StartProbe(std::vector<std::string> models) const override {
-    // Azure's dated API lists models, but not the deployments that requests name.
-    if (!config_.api_version().empty()) return nullptr;
-    return openai::MakeProbe(config_, std::move(models));
-  }
-
- private:
   const v1::OpenaiBackend config_;
   Manifest manifest_;
 };

@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "server/base/run_if_long.h"
 #include "server/llm/classify.h"
 #include "server/llm/key.h"
 #include "server/llm/retry.h"
@@ -25,10 +26,14 @@ int64_t EstimatedTokens(const CallQuestion& question, const backend::Request& re
 }  // namespace
 
 Task<CallRunner::AskResult> CallRunner::Ask(const Question& question, int32_t retry, Candidate& candidate) {
-  std::vector<Digest> keys;
-  for (const std::string& identity : *call_.question.identities) {
-    keys.push_back(CallKey(identity, question.canonical, question.request.sample_number, retry));
-  }
+  const std::shared_ptr<const Identities> identities = call_.question.identities;
+  auto make_keys = [identities, canonical = question.canonical, sample = question.request.sample_number, retry] {
+    std::vector<Digest> keys;
+    for (const std::string& identity : *identities) keys.push_back(CallKey(identity, canonical, sample, retry));
+    return keys;
+  };
+  const size_t bytes = question.canonical.size() * identities->size();
+  const std::vector<Digest> keys = co_await RunIfLong(deps_.loop, deps_.pool, bytes, std::move(make_keys));
   if (first_keys_.empty()) first_keys_ = keys;
   call_.progress.tally.AddQuestion();
 

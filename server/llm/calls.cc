@@ -44,6 +44,18 @@ Digest SharedKey(const Alias& alias, const Identities& identities, const CallCon
   return digester.Finish();
 }
 
+// A request with its canonical form and the digest of that: of a long prompt, they take milliseconds.
+struct WrittenRequest {
+  CallRequest request;
+  std::string canonical;
+  Digest digest;
+};
+WrittenRequest WriteDown(CallRequest request) {
+  std::string canonical = request.texts ? CanonicalBatch(request.texts->keys) : CanonicalRequest(request.question);
+  const Digest digest = Digest::Of(canonical);
+  return {.request = std::move(request), .canonical = std::move(canonical), .digest = digest};
+}
+
 std::optional<Duration> LargestAge(const Alias& alias, const CallContext& context) {
   if (!context.cache_ttl) return alias.ttl;
   return alias.ttl ? std::min(*alias.ttl, *context.cache_ttl) : *context.cache_ttl;
@@ -90,8 +102,12 @@ Task<CallOutcome> Calls::Handle(CallContext context, CallRequest request) {
   }
   if (identities == nullptr) co_return NotIdentified(*alias, context);
   const std::optional<Duration> ttl = LargestAge(*alias, context);
-  std::string canonical = request.texts ? CanonicalBatch(request.texts->keys) : CanonicalRequest(request.question);
-  const Digest key = SharedKey(*alias, *identities, context, request, canonical, ttl);
+  size_t bytes = request.question.output_schema.size();
+  for (const backend::Message& message : request.question.messages) bytes += message.content.size();
+  auto write_down = [request = std::move(request)]() mutable { return WriteDown(std::move(request)); };
+  WrittenRequest written = co_await RunIfLong(deps_.loop, deps_.pool, bytes, std::move(write_down));
+  request = std::move(written.request);
+  const Digest key = SharedKey(*alias, *identities, context, request, written.digest.bytes(), ttl);
 
   CallWaiter waiter(deps_.loop, context);
   std::shared_ptr<CallInFlight> call = table_.Find(key);
@@ -99,7 +115,7 @@ Task<CallOutcome> Calls::Handle(CallContext context, CallRequest request) {
   if (is_new) {
     CallQuestion question{.key = key,
                           .request = std::move(request),
-                          .canonical = std::move(canonical),
+                          .canonical = std::move(written.canonical),
                           .alias = *alias,
                           .identities = std::move(identities),
                           .look_up = context.look_up,

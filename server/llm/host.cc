@@ -9,6 +9,7 @@
 #include <optional>
 #include <utility>
 
+#include "backends/sdk/deferred.h"
 #include "backends/sdk/http_call.h"
 #include "server/base/json.h"
 #include "server/base/run_if_long.h"
@@ -24,15 +25,13 @@
 namespace millrace {
 namespace {
 
+// Returns the bytes that an exchange works on when it begins.
 size_t BytesOf(const backend::Question& question) {
-  size_t bytes = 0;
-  if (const auto* request = std::get_if<backend::Request>(&question)) {
-    bytes = request->output_schema.size();
-    for (const backend::Message& message : request->messages) bytes += message.content.size();
-  } else {
-    for (const std::string& text : std::get<backend::EmbedRequest>(question).texts) bytes += text.size();
-  }
-  return bytes;
+  const size_t bytes = backend::QuestionBytes(question);
+  const auto* embed = std::get_if<backend::EmbedRequest>(&question);
+  if (embed == nullptr) return bytes;
+  // A backend without a provider makes the vectors itself.
+  return std::max(bytes, embed->texts.size() * static_cast<size_t>(embed->dimensions.value_or(0)) * sizeof(float));
 }
 
 // Returns whether the exchange itself may compute for long: it fills a schema with the matches of its patterns.

@@ -136,11 +136,16 @@ Task<Status> CallRunner::BecomeRepair(Question& question, std::string answer, St
   const bool may_ask_fields = question.answer.empty();
   const std::string& schema = call_.question.request.question.output_schema;
   auto plan = [request = question.request, schema, answer = std::move(answer), fault = std::move(fault),
-               may_ask_fields] { return PlanRepair(request, schema, answer, fault, may_ask_fields); };
+               may_ask_fields] {
+    Repair repair = PlanRepair(request, schema, answer, fault, may_ask_fields);
+    std::string canonical = CanonicalRequest(repair.request);
+    return std::pair(std::move(repair), std::move(canonical));
+  };
   // It compiles a schema for each field.
-  Repair repair = co_await Compute(deps_.loop, deps_.slow_pool, std::move(plan));
+  std::pair<Repair, std::string> planned = co_await Compute(deps_.loop, deps_.slow_pool, std::move(plan));
+  Repair& repair = planned.first;
   question.request = std::move(repair.request);
-  question.canonical = CanonicalRequest(question.request);
+  question.canonical = std::move(planned.second);
   question.answer = std::move(repair.answer);
   auto compiled = co_await deps_.schemas.Get(question.request.output_schema);
   MR_CO_RETURN_IF_ERROR(compiled.status());
