@@ -153,6 +153,8 @@ class CoordinatorImpl final : public Coordinator {
     http_.reset();
     // Destroys suspended coroutines while everything that they refer to still exists.
     loop_.Abandon();
+    // Waits for what its threads compute now: exchanges and probes, which read their backends.
+    pool_.reset();
   }
 
   Status Build() {
