@@ -40,7 +40,8 @@ void BuildApp(CLI::App& app, Session& session, int& exit) {
   app.set_version_flag("--version", kVersion);
   app.add_option("--server", session.server, "Address of a millraced, HOST:PORT (default: MILLRACE_SERVER)");
   app.add_flag("--local", session.local, "Use the data directory even if MILLRACE_SERVER is set");
-  app.add_option("--data-dir", session.data_dir, "Data directory to use without a server")->capture_default_str();
+  app.add_option("--data-dir", session.data_dir,
+                 "Data directory to use without a server (default: `data_dir` of the configuration, else .millrace)");
   app.add_option("--config", session.config,
                  "Configuration file to use without a server (default: millrace.yaml if it exists, else built in)");
   app.add_option(

@@ -66,17 +66,18 @@ StatusOr<client::Client*> Session::Connect() {
     client_ = Reach(server);
     return client_.get();
   }
+  MR_ASSIGN_OR_RETURN(const std::string directory, client::DataDirOf(data_dir, config));
   if (detaches) {
-    holder_ = client::Holder::Attach(data_dir);
+    holder_ = client::Holder::Attach(directory);
     if (!holder_) {
       return MakeError(
           Reason::kInvalidField,
           fmt::format("--detach: no server holds {}, so the run would stop; start `millraced` and name it with "
                       "--server, or omit --detach",
-                      Excerpt(data_dir, 256)));
+                      Excerpt(directory, 256)));
     }
   } else {
-    MR_ASSIGN_OR_RETURN(holder_, client::Holder::Open(data_dir, config));
+    MR_ASSIGN_OR_RETURN(holder_, client::Holder::Open(directory, config));
   }
   std::cerr << holder_->description() << "\n";
   // The holder may be a server, or a command like this one that ends when its own work is done.
@@ -87,7 +88,7 @@ StatusOr<client::Client*> Session::Connect() {
 
 std::string Session::Flags() const {
   if (!server.empty() && !local) return fmt::format(" --server {}", server);
-  std::string flags = data_dir == "./.millrace" ? "" : fmt::format(" --data-dir {}", data_dir);
+  std::string flags = data_dir.empty() ? "" : fmt::format(" --data-dir {}", data_dir);
   if (!config.empty()) flags += fmt::format(" --config {}", config);
   return flags;
 }

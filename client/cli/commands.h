@@ -17,11 +17,11 @@ namespace millrace::cli {
 // Global options, and the connection that they select.
 class Session {
  public:
-  std::string server;                    // --server, MILLRACE_SERVER
-  bool local = false;                    // --local
-  std::string data_dir = "./.millrace";  // --data-dir
-  std::string config;                    // --config
-  std::string format = "text";           // --format
+  std::string server;           // --server, MILLRACE_SERVER
+  bool local = false;           // --local
+  std::string data_dir;         // --data-dir; empty: the configuration says
+  std::string config;           // --config
+  std::string format = "text";  // --format
   bool json() const { return format == "json"; }
   bool prints_lines = false;  // the command supports --format jsonl
   bool detaches = false;      // the run outlives the command: another process must hold the store

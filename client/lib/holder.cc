@@ -49,12 +49,23 @@ int Knock(int directory_fd) {
   return -1;
 }
 
+// Reads the configuration of a path; the empty path has the built-in one.
+StatusOr<v1::ServerConfig> ConfigAt(const std::string& path) {
+  return path.empty() ? BuiltinServerConfig() : LoadServerConfig(path);
+}
+
 }  // namespace
 
 std::string ConfigPath(const std::string& given) {
   std::error_code error;
   if (!given.empty()) return given;
   return fs::exists(kDefaultConfig, error) ? std::string(kDefaultConfig) : std::string();
+}
+
+StatusOr<std::string> DataDirOf(const std::string& given, const std::string& config_path) {
+  if (!given.empty()) return given;
+  MR_ASSIGN_OR_RETURN(const v1::ServerConfig config, ConfigAt(ConfigPath(config_path)));
+  return config.data_dir();
 }
 
 Holder::Holder() = default;
@@ -88,11 +99,12 @@ void Holder::Drain(Duration patience) {
 }
 
 StatusOr<std::unique_ptr<Holder>> Holder::Open(const std::string& data_dir, const std::string& config_path) {
+  MR_ASSIGN_OR_RETURN(const std::string directory, DataDirOf(data_dir, config_path));
   // A process that has just opened the store does not listen yet, and one that has answered its last client has not
   // released the store yet: both leave neither a socket nor a free store for a moment.
   const auto patience = std::chrono::steady_clock::now() + kHeldPatience;
   while (true) {
-    StatusOr<std::unique_ptr<Holder>> holder = TryOpen(data_dir, config_path);
+    StatusOr<std::unique_ptr<Holder>> holder = TryOpen(directory, config_path);
     if (holder.ok() || ReasonOf(holder.status()) != Reason::kStoreHeld) return holder;
     if (std::chrono::steady_clock::now() >= patience) return holder;
     std::this_thread::sleep_for(kHeldPause);
@@ -116,7 +128,7 @@ StatusOr<std::unique_ptr<Holder>> Holder::TryOpen(const std::string& data_dir, c
   }
 
   const std::string path = ConfigPath(config_path);
-  StatusOr<v1::ServerConfig> config = path.empty() ? BuiltinServerConfig() : LoadServerConfig(path);
+  StatusOr<v1::ServerConfig> config = ConfigAt(path);
   if (!config.ok()) return config.status();
   config->set_data_dir(data_dir);
   if (config->files().read().empty()) config->mutable_files()->add_read(fs::current_path().string());

@@ -19,14 +19,18 @@ namespace millrace::client {
 // else empty.
 std::string ConfigPath(const std::string& given);
 
+// Returns the data directory of a command without a server: `given`, else the `data_dir` of the configuration of
+// ConfigPath(config_path), else `.millrace`. A server with this configuration uses the same. The errors of reading it.
+StatusOr<std::string> DataDirOf(const std::string& given, const std::string& config_path);
+
 // Connection to a data directory, or the coordinator that serves it in this process.
 class Holder {
  public:
-  // Connects to the socket in `data_dir` if a process listens there; otherwise opens the store with the configuration
-  // of `config_path` (empty: `millrace.yaml` in the working directory if it exists, else the built-in one: backend
-  // `local` as model `local`). Retries both for 3 s, because another process may hold the store without listening yet,
-  // or be about to release it. Runs may read and write below the working directory if the configuration names no
-  // `files`. Errors: DATA_DIR_UNUSABLE with the directory's path.
+  // Connects to the socket in `data_dir` (empty: DataDirOf) if a process listens there; otherwise opens the store with
+  // the configuration of `config_path` (empty: `millrace.yaml` in the working directory if it exists, else the built-in
+  // one: backend `local` as model `local`). Retries both for 3 s, because another process may hold the store without
+  // listening yet, or be about to release it. Runs may read and write below the working directory if the configuration
+  // names no `files`. Errors: DATA_DIR_UNUSABLE with the directory's path.
   static StatusOr<std::unique_ptr<Holder>> Open(const std::string& data_dir, const std::string& config_path);
   // Connects to the process that listens in `data_dir`; returns null if there is none.
   static std::unique_ptr<Holder> Attach(const std::string& data_dir);

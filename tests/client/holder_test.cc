@@ -77,6 +77,19 @@ TEST_F(HolderTest, ReportsErrorsOfItsConfiguration) {
   EXPECT_EQ(ConfigPath(config), config);
 }
 
+TEST_F(HolderTest, TheConfigurationNamesTheDataDirectoryUnlessAnOptionDoes) {
+  const std::string config = directory_ + "/own.yaml";
+  std::ofstream(config) << "data_dir: " << directory_ << "/named\n"
+                        << "backends: [{name: here, local: {}}]\n"
+                        << "models: [{name: local, targets: [{backend: here, model: local}]}]\n";
+  const StatusOr<std::unique_ptr<Holder>> named = Holder::Open("", config);
+  ASSERT_TRUE(named.ok()) << named.status();
+  EXPECT_THAT((*named)->description(), HasSubstr(directory_ + "/named is held by this command"));
+  EXPECT_TRUE(fs::exists(directory_ + "/named"));
+  EXPECT_EQ(*DataDirOf(data_dir_, config), data_dir_);
+  EXPECT_EQ(*DataDirOf("", ""), ".millrace");
+}
+
 TEST_F(HolderTest, NamesADataDirectoryThatCanNotBeUsed) {
   const std::string file = directory_ + "/file";
   std::ofstream(file) << "x";

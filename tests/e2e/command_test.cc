@@ -36,7 +36,7 @@ TEST_F(CommandTest, ARunEndsWithOneLineOfWhatWasDone) {
   EXPECT_THAT(LastLine(run.out),
               ContainsRegex("^run r-[a-z0-9]+ done: 5 story of 5 titles in [0-9.]+ s \\(titles [0-9.]+, story [0-9.]+, "
                             "saved [0-9.]+\\), 5 calls \\(local\\), \\$0.00, 0 degraded"));
-  EXPECT_THAT(run.err, StartsWith("./.millrace is held by this command"));
+  EXPECT_THAT(run.err, StartsWith(".millrace is held by this command"));
   const std::string lines = workspace_.Read("stories.jsonl");
   EXPECT_EQ(Lines(lines), 5u);
   EXPECT_LT(lines.find("number 1 "), lines.find("number 5 ")) << "not in the order of the input";
@@ -310,9 +310,8 @@ TEST_F(CommandTest, TextOfItemsCanNotControlATerminal) {
 
 TEST_F(CommandTest, EveryCommandHasExamplesInItsHelp) {
   for (const char* command :
-       {"run", "validate", "schema", "plan",    "apply",  "pipelines", "runs",     "show",  "watch",  "items",
-        "why", "pause",    "resume", "redrive", "cancel", "delete",    "generate", "embed", "cache",
-        "status", "version"}) {
+       {"run",   "validate", "schema",  "plan",   "apply",  "pipelines", "runs",  "show",  "watch",  "items",  "why",
+        "pause", "resume",   "redrive", "cancel", "delete", "generate",  "embed", "cache", "status", "version"}) {
     const Finished help = Millrace({command, "--help"});
     EXPECT_EQ(help.exit, 0) << command;
     EXPECT_THAT(help.out, HasSubstr(fmt::format("  millrace {}", command))) << command;
