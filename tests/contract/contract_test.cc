@@ -93,6 +93,25 @@ TEST_P(Contract, ARequestHasNoSecretAndIsJson) {
   }
 }
 
+TEST_P(Contract, EveryMessageIsSentInItsOrder) {
+  Request request = Question();
+  request.messages = {{"system", "s-1"}, {"system", "s-2"}, {"user", "u-1"}, {"assistant", "a-1"}, {"user", "u-2"}};
+  const std::string body = RequestOf(*backend_->Start(request, 1)).body;
+  EXPECT_THAT(body, testing::ContainsRegex("s-1.*s-2"));
+  EXPECT_THAT(body, testing::ContainsRegex("u-1.*a-1.*u-2"));
+}
+
+TEST_P(Contract, ALongQuestionIsAskedLikeAShortOne) {
+  Request request = Question();
+  request.messages.push_back({"user", std::string(200'000, 'x')});
+  const SendHttp send = RequestOf(*backend_->Start(request, 1));
+  EXPECT_THAT(send.body, HasSubstr(request.messages.back().content));
+  EXPECT_EQ(send.url, RequestOf(*backend_->Start(Question(), 1)).url);
+  const Ended ended = DriveAll(Asks(request), backend_->manifest(), Say(Said()));
+  ASSERT_TRUE(std::holds_alternative<Done>(ended.action)) << Shown(ended.action);
+  EXPECT_EQ(std::get<Done>(ended.action).answer.text, "hello");
+}
+
 TEST_P(Contract, ASchemaIsSentAndItsAnswerIsKeptAsItIs) {
   Request request = Question();
   request.output_schema = R"({"type":"object","properties":{"zebra":{"type":"string"},"n":{"type":"integer"}}})";

@@ -1,5 +1,5 @@
 // A backend for an imaginary provider. `POST BASE_URL/ask` takes
-//   {"model":"m","system":"Be short.","question":"…","limit":64}
+//   {"model":"m","system":"Be short.","turns":[{"by":"user","text":"…"}],"limit":64}
 // and answers {"model":"m-1","answer":"…","end":"done","tokens":{"in":19,"out":10}}, or {"error":"…"}.
 #include <fmt/format.h>
 
@@ -58,9 +58,17 @@ class ExampleBackend final : public Backend {
     if (request == nullptr) return FailedExchange(EmbedsNothing(manifest_.kind));
     json::object body;
     body["model"] = request->model;
+    std::string system;
+    json::array turns;
     for (const Message& message : request->messages) {
-      body[message.role == "system" ? "system" : "question"] = message.content;
+      if (message.role == "system") {
+        system += (system.empty() ? "" : "\n\n") + message.content;
+      } else {
+        turns.push_back(json::object{{"by", message.role}, {"text", message.content}});
+      }
     }
+    body["system"] = std::move(system);
+    body["turns"] = std::move(turns);
     if (!request->output_schema.empty()) body["schema"] = request->output_schema;
     body["limit"] = request->max_tokens;
     return std::make_unique<ExampleExchange>(SendHttp{.url = base_url_ + "/ask",
