@@ -46,6 +46,20 @@ class TracedMoments final : public AttemptMoments {
   bool has_text_ = false;
 };
 
+// Returns the beginning of a text that takes at most `bytes_max` bytes as the inside of a JSON string, and takes these
+// from `bytes_max`.
+std::string_view TakePrefix(std::string_view text, size_t& bytes_max) {
+  size_t size = 0;
+  for (; size < text.size(); ++size) {
+    const char c = text[size];
+    const bool is_control = static_cast<unsigned char>(c) < 0x20;
+    const size_t bytes = is_control ? 6 : (c == '"' || c == '\\' ? 2 : 1);
+    if (bytes > bytes_max) break;
+    bytes_max -= bytes;
+  }
+  return Utf8Prefix(text, size);
+}
+
 json::object Message(std::string_view role, std::string_view content) {
   json::object part;
   part["type"] = "text";
@@ -54,6 +68,26 @@ json::object Message(std::string_view role, std::string_view content) {
   message["role"] = role;
   message["parts"] = json::array{std::move(part)};
   return message;
+}
+
+// Sets messages (role, text) as JSON of at most the trace's limit: as many as fit, the last of them cut. A prompt may
+// be far larger.
+template <typename Change>
+void SetMessages(trace::Span& span, const char* key,
+                 const std::vector<std::pair<std::string_view, std::string_view>>& messages, Change change) {
+  // Bytes of a message beside its content, with its finish reason.
+  constexpr size_t kFrameBytes = 128;
+  size_t left = span.ref().trace->text_bytes_max();
+  json::array list;
+  for (const auto& [role, text] : messages) {
+    if (left <= kFrameBytes) break;
+    left -= kFrameBytes;
+    const std::string_view content = TakePrefix(text, left);
+    list.push_back(Message(role, content));
+    change(list.back().get_object());
+    if (content.size() < text.size()) break;
+  }
+  span.Set(key, json::serialize(list));
 }
 
 void SetAddress(trace::Span& span, std::string_view origin) {
@@ -75,9 +109,9 @@ void Describe(trace::Span& span, const backend::Request& request) {
   if (request.temperature) span.Set(trace::kGenAiTemperature, *request.temperature);
   span.Set(trace::kGenAiOutputType, request.output_schema.empty() ? "text" : "json");
   if (!span.records_content()) return;
-  json::array messages;
-  for (const backend::Message& message : request.messages) messages.push_back(Message(message.role, message.content));
-  span.Set(trace::kGenAiInputMessages, json::serialize(messages));
+  std::vector<std::pair<std::string_view, std::string_view>> messages;
+  for (const backend::Message& message : request.messages) messages.emplace_back(message.role, message.content);
+  SetMessages(span, trace::kGenAiInputMessages, messages, [](json::object&) {});
 }
 
 // Starts the span of an attempt.
@@ -103,9 +137,8 @@ void DescribeAnswer(trace::Span& span, const backend::Answer& answer) {
   if (answer.input_tokens) span.Set(trace::kGenAiInputTokens, *answer.input_tokens);
   if (answer.output_tokens) span.Set(trace::kGenAiOutputTokens, *answer.output_tokens);
   if (!span.records_content()) return;
-  json::object message = Message("assistant", answer.text);
-  message["finish_reason"] = reason;
-  span.Set(trace::kGenAiOutputMessages, json::serialize(json::array{std::move(message)}));
+  SetMessages(span, trace::kGenAiOutputMessages, {{"assistant", answer.text}},
+              [&reason](json::object& message) { message["finish_reason"] = reason; });
 }
 
 void DescribeFailure(trace::Span& span, const backend::Failure& failure) {

@@ -23,7 +23,8 @@ struct Recorder::Shared {
   Random random;
   SpanSink& sink;
   const RecorderOptions options;
-  size_t buffered = 0;  // spans in all buffers
+  size_t buffered = 0;        // spans in all buffers
+  size_t buffered_bytes = 0;  // bytes of these spans
   std::vector<std::unique_ptr<SpanRecord>> spares;
 
   SpanId NextSpanId() {
@@ -92,11 +93,17 @@ class Recorder::Recording final : public Trace {
  private:
   void Buffer(std::unique_ptr<SpanRecord> ended) {
     const size_t max = shared_->options.trace_spans_max;
+    const size_t bytes = BytesOf(*ended);
+    if (shared_->buffered_bytes + bytes > shared_->options.buffered_bytes_max) {
+      ++dropped_;
+      return;
+    }
     if (buffer_.size() < max) {
       if (shared_->buffered >= shared_->options.buffered_spans_max) {
         ++dropped_;
         return;
       }
+      AddBytes(bytes);
       if (buffer_.empty()) buffer_.reserve(std::min<size_t>(max, 8));
       ++shared_->buffered;
       buffer_.push_back(std::move(ended));
@@ -106,7 +113,14 @@ class Recorder::Recording final : public Trace {
     const size_t half = max / 2;
     std::swap(buffer_[half + replaced_++ % (max - half)], ended);
     ++dropped_;
+    AddBytes(bytes - BytesOf(*ended));
     Forget(std::move(ended));
+  }
+
+  // A difference below 0 wraps around, as it is meant to.
+  void AddBytes(size_t bytes) {
+    bytes_ += bytes;
+    shared_->buffered_bytes += bytes;
   }
 
   void Export(std::unique_ptr<SpanRecord> record) {
@@ -134,6 +148,7 @@ class Recorder::Recording final : public Trace {
 
   void Clear() {
     shared_->buffered -= buffer_.size();
+    AddBytes(-bytes_);
     for (std::unique_ptr<SpanRecord>& record : buffer_) {
       if (record) Forget(std::move(record));
     }
@@ -158,10 +173,11 @@ class Recorder::Recording final : public Trace {
   int64_t dropped_ = 0;
   size_t replaced_ = 0;                              // spans in the ring that newer ones have replaced
   std::vector<std::unique_ptr<SpanRecord>> buffer_;  // ended spans, until the root ends
+  size_t bytes_ = 0;                                 // of these
 };
 
 Recorder::Recorder(const Clock& clock, Random random, SpanSink& sink, RecorderOptions options)
-    : shared_(new Shared{clock, std::move(random), sink, options, 0, {}}) {}
+    : shared_(new Shared{clock, std::move(random), sink, options, 0, 0, {}}) {}
 
 Recorder::~Recorder() = default;
 

@@ -33,6 +33,8 @@ struct RecorderOptions {
   size_t trace_spans_max = 64;
   // Spans that all traces buffer together. Beyond, traces have their roots only.
   size_t buffered_spans_max = 100'000;
+  // Bytes of these spans.
+  size_t buffered_bytes_max = 64u << 20;
 };
 
 // Engine thread. `clock` and `sink` must outlive it and its spans.

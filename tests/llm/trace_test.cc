@@ -2,6 +2,9 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <boost/json.hpp>
+
+#include "server/base/json.h"
 #include "server/llm/traced_calls.h"
 #include "server/trace/names.h"
 #include "tests/llm/world.h"
@@ -107,6 +110,22 @@ TEST_F(CallTraceTest, PromptsAndAnswersAreRecordedIfTheyAreAskedFor) {
   EXPECT_EQ(ValueOf(attempt, trace::kGenAiInputMessages),
             R"([{"role":"user","parts":[{"type":"text","content":"the question"}]}])");
   EXPECT_THAT(ValueOf(attempt, trace::kGenAiOutputMessages), HasSubstr("an answer"));
+}
+
+TEST_F(CallTraceTest, PromptsAreCutToTheLimitAndStayJson) {
+  options_.records_content = true;
+  options_.text_bytes_max = 1000;
+  const std::string prompt(5000, '"');
+  world_.provider.usual = [](const HttpRequest&) { return Reaction{.body = std::string(5000, '\n') + "x"}; };
+  Answer(prompt);
+  const trace::SpanRecord& attempt = *spans_.Named("chat m").at(0);
+  for (const char* key : {trace::kGenAiInputMessages, trace::kGenAiOutputMessages}) {
+    const std::string text = ValueOf(attempt, key);
+    EXPECT_LE(text.size(), 1000u);
+    const StatusOr<json::value> messages = ParseJson(text);
+    ASSERT_TRUE(messages.ok()) << text;
+    EXPECT_GE(messages->at(size_t{0}).at("parts").at(size_t{0}).at("content").as_string().size(), 100u);
+  }
 }
 
 TEST_F(CallTraceTest, AFailedAttemptSaysWhyAndHowLongToWait) {

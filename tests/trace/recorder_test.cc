@@ -175,6 +175,30 @@ TEST_F(RecorderTest, AllTracesTogetherBufferABoundedNumberOfSpans) {
   EXPECT_EQ(sink_.dropped, 1);
 }
 
+TEST_F(RecorderTest, AllTracesTogetherBufferABoundedNumberOfBytes) {
+  Recorder& recorder = Make({.text_bytes_max = 64 << 10, .trace_spans_max = 4, .buffered_bytes_max = 350 << 10});
+  const std::string text(64 << 10, 'x');
+  for (int time = 1; time <= 2; ++time) {
+    std::vector<Span> roots;
+    for (int i = 0; i < 8; ++i) {
+      roots.push_back(recorder.Begin({.name = "item"}));
+      Span child(roots.back().ref(), "attempt");
+      child.Set("text", text);
+    }
+    roots.clear();
+    EXPECT_THAT(sink_.Named("attempt"), SizeIs(5 * time)) << "all room was given back";
+    EXPECT_EQ(sink_.dropped, 3 * time);
+  }
+  // A ring that replaces its spans takes no more room with time.
+  Span root = recorder.Begin({.name = "item"});
+  for (int i = 0; i < 100; ++i) {
+    Span child(root.ref(), "attempt");
+    child.Set("text", text);
+  }
+  root.End();
+  EXPECT_THAT(sink_.Named("attempt"), SizeIs(5 * 2 + 4));
+}
+
 TEST_F(RecorderTest, TextsAreCutBetweenCharactersAndEventsAndLinksAreBounded) {
   Recorder& recorder = Make({.text_bytes_max = 5});
   Span other = recorder.Begin(Item());
