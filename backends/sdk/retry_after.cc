@@ -1,13 +1,11 @@
 #include "backends/sdk/retry_after.h"
 
-#include <time.h>
-
 #include <algorithm>
 #include <charconv>
 #include <cmath>
-#include <string>
 
 #include "backends/sdk/http_call.h"
+#include "server/base/http_date.h"
 
 namespace millrace::backend {
 namespace {
@@ -23,15 +21,6 @@ std::optional<double> Number(std::string_view text) {
   return number;
 }
 
-// Parses an HTTP date (RFC 9110, IMF-fixdate) into seconds since 1970.
-std::optional<double> DateSeconds(std::string_view text) {
-  tm parts{};
-  const std::string date(text);
-  const char* const end = ::strptime(date.c_str(), "%a, %d %b %Y %H:%M:%S GMT", &parts);
-  if (end == nullptr || *end != '\0') return std::nullopt;
-  return static_cast<double>(::timegm(&parts));
-}
-
 }  // namespace
 
 std::optional<Duration> RetryAfterOf(const Headers& headers) {
@@ -40,9 +29,9 @@ std::optional<Duration> RetryAfterOf(const Headers& headers) {
   const std::string_view header = HeaderOf(headers, "retry-after");
   if (!seconds) seconds = Number(header);
   if (!seconds) {
-    const std::optional<double> then = DateSeconds(header);
-    const std::optional<double> now = DateSeconds(HeaderOf(headers, "date"));
-    if (then && now) seconds = *then - *now;
+    const std::optional<int64_t> then = HttpDateSeconds(header);
+    const std::optional<int64_t> now = HttpDateSeconds(HeaderOf(headers, "date"));
+    if (then && now) seconds = static_cast<double>(*then - *now);
   }
   if (!seconds || !(*seconds >= 0)) return std::nullopt;
   const double most = std::chrono::duration<double>(kRetryAfterHeaderMax).count();

@@ -1,24 +1,18 @@
 #include "server/aws/signer.h"
 
-#include <time.h>
-
+#include <cstdlib>
 #include <optional>
 #include <string>
 #include <utility>
 
+#include "server/base/http_date.h"
 #include "server/base/run_if_long.h"
 
 namespace millrace {
 namespace {
 
-// Parses an HTTP date (RFC 9110, IMF-fixdate) into microseconds since 1970.
-std::optional<int64_t> DateMicros(std::string_view text) {
-  tm parts{};
-  const std::string date(text);
-  const char* const end = ::strptime(date.c_str(), "%a, %d %b %Y %H:%M:%S GMT", &parts);
-  if (end == nullptr || *end != '\0') return std::nullopt;
-  return int64_t{::timegm(&parts)} * 1'000'000;
-}
+// A date that is further away corrects nothing: it is wrong itself. A machine that slept may be behind by weeks.
+constexpr int64_t kOffsetMaxSeconds = int64_t{10} * 366 * 24 * 3600;
 
 }  // namespace
 
@@ -40,8 +34,10 @@ Task<StatusOr<AwsSigner::Signed>> AwsSigner::Sign(HttpRequest request, AwsScope 
 
 bool AwsSigner::Learn(const AwsCredentials::Keys& refused, std::string_view date) {
   static constexpr Duration kTolerance = std::chrono::minutes(1);
-  if (const std::optional<int64_t> micros = DateMicros(date)) {
-    const Duration offset = std::chrono::microseconds(*micros - loop_.clock().WallMicros());
+  const std::optional<int64_t> then = HttpDateSeconds(date);
+  const int64_t now_micros = loop_.clock().WallMicros();
+  if (then && std::abs(*then - now_micros / 1'000'000) <= kOffsetMaxSeconds) {
+    const Duration offset = std::chrono::microseconds(*then * 1'000'000 - now_micros);
     if (offset > clock_offset_ + kTolerance || offset < clock_offset_ - kTolerance) {
       clock_offset_ = offset;
       return true;

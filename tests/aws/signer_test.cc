@@ -73,7 +73,11 @@ TEST_F(AwsSignerTest, CorrectsItsClockByThatOfAServiceThatRefuses) {
   world.clock.JumpWall(600s);
   EXPECT_TRUE(signer.Learn(keys, "Fri, 02 Jan 2026 03:14:05 GMT"));
   EXPECT_EQ(DateOf(Sign(signer)), "20260102T031405Z");
-  for (const char* date : {"", "yesterday", "Fri, 02 Jan 2026 09:14:05 CET"}) EXPECT_FALSE(signer.Learn(keys, date));
+  for (const char* date : {"", "yesterday", "Fri, 02 Jan 2026 09:14:05 CET", "Fri, 31 Dec 9999 23:59:59 GMT",
+                           "Thu, 01 Jan 1970 00:00:00 GMT"}) {
+    EXPECT_FALSE(signer.Learn(keys, date)) << date;
+  }
+  EXPECT_EQ(DateOf(Sign(signer)), "20260102T031405Z");
 }
 
 TEST_F(AwsSignerTest, FetchesCredentialsAgainThatWereRefused) {
