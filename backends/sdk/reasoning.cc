@@ -24,7 +24,8 @@ std::string ReasoningFilter::Take(std::string_view text) {
   if (state_ == State::kBefore) {
     held_ += text;
     const std::string_view held = held_;
-    const size_t begin = held.find_first_not_of(kSpace);
+    const size_t begin = held.find_first_not_of(kSpace, blank_);
+    blank_ = std::min(begin, held.size());
     if (begin == std::string_view::npos) return "";
     const std::string_view word = held.substr(begin, kOpening.size());
     if (word != kOpening) {

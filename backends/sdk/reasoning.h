@@ -26,6 +26,7 @@ class ReasoningFilter {
 
   State state_ = State::kBefore;
   std::string held_;
+  size_t blank_ = 0;  // kBefore: bytes of held_ that are known to be white space
 };
 
 }  // namespace millrace::backend

@@ -32,5 +32,14 @@ TEST(ReasoningTest, KeepsOtherText) {
   }
 }
 
+TEST(ReasoningTest, TextThatBeginsWithManyBlanksTakesTimeInProportionToIt) {
+  // 4 million pieces: if each looked at all blanks before it, this would take an hour.
+  constexpr int kBlanks = 4'000'000;
+  ReasoningFilter filter;
+  for (int i = 0; i < kBlanks; ++i) ASSERT_EQ(filter.Take(" "), "");
+  EXPECT_EQ(filter.Take("x").size(), static_cast<size_t>(kBlanks) + 1);
+  for (const char* text : {" \n <think>a</think> b", "   <thx"}) Filtered(text);
+}
+
 }  // namespace
 }  // namespace millrace::backend
