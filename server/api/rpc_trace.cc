@@ -1,5 +1,7 @@
 #include "server/api/rpc_trace.h"
 
+#include <algorithm>
+#include <iterator>
 #include <string_view>
 #include <utility>
 #include <vector>
@@ -9,8 +11,10 @@
 namespace millrace::api {
 namespace {
 
-// The only RPC whose length is an answer's. Others wait because their clients ask them to.
-constexpr std::string_view kGenerate = "millrace.v1.CompletionService/Generate";
+// RPCs whose length is an answer's. Others wait because their clients ask them to.
+constexpr std::string_view kAnswers[] = {"millrace.v1.CompletionService/Generate",
+                                         "millrace.v1.CompletionService/StreamGenerate",
+                                         "millrace.v1.CompletionService/Embed"};
 
 std::vector<std::string_view> ValuesOf(const grpc::CallbackServerContext& context, const char* key) {
   std::vector<std::string_view> values;
@@ -52,7 +56,8 @@ RpcTrace::RpcTrace(RpcCaller caller) {
   trace::Beginning beginning{.name = caller.method_, .kind = trace::SpanKind::kServer};
   beginning.parent = std::move(caller.parent_);
   beginning.start = caller.start_;
-  if (caller.method_ == kGenerate) beginning.slow_after = caller.tracer_->slow_after();
+  const bool is_answer = std::find(std::begin(kAnswers), std::end(kAnswers), caller.method_) != std::end(kAnswers);
+  if (is_answer) beginning.slow_after = caller.tracer_->slow_after();
   span_ = caller.tracer_->Begin(std::move(beginning));
   span_.Set(trace::kRpcSystem, "grpc");
   span_.Set(trace::kRpcMethod, caller.method_);

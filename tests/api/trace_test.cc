@@ -1,6 +1,8 @@
 // The spans of RPCs.
 #include <gmock/gmock.h>
 
+#include <array>
+
 #include "server/trace/names.h"
 #include "tests/api/server_fixture.h"
 #include "tests/trace/kept_spans.h"
@@ -79,6 +81,30 @@ TEST_F(RpcTraceTest, OnlyTheServersFaultsAreErrors) {
     EXPECT_EQ(ValueOf(*spans_.kept[0].span, trace::kErrorType), "RUN_NOT_FOUND");
     EXPECT_TRUE(spans_.kept[1].span->is_error);
     EXPECT_EQ(spans_.kept[1].span->error, "a bug");
+  });
+}
+
+TEST_F(RpcTraceTest, SlowAnswersAreKeptThoughTheyAreNotSampled) {
+  trace::KeptSpans spans;
+  trace::Recorder recorder(clock_, Random(1), spans, {.sampler = {.ratio = 0}, .slow_after = Duration(1)});
+  Served served({.tracer = &recorder});
+  const std::shared_ptr<grpc::Channel> channel = Connect(served.target());
+  const auto completions = v1::CompletionService::NewStub(channel);
+  v1::GetRunResponse run;
+  v1::GenerateResponse generated;
+  v1::EmbedResponse embedded;
+  std::array<grpc::ClientContext, 4> contexts;
+  (void)v1::RunService::NewStub(channel)->GetRun(&contexts[0], {}, &run);
+  (void)completions->Generate(&contexts[1], {}, &generated);
+  (void)completions->Embed(&contexts[2], {}, &embedded);
+  const auto stream = completions->StreamGenerate(&contexts[3], {});
+  v1::StreamGenerateResponse event;
+  while (stream->Read(&event)) continue;
+  (void)stream->Finish();
+  served.on.Do([&spans] {
+    EXPECT_THAT(spans.Names(), testing::UnorderedElementsAre("millrace.v1.CompletionService/Generate",
+                                                             "millrace.v1.CompletionService/Embed",
+                                                             "millrace.v1.CompletionService/StreamGenerate"));
   });
 }
 
