@@ -37,5 +37,18 @@ TEST(WaitingTest, ARunReportsTheLimitThatItsCallsWaitFor) {
             "it is being retried (requests_per_minute: next in 3.0 s); its error: HTTP 401");
 }
 
+TEST(WaitingTest, EachCauseHasItsOwnTime) {
+  World world;
+  world.outside.latency = 1h;
+  const std::string name = world.Create(Linear(), MakeItems(3)).name();
+  world.Pass(10s);
+  world.outside.failing = "cloud/m";
+  const int64_t since = world.Get(name).waiting_on().since().seconds();
+  world.Pass(60s);
+  EXPECT_EQ(world.Get(name).waiting_on().since().seconds(), since) << "the cause is the same";
+  world.outside.failing = "cloud/other";
+  EXPECT_EQ(world.Get(name).waiting_on().since().seconds(), since + 60);
+}
+
 }  // namespace
 }  // namespace millrace

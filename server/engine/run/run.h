@@ -178,6 +178,7 @@ class ActiveRun final : public StepHost, public std::enable_shared_from_this<Act
   std::optional<v1::WaitingOn> pause_;  // the episode ends with a pause for this
   std::optional<TimePoint> working_since_;
   int64_t progress_micros_ = 0;
+  std::string waiting_cause_;  // holds the run up since waiting_since_micros_; empty: none
   int64_t waiting_since_micros_ = 0;
   std::optional<TimePoint> failing_since_;  // a target holds the run up since then; seen by LookForHoldUp
   Loop::Timer progress_timer_;

@@ -88,7 +88,8 @@ std::optional<v1::WaitingOn> ActiveRun::WaitsOn() {
   v1::WaitingOn waiting;
   const auto since = [&](v1::WaitingOn::Reason reason) {
     waiting.set_reason(reason);
-    if (waiting_since_micros_ == 0) waiting_since_micros_ = WallMicros();
+    std::string cause = fmt::format("{} {}", static_cast<int>(reason), waiting.object());
+    if (std::exchange(waiting_cause_, cause) != cause) waiting_since_micros_ = WallMicros();
     *waiting.mutable_since() = ToTimestamp(waiting_since_micros_);
     return waiting;
   };
@@ -119,7 +120,7 @@ std::optional<v1::WaitingOn> ActiveRun::WaitsOn() {
   }
   if (!call.target.empty() && now - call.since >= kWaitMin) {
     const auto waited = std::chrono::duration_cast<std::chrono::microseconds>(now - call.since).count();
-    waiting_since_micros_ = 0;
+    waiting_cause_.clear();
     waiting.set_reason(v1::WaitingOn::REASON_LIMIT);
     waiting.set_object(call.target);
     *waiting.mutable_since() = ToTimestamp(WallMicros() - waited);
@@ -150,7 +151,7 @@ std::optional<v1::WaitingOn> ActiveRun::WaitsOn() {
     waiting.set_remedy("add items, or close the input");
     return since(v1::WaitingOn::REASON_INPUT);
   }
-  waiting_since_micros_ = 0;
+  waiting_cause_.clear();
   return std::nullopt;
 }
 
