@@ -113,7 +113,9 @@ Task<void> Revisions::Ask(BackendEntry& entry) {
   if (!server.is_loaded) co_await Load(entry);
   server.is_loaded = true;
   std::vector<std::string> models = models_.ModelsAt(entry);
-  const std::shared_ptr<const Probed> probed = co_await prober_.Ask(entry, std::move(models));
+  std::shared_ptr<const Probed> probed = co_await prober_.Ask(entry, std::move(models));
+  // Without a probe, a backend reports no revision, whatever its manifest says.
+  if (probed == nullptr) probed = std::make_shared<const Probed>();
   co_await Take(entry, *probed);
   server.failure = probed->failure;
   const bool is_refused = probed->failure && NeedsHuman(probed->failure->outcome);

@@ -47,6 +47,27 @@ TEST_F(RevisionsTest, AnAnswerIsReusedUntilTheModelChanges) {
   EXPECT_EQ(questions(), 2) << "the old model's answers are those of the old model";
 }
 
+// Says that its server reports revisions, and has no probe.
+class Unprobed final : public backend::Backend {
+ public:
+  const backend::Manifest& manifest() const override { return manifest_; }
+  std::unique_ptr<backend::Exchange> Start(const backend::Question& question, uint64_t seed) override {
+    return plain_.Start(question, seed);
+  }
+
+ private:
+  PlainBackend plain_;
+  const backend::Manifest manifest_{
+      .kind = "unprobed", .protocol_family = "plain", .dialect_version = 1, .reports_revisions = true};
+};
+
+TEST_F(RevisionsTest, ABackendWithoutAProbeReportsNoRevision) {
+  world_.make_backend = [] { return std::make_unique<Unprobed>(); };
+  EXPECT_EQ(world_.Answer("q").text, "said by m=r-1");
+  EXPECT_TRUE(world_.Answer("q").cache_hit);
+  EXPECT_EQ(probes(), 0);
+}
+
 TEST_F(RevisionsTest, AnotherSpellingOfTheKeyIsNotMadeForModelsWithAConfiguredRevision) {
   world_.config.mutable_models(0)->mutable_targets(0)->set_revision("fixed");
   EXPECT_TRUE(world_.Answer("q").status.ok());
