@@ -45,14 +45,9 @@ constexpr Meaning kExceptions[] = {
 };
 
 Meaning OfStatus(int status) {
-  if (status == 401 || status == 403) return {"", Outcome::kCredentials, Reason::kProviderCredentials};
-  if (IsNotThere(status)) return {"", Outcome::kNoModel, Reason::kProviderModel};
-  if (status == 408 || status == 424) return {"", Outcome::kServerError, Reason::kTargetFailed};
-  if (status == 429) return {"", Outcome::kRateLimited, Reason::kTargetFailed};
-  if (status == 503 || status == 529) return {"", Outcome::kOverloaded, Reason::kTargetFailed};
-  if (status >= 500) return {"", Outcome::kServerError, Reason::kTargetFailed};
-  if (status >= 400) return {"", Outcome::kRefused, Reason::kRequestRefused};
-  return {"", Outcome::kAnsweredBad, Reason::kBadResponse};  // a redirect: the endpoint is wrong
+  if (status == 424) return {"", Outcome::kServerError, Reason::kTargetFailed};  // the model has failed
+  const StatusMeaning meaning = MeaningOfStatus(status);
+  return {"", meaning.outcome, meaning.reason};
 }
 
 bool Has(std::string_view text, std::string_view part) { return text.find(part) != std::string_view::npos; }

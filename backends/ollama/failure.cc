@@ -16,10 +16,7 @@ namespace {
 
 constexpr size_t kQuotedBytesMax = 512;
 
-struct Meaning {
-  Outcome outcome;
-  Reason reason;
-};
+using Meaning = StatusMeaning;
 
 constexpr Meaning kTooLong{Outcome::kRefused, Reason::kPromptTooLong};
 constexpr Meaning kRefusedRequest{Outcome::kRefused, Reason::kRequestRefused};
@@ -56,15 +53,7 @@ Meaning MeaningOf(int status, std::string_view text) {
   for (const Phrase& phrase : kPhrases) {
     if (lower.find(phrase.part) != std::string::npos) return phrase.meaning;
   }
-  if (status == 401 || status == 403) return {Outcome::kCredentials, Reason::kProviderCredentials};
-  if (status == 402) return {Outcome::kQuota, Reason::kProviderQuota};
-  if (IsNotThere(status)) return {Outcome::kNoModel, Reason::kProviderModel};
-  if (status == 408 || status == 499) return kBroken;
-  if (status == 429) return {Outcome::kRateLimited, Reason::kTargetFailed};
-  if (status == 503) return kBusy;
-  if (status >= 500) return kBroken;
-  if (status >= 400) return kRefusedRequest;
-  return {Outcome::kAnsweredBad, Reason::kBadResponse};  // a redirect: the base URL is wrong
+  return status == 499 ? kBroken : MeaningOfStatus(status);  // 499: the server ended the request
 }
 
 // Returns the text of an error, which is a text or an object, and whose text may be the JSON of the server inside the
