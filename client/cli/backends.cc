@@ -120,7 +120,8 @@ void AddBackendsCommand(CLI::App& app, Session& session, int& exit) {
   CLI::App* backends =
       AddCommand(app, "backends", "Show backends: what their servers answer, targets, and models in memory",
                  "  millrace backends\n  millrace backends --no-probe --format json");
-  backends->add_flag("--no-probe", *asks_no_server, "Do not ask the providers' servers, which costs nothing");
+  backends->add_flag("--no-probe", *asks_no_server,
+                     "Do not send probes to the providers' servers (probes are free of charge)");
   backends->callback([&session, &exit, asks_no_server] { exit = ShowBackends(session, !*asks_no_server); });
 }
 

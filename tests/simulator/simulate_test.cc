@@ -6,10 +6,13 @@
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
+#include <iterator>
+#include <sstream>
 
 #include "server/config/pipeline_file.h"
 #include "server/config/server_config.h"
 #include "server/files/files.h"
+#include "server/simulator/mutants.h"
 #include "server/stages/registry.h"
 
 namespace millrace::simulator {
@@ -174,6 +177,13 @@ TEST_F(SimulateTest, AnErrorThatWouldFailARunFailsTheSimulatedRun) {
   };
   EXPECT_EQ(reason("none.csv"), v1::ERROR_REASON_FILE_ERROR);
   EXPECT_EQ(reason("/etc/passwd"), v1::ERROR_REASON_FILE_NOT_ALLOWED);
+}
+
+TEST(MutantsTest, TheReadmeSaysHowManyThereAre) {
+  std::ifstream file("README.md");
+  std::ostringstream text;
+  text << file.rdbuf();
+  EXPECT_THAT(text.str(), HasSubstr(fmt::format("in\n{} ways", std::size(kMutants))));
 }
 
 }  // namespace
