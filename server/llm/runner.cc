@@ -14,9 +14,6 @@ namespace {
 
 // Bytes of the text of an answer that is kept although the question is asked again: its judgement needs no more.
 constexpr size_t kBadTextBytesMax = 16u << 10;
-// Cost of a byte of schema in bytes of other work: the plan of a repair compiles a schema for each property. So it goes
-// to the pool from 4 KiB of schema on, as compiling does (schema_cache.cc).
-constexpr size_t kSchemaWeight = 16;
 
 const char* NameOf(Remedy remedy) {
   switch (remedy) {
