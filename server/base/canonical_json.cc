@@ -5,13 +5,13 @@
 #include <algorithm>
 #include <boost/json.hpp>
 #include <boost/json/basic_parser_impl.hpp>
-#include <charconv>
 #include <cmath>
 #include <cstdint>
 #include <span>
 #include <vector>
 
 #include "server/base/canonical_json.h"
+#include "server/base/number.h"
 
 namespace millrace {
 namespace {
@@ -72,51 +72,12 @@ void AppendEscaped(std::string& out, std::string_view text) {
   out.append(text.substr(done));
 }
 
-// Appends a finite number as ECMAScript's Number::toString writes it: the shortest digits from which it can be read
-// back.
-// JSON has no other numbers: they become null, as in ECMAScript.
-void AppendDouble(std::string& out, double number) {
-  if (!std::isfinite(number)) {
-    out += "null";
-    return;
-  }
-  if (number == 0) {  // -0 too
-    out.push_back('0');
-    return;
-  }
-  char buffer[40];
-  const std::to_chars_result result =
-      std::to_chars(buffer, buffer + sizeof buffer, std::fabs(number), std::chars_format::scientific);
-  const std::string_view text(buffer, static_cast<size_t>(result.ptr - buffer));
-  const size_t e = text.find('e');
-  std::string digits(1, text[0]);
-  if (e > 2) digits.append(text.substr(2, e - 2));
-  int exponent = 0;
-  const char* begin = text.data() + e + (text[e + 1] == '+' ? 2 : 1);
-  std::from_chars(begin, text.data() + text.size(), exponent);
-
-  // `n` and `k` are the standard's names: the value is 0.digits × 10^n, with k digits.
-  const int n = exponent + 1;
-  const int k = static_cast<int>(digits.size());
-  if (number < 0) out.push_back('-');
-  if (k <= n && n <= 21) {
-    out += digits;
-    out.append(static_cast<size_t>(n - k), '0');
-  } else if (0 < n && n <= 21) {
-    out.append(digits, 0, static_cast<size_t>(n));
-    out.push_back('.');
-    out.append(digits, static_cast<size_t>(n));
-  } else if (-6 < n && n <= 0) {
-    out += "0.";
-    out.append(static_cast<size_t>(-n), '0');
-    out += digits;
+// Appends a double. JSON has no numbers that are not finite: they become null, as in ECMAScript.
+void AppendDouble(std::string& out, const json::value& number) {
+  if (std::isfinite(number.get_double())) {
+    AppendDecimal(ToDecimal(number), out);
   } else {
-    out.push_back(digits[0]);
-    if (k > 1) out.push_back('.');
-    out.append(digits, 1);
-    out.push_back('e');
-    out.push_back(n - 1 < 0 ? '-' : '+');
-    out += std::to_string(std::abs(n - 1));
+    out += "null";
   }
 }
 
@@ -211,16 +172,12 @@ class CanonicalWriter {
   }
   bool on_double(double, json::string_view text, json::error_code& error) {
     BeginValue();
-    const std::optional<double> number = NearestDouble(View(text));
+    const std::optional<Decimal> number = ParseDecimal(View(text));
     if (!number) {
       error = json::error::exponent_overflow;
       return false;
     }
-    if (View(text).find_first_of(".eE") == std::string_view::npos) {
-      out_.append(View(text));  // an integer of more than 64 bits
-    } else {
-      AppendDouble(out_, *number);
-    }
+    AppendDecimal(*number, out_);
     return true;
   }
   bool on_bool(bool truth, json::error_code&) {
@@ -339,9 +296,10 @@ void AppendValue(std::string& out, const json::value& value) {
       out += fmt::to_string(value.get_uint64());
       return;
     case json::kind::double_:
-      AppendDouble(out, value.get_double());
+      AppendDouble(out, value);
       return;
     case json::kind::string:
+      if (NumberText(value)) return AppendDecimal(ToDecimal(value), out);
       AppendJsonString(View(value.get_string()), out);
       return;
     case json::kind::array: {

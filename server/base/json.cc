@@ -7,15 +7,21 @@
 #include <charconv>
 #include <cmath>
 #include <cstdint>
+#include <utility>
 
 #include "server/base/canonical_json.h"
+#include "server/base/number.h"
 
 namespace millrace {
 namespace {
 
+// Treatment of numbers that are not integers of 64 bits.
+enum class Numbers { kDoubles, kExact };
+
 // Handler of Boost.JSON's parser that builds a value. Unlike Boost.JSON's own handler, it converts numbers itself
 // (Boost.JSON 1.81 is sometimes wrong by a unit in the last place, and reads 1e400 as infinity), and counts members,
 // because Boost.JSON silently keeps the last of several members with one name.
+template <Numbers numbers>
 class ValueBuilder {
  public:
   static constexpr size_t max_object_size = json::object::max_size();
@@ -50,15 +56,18 @@ class ValueBuilder {
     return true;
   }
   bool on_number_part(json::string_view, json::error_code&) { return true; }
-  bool on_int64(int64_t number, json::string_view, json::error_code&) {
+  bool on_int64(int64_t number, json::string_view text, json::error_code&) {
+    if (numbers == Numbers::kExact && number == 0 && text.size() > 1) return PushText(text);  // -0
     stack_.push_int64(number);
     return true;
   }
-  bool on_uint64(uint64_t number, json::string_view, json::error_code&) {
+  bool on_uint64(uint64_t number, json::string_view text, json::error_code&) {
+    if (numbers == Numbers::kExact) return PushText(text);
     stack_.push_uint64(number);
     return true;
   }
   bool on_double(double, json::string_view text, json::error_code& error) {
+    if (numbers == Numbers::kExact) return PushText(text);
     const std::optional<double> number = NearestDouble({text.data(), text.size()});
     if (!number) {
       error = json::error::exponent_overflow;
@@ -86,6 +95,11 @@ class ValueBuilder {
     stack_.push_chars(part);
     return true;
   }
+  bool PushText(json::string_view number) {
+    stack_.push_chars({&kNumberMark, 1});
+    stack_.push_string(number);
+    return true;
+  }
 
   json::value_stack stack_;
   size_t members_ = 0;
@@ -104,20 +118,12 @@ size_t CountMembers(const json::value& value) {
   return count;
 }
 
-}  // namespace
-
-json::value ParseOwnJson(std::string_view text) {
-  json::parse_options options;
-  options.max_depth = SIZE_MAX;
-  json::error_code error;
-  return json::parse(json::string_view(text.data(), text.size()), error, {}, options);
-}
-
-StatusOr<json::value> ParseJson(std::string_view text, const JsonLimits& limits) {
+template <Numbers numbers>
+StatusOr<json::value> Parse(std::string_view text, const JsonLimits& limits) {
   if (text.size() > limits.bytes) return JsonTooLarge(text.size(), limits);
   json::parse_options options;
   options.max_depth = limits.depth;
-  json::basic_parser<ValueBuilder> parser(options);
+  json::basic_parser<ValueBuilder<numbers>> parser(options);
   json::error_code error;
   const size_t read = parser.write_some(false, text.data(), text.size(), error);
   if (error) return NotJson(read, error.message());
@@ -129,6 +135,92 @@ StatusOr<json::value> ParseJson(std::string_view text, const JsonLimits& limits)
     return canonical.ok() ? NotJson(0, "an object has a duplicate name") : canonical.status();
   }
   return value;
+}
+
+void Append(const json::value& value, std::string& out);
+
+void Append(const json::object& object, std::string& out) {
+  char separator = '{';
+  for (const json::key_value_pair& member : object) {
+    out.push_back(std::exchange(separator, ','));
+    AppendJsonString({member.key().data(), member.key().size()}, out);
+    out.push_back(':');
+    Append(member.value(), out);
+  }
+  if (object.empty()) out.push_back('{');
+  out.push_back('}');
+}
+
+template <typename Integer>
+void AppendInteger(Integer number, std::string& out) {
+  char buffer[24];
+  out.append(buffer, std::to_chars(buffer, buffer + sizeof buffer, number).ptr);
+}
+
+void Append(const json::value& value, std::string& out) {
+  switch (value.kind()) {
+    case json::kind::object:
+      return Append(value.get_object(), out);
+    case json::kind::array: {
+      char separator = '[';
+      for (const json::value& element : value.get_array()) {
+        out.push_back(std::exchange(separator, ','));
+        Append(element, out);
+      }
+      if (value.get_array().empty()) out.push_back('[');
+      out.push_back(']');
+      return;
+    }
+    case json::kind::string: {
+      const json::string& text = value.get_string();
+      if (const std::optional<std::string_view> number = NumberText(value)) {
+        out += *number;
+      } else {
+        AppendJsonString({text.data(), text.size()}, out);
+      }
+      return;
+    }
+    case json::kind::int64:
+      return AppendInteger(value.get_int64(), out);
+    case json::kind::uint64:
+      return AppendInteger(value.get_uint64(), out);
+    case json::kind::bool_:
+      out += value.get_bool() ? "true" : "false";
+      return;
+    case json::kind::null:
+      out += "null";
+      return;
+    case json::kind::double_:
+      out += CanonicalJson(value);
+      return;
+  }
+}
+
+}  // namespace
+
+json::value ParseOwnJson(std::string_view text) {
+  StatusOr<json::value> value = ParseExact(text, {.depth = SIZE_MAX, .bytes = SIZE_MAX});
+  return value.ok() ? *std::move(value) : json::value();
+}
+
+StatusOr<json::value> ParseJson(std::string_view text, const JsonLimits& limits) {
+  return Parse<Numbers::kDoubles>(text, limits);
+}
+
+StatusOr<json::value> ParseExact(std::string_view text, const JsonLimits& limits) {
+  return Parse<Numbers::kExact>(text, limits);
+}
+
+std::string WriteJson(const json::value& value) {
+  std::string out;
+  Append(value, out);
+  return out;
+}
+
+std::string WriteJson(const json::object& object) {
+  std::string out;
+  Append(object, out);
+  return out;
 }
 
 const json::value* FindPath(const json::value& value, std::string_view path) {

@@ -18,8 +18,19 @@ namespace json = boost::json;
 // largest double (1e400), or exceeds `limits`.
 StatusOr<json::value> ParseJson(std::string_view text, const JsonLimits& limits = {});
 
-// Parses a text that json::serialize wrote, of any depth and size; null if the text is not JSON.
+// Parses as ParseJson, but keeps all digits of numbers, however large: the value of a number that is not an integer of
+// 64 bits holds its text (server/base/number.h), from which WriteJson writes it unchanged. For items and for what is
+// compared with them. REQUIRES: such values are read by the functions of number.h and written by WriteJson;
+// json::serialize does not know them.
+StatusOr<json::value> ParseExact(std::string_view text, const JsonLimits& limits = {});
+
+// Parses a text that WriteJson wrote, of any depth and size, as ParseExact does; null if the text is not JSON.
 json::value ParseOwnJson(std::string_view text);
+
+// Returns the JSON text of a value, without white space and with members in their order. Numbers of ParseExact have
+// their characters; doubles are written as ECMAScript does.
+std::string WriteJson(const json::value& value);
+std::string WriteJson(const json::object& object);
 
 // Returns the value at a path of names joined by dots, in which a number selects an element of an array, counted from
 // 0; null if `value` has nothing at that path. The returned pointer is valid as long as `value`.
