@@ -12,6 +12,7 @@
 
 #include "server/base/canonical_json.h"
 #include "server/base/json.h"
+#include "server/base/number.h"
 #include "server/base/work_meter.h"
 #include "server/config/field_path.h"
 #include "server/config/field_value.h"
@@ -185,7 +186,7 @@ void ExpandTexts(json::value& value, const ParameterValues& values) {
     for (auto& member : *object) ExpandTexts(member.value(), values);
   } else if (json::array* array = value.if_array()) {
     for (json::value& element : *array) ExpandTexts(element, values);
-  } else if (const json::string* text = value.if_string()) {
+  } else if (const json::string* text = IfText(value)) {
     const StatusOr<std::vector<TemplatePiece>> pieces = ParseTemplate({text->data(), text->size()});
     // This happens only in a message from a client, whose JSON may hide a template by escapes (`\u0024(x)`): it stays
     // text.
@@ -199,7 +200,7 @@ void ExpandTexts(json::value& value, const ParameterValues& values) {
 void BindJson(const FieldRef& slot, const std::string& text, const std::vector<TemplatePiece>& pieces,
               const ParameterValues& values) {
   json::value value;
-  const StatusOr<json::value> parsed = ParseJson(text, {.depth = kOutsideDepthMax});
+  const StatusOr<json::value> parsed = ParseExact(text, {.depth = kOutsideDepthMax});
   if (const std::string name = OnlyParameter(pieces); !name.empty()) {
     value = JsonOf(values.at(name));
   } else if (parsed.ok() && (parsed->is_structured())) {
@@ -212,7 +213,7 @@ void BindJson(const FieldRef& slot, const std::string& text, const std::vector<T
   } else {
     value = json::string(Expand(pieces, values));
   }
-  const std::string json = json::serialize(value);  // members in the order given
+  const std::string json = WriteJson(value);  // members in the order given
   google::protobuf::Message* message = slot.message;
   if (slot.index < 0) {
     message->GetReflection()->SetString(message, slot.field, json);

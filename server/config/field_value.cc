@@ -12,6 +12,7 @@
 
 #include "server/base/canonical_json.h"
 #include "server/base/json.h"
+#include "server/base/number.h"
 #include "server/config/scalar.h"
 #include "server/text/nearest.h"
 
@@ -299,9 +300,9 @@ std::optional<std::string> ScalarToJson(const Scalar& scalar) {
     case ScalarKind::kInteger:
       return scalar.text.starts_with('+') ? scalar.text.substr(1) : scalar.text;
     case ScalarKind::kNumber: {
-      const std::optional<double> number = ParseNumber(scalar.text);
+      const std::optional<std::string> number = NumberInText(scalar.text);
       if (!number) return std::nullopt;
-      return CanonicalJson(json::value(*number));
+      return CanonicalJson(NumberValue(*number));
     }
     default:
       return QuoteJson(scalar.text);

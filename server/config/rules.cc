@@ -182,7 +182,7 @@ class RuleChecker {
       CheckRange(rules, static_cast<double>(text.size()), path, [](double n) { return fmt::format("{} bytes", n); });
     CheckPattern(rules.pattern(), text, path, "it");
     if (rules.json_text() && !text.empty()) {
-      if (const StatusOr<json::value> value = ParseJson(text, {.depth = kOutsideDepthMax}); !value.ok())
+      if (const StatusOr<json::value> value = ParseExact(text, {.depth = kOutsideDepthMax}); !value.ok())
         Refuse(path, std::string(MessageOf(value.status())));
     }
     if (rules.re2()) {

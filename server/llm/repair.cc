@@ -52,7 +52,7 @@ Verdict JudgeFields(std::string text, std::string_view finish_reason, const Sche
   }
   if (verdict.remedy != Remedy::kNone) return verdict;
   StatusOr<std::string> merged = WithFields(answer, verdict.text);
-  const StatusOr<json::value> value = merged.ok() ? ParseJson(*merged) : merged.status();
+  const StatusOr<json::value> value = merged.ok() ? ParseExact(*merged) : merged.status();
   verdict.status = value.ok() ? whole.Check(*value) : value.status();
   verdict.remedy = verdict.status.ok() ? Remedy::kNone : Remedy::kRepair;
   verdict.text = verdict.status.ok() ? *std::move(merged) : std::string();

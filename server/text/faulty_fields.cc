@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "server/base/json.h"
+#include "server/base/number.h"
 #include "server/base/work_meter.h"
 #include "server/text/salvage.h"
 #include "server/text/schema.h"
@@ -42,7 +43,7 @@ bool RefersToRoot(const json::value& schema) {
 
 // Returns the schema's root if its fields can be judged one by one.
 std::optional<json::object> IndependentRoot(std::string_view schema) {
-  StatusOr<json::value> root = ParseJson(schema);
+  StatusOr<json::value> root = ParseExact(schema);
   if (!root.ok() || !root->is_object() || RefersToRoot(*root)) return std::nullopt;
   json::object& object = root->get_object();
   const json::value* type = object.if_contains("type");
@@ -62,9 +63,9 @@ std::optional<json::object> OnlyObject(std::string_view answer) {
   for (const JsonCandidates& candidates : FindJson(answer)) {
     std::optional<json::value> found;
     for (const std::string_view candidate : candidates) {
-      StatusOr<json::value> value = ParseJson(candidate, {.depth = kOutsideDepthMax});
+      StatusOr<json::value> value = ParseExact(candidate, {.depth = kOutsideDepthMax});
       if (!value.ok() || !value->is_object()) continue;
-      if (found && *found != *value) return std::nullopt;
+      if (found && !EqualJson(*found, *value)) return std::nullopt;
       found = *std::move(value);
     }
     if (found) return std::move(found->get_object());
@@ -89,7 +90,7 @@ json::object SchemaOf(const json::object& root, const std::vector<std::string>& 
 
 // Returns the fault of one field that the answer has; OK if it fits.
 Status CheckField(const json::object& root, const std::string& name, const json::value& value) {
-  MR_ASSIGN_OR_RETURN(const Schema schema, Schema::Parse(json::serialize(SchemaOf(root, {name}))));
+  MR_ASSIGN_OR_RETURN(const Schema schema, Schema::Parse(WriteJson(SchemaOf(root, {name}))));
   return schema.Check(json::object{{name, value}});
 }
 
@@ -129,17 +130,16 @@ std::optional<FaultyFields> FindFaultyFields(std::string_view answer, std::strin
     if (faults.size() < kFaultsBytesMax) faults += fmt::format("- `{}`: {}\n", name, Excerpt(MessageOf(fault), 300));
   }
   if (faulty.empty() || fitting == 0 || !meter.status().ok()) return std::nullopt;
-  return FaultyFields{.answer = json::serialize(*object),
-                      .schema = json::serialize(SchemaOf(*root, faulty)),
-                      .faults = std::move(faults)};
+  return FaultyFields{
+      .answer = WriteJson(*object), .schema = WriteJson(SchemaOf(*root, faulty)), .faults = std::move(faults)};
 }
 
 StatusOr<std::string> WithFields(std::string_view answer, std::string_view fields) {
-  MR_ASSIGN_OR_RETURN(json::value whole, ParseJson(answer, {.depth = kOutsideDepthMax}));
-  MR_ASSIGN_OR_RETURN(json::value part, ParseJson(fields, {.depth = kOutsideDepthMax}));
+  MR_ASSIGN_OR_RETURN(json::value whole, ParseExact(answer, {.depth = kOutsideDepthMax}));
+  MR_ASSIGN_OR_RETURN(json::value part, ParseExact(fields, {.depth = kOutsideDepthMax}));
   if (!whole.is_object() || !part.is_object()) return MakeError(Reason::kNotJson, "the answer is not a JSON object");
   for (auto& member : part.get_object()) whole.get_object()[member.key()] = std::move(member.value());
-  return json::serialize(whole);
+  return WriteJson(whole);
 }
 
 }  // namespace millrace

@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "server/base/json.h"
+#include "server/base/number.h"
 #include "server/base/work_meter.h"
 
 namespace millrace {
@@ -100,7 +101,7 @@ StatusOr<std::string> FittingJson(std::string_view answer, const Schema& schema)
   for (const JsonCandidates& candidates : FindJson(answer)) {
     std::optional<std::pair<json::value, std::string_view>> fitting;
     for (const std::string_view candidate : candidates) {
-      StatusOr<json::value> value = ParseJson(candidate, {.depth = kOutsideDepthMax});
+      StatusOr<json::value> value = ParseExact(candidate, {.depth = kOutsideDepthMax});
       if (!value.ok()) {
         if (not_json.ok()) not_json = value.status();
         continue;
@@ -111,7 +112,7 @@ StatusOr<std::string> FittingJson(std::string_view answer, const Schema& schema)
         if (misfit.ok()) misfit = status;
         continue;
       }
-      if (fitting && fitting->first != *value) {
+      if (fitting && !EqualJson(fitting->first, *value)) {
         return MakeError(Reason::kSchema, "the answer has several different JSON values that fit the schema");
       }
       if (!fitting) fitting.emplace(*std::move(value), candidate);

@@ -18,7 +18,10 @@
 #include <vector>
 
 #include "server/base/canonical_json.h"
+#include "server/base/date.h"
 #include "server/base/json.h"
+#include "server/base/number.h"
+#include "server/text/exact_rules.h"
 #include "server/text/pattern.h"
 #include "server/text/schema_adapter.h"
 #include "server/text/schema_parts.h"
@@ -74,36 +77,15 @@ bool Matches(const Pattern& pattern, const std::string& text) {
   return matches;
 }
 
-bool IsDate(const std::string& text) {
-  static const RE2 kDate(R"(^(\d{4})-(\d{2})-(\d{2})$)");
-  int year = 0;
-  int month = 0;
-  int day = 0;
-  if (!RE2::FullMatch(Piece(text), kDate, &year, &month, &day) || month < 1 || month > 12 || day < 1) return false;
-  static constexpr int kDays[] = {31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31};
-  const bool leap = (year % 4 == 0 && year % 100 != 0) || year % 400 == 0;
-  return day <= kDays[month - 1] + (month == 2 && leap ? 1 : 0);
-}
-
-bool IsTime(const std::string& text) {
-  static const RE2 kTime(R"((?i)^([01]\d|2[0-3]):[0-5]\d:([0-5]\d|60)(\.\d+)?(z|[+-]([01]\d|2[0-3]):[0-5]\d)$)");
-  return RE2::FullMatch(Piece(text), kTime);
-}
-
-bool IsDateTime(const std::string& text) {
-  return text.size() > 11 && (text[10] == 'T' || text[10] == 't') && IsDate(text.substr(0, 10)) &&
-         IsTime(text.substr(11));
-}
-
 bool FitsFormat(const std::string& format, const std::string& text) {
   static const RE2 kEmail(R"(^[^@\s]+@[^@\s]+$)");
   static const RE2 kHostname(
       R"(^([A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?)(\.[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?)*$)");
   static const RE2 kUri(R"(^[A-Za-z][A-Za-z0-9+.-]*:[^\s<>"{}|\\^`]*$)");
   static const RE2 kUuid(R"((?i)^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$)");
-  if (format == "date") return IsDate(text);
-  if (format == "time") return IsTime(text);
-  if (format == "date-time") return IsDateTime(text);
+  if (format == "date") return IsRfc3339Date(text);
+  if (format == "time") return IsRfc3339Time(text);
+  if (format == "date-time") return IsRfc3339DateTime(text);
   if (format == "email") return Matches(kEmail, text);
   if (format == "hostname") return text.size() <= 253 && Matches(kHostname, text);
   if (format == "uri") return Matches(kUri, text);
@@ -127,11 +109,14 @@ bool Fail(const Context& context, ValidationResults* results, const std::string&
   return false;
 }
 
+// Returns true for a text that is not the text of a number (server/base/number.h).
+bool IsTextTarget(const Adapter& target) { return target.isString() && !target.asString().starts_with(kNumberMark); }
+
 class PatternFits final : public OwnConstraint<PatternFits> {
  public:
   explicit PatternFits(const Pattern* pattern) : pattern_(pattern) {}
   bool validate(const Adapter& target, const Context& context, ValidationResults* results) const override {
-    if (!target.isString() || Matches(*pattern_, target.asString())) return true;
+    if (!IsTextTarget(target) || Matches(*pattern_, target.asString())) return true;
     return Fail(context, results, fmt::format("does not match the pattern {}", pattern_->text()));
   }
 
@@ -162,12 +147,29 @@ class FormatFits final : public OwnConstraint<FormatFits> {
  public:
   explicit FormatFits(const std::string* format) : format_(format) {}
   bool validate(const Adapter& target, const Context& context, ValidationResults* results) const override {
-    if (!target.isString() || FitsFormat(*format_, target.asString())) return true;
+    if (!IsTextTarget(target) || FitsFormat(*format_, target.asString())) return true;
     return Fail(context, results, fmt::format("is not a valid {}", *format_));
   }
 
  private:
   const std::string* format_;
+};
+
+class ExactFits final : public OwnConstraint<ExactFits> {
+ public:
+  explicit ExactFits(const ExactRules* rules) : rules_(rules) {}
+  bool validate(const Adapter& target, const Context& context, ValidationResults* results) const override {
+    const auto* adapter = dynamic_cast<const SchemaAdapter*>(&target);
+    // The name of a property (`propertyNames`) has another adapter.
+    const json::value name = adapter == nullptr ? json::value(json::string(target.asString())) : json::value();
+    const json::value& value = adapter == nullptr ? name : adapter->value();
+    if (rules_->needs_parts() && !SpendWork(static_cast<int64_t>(CountValues(value)))) throw TooComplex();
+    const std::optional<std::string> fault = rules_->FaultOf(value);
+    return !fault || Fail(context, results, *fault);
+  }
+
+ private:
+  const ExactRules* rules_;
 };
 
 using Parts = std::vector<std::unique_ptr<valijson::Schema>>;
@@ -243,21 +245,18 @@ class Builder final : public valijson::ConstraintBuilder {
   Function function_;
 };
 
-// Facts about a value that a walk through it finds before it is checked.
-struct Walked {
-  bool has_double = false;
-  size_t path_bytes = 0;  // of the paths of all values
-};
-
-void Walk(const json::value& value, size_t path_bytes, Walked& walked) {
+// Returns the bytes of the paths of all values in a value, itself among them. `path_bytes` are those of its own path.
+size_t PathBytes(const json::value& value, size_t path_bytes) {
   constexpr size_t kStep = 16;  // bytes of a step of a path besides its name
-  walked.path_bytes += path_bytes;
-  if (value.is_double()) walked.has_double = true;
+  size_t bytes = path_bytes;
   if (const json::array* list = value.if_array()) {
-    for (const json::value& element : *list) Walk(element, path_bytes + kStep, walked);
+    for (const json::value& element : *list) bytes += PathBytes(element, path_bytes + kStep);
   } else if (const json::object* object = value.if_object()) {
-    for (const auto& member : *object) Walk(member.value(), path_bytes + kStep + member.key().size(), walked);
+    for (const auto& member : *object) {
+      bytes += PathBytes(member.value(), path_bytes + kStep + member.key().size());
+    }
   }
+  return bytes;
 }
 
 std::string Where(const Context& context) {
@@ -272,9 +271,19 @@ struct Schema::Compiled {
   std::vector<std::unique_ptr<Pattern>> patterns;
   std::vector<std::unique_ptr<std::string>> formats;
   std::vector<std::unique_ptr<PropertyRules>> rules;
+  std::vector<std::unique_ptr<ExactRules>> exact;
   Parts parts;
   bool has_references = false;
   size_t weight = 0;  // values in the parts, and widths of the patterns
+
+  // `text` was parsed before, by TakeApart.
+  const ExactRules* Exact(const json::value& text) {
+    const json::value keywords = ParseOwnJson(std::string(text.as_string()));
+    StatusOr<ExactRules> parsed = ExactRules::Parse(keywords.as_object());
+    if (!parsed.ok()) throw std::invalid_argument(std::string(MessageOf(parsed.status())));
+    exact.push_back(std::make_unique<ExactRules>(*std::move(parsed)));
+    return exact.back().get();
+  }
 
   // REQUIRES: TakeApart has compiled it before.
   const Pattern* AddPattern(const json::value& text) {
@@ -308,6 +317,8 @@ struct Schema::Compiled {
                                   formats.push_back(std::make_unique<std::string>(value.as_string()));
                                   return new FormatFits(formats.back().get());
                                 }));
+    parser.addConstraintBuilder(kExactKeyword,
+                                new Builder([this](const json::value& value) { return new ExactFits(Exact(value)); }));
     parser.addConstraintBuilder(kRefKeyword, new Builder([this](const json::value& value) {
                                   has_references = true;
                                   return new PartFits(&parts, value.to_number<size_t>());
@@ -324,7 +335,7 @@ struct Schema::Compiled {
 };
 
 StatusOr<Schema> Schema::Parse(std::string_view text) {
-  const auto value = ParseJson(text);
+  const StatusOr<json::value> value = ParseExact(text);
   if (!value.ok()) {
     return MakeError(Reason::kInvalidField, fmt::format("the schema is not JSON: {}", MessageOf(value.status())));
   }
@@ -348,14 +359,12 @@ bool Schema::IsCheap(size_t bytes) const {
 Status Schema::Check(const json::value& value) const {
   std::optional<WorkMeter> own;
   if (WorkMeter::Current() == nullptr) own.emplace(CheckLimits());
-  Walked walked;
-  Walk(value, 0, walked);
-  if (walked.path_bytes > kPathBytesMax) return MakeError(Reason::kSchema, "the answer's names are too long to check");
-  const json::value whole = walked.has_double ? WithWholeNumbers(value) : json::value();
+  if (PathBytes(value, 0) > kPathBytesMax)
+    return MakeError(Reason::kSchema, "the answer's names are too long to check");
   const auto fits = [&](ValidationResults* results) {
     ref_depth = 0;
     ref_steps = 0;
-    return FitsPart(*compiled_->parts.front(), SchemaAdapter(walked.has_double ? whole : value), {"<root>"}, results);
+    return FitsPart(*compiled_->parts.front(), SchemaAdapter(value), {"<root>"}, results);
   };
   ValidationResults results;
   bool misfits = false;

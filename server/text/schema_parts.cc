@@ -4,10 +4,12 @@
 
 #include <array>
 #include <boost/json.hpp>
-#include <cmath>
+#include <cstdint>
 #include <map>
 
+#include "server/base/number.h"
 #include "server/base/work_meter.h"
+#include "server/text/exact_rules.h"
 #include "server/text/pattern.h"
 
 namespace millrace {
@@ -24,10 +26,7 @@ constexpr std::array kSchema = {
 constexpr std::array kSchemaList = {"allOf", "anyOf", "items", "oneOf"};
 constexpr std::array kSchemaMap = {"dependencies", "properties"};
 // Keywords that are copied. All others are annotations, containers of definitions or unknown, and are dropped.
-constexpr std::array kPlain = {"const",         "enum",        "exclusiveMaximum", "exclusiveMinimum", "maxItems",
-                               "maxLength",     "maximum",     "maxProperties",    "minItems",         "minLength",
-                               "minProperties", "minimum",     "multipleOf",       "required",         "type",
-                               "uniqueItems",   "dependencies"};
+constexpr std::array kPlain = {"maxItems", "maxProperties", "minItems", "minProperties", "required", "dependencies"};
 
 template <size_t n>
 bool Has(const std::array<const char*, n>& keywords, std::string_view keyword) {
@@ -93,6 +92,7 @@ class Taking {
     if (object == nullptr) return Wrong(where, "expected an object, true or false");
     MR_RETURN_IF_ERROR(Count(object->size()));
     json::object copy;
+    json::object exact;
     if (const json::value* ref = object->if_contains("$ref")) {  // draft 7 ignores all keywords beside it
       MR_ASSIGN_OR_RETURN(const size_t part, Resolve(*ref, where));
       copy[kRefKeyword] = static_cast<int64_t>(part);  // valijson reads signed numbers only
@@ -135,9 +135,17 @@ class Taking {
         if (value.get_bool()) copy[kUniqueKeyword] = true;
       } else if (Has(kPlain, keyword)) {
         MR_RETURN_IF_ERROR(Count(CountValues(value)));
-        copy[member.key()] = WithWholeNumbers(value);
+        MR_ASSIGN_OR_RETURN(copy[member.key()], WithCount(value, inner));
+      } else if (ExactRules::Takes(keyword)) {
+        MR_RETURN_IF_ERROR(Count(CountValues(value)));
+        exact[member.key()] = value;
       }
     }
+    if (exact.empty()) return copy;
+    if (const Status status = ExactRules::Parse(exact).status(); !status.ok()) {
+      return Wrong(where, MessageOf(status));
+    }
+    copy[kExactKeyword] = json::string(WriteJson(exact));
     return copy;
   }
 
@@ -146,6 +154,18 @@ class Taking {
     values_ += values;
     if (values_ > kValuesMax) return Wrong("", fmt::format("more than {} values with its references", kValuesMax));
     return SpendWork(static_cast<int64_t>(values)) ? absl::OkStatus() : WorkStatus();
+  }
+
+  // Returns the value of a keyword, with a count that is written as `2.0` as a whole number.
+  static StatusOr<json::value> WithCount(const json::value& value, const std::string& where) {
+    if (!NumberText(value)) return value;
+    const Decimal number = ToDecimal(value);
+    if (!number.is_whole()) return Wrong(where, "expected a whole number");
+    std::string text;
+    AppendDecimal(number, text);
+    json::value whole = NumberValue(text);
+    // No value has so many parts.
+    return whole.is_int64() ? whole : json::value(INT64_MAX);
   }
 
   StatusOr<json::value> CopyPatternProperties(const json::object& object, const std::string& where) {
@@ -226,17 +246,6 @@ size_t CountValues(const json::value& value) {
     for (const json::key_value_pair& member : *object) count += CountValues(member.value());
   }
   return count;
-}
-
-json::value WithWholeNumbers(json::value value) {
-  if (const double* number = value.if_double()) {
-    if (std::abs(*number) < 1e15 && *number == std::trunc(*number)) return static_cast<int64_t>(*number);
-  } else if (json::array* list = value.if_array()) {
-    for (json::value& element : *list) element = WithWholeNumbers(std::move(element));
-  } else if (json::object* object = value.if_object()) {
-    for (json::key_value_pair& member : *object) member.value() = WithWholeNumbers(std::move(member.value()));
-  }
-  return value;
 }
 
 StatusOr<std::vector<json::value>> TakeApart(const json::value& schema) { return Taking(schema).All(); }

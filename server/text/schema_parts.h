@@ -18,16 +18,14 @@ inline constexpr char kPatternKeyword[] = "x-millrace-pattern";        // an RE2
 inline constexpr char kFormatKeyword[] = "x-millrace-format";          // the name of a format
 inline constexpr char kPropertiesKeyword[] = "x-millrace-properties";  // {patterns, parts, names, additional}
 inline constexpr char kUniqueKeyword[] = "x-millrace-unique";          // true
+inline constexpr char kExactKeyword[] = "x-millrace-exact";            // JSON text of the keywords for ExactRules
 
-// Returns the parts of a schema; the first is the schema itself. INVALID_FIELD if a reference names another document or
-// a place that does not exist, a pattern is not one of RE2 or is too large, or the schema has more than 500 parts or,
-// with its references resolved, more than 200,000 values.
+// Returns the parts of a schema, a value from ParseExact; the first is the schema itself. INVALID_FIELD if a reference
+// names another document or a place that does not exist, a pattern is not one of RE2 or is too large, or the schema has
+// more than 500 parts or, with its references resolved, more than 200,000 values.
 StatusOr<std::vector<json::value>> TakeApart(const json::value& schema);
 
 // Returns the number of values in a value, itself among them; each 64 bytes of text count as one more.
 size_t CountValues(const json::value& value);
-
-// Returns the value with `2` for `2.0`, which JSON Schema calls an integer and valijson does not.
-json::value WithWholeNumbers(json::value value);
 
 }  // namespace millrace

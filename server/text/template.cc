@@ -8,7 +8,9 @@
 #include <set>
 #include <unordered_map>
 
+#include "server/base/canonical_json.h"
 #include "server/base/json.h"
+#include "server/base/number.h"
 
 namespace millrace {
 namespace {
@@ -42,10 +44,10 @@ void AppendText(const json::value& value, std::string& out) {
       out += fmt::format("{}", value.get_uint64());
       return;
     case json::kind::double_:
-      out += fmt::format("{}", value.get_double());
+      out += WriteJson(value);
       return;
     case json::kind::string:
-      out += json::serialize(value.get_string());
+      out += WriteJson(value);
       return;
     case json::kind::array: {
       out += '[';
@@ -62,7 +64,7 @@ void AppendText(const json::value& value, std::string& out) {
       bool first = true;
       for (const json::key_value_pair& member : value.get_object()) {
         if (!std::exchange(first, false)) out += ", ";
-        out += json::serialize(member.key());
+        AppendJsonString({member.key().data(), member.key().size()}, out);
         out += ": ";
         AppendText(member.value(), out);
       }
@@ -75,7 +77,7 @@ void AppendText(const json::value& value, std::string& out) {
 // Returns the text of a variable.
 std::string TextOf(const json::value& value) {
   if (value.is_null()) return {};
-  if (const json::string* text = value.if_string()) return std::string(text->data(), text->size());
+  if (const json::string* text = IfText(value)) return std::string(text->data(), text->size());
   std::string out;
   AppendText(value, out);
   return out;
@@ -84,7 +86,7 @@ std::string TextOf(const json::value& value) {
 bool IsTrue(const json::value& value) {
   if (value.is_null()) return false;
   if (const bool* flag = value.if_bool()) return *flag;
-  if (const json::string* text = value.if_string()) return !text->empty();
+  if (const json::string* text = IfText(value)) return !text->empty();
   return true;
 }
 
