@@ -20,6 +20,8 @@ class ItemWriter {
 
   // Commits items. Bounded: resumes when they are in the store.
   virtual Task<Status> Put(std::vector<StageItem> items) = 0;
+  // Adds to what is odd about the input, counted in items: the run warns of it. The default drops it.
+  virtual void Note(const Oddities& /*oddities*/) {}
 };
 
 // Immutable. Engine thread, so Run must not block or compute for long there: co_await Compute (server/base/pool.h).

@@ -12,6 +12,7 @@
 #include "server/base/digest.h"
 #include "server/base/status.h"
 #include "server/llm/settlement.h"
+#include "server/stages/oddity.h"
 
 namespace millrace {
 
@@ -32,6 +33,7 @@ struct StageItem {
   std::string message;
   std::vector<std::string> notes;      // rules that changed something; for a merge, its decisions
   std::vector<std::string> input_ids;  // ids of the input items that it was made of; empty: its one input item
+  Oddities oddities;                   // what is odd about its input item; for a barrier, see ItemWriter::Note
   std::vector<Digest> call_keys;
   storage::v1::CallTotals totals;
   Settlement settlement;    // of its calls; the batch is committed with the item

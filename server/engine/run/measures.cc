@@ -10,6 +10,7 @@
 #include <boost/json.hpp>
 
 #include "server/base/json.h"
+#include "server/base/number.h"
 #include "server/base/work_meter.h"
 #include "server/stages/stop_flag.h"
 
@@ -57,19 +58,22 @@ class Figure {
 
   const std::string& stage() const { return stage_; }
 
-  void Add(const json::value& item) {
+  void Add(const json::value& item, Oddities& oddities) {
     ++items_;
     if (!field_.empty()) {
       const json::value* value = FindPath(item, field_);
       if (value == nullptr) return;
       std::optional<double> number;
       if (value->is_array()) number = static_cast<double>(value->as_array().size());
-      if (value->is_number()) number = value->to_number<double>();
-      if (!number) return;
+      if (IsNumber(*value)) number = ToDouble(*value);
+      if (const json::string* text = IfText(*value); text && LooksLikeNumber({text->data(), text->size()})) {
+        oddities.Note(storage::v1::Oddity::KIND_TEXT_LEFT_OUT_OF_FIGURE, field_, *value);
+      }
+      if (!number || !std::isfinite(*number)) return;
       ++held_;
       sum_ += *number;
       if (kind_ == v1::Measure::kQuantile) numbers_.push_back(*number);
-    } else if (!where_ || where_->Holds(item)) {
+    } else if (!where_ || where_->Holds(item, &oddities)) {
       ++held_;
     }
   }
@@ -115,21 +119,27 @@ class Figure {
   std::vector<double> numbers_;
 };
 
-using Figures = std::vector<Figure>;
+struct Figures {
+  std::vector<Figure> figures;
+  std::map<std::string, Oddities> oddities;  // by stage
+};
 
 // Feeds all figures of a stage in one pass over its rows.
 Task<Status> ReadStage(StepHost& host, int stage, std::shared_ptr<Figures> figures, std::vector<size_t> fed) {
+  Oddities& all = figures->oddities[host.plan().stage(stage).name];
   const std::unique_ptr<ItemReader> reader = ReadStage(host, stage);
   while (true) {
     MR_CO_ASSIGN_OR_RETURN(auto items, co_await reader->Next());
     if (items.empty()) co_return absl::OkStatus();
     const StopFlag stop(host.stop());
-    auto add = [figures, fed, items = std::move(items), flag = stop.Share()]() -> Status {
+    auto add = [figures, &all, fed, items = std::move(items), flag = stop.Share()]() -> Status {
       for (const InputItem& item : items) {
         const WorkMeter meter({.cpu = kItemCpuMax, .name = "the conditions of the measures"}, flag.get());
-        const StatusOr<json::value> value = ParseJson(*item.json);
+        const StatusOr<json::value> value = ParseExact(*item.json);
         if (!value.ok()) continue;
-        for (const size_t figure : fed) (*figures)[figure].Add(*value);
+        Oddities oddities;
+        for (const size_t figure : fed) figures->figures[figure].Add(*value, oddities);
+        all.Count(oddities);
         MR_RETURN_IF_ERROR(meter.status());
       }
       return absl::OkStatus();
@@ -140,34 +150,37 @@ Task<Status> ReadStage(StepHost& host, int stage, std::shared_ptr<Figures> figur
 
 }  // namespace
 
-Task<StatusOr<std::vector<v1::MeasureValue>>> TakeMeasures(StepHost& host, const v1::Pipeline& definition) {
+Task<StatusOr<TakenMeasures>> TakeMeasures(StepHost& host, const v1::Pipeline& definition) {
   auto figures = std::make_shared<Figures>();
   std::map<int, std::vector<size_t>> by_stage;
   for (const v1::Measure& measure : definition.measures()) {
     MR_CO_ASSIGN_OR_RETURN(Figure figure, Figure::Make(measure));
     const int stage = host.plan().Find(figure.stage());
-    if (stage >= 0) by_stage[stage].push_back(figures->size());
-    figures->push_back(std::move(figure));
+    if (stage >= 0) by_stage[stage].push_back(figures->figures.size());
+    figures->figures.push_back(std::move(figure));
   }
   for (auto& [stage, fed] : by_stage) {
     MR_CO_RETURN_IF_ERROR(co_await ReadStage(host, stage, figures, fed));
   }
-  std::vector<v1::MeasureValue> values;
+  TakenMeasures taken;
+  for (const auto& [stage, oddities] : figures->oddities) {
+    for (const storage::v1::Oddity& oddity : oddities.list()) taken.warnings.push_back(WarningOf(stage, oddity));
+  }
   std::map<std::string, std::optional<double>> by_name;
   for (int i = 0; i < definition.measures_size(); ++i) {
     const v1::Measure& measure = definition.measures(i);
-    std::optional<double> value = (*figures)[i].Value();
+    std::optional<double> value = figures->figures[i].Value();
     if (measure.has_ratio()) {
       const std::optional<double> of = by_name[measure.ratio().of()];
       const std::optional<double> to = by_name[measure.ratio().to()];
       if (of && to && *to != 0) value = *of / *to;
     }
     by_name[measure.name()] = value;
-    values.emplace_back();
-    values.back().set_name(measure.name());
-    if (value) values.back().set_value(*value);
+    v1::MeasureValue& made = taken.values.emplace_back();
+    made.set_name(measure.name());
+    if (value) made.set_value(*value);
   }
-  co_return values;
+  co_return taken;
 }
 
 }  // namespace millrace

@@ -1,6 +1,7 @@
 // Figures that a pipeline defines (`measures`), computed from the rows of an ended run.
 #pragma once
 
+#include <string>
 #include <vector>
 
 #include "millrace/v1/run.pb.h"
@@ -8,7 +9,12 @@
 
 namespace millrace {
 
-// Returns the figures in the pipeline's order. Reads all rows of their stages; computes on the pool.
-Task<StatusOr<std::vector<v1::MeasureValue>>> TakeMeasures(StepHost& host, const v1::Pipeline& definition);
+struct TakenMeasures {
+  std::vector<v1::MeasureValue> values;  // in the pipeline's order
+  std::vector<std::string> warnings;     // about values that figures left out and that were probably meant
+};
+
+// Returns the figures. Reads all rows of their stages; computes on the pool.
+Task<StatusOr<TakenMeasures>> TakeMeasures(StepHost& host, const v1::Pipeline& definition);
 
 }  // namespace millrace

@@ -133,11 +133,15 @@ Task<void> ActiveRun::Conclude() {
   progress_timer_.Cancel();
   hold_up_timer_.Cancel();
   progress_timer_armed_ = false;
-  std::vector<v1::MeasureValue> measures;
+  TakenMeasures measures;
   const bool all_done = AllDone();
   if (all_done && !error_ && !stopped()) {
     auto taken = co_await TakeMeasures(*this, definition());
     if (taken.ok()) measures = *std::move(taken);
+    for (std::string& warning : measures.warnings) {
+      const Status warned = co_await Warn(std::move(warning));
+      if (!warned.ok()) break;  // the store is closing: the episode is taken up again after a restart
+    }
   }
   const bool has_stopped_calls = stopped() || state() == v1::RUN_STATE_CANCELLED;
   if (has_stopped_calls && !draining_) {
@@ -167,7 +171,7 @@ Task<void> ActiveRun::Conclude() {
     *record_.mutable_run()->mutable_waiting_on() = *pause_;
     status = co_await RecordState(v1::RUN_STATE_PAUSED, std::move(batch));
   } else if (state() == v1::RUN_STATE_RUNNING && all_done && !draining_) {
-    for (v1::MeasureValue& measure : measures) *record_.mutable_run()->add_measures() = std::move(measure);
+    for (v1::MeasureValue& measure : measures.values) *record_.mutable_run()->add_measures() = std::move(measure);
     batch.Delete(ActiveRunKey(name()));
     status = co_await RecordState(v1::RUN_STATE_SUCCEEDED, std::move(batch));
   }
@@ -402,6 +406,8 @@ void ActiveRun::ReconsiderTargets() {
 
 Task<Status> ActiveRun::Warn(std::string message) {
   const AsyncMutex::Holder holder = co_await turn_.Enter();
+  const auto& warnings = record_.run().warnings();
+  if (std::find(warnings.begin(), warnings.end(), message) != warnings.end()) co_return absl::OkStatus();
   v1::RunEvent event;
   event.mutable_warning()->set_message(message);
   record_.mutable_run()->add_warnings(std::move(message));
@@ -409,6 +415,13 @@ Task<Status> ActiveRun::Warn(std::string message) {
 }
 
 Task<Status> ActiveRun::EndStage(int stage, RecordChange change, WriteBatch more) {
+  // Before the stage's end is recorded: a crash in between repeats a warning, and an equal one is recorded once.
+  storage::v1::StageRecord ended = slot(stage).rows->record();
+  change(ended);
+  for (const storage::v1::Oddity& oddity : ended.oddities()) {
+    std::string warning = WarningOf(plan().stage(stage).name, oddity);
+    MR_CO_RETURN_IF_ERROR(co_await Warn(std::move(warning)));
+  }
   const AsyncMutex::Holder holder = co_await turn_.Enter();
   v1::StageProgress progress = Snapshot().stages(stage);
   v1::RunEvent event;

@@ -54,6 +54,7 @@ class BarrierStep final : public Step, private ItemWriter {
   Task<StatusOr<std::optional<std::string>>> GetMemo(const std::string& key);
   Task<StatusOr<bool>> Recall();
   Task<Status> Put(std::vector<StageItem> items) override;
+  void Note(const Oddities& oddities) override { Oddities::Count(oddities, *memo_.mutable_oddities()); }
   Task<Status> PassOthers();
   Task<Status> End(bool computed);
 
@@ -93,6 +94,7 @@ Task<Status> BarrierStep::Work() {
   StageContext context = MakeStageContext(host_, stage_);
   WholeReader reader(host_, stage_, WholeReader::Which::kWorkedOn);
   MR_CO_RETURN_IF_ERROR(co_await WorkAs<BarrierStage>(*slot_.work).Run(context, reader, *this));
+  Note(reader.oddities());
   if (host_.stopped()) co_return absl::OkStatus();
   co_return co_await End(true);
 }
@@ -118,6 +120,7 @@ Task<StatusOr<bool>> BarrierStep::Recall() {
     if (part < 0) {
       record = std::move(head);
       head.set_further_records(record.further_records());
+      *memo_.mutable_oddities() = record.oddities();
     } else {
       const std::string part_key = MemoPartKey(*memo_key_, part);
       MR_CO_ASSIGN_OR_RETURN(auto part_value, co_await GetMemo(part_key));
@@ -127,6 +130,7 @@ Task<StatusOr<bool>> BarrierStep::Recall() {
         rows_.Reset(batch);
         MR_CO_RETURN_IF_ERROR(co_await host_.store().Commit(std::move(batch)));
         next_ordinal_ = 0;
+        memo_.clear_oddities();
         co_return false;
       }
     }
@@ -209,8 +213,10 @@ Task<Status> BarrierStep::End(bool computed) {
     PutRecord(batch, slot_.memo_rules->StoreKey(*memo_key_), memo_);
   }
   std::string memo_key(memo_key_ ? memo_key_->bytes() : std::string_view());
-  RecordChange change = [memo_key = std::move(memo_key)](storage::v1::StageRecord& record) {
+  RecordChange change = [memo_key = std::move(memo_key),
+                         oddities = memo_.oddities()](storage::v1::StageRecord& record) {
     record.set_memo_key(memo_key);
+    *record.mutable_oddities() = oddities;
   };
   co_return co_await host_.EndStage(stage_, std::move(change), std::move(batch));
 }

@@ -7,15 +7,18 @@
 #include <boost/json.hpp>
 
 #include "server/base/canonical_json.h"
+#include "server/base/date.h"
 #include "server/base/json.h"
-#include "server/engine/date.h"
+#include "server/base/number.h"
 #include "server/engine/step/feed.h"
 
 namespace millrace {
 namespace {
 
 bool IsNull(const json::value* value) {
-  return value == nullptr || value->is_null() || (value->is_string() && value->as_string().empty());
+  if (value == nullptr || value->is_null()) return true;
+  const json::string* text = IfText(*value);
+  return text != nullptr && text->empty();
 }
 
 uint64_t Half(const Digest& digest) {
@@ -37,7 +40,7 @@ void Expectations::Add(const std::vector<InputItem>& items) {
   items_ += static_cast<int64_t>(items.size());
   if (unique_.empty() && nulls_.empty() && !expect_.has_newest_within()) return;
   for (const InputItem& item : items) {
-    const StatusOr<json::value> value = ParseJson(*item.json);
+    const StatusOr<json::value> value = ParseExact(*item.json);
     if (!value.ok()) continue;
     for (Unique& unique : unique_) {
       const json::value* field = FindPath(*value, unique.field);
@@ -45,10 +48,15 @@ void Expectations::Add(const std::vector<InputItem>& items) {
     }
     for (Nulls& nulls : nulls_) nulls.count += IsNull(FindPath(*value, nulls.field)) ? 1 : 0;
     if (expect_.has_newest_within()) {
-      const json::value* field = FindPath(*value, expect_.newest_within().field());
-      if (field == nullptr || !field->is_string()) continue;
-      const auto date = ParseDate({field->as_string().data(), field->as_string().size()});
-      if (date && (!newest_micros_ || *date > *newest_micros_)) newest_micros_ = date;
+      const std::string& name = expect_.newest_within().field();
+      const json::value* field = FindPath(*value, name);
+      if (SaysNothing(field)) continue;
+      const std::optional<Date> date = DateOf(*field);
+      if (date && (!newest_micros_ || date->micros > *newest_micros_)) newest_micros_ = date->micros;
+      if (date) continue;
+      Oddities unreadable;
+      unreadable.Note(storage::v1::Oddity::KIND_DATE_UNREADABLE, name, *field);
+      oddities_.Count(unreadable);
     }
   }
 }
@@ -75,7 +83,8 @@ std::vector<std::string> Expectations::Judge() {
   if (expect_.has_newest_within()) {
     const v1::Newest& newest = expect_.newest_within();
     if (!newest_micros_) {
-      broken.push_back(fmt::format("newest_within: no item has a date in `{}`", newest.field()));
+      broken.push_back(fmt::format("newest_within: no item has a date in `{}`{}", newest.field(),
+                                   oddities_.empty() ? "" : " that can be read"));
     } else if (*newest_micros_ < as_of_micros_ - newest.age().seconds() * 1'000'000) {
       broken.push_back(fmt::format("newest_within: the newest date in `{}` is {} s old, at most {} s expected",
                                    newest.field(), (as_of_micros_ - *newest_micros_) / 1'000'000,
@@ -110,6 +119,14 @@ Task<bool> PassesExpectations(StepHost& host, int stage) {
   auto judge = [expectations] { return expectations->Judge(); };
   const std::vector<std::string> broken = co_await Compute(host.deps().loop, host.deps().pool, std::move(judge));
   if (host.stopped()) co_return false;
+  for (const storage::v1::Oddity& oddity : expectations->oddities().list()) {
+    std::string warning = WarningOf(slot.rows->stage(), oddity);
+    const Status warned = co_await host.Warn(std::move(warning));
+    if (!warned.ok()) {
+      host.FailStage(stage, warned);
+      co_return false;
+    }
+  }
   std::string message;
   for (const std::string& sentence : broken) message += (message.empty() ? "" : "; ") + sentence;
   if (!broken.empty() && expect.action() == v1::Expect::ACTION_PAUSE) {

@@ -19,6 +19,8 @@ class Expectations {
   void Add(const std::vector<InputItem>& items);
   // Returns a sentence for each check that failed.
   std::vector<std::string> Judge();
+  // Returns what is odd about the items: dates that can't be read.
+  const Oddities& oddities() const { return oddities_; }
 
  private:
   struct Unique {
@@ -37,6 +39,7 @@ class Expectations {
   std::vector<Unique> unique_;
   std::vector<Nulls> nulls_;
   std::optional<int64_t> newest_micros_;
+  Oddities oddities_;
 };
 
 // Makes the checks of a stage, unless they were made before. Returns true if the stage may begin, false if the episode

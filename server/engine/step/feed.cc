@@ -175,22 +175,32 @@ Task<Status> WholeReader::Fill(Source& source) {
     }
     if (which_ != Which::kAll && when_ != nullptr && *when_) {
       const bool wanted = which_ == Which::kWorkedOn;
+      struct Chosen {
+        std::vector<InputItem> items;
+        Oddities oddities;
+      };
       const StopFlag stop(host_.stop());
       auto choose = [items = std::move(items), when = **when_, wanted,
-                     flag = stop.Share()]() mutable -> StatusOr<std::vector<InputItem>> {
+                     flag = stop.Share()]() mutable -> StatusOr<Chosen> {
         Status status;
+        Oddities all;
         std::erase_if(items, [&](const InputItem& item) {
           const WorkMeter meter({.cpu = kWhenCpuMax, .name = "the condition `when`"}, flag.get());
-          const StatusOr<json::value> value = ParseJson(*item.json);
-          const bool is_left_out = !value.ok() || when.Holds(*value) != wanted;
+          const StatusOr<json::value> value = ParseExact(*item.json);
+          Oddities oddities;
+          const bool is_left_out = !value.ok() || when.Holds(*value, &oddities) != wanted;
+          all.Count(oddities);
           // Nobody may take an item for left out whose condition could not be judged.
           if (!meter.status().ok()) status = WithContext(meter.status(), fmt::format("item `{}`", Excerpt(item.id)));
           return is_left_out;
         });
         MR_RETURN_IF_ERROR(status);
-        return std::move(items);
+        return Chosen{.items = std::move(items), .oddities = std::move(all)};
       };
-      MR_CO_ASSIGN_OR_RETURN(items, co_await Compute(host_.deps().loop, host_.deps().slow(), std::move(choose)));
+      MR_CO_ASSIGN_OR_RETURN(Chosen chosen,
+                             co_await Compute(host_.deps().loop, host_.deps().slow(), std::move(choose)));
+      items = std::move(chosen.items);
+      if (counts_oddities_) oddities_.Count(chosen.oddities);
     } else if (which_ == Which::kPassing) {
       items.clear();
     }
@@ -223,6 +233,7 @@ Task<StatusOr<std::vector<InputItem>>> WholeReader::Next() {
 
 void WholeReader::Rewind() {
   count_ = 0;
+  counts_oddities_ = false;
   for (Source& source : sources_) {
     source.next.clear();
     source.read = false;

@@ -55,6 +55,8 @@ class WholeReader final : public ItemReader {
 
   // Number of items returned since the beginning.
   int64_t count() const { return count_; }
+  // Returns the oddities that the stage's `when` met in the items read so far, before the first Rewind.
+  const Oddities& oddities() const { return oddities_; }
 
  private:
   struct Source {
@@ -75,6 +77,8 @@ class WholeReader final : public ItemReader {
   const std::optional<rules::ConditionEvaluator>* when_;
   const Which which_;
   int64_t count_ = 0;
+  Oddities oddities_;
+  bool counts_oddities_ = true;
 };
 
 // Returns what StepHost::DigestInput promises, by reading the stored items.

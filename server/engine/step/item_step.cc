@@ -263,6 +263,7 @@ EndedItem ItemStep::Ended(OpenItem open, StageItem item) const {
   ended.ordinal = open.input.item.ordinal;
   ended.input_id = std::move(open.input.item.id);
   ended.item = std::move(item);
+  ended.item.oddities.NoteAll(open.oddities);
   ended.memo_key = open.memo_key;
   return ended;
 }

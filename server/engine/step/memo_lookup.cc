@@ -19,11 +19,12 @@ struct Look {
   std::optional<Digest> memo_key;     // set for kWork
   std::optional<json::value> parsed;  // the item, if the condition needed it
   Status bad;                         // why the verdict is kBad, if not because of the item's JSON
+  Oddities oddities;                  // that the condition met
 };
 
 // Parses an item; nullopt if it is not one JSON object.
 std::optional<json::value> ParseItem(const InputItem& item) {
-  StatusOr<json::value> value = ParseJson(*item.json);
+  StatusOr<json::value> value = ParseExact(*item.json);
   if (!value.ok() || !value->is_object()) return std::nullopt;
   return *std::move(value);
 }
@@ -40,7 +41,7 @@ std::vector<Look> LookAt(const std::vector<InputItem>& items, const std::optiona
         continue;
       }
       const WorkMeter meter({.cpu = kWhenCpuMax, .name = "the condition `when`"});
-      const bool holds = when->Holds(*look.parsed);
+      const bool holds = when->Holds(*look.parsed, &look.oddities);
       if (!meter.status().ok()) {
         look.verdict = Verdict::kBad;
         look.bad = meter.status();
@@ -51,7 +52,6 @@ std::vector<Look> LookAt(const std::vector<InputItem>& items, const std::optiona
         continue;
       }
     }
-    // From the text: the digest keeps all digits of integers, of which a value has 64 bits.
     const StatusOr<Digest> digest = ItemDigest(*items[i].json);
     if (digest.ok()) {
       look.memo_key = memo_rules.KeyOf(items[i].id, *digest);
@@ -62,12 +62,13 @@ std::vector<Look> LookAt(const std::vector<InputItem>& items, const std::optiona
   return looks;
 }
 
-EndedItem Passed(InputItem input) {
+EndedItem Passed(InputItem input, Oddities oddities) {
   EndedItem ended;
   ended.ordinal = input.ordinal;
   ended.input_id = std::move(input.id);
   ended.json = std::move(input.json);
   if (input.degraded) ended.item.state = v1::ITEM_STATE_DEGRADED;
+  ended.item.oddities = std::move(oddities);
   ended.origin = v1::ORIGIN_PASSED;
   return ended;
 }
@@ -87,7 +88,7 @@ LookedUp Sort(std::vector<InputItem> items, std::vector<Look> looks, const std::
   size_t asked = 0;
   for (size_t i = 0; i < items.size(); ++i) {
     if (looks[i].verdict == Verdict::kPass) {
-      result.ended.push_back(Passed(std::move(items[i])));
+      result.ended.push_back(Passed(std::move(items[i]), std::move(looks[i].oddities)));
       continue;
     }
     if (looks[i].verdict == Verdict::kBad) {
@@ -104,6 +105,7 @@ LookedUp Sort(std::vector<InputItem> items, std::vector<Look> looks, const std::
       storage::v1::MemoItem item = std::move(*record.mutable_items(0));
       result.ended.push_back(FromMemo(std::move(items[i]), record, std::move(item)));
       result.ended.back().memo_key = looks[i].memo_key;
+      result.ended.back().item.oddities.NoteAll(looks[i].oddities);
       continue;
     }
     ++result.misses;
@@ -112,7 +114,10 @@ LookedUp Sort(std::vector<InputItem> items, std::vector<Look> looks, const std::
       result.ended.push_back(Bad(std::move(items[i]), absl::OkStatus()));
       continue;
     }
-    result.open.push_back({{std::move(items[i]), *std::move(parsed)}, looks[i].memo_key});
+    OpenItem& open = result.open.emplace_back();
+    open.input = {std::move(items[i]), *std::move(parsed)};
+    open.memo_key = looks[i].memo_key;
+    open.oddities = std::move(looks[i].oddities);
   }
   return result;
 }
@@ -131,6 +136,7 @@ EndedItem FromMemo(InputItem input, const storage::v1::MemoRecord& record, stora
   if (!item.json().empty()) ended.json = std::make_shared<const std::string>(std::move(*item.mutable_json()));
   for (std::string& note : *item.mutable_notes()) ended.item.notes.push_back(std::move(note));
   for (std::string& id : *item.mutable_input_ids()) ended.item.input_ids.push_back(std::move(id));
+  ended.item.oddities.NoteAll(item.oddities());
   for (const std::string& bytes : record.call_keys()) {
     if (const std::optional<Digest> key = Digest::FromBytes(bytes)) ended.item.call_keys.push_back(*key);
   }

@@ -25,6 +25,7 @@ inline constexpr Duration kWhenCpuMax = std::chrono::seconds(4);
 struct OpenItem {
   ParsedItem input;
   std::optional<Digest> memo_key;
+  Oddities oddities;  // that `when` met
 };
 
 // A chunk, sorted: items that have ended already and items that must be computed, each in the order of the input.

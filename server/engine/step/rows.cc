@@ -44,6 +44,7 @@ void Fail(EndedItem& ended, StageItem failed) {
   failed.input_ids = std::move(ended.item.input_ids);
   failed.call_keys = std::move(ended.item.call_keys);
   failed.settlement = std::move(ended.item.settlement);
+  failed.oddities = std::move(ended.item.oddities);
   ended.item = std::move(failed);
   ended.json = nullptr;
   ended.memo_key.reset();
@@ -62,6 +63,7 @@ storage::v1::MemoRecord MemoOf(const EndedItem& ended, const std::string& run, i
   item.set_message(ended.item.message);
   for (const std::string& note : ended.item.notes) item.add_notes(note);
   for (const std::string& id : ended.item.input_ids) item.add_input_ids(id);
+  for (const storage::v1::Oddity& oddity : ended.item.oddities.list()) *item.add_oddities() = oddity;
   return memo;
 }
 
@@ -147,6 +149,7 @@ void EncodeItem(Encoding& encoding, EndedItem& ended, WriteBatch& batch, std::ve
   *row.mutable_totals() = ended.item.totals;
   if (ended.item.totals.ByteSizeLong() == 0) row.clear_totals();
   AddTotals(progress, ended.item.totals);
+  if (!parks) Oddities::Count(ended.item.oddities, *record.mutable_oddities());
   if (ended.woken) {
     progress.set_parked(progress.parked() - 1);
     if (ended.parked_until > 0) {
@@ -325,6 +328,7 @@ void StageRows::Reset(WriteBatch& batch) {
   progress.set_done(false);
   record_.set_done(false);
   record_.clear_memo_key();
+  record_.clear_oddities();
   PutRecord(batch, StageKey(run_, stage_), record_);
 }
 

@@ -47,7 +47,10 @@ class SinkStep final : public Step {
       }
       written = reader.count();
     }
-    RecordChange change = [written](storage::v1::StageRecord& record) { record.mutable_progress()->set_ok(written); };
+    RecordChange change = [written, oddities = reader.oddities()](storage::v1::StageRecord& record) {
+      record.mutable_progress()->set_ok(written);
+      Oddities::Count(oddities, *record.mutable_oddities());
+    };
     co_return co_await host_.EndStage(stage_, std::move(change));
   }
 

@@ -71,7 +71,7 @@ class StepHost {
   virtual void PauseForCheck(int stage, std::string message) = 0;
   // Returns the call layer for the stages. A call that stops because a human must repair its targets pauses the run.
   virtual CallHandler& calls() { return deps().calls; }
-  // Records a warning in the run and as an event.
+  // Records a warning in the run and as an event, unless the run has the same one.
   virtual Task<Status> Warn(std::string message) = 0;
 
   // Returns the digest of the stage's whole input: of (id, digest of the item) in ordinal order. REQUIRES: the input is

@@ -25,6 +25,7 @@ class ClusterStage final : public BarrierStage {
       auto add = [clustering, page = std::move(items)] { return clustering->Add(page); };
       MR_CO_RETURN_IF_ERROR(co_await Compute(context.loop, context.pool, std::move(add)));
     }
+    writer.Note(clustering->oddities());
     const StopFlag stop(context.stop);
     auto group = [clustering, flag = stop.Share()] { return clustering->Group(*flag); };
     MR_CO_RETURN_IF_ERROR(co_await Compute(context.loop, context.pool, std::move(group)));
@@ -87,7 +88,7 @@ StageKind ClusterKind() {
   StageKind kind;
   kind.name = "cluster";
   kind.shape = StageShape::kBarrier;
-  kind.semantics_version = 2;
+  kind.semantics_version = 3;
   kind.make = Make;
   kind.fields = FieldsOf;
   return kind;

@@ -7,12 +7,13 @@
 #include <cmath>
 
 #include "server/base/canonical_json.h"
+#include "server/base/date.h"
 #include "server/base/digest.h"
 #include "server/base/duration.h"
 #include "server/base/json.h"
+#include "server/base/number.h"
 #include "server/stages/cluster/cluster.h"
 #include "server/stages/group/comparable_text.h"
-#include "server/stages/group/item_time.h"
 #include "server/stages/stop_flag.h"
 
 namespace millrace {
@@ -85,8 +86,8 @@ bool KeepsSingletons(const v1::Cluster& cluster) {
 
 std::string TextOf(const json::value* value) {
   if (value == nullptr || value->is_null()) return "";
-  if (const json::string* text = value->if_string()) return {text->data(), text->size()};
-  return json::serialize(*value);
+  if (const json::string* text = IfText(*value)) return {text->data(), text->size()};
+  return WriteJson(*value);
 }
 
 double SquareOf(Vectors::Range vector) {
@@ -113,21 +114,27 @@ Clustering::Clustering(const v1::Cluster& cluster)
 
 Status Clustering::Add(const std::vector<InputItem>& items) {
   for (const InputItem& item : items) {
-    MR_ASSIGN_OR_RETURN(const json::value value, ParseJson(*item.json));
+    MR_ASSIGN_OR_RETURN(const json::value value, ParseExact(*item.json));
     AddToCorpus(cluster_.lexical().fields(), value, corpus_);
     Member member;
     member.id = item.id;
     member.degraded = item.degraded;
     member.title = TextOf(FindPath(value, TitleFieldOf(cluster_)));
-    member.kept = keep_.Take(value);
+    Oddities oddities;
+    member.kept = keep_.Take(value, &oddities);
     TimeSpan span;
     if (!cluster_.time_field().empty()) {
       const json::value* time = FindPath(value, cluster_.time_field());
-      if (const std::optional<int64_t> micros = time == nullptr ? std::nullopt : ItemTimeMicros(*time)) {
-        span = {*micros, *micros};
-        member.time = json::serialize(*time);
+      if (const std::optional<Date> date = time == nullptr ? std::nullopt : DateOf(*time)) {
+        span = {date->micros, date->micros};
+        member.time = WriteJson(*time);
+        has_dates_ = true;
+      } else if (!SaysNothing(time)) {
+        oddities.Note(storage::v1::Oddity::KIND_DATE_UNREADABLE, cluster_.time_field(), *time);
+        has_dates_ = true;
       }
     }
+    oddities_.Count(oddities);
     uint32_t partition = 0;
     if (!cluster_.within().empty()) {
       const json::value* within = FindPath(value, cluster_.within());
@@ -146,6 +153,17 @@ Status Clustering::Add(const std::vector<InputItem>& items) {
                                  bytes() >> 20, limit >> 20));
   }
   return absl::OkStatus();
+}
+
+Oddities Clustering::oddities() const {
+  Oddities all = oddities_;
+  const bool has_time_rules = cluster_.has_time_window() || cluster_.has_half_life();
+  if (has_time_rules && !has_dates_ && members_.size() > 1) {
+    Oddities none;
+    none.NoteText(storage::v1::Oddity::KIND_NO_DATES, cluster_.time_field(), "");
+    for (size_t i = 0; i < members_.size(); ++i) all.Count(none);
+  }
+  return all;
 }
 
 size_t Clustering::bytes() const {
@@ -247,11 +265,11 @@ StageItem Clustering::GroupItem(const Members& members) const {
   for (const std::string& term : Terms(portrait)) terms.push_back(json::string(term));
   group["coherence"] = Rounded(portrait.coherence);
   if (first != nullptr) {
-    group["first_time"] = json::parse(first->time);
-    group["last_time"] = json::parse(last->time);
+    group["first_time"] = ParseOwnJson(first->time);
+    group["last_time"] = ParseOwnJson(last->time);
   }
   keep_.Put(kept, group);
-  item.json = json::serialize(group);
+  item.json = WriteJson(group);
   return item;
 }
 

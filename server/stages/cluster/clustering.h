@@ -25,6 +25,10 @@ class Clustering {
   // than `max_memory`, as estimated: the stage fails while it reads its input.
   Status Add(const std::vector<InputItem>& items);
 
+  // Returns what is odd about the items that were added: dates that can't be read, no dates at all for rules about
+  // time, numbers as text in fields that are ordered.
+  Oddities oddities() const;
+
   // Computes the groups. CANCELLED soon after `stop` is set.
   Status Group(const std::atomic<bool>& stop);
 
@@ -65,6 +69,8 @@ class Clustering {
   std::map<std::string, uint32_t> partition_numbers_;  // by canonical JSON of the field `within`
   std::vector<uint32_t> partitions_;
   size_t member_bytes_ = 0;
+  Oddities oddities_;
+  bool has_dates_ = false;  // some item says something in the time field
   size_t features_ = 0;
   Vectors vectors_;
   std::vector<Members> groups_;

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <boost/json.hpp>
+#include <map>
 #include <optional>
 #include <set>
 #include <utility>
@@ -12,6 +13,7 @@
 #include "server/base/json.h"
 #include "server/base/utf8.h"
 #include "server/stages/fetch/row_item.h"
+#include "server/stages/typed_value.h"
 #include "server/text/csv_scanner.h"
 #include "server/text/encoding.h"
 #include "server/text/nearest.h"
@@ -50,6 +52,8 @@ class CsvReader final : public RowReader {
   Status TakeHeader(std::string_view row);
   Status CheckDelimiter(const std::vector<std::string>& names) const;
   Status UseHeader(std::vector<std::string> names);
+  // Sets the types of the columns with these names in the file and after renaming.
+  Status UseTypes(const std::vector<std::string>& names, const std::vector<std::string>& renamed);
   FetchedRow MakeRow(std::string_view row, size_t row_at) const;
   Status BadHeader(std::string_view problem) const {
     return SourceError(fmt::format("line {}: the header can't be read: {}", line_, problem));
@@ -68,6 +72,7 @@ class CsvReader final : public RowReader {
 
   std::vector<std::string> openings_;  // what stands before each value in an item: `{"id":`, `,"title":`
   std::optional<size_t> id_column_;
+  std::vector<v1::ValueType> types_;  // of the columns; empty: all are text
 };
 
 StatusOr<RowReader::Rows> CsvReader::Feed(std::string_view bytes, bool end) {
@@ -178,6 +183,7 @@ Status CsvReader::UseHeader(std::vector<std::string> names) {
                                      DidYouMean(source_.id_column(), names)));
     }
   }
+  MR_RETURN_IF_ERROR(UseTypes(names, renamed));
   openings_.clear();
   for (const std::string& name : renamed) {
     std::string opening(1, openings_.empty() ? '{' : ',');
@@ -187,6 +193,32 @@ Status CsvReader::UseHeader(std::vector<std::string> names) {
   }
   header_ = std::move(names);
   scanner_.LimitColumns(header_.size());
+  return absl::OkStatus();
+}
+
+Status CsvReader::UseTypes(const std::vector<std::string>& names, const std::vector<std::string>& renamed) {
+  types_.clear();
+  if (source_.types().empty()) return absl::OkStatus();
+  types_.assign(names.size(), v1::VALUE_TYPE_TEXT);
+  // Columns are named as they will be called, or as the file calls them. In order, so that the same fault is named
+  // first.
+  const std::map<std::string, v1::ValueType> types = [&] {
+    std::map<std::string, v1::ValueType> sorted;
+    for (const auto& [name, type] : source_.types()) sorted.emplace(name, static_cast<v1::ValueType>(type));
+    return sorted;
+  }();
+  for (const auto& [name, type] : types) {
+    const auto renamed_at = std::find(renamed.begin(), renamed.end(), name);
+    const auto named_at = std::find(names.begin(), names.end(), name);
+    if (renamed_at != renamed.end()) {
+      types_[static_cast<size_t>(renamed_at - renamed.begin())] = type;
+    } else if (named_at != names.end()) {
+      types_[static_cast<size_t>(named_at - names.begin())] = type;
+    } else {
+      return SourceError(
+          fmt::format("the header has no column \"{}\" (types){}", Excerpt(name), DidYouMean(name, renamed)));
+    }
+  }
   return absl::OkStatus();
 }
 
@@ -214,7 +246,13 @@ FetchedRow CsvReader::MakeRow(std::string_view row, size_t row_at) const {
   json.reserve(row.size() + 32 * fields.size());
   for (size_t i = 0; i < fields.size(); ++i) {
     json += openings_[i];
-    if (fields[i].doubled) {
+    if (!types_.empty() && types_[i] != v1::VALUE_TYPE_TEXT) {
+      const StatusOr<json::value> value = TypedText(CsvText(fields[i], row), types_[i]);
+      if (!value.ok()) {
+        return bad(fields[i].begin, fmt::format("column \"{}\": {}", Excerpt(header_[i]), MessageOf(value.status())));
+      }
+      json += WriteJson(*value);
+    } else if (fields[i].doubled) {
       AppendJsonString(CsvText(fields[i], row), json);
     } else {
       AppendJsonString(row.substr(fields[i].begin, fields[i].end - fields[i].begin), json);

@@ -131,7 +131,7 @@ FetchedRow ItemOfJson(std::string_view text, std::string_view id, std::string_vi
   };
   if (text.find('\0') != std::string_view::npos) return bad(v1::ERROR_REASON_BAD_ROW, "the text has a NUL byte");
   if (!IsUtf8(text)) return bad(v1::ERROR_REASON_BAD_ROW, kNotUtf8);
-  const StatusOr<json::value> value = ParseJson(text, {.depth = kOutsideDepthMax, .bytes = bytes_max});
+  const StatusOr<json::value> value = ParseExact(text, {.depth = kOutsideDepthMax, .bytes = bytes_max});
   if (!value.ok()) return bad(v1::ERROR_REASON_BAD_ROW, MessageOf(value.status()));
   const json::object* object = value->if_object();
   if (object == nullptr) return bad(v1::ERROR_REASON_BAD_ITEM, "it is not a JSON object");

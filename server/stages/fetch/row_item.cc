@@ -7,6 +7,7 @@
 
 #include "server/base/canonical_json.h"
 #include "server/base/json.h"
+#include "server/base/number.h"
 #include "server/base/utf8.h"
 
 namespace millrace::fetch {
@@ -45,12 +46,14 @@ MemberId IdOfMember(const json::object& item, std::string_view member, const Ren
   MemberId result;
   if (value == nullptr) {
     result.problem = fmt::format("it has no member \"{}\" for its id", Excerpt(member));
-  } else if (value->is_string()) {
-    result.id = std::string(value->get_string().data(), value->get_string().size());
+  } else if (const json::string* text = IfText(*value)) {
+    result.id = std::string(text->data(), text->size());
   } else if (value->is_int64()) {
     result.id = std::to_string(value->get_int64());
   } else if (value->is_uint64()) {
     result.id = std::to_string(value->get_uint64());
+  } else if (const auto number = NumberText(*value); number && number->find_first_of(".eE") == std::string_view::npos) {
+    result.id = std::string(*number);  // an integer of more than 64 bits
   } else {
     result.problem = fmt::format("the id in \"{}\" is neither text nor a whole number", Excerpt(member));
   }

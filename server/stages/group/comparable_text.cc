@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "server/base/json.h"
+#include "server/base/number.h"
 
 namespace millrace {
 namespace {
@@ -14,10 +15,10 @@ class Parts {
  public:
   void Add(const json::value& value, const v1::WeightedField& field, bool whole) {
     TextPart part;
-    if (const json::string* text = value.if_string()) {
+    if (const json::string* text = IfText(value)) {
       part.text = {text->data(), text->size()};
-    } else if (value.is_number()) {
-      numbers_.push_back(json::serialize(value));
+    } else if (IsNumber(value)) {
+      numbers_.push_back(WriteJson(value));
       part.text = numbers_.back();
     } else {
       return;

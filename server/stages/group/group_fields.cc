@@ -6,6 +6,7 @@
 
 #include "server/base/canonical_json.h"
 #include "server/base/json.h"
+#include "server/base/number.h"
 
 namespace millrace {
 namespace {
@@ -42,12 +43,10 @@ class Tally {
   std::vector<Count> counts_;
 };
 
-bool IsNumber(const json::value& value) { return value.is_number(); }
-
 // Orders numbers before other values and by value, text by its bytes, other values by their canonical JSON.
 bool Less(const json::value& a, const json::value& b) {
   if (IsNumber(a) != IsNumber(b)) return IsNumber(a);
-  if (IsNumber(a)) return a.to_number<double>() < b.to_number<double>();
+  if (IsNumber(a)) return CompareNumbers(a, b) < 0;
   if (a.is_string() && b.is_string()) return a.get_string() < b.get_string();
   return CanonicalJson(a) < CanonicalJson(b);
 }
@@ -93,13 +92,18 @@ json::value Pick(const v1::GroupField& field, const std::vector<const json::valu
 
 }  // namespace
 
-std::string GroupFields::Take(const boost::json::value& member) const {
+std::string GroupFields::Take(const boost::json::value& member, Oddities* oddities) const {
   json::array values;
   for (const v1::GroupField& field : fields_) {
     const json::value* value = FindPath(member, field.field());
     values.push_back(value == nullptr ? json::value(nullptr) : *value);
+    const bool orders = field.pick() == v1::GroupField::PICK_MIN || field.pick() == v1::GroupField::PICK_MAX;
+    const json::string* text = value != nullptr && orders && oddities != nullptr ? IfText(*value) : nullptr;
+    if (text != nullptr && LooksLikeNumber({text->data(), text->size()})) {
+      oddities->Note(storage::v1::Oddity::KIND_TEXT_ORDERED_AS_TEXT, field.field(), *value);
+    }
   }
-  return json::serialize(values);
+  return WriteJson(values);
 }
 
 void GroupFields::Put(const std::vector<std::string_view>& members, boost::json::object& group) const {

@@ -9,6 +9,7 @@
 #include <boost/json/fwd.hpp>
 
 #include "millrace/v1/stages.pb.h"
+#include "server/stages/oddity.h"
 
 namespace millrace {
 
@@ -19,8 +20,9 @@ class GroupFields {
       : fields_(fields.begin(), fields.end()) {}
 
   // Returns the values of one member as the text of a JSON array with one entry for each field. Nothing else of the
-  // member is needed to make the group.
-  std::string Take(const boost::json::value& member) const;
+  // member is needed to make the group. Notes in `oddities`, if it is not null, texts that look like numbers and will
+  // be ordered as texts.
+  std::string Take(const boost::json::value& member, Oddities* oddities = nullptr) const;
 
   // Sets the fields of `group` from the results of Take for its members, in their order. Omits fields that no member
   // has.

@@ -31,6 +31,7 @@ class MergeStage final : public BarrierStage {
       if (step != &Merging::Add) continue;
       auto decide = [merging, flag = stop.Share()] { return merging->Decide(*flag); };
       MR_CO_RETURN_IF_ERROR(co_await Compute(context.loop, context.pool, std::move(decide)));
+      writer.Note(merging->oddities());
     }
     while (true) {
       MR_CO_ASSIGN_OR_RETURN(std::vector<InputItem> items, co_await reader.Next());
@@ -81,7 +82,7 @@ StageKind MergeKind() {
   StageKind kind;
   kind.name = "merge";
   kind.shape = StageShape::kBarrier;
-  kind.semantics_version = 1;
+  kind.semantics_version = 2;
   kind.make = Make;
   kind.fields = FieldsOf;
   kind.field_read = FieldRead;

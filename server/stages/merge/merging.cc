@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "server/base/json.h"
+#include "server/base/number.h"
 #include "server/base/work_meter.h"
 #include "server/stages/group/comparable_text.h"
 #include "server/stages/group/neighbors.h"
@@ -31,7 +32,7 @@ std::vector<std::string> MembersOf(const json::value& item, const std::string& i
   const json::value* list = FindPath(item, "members");
   if (list == nullptr || !list->is_array()) return {id};
   for (const json::value& member : list->get_array()) {
-    if (const json::string* text = member.if_string()) members.emplace_back(text->data(), text->size());
+    if (const json::string* text = IfText(member)) members.emplace_back(text->data(), text->size());
   }
   return members;
 }
@@ -52,14 +53,17 @@ Status Merging::CheckMemory() const {
 
 Status Merging::Add(const std::vector<InputItem>& items) {
   for (const InputItem& item : items) {
-    MR_ASSIGN_OR_RETURN(const json::value value, ParseJson(*item.json));
+    MR_ASSIGN_OR_RETURN(const json::value value, ParseExact(*item.json));
     AddToCorpus(merge_.fields(), value, corpus_);
     Side side;
     side.id = item.id;
     side.degraded = item.degraded;
     side.members = std::max<size_t>(1, MembersOf(value, item.id).size());
-    side.facts = rules_.Side(value);
-    bytes_ += kSideBytes + 2 * item.id.size() + kParsed * json::serialize(side.facts.fields).size();
+    Oddities oddities;
+    side.facts = rules_.Side(value, oddities);
+    keep_.Take(value, &oddities);
+    oddities_.Count(oddities);
+    bytes_ += kSideBytes + 2 * item.id.size() + kParsed * WriteJson(side.facts.fields).size();
     parents_.push_back(static_cast<uint32_t>(sides_.size()));
     sides_.push_back(std::move(side));
   }
@@ -108,8 +112,10 @@ Status Merging::Decide(const std::atomic<bool>& stop) {
     const uint32_t left = Root(pair.left);
     const uint32_t right = Root(pair.right);
     if (left == right) continue;
+    Oddities oddities;
     Decision decision{pair.left, pair.right,
-                      rules_.Decide(sides_[pair.left].facts, sides_[pair.right].facts, pair.similarity)};
+                      rules_.Decide(sides_[pair.left].facts, sides_[pair.right].facts, pair.similarity, oddities)};
+    oddities_.Count(oddities);
     if (decision.pair.rule.empty()) continue;
     const size_t together = members[left] + members[right];
     const bool fits = merge_.max_members() <= 0 || together <= static_cast<size_t>(merge_.max_members());
@@ -234,7 +240,7 @@ StageItem Merging::Joined(uint32_t root) const {
   PutTimes(root, values, joined);
   keep_.Put({kept.begin(), kept.end()}, joined);
   joined["merged"] = MergedList(root, values);
-  item.json = json::serialize(joined);
+  item.json = WriteJson(joined);
   PutNotes(root, item);
   return item;
 }

@@ -27,6 +27,8 @@ class Merging {
   Status Add(const std::vector<InputItem>& items);
   // Decides about all pairs that are similar enough. CANCELLED soon after `stop` is set.
   Status Decide(const std::atomic<bool>& stop);
+  // Returns what is odd about the items that were added and the pairs that were decided.
+  const Oddities& oddities() const { return oddities_; }
   // Keeps those of the next items that are parts of joined items. MEMORY_LIMIT if they need more than `max_memory`.
   Status Collect(const std::vector<InputItem>& items);
   // Returns the results of the next items, in order: items that were not joined are unchanged, a joined item is at the
@@ -79,6 +81,7 @@ class Merging {
   uint32_t collected_ = 0;
   uint32_t given_ = 0;
   size_t bytes_ = 0;
+  Oddities oddities_;
 };
 
 }  // namespace millrace

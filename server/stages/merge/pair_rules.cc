@@ -6,8 +6,9 @@
 #include <cmath>
 
 #include "server/base/canonical_json.h"
+#include "server/base/date.h"
 #include "server/base/json.h"
-#include "server/stages/group/item_time.h"
+#include "server/base/number.h"
 
 namespace millrace {
 namespace {
@@ -54,7 +55,7 @@ json::value Shared(const json::value* left, const json::value* right) {
     return count;
   }
   if (left == nullptr || right == nullptr || left->is_null() || right->is_null()) return false;
-  return rules::JsonEquals(*left, *right);
+  return EqualJson(*left, *right);
 }
 
 // Sets a value at a path of names.
@@ -106,7 +107,9 @@ StatusOr<PairRules> PairRules::Compile(const v1::Merge& merge) {
       } else if (const std::optional<std::string> shared = After(field, "shared.")) {
         rules.read_.insert(FirstName(*shared));
         rules.shared_.insert(*shared);
-      } else if (field != "similarity" && field != "days_apart") {
+      } else if (field == "days_apart") {
+        rules.reads_days_ = true;
+      } else if (field != "similarity") {
         wrong.push_back({path, fmt::format("expected similarity, days_apart, left.…, right.… or shared.…, got {}",
                                            Excerpt(field))});
       }
@@ -117,19 +120,28 @@ StatusOr<PairRules> PairRules::Compile(const v1::Merge& merge) {
   return rules;
 }
 
-PairSide PairRules::Side(const boost::json::value& item) const {
+PairSide PairRules::Side(const boost::json::value& item, Oddities& oddities) const {
   PairSide side;
   const json::object* object = item.if_object();
   if (object == nullptr) return side;
   for (const std::string& name : read_) {
     if (const json::value* value = object->if_contains(name)) side.fields[name] = *value;
   }
-  if (const json::value* time = object->if_contains("first_time")) side.first_micros = ItemTimeMicros(*time);
-  if (const json::value* time = object->if_contains("last_time")) side.last_micros = ItemTimeMicros(*time);
+  const auto micros_of = [&](const char* name) -> std::optional<int64_t> {
+    const json::value* time = object->if_contains(name);
+    if (SaysNothing(time)) return std::nullopt;
+    const std::optional<Date> date = DateOf(*time);
+    if (date) return date->micros;
+    if (reads_days_) oddities.Note(storage::v1::Oddity::KIND_DATE_UNREADABLE, name, *time);
+    return std::nullopt;
+  };
+  side.first_micros = micros_of("first_time");
+  side.last_micros = micros_of("last_time");
   return side;
 }
 
-PairDecision PairRules::Decide(const PairSide& left, const PairSide& right, double similarity) const {
+PairDecision PairRules::Decide(const PairSide& left, const PairSide& right, double similarity,
+                               Oddities& oddities) const {
   PairDecision decision;
   decision.similarity = Rounded(similarity);
   decision.days_apart = DaysApart(left, right);
@@ -146,7 +158,7 @@ PairDecision PairRules::Decide(const PairSide& left, const PairSide& right, doub
   facts["right"] = right_fields;
   const json::value pair = std::move(facts);
   for (const Rule& rule : rules_) {
-    if (rule.when && !rule.when->Holds(pair)) continue;
+    if (rule.when && !rule.when->Holds(pair, &oddities)) continue;
     decision.rule = rule.name;
     decision.join = rule.join;
     break;

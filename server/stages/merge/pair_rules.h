@@ -36,10 +36,10 @@ class PairRules {
   // Compiles the rules of a merge. INVALID_DEFINITION with all violations.
   static StatusOr<PairRules> Compile(const v1::Merge& merge);
 
-  // Returns the facts that the rules read of an item.
-  PairSide Side(const boost::json::value& item) const;
-  // Returns the decision of the first rule that holds.
-  PairDecision Decide(const PairSide& left, const PairSide& right, double similarity) const;
+  // Returns the facts that the rules read of an item. Notes times that can't be read.
+  PairSide Side(const boost::json::value& item, Oddities& oddities) const;
+  // Returns the decision of the first rule that holds. Notes what the rules' conditions find odd.
+  PairDecision Decide(const PairSide& left, const PairSide& right, double similarity, Oddities& oddities) const;
 
  private:
   struct Rule {
@@ -50,6 +50,7 @@ class PairRules {
 
   std::vector<Rule> rules_;
   std::set<std::string> read_;    // names of the fields that rules read of a side
+  bool reads_days_ = false;       // some rule reads days_apart
   std::set<std::string> shared_;  // paths of the fields that rules compare between sides
 };
 

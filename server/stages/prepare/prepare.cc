@@ -30,10 +30,8 @@ class PrepareStage final : public PureStage {
     made.reason = result.reason;
     made.message = std::move(result.message);
     made.notes = std::move(result.notes);
-    if (result.state == v1::ITEM_STATE_OK) {
-      const json::value whole(std::move(result.item));
-      made.json = json::serialize(whole);
-    }
+    made.oddities = std::move(result.oddities);
+    if (result.state == v1::ITEM_STATE_OK) made.json = WriteJson(result.item);
     return made;
   }
 
@@ -46,6 +44,7 @@ void AddFieldsOf(const v1::Rule& rule, std::vector<std::string>& fields) {
   if (rule.has_set()) add(rule.set().field());
   if (rule.has_score()) add(rule.score().field());
   if (rule.has_extract()) add(rule.extract().field());
+  if (rule.has_convert()) add(rule.convert().into().empty() ? rule.convert().field() : rule.convert().into());
   for (const v1::LookUpField& set : rule.look_up().set()) add(set.field());
 }
 
@@ -71,7 +70,7 @@ StageKind PrepareKind() {
   StageKind kind;
   kind.name = "prepare";
   kind.shape = StageShape::kPure;
-  kind.semantics_version = 1;
+  kind.semantics_version = 2;
   kind.make = MakePrepare;
   kind.fields = PrepareFields;
   return kind;

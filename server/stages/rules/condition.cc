@@ -12,6 +12,7 @@
 #include <boost/json.hpp>
 
 #include "server/base/json.h"
+#include "server/base/number.h"
 #include "server/text/pattern.h"
 
 namespace millrace::rules {
@@ -28,50 +29,12 @@ using TextSet = std::unordered_set<std::string, TextHash, std::equal_to<>>;
 
 std::string_view View(const json::string& text) { return {text.data(), text.size()}; }
 
-bool NumbersEqual(const json::value& left, const json::value& right) {
-  if (left.is_double() || right.is_double()) {
-    // A double that is a whole number equals that integer and no other: compared as integers where both can be.
-    const json::value& fraction = left.is_double() ? left : right;
-    const json::value& other = left.is_double() ? right : left;
-    const double value = fraction.get_double();
-    if (other.is_double()) return value == other.get_double();
-    constexpr double kBeyondIntegers = 3.7e19;  // 2^65
-    if (!(value > -kBeyondIntegers && value < kBeyondIntegers)) return false;
-    if (value != static_cast<double>(static_cast<__int128>(value))) return false;
-    const __int128 whole = static_cast<__int128>(value);
-    return other.is_int64() ? whole == other.get_int64() : whole == static_cast<__int128>(other.get_uint64());
-  }
-  if (left.is_int64() && right.is_int64()) return left.get_int64() == right.get_int64();
-  if (left.is_uint64() && right.is_uint64()) return left.get_uint64() == right.get_uint64();
-  const int64_t is_signed = left.is_int64() ? left.get_int64() : right.get_int64();
-  const uint64_t is_unsigned = left.is_uint64() ? left.get_uint64() : right.get_uint64();
-  return is_signed >= 0 && static_cast<uint64_t>(is_signed) == is_unsigned;
+bool IsNumberLikeText(const json::value& value) {
+  const json::string* text = IfText(value);
+  return text != nullptr && LooksLikeNumber(View(*text));
 }
 
 }  // namespace
-
-bool JsonEquals(const json::value& left, const json::value& right) {
-  if (left.is_number() && right.is_number()) return NumbersEqual(left, right);
-  if (left.kind() != right.kind()) return false;
-  if (const json::array* a = left.if_array()) {
-    const json::array& b = right.get_array();
-    if (a->size() != b.size()) return false;
-    for (size_t i = 0; i < a->size(); ++i) {
-      if (!JsonEquals((*a)[i], b[i])) return false;
-    }
-    return true;
-  }
-  if (const json::object* a = left.if_object()) {
-    const json::object& b = right.get_object();
-    if (a->size() != b.size()) return false;
-    for (const auto& member : *a) {
-      const json::value* other = b.if_contains(member.key());
-      if (other == nullptr || !JsonEquals(member.value(), *other)) return false;
-    }
-    return true;
-  }
-  return left == right;
-}
 
 struct ConditionEvaluator::Node {
   enum class Kind {
@@ -93,48 +56,62 @@ struct ConditionEvaluator::Node {
   bool negated = false;        // of kEquals and kExists
   std::vector<Node> children;  // of kAll, kAny, kNot
   std::string field;           // of comparisons
-  json::value constant;        // of kEquals, kContains
-  double bound = 0;            // of the four orders
+  json::value constant;        // of kEquals, kContains, the four orders
   std::optional<Pattern> pattern;
   TextSet texts;                    // of kOneOf
   std::vector<json::value> others;  // of kOneOf: values that are not text
+  bool has_numbers = false;         // of kEquals, kOneOf and the orders: compares with a number
+  bool has_number_texts = false;    // of kEquals and kOneOf: compares with text that looks like a number
 
-  bool Holds(const json::value& item) const;
+  bool Holds(const json::value& item, Oddities* oddities) const;
   bool Compare(const json::value* value) const;
   bool CompareNumber(const json::value* value) const;
+  void Note(const json::value* value, Oddities& oddities) const;
 };
 
-bool ConditionEvaluator::Node::Holds(const json::value& item) const {
+bool ConditionEvaluator::Node::Holds(const json::value& item, Oddities* oddities) const {
   switch (kind) {
     case Kind::kAll:
       for (const Node& child : children) {
-        if (!child.Holds(item)) return false;
+        if (!child.Holds(item, oddities)) return false;
       }
       return true;
     case Kind::kAny:
       for (const Node& child : children) {
-        if (child.Holds(item)) return true;
+        if (child.Holds(item, oddities)) return true;
       }
       return false;
     case Kind::kNot:
-      return !children[0].Holds(item);
-    default:
-      return Compare(FindPath(item, field));
+      return !children[0].Holds(item, oddities);
+    default: {
+      const json::value* value = FindPath(item, field);
+      if (oddities != nullptr) Note(value, *oddities);
+      return Compare(value);
+    }
+  }
+}
+
+void ConditionEvaluator::Node::Note(const json::value* value, Oddities& oddities) const {
+  if (value == nullptr) return;
+  if (has_numbers && !has_number_texts && IsNumberLikeText(*value)) {
+    oddities.Note(storage::v1::Oddity::KIND_TEXT_COMPARED_AS_NUMBER, field, *value);
+  } else if (has_number_texts && !has_numbers && IsNumber(*value)) {
+    oddities.Note(storage::v1::Oddity::KIND_NUMBER_COMPARED_AS_TEXT, field, *value);
   }
 }
 
 bool ConditionEvaluator::Node::CompareNumber(const json::value* value) const {
-  if (value == nullptr || !value->is_number()) return false;
-  const double number = value->to_number<double>();
+  if (value == nullptr || !IsNumber(*value)) return false;
+  const int order = CompareNumbers(*value, constant);
   switch (kind) {
     case Kind::kLess:
-      return number < bound;
+      return order < 0;
     case Kind::kAtMost:
-      return number <= bound;
+      return order <= 0;
     case Kind::kGreater:
-      return number > bound;
+      return order > 0;
     default:
-      return number >= bound;
+      return order >= 0;
   }
 }
 
@@ -142,27 +119,27 @@ bool ConditionEvaluator::Node::Compare(const json::value* value) const {
   static const json::value null;
   switch (kind) {
     case Kind::kEquals:
-      return JsonEquals(value == nullptr ? null : *value, constant) != negated;
+      return EqualJson(value == nullptr ? null : *value, constant) != negated;
     case Kind::kMatches: {
-      const json::string* text = value == nullptr ? nullptr : value->if_string();
+      const json::string* text = value == nullptr ? nullptr : IfText(*value);
       return text != nullptr && pattern->Matches(View(*text));
     }
     case Kind::kContains:
       if (value == nullptr) return false;
-      if (const json::string* text = value->if_string()) {
-        return constant.is_string() && View(*text).find(View(constant.get_string())) != std::string_view::npos;
+      if (const json::string* text = IfText(*value)) {
+        return IfText(constant) != nullptr && View(*text).find(View(constant.get_string())) != std::string_view::npos;
       }
       if (const json::array* list = value->if_array()) {
         for (const json::value& element : *list) {
-          if (JsonEquals(element, constant)) return true;
+          if (EqualJson(element, constant)) return true;
         }
       }
       return false;
     case Kind::kOneOf: {
       const json::value& found = value == nullptr ? null : *value;
-      if (const json::string* text = found.if_string()) return texts.contains(View(*text));
+      if (const json::string* text = IfText(found)) return texts.contains(View(*text));
       for (const json::value& other : others) {
-        if (JsonEquals(found, other)) return true;
+        if (EqualJson(found, other)) return true;
       }
       return false;
     }
@@ -222,7 +199,7 @@ class Compiler {
   void Wrong(const std::string& path, std::string description) { wrong_.push_back({path, std::move(description)}); }
 
   json::value Constant(const std::string& text, const std::string& path) {
-    auto value = ParseJson(text);
+    auto value = ParseExact(text);
     if (value.ok()) return *std::move(value);
     Wrong(path, fmt::format("expected a JSON value, got {}", Excerpt(text)));
     return {};
@@ -230,7 +207,14 @@ class Compiler {
 
   void Order(Node::Kind kind, double bound, Node& node) {
     node.kind = kind;
-    node.bound = bound;
+    node.constant = bound;
+    node.has_numbers = true;
+  }
+
+  // Takes note of a constant that equality compares with.
+  static void Look(const json::value& constant, Node& node) {
+    node.has_numbers |= IsNumber(constant);
+    node.has_number_texts |= IsNumberLikeText(constant);
   }
 
   void Compare(const v1::Comparison& comparison, const std::string& path, Node& node) {
@@ -243,6 +227,7 @@ class Compiler {
         node.negated = comparison.has_not_equals();
         node.constant = node.negated ? Constant(comparison.not_equals(), path + ".not_equals")
                                      : Constant(comparison.equals(), path + ".equals");
+        Look(node.constant, node);
         break;
       case v1::Comparison::kLess:
         return Order(Node::Kind::kLess, comparison.less(), node);
@@ -270,7 +255,8 @@ class Compiler {
         node.kind = Node::Kind::kOneOf;
         for (int i = 0; i < comparison.one_of().values_size(); ++i) {
           json::value value = Constant(comparison.one_of().values(i), fmt::format("{}.one_of.values[{}]", path, i));
-          if (value.is_string()) {
+          Look(value, node);
+          if (IfText(value) != nullptr) {
             node.texts.emplace(View(value.get_string()));
           } else {
             node.others.push_back(std::move(value));
@@ -306,6 +292,8 @@ StatusOr<ConditionEvaluator> ConditionEvaluator::Compile(const v1::Condition& co
   return ConditionEvaluator(std::move(root));
 }
 
-bool ConditionEvaluator::Holds(const json::value& item) const { return root_->Holds(item); }
+bool ConditionEvaluator::Holds(const json::value& item, Oddities* oddities) const {
+  return root_->Holds(item, oddities);
+}
 
 }  // namespace millrace::rules

@@ -8,6 +8,7 @@
 
 #include "millrace/v1/condition.pb.h"
 #include "server/base/status.h"
+#include "server/stages/oddity.h"
 
 namespace millrace::rules {
 
@@ -18,9 +19,11 @@ class ConditionEvaluator {
   // (`all[2].compare`).
   static StatusOr<ConditionEvaluator> Compile(const v1::Condition& condition);
 
-  // Returns true if the condition holds for this item. Patterns count their work on the thread's meter, and end it if a
-  // text is too large for them (server/text/pattern.h): false means nothing then.
-  bool Holds(const boost::json::value& item) const;
+  // Returns true if the condition holds for this item, a value from ParseExact (server/base/json.h). Numbers are
+  // compared exactly. Notes in `oddities`, if it is not null, values that it meets and that were probably meant as
+  // another type. Patterns count their work on the thread's meter, and end it if a text is too large for them
+  // (server/text/pattern.h): false means nothing then.
+  bool Holds(const boost::json::value& item, Oddities* oddities = nullptr) const;
 
   struct Node;
 
@@ -29,8 +32,5 @@ class ConditionEvaluator {
 
   std::shared_ptr<const Node> root_;
 };
-
-// Returns true if two JSON values are equal: numbers by value (1 equals 1.0), members of objects in any order.
-bool JsonEquals(const boost::json::value& left, const boost::json::value& right);
 
 }  // namespace millrace::rules

@@ -9,6 +9,7 @@
 #include <boost/json.hpp>
 
 #include "server/base/json.h"
+#include "server/base/number.h"
 #include "server/stages/rules/fields.h"
 
 namespace millrace::rules {
@@ -83,7 +84,7 @@ json::value LookUpRule::PickFrom(const std::vector<size_t>& rows, const Target& 
 std::vector<size_t> LookUpRule::Agreeing(const std::vector<size_t>& rows, size_t column,
                                          const json::value& value) const {
   std::vector<size_t> agreeing;
-  const json::string* text = value.if_string();
+  const json::string* text = IfText(value);
   if (text == nullptr) return agreeing;
   for (const size_t row : rows) {
     if (gazetteer_->Cell(row, column) == std::string_view(text->data(), text->size())) agreeing.push_back(row);
@@ -94,7 +95,7 @@ std::vector<size_t> LookUpRule::Agreeing(const std::vector<size_t>& rows, size_t
 Status LookUpRule::Apply(json::value& item, std::string& found) const {
   std::vector<size_t> rows;
   const auto search = [&](const json::value& value) {
-    const json::string* text = value.if_string();
+    const json::string* text = IfText(value);
     if (text == nullptr) return;
     const std::string_view view(text->data(), text->size());
     for (const GazetteerMatch& match : gazetteer_->Search(view)) {

@@ -14,9 +14,11 @@
 #include <boost/json.hpp>
 
 #include "server/base/json.h"
+#include "server/base/number.h"
 #include "server/base/utf8.h"
 #include "server/base/work_meter.h"
 #include "server/stages/rules/condition.h"
+#include "server/stages/rules/convert_rule.h"
 #include "server/stages/rules/fields.h"
 #include "server/stages/rules/gazetteer_rule.h"
 #include "server/text/pattern.h"
@@ -66,7 +68,9 @@ std::string_view View(const json::string& text) { return {text.data(), text.size
 struct Rules::Rule {
   std::string name;
   std::optional<ConditionEvaluator> when;
-  std::variant<SetAction, ScoreAction, DropAction, ValidateAction, ExtractAction, ReplaceAction, LookUpRule> action;
+  std::variant<SetAction, ScoreAction, DropAction, ValidateAction, ExtractAction, ReplaceAction, LookUpRule,
+               ConvertRule>
+      action;
 };
 
 namespace {
@@ -120,14 +124,20 @@ class RuleRunner {
   Status operator()(const ScoreAction& score) {
     did_ = true;
     const json::value* value = FindPath(item_, score.field);
-    if (value != nullptr && !value->is_null() && !value->is_number()) {
+    if (value != nullptr && !value->is_null() && !IsNumber(*value)) {
       return BadItem(fmt::format("`{}` is not a number; cannot add to it", score.field));
     }
-    const double sum = (value == nullptr || value->is_null() ? 0 : value->to_number<double>()) + score.add;
-    constexpr double kExactMax = 9007199254740992;  // 2^53: whole numbers up to it stay whole
-    if (std::abs(sum) <= kExactMax && sum == std::floor(sum) && (value == nullptr || !value->is_double())) {
-      return SetPath(item_, score.field, static_cast<int64_t>(sum));
+    const bool is_null = value == nullptr || value->is_null();
+    constexpr double kExactMax = 9007199254740992;  // 2^53: doubles have all whole numbers up to it
+    if ((is_null || value->is_int64()) && std::abs(score.add) <= kExactMax && score.add == std::floor(score.add)) {
+      int64_t whole = 0;
+      const int64_t before = is_null ? 0 : value->get_int64();
+      if (!__builtin_add_overflow(before, static_cast<int64_t>(score.add), &whole)) {
+        return SetPath(item_, score.field, whole);
+      }
     }
+    const double sum = (is_null ? 0 : ToDouble(*value)) + score.add;
+    if (!std::isfinite(sum)) return BadItem(fmt::format("`{}` is too large to add to it", score.field));
     return SetPath(item_, score.field, sum);
   }
 
@@ -140,7 +150,7 @@ class RuleRunner {
   }
 
   Status operator()(const ValidateAction& validate) {
-    const bool holds = validate.condition.Holds(item_);
+    const bool holds = validate.condition.Holds(item_, &result_.oddities);
     MR_RETURN_IF_ERROR(WorkStatus());
     if (holds) return {};
     did_ = true;
@@ -152,7 +162,7 @@ class RuleRunner {
 
   Status operator()(const ExtractAction& extract) {
     const json::value* value = FindPath(item_, extract.from);
-    const json::string* text = value == nullptr ? nullptr : value->if_string();
+    const json::string* text = value == nullptr ? nullptr : IfText(*value);
     if (text == nullptr) return {};
     json::array taken;
     const int group = extract.pattern.groups() > 0 ? 1 : 0;
@@ -173,7 +183,7 @@ class RuleRunner {
 
   Status operator()(const ReplaceAction& replace) {
     const json::value* value = FindPath(item_, replace.field);
-    const json::string* text = value == nullptr ? nullptr : value->if_string();
+    const json::string* text = value == nullptr ? nullptr : IfText(*value);
     if (text == nullptr) return {};
     std::string changed(text->data(), text->size());
     const size_t replaced = replace.pattern.ReplaceAll(changed, replace.with, kFieldBytesMax);
@@ -183,6 +193,8 @@ class RuleRunner {
     did_ = true;
     return SetPath(item_, replace.field, Text(changed));
   }
+
+  Status operator()(const ConvertRule& convert) { return convert.Apply(item_, result_.oddities, did_); }
 
   Status operator()(const LookUpRule& look_up) {
     MR_RETURN_IF_ERROR(look_up.Apply(item_, found_));
@@ -247,8 +259,13 @@ class Compiler {
         return Finish(wrong_before, name, std::move(when), Replace(rule.replace()));
       case v1::Rule::kLookUp:
         return Finish(wrong_before, name, std::move(when), LookUp(rule.look_up()));
+      case v1::Rule::kConvert:
+        for (const FieldViolation& wrong : ConvertRule::Check(rule.convert())) {
+          Wrong("convert." + wrong.field, wrong.description);
+        }
+        return Finish(wrong_before, name, std::move(when), Made(ConvertRule(rule.convert())));
       case v1::Rule::ACTION_NOT_SET:
-        Wrong("", "expected one of set, score, drop, validate, extract, replace, look_up");
+        Wrong("", "expected one of set, score, drop, validate, extract, replace, look_up, convert");
         return std::nullopt;
     }
     return std::nullopt;
@@ -298,7 +315,7 @@ class Compiler {
     Path(set.field(), "set.field");
     switch (set.source_case()) {
       case v1::SetField::kValue: {
-        auto value = ParseJson(set.value());
+        auto value = ParseExact(set.value());
         if (value.ok()) return SetAction{set.field(), *std::move(value)};
         Wrong("set.value", fmt::format("expected a JSON value, got {}", Excerpt(set.value())));
         break;
@@ -403,7 +420,7 @@ RuleResult Rules::Apply(json::object item) const {
   WorkMeter meter({.cpu = kItemCpuMax, .name = "the rules"});
   Growth growth{std::min(meter.bytes_max(), kGrowthMax)};
   for (const Rule& rule : *rules_) {
-    const bool holds = !rule.when || rule.when->Holds(value);
+    const bool holds = !rule.when || rule.when->Holds(value, &result.oddities);
     if (holds && meter.Spend(1)) {
       RuleRunner runner(value, growth, result);
       if (const Status status = std::visit(runner, rule.action); !status.ok()) Fail(status, result);

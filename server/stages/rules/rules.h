@@ -13,6 +13,7 @@
 #include "millrace/v1/stages.pb.h"
 #include "server/base/shared_objects.h"
 #include "server/base/status.h"
+#include "server/stages/oddity.h"
 
 namespace millrace::rules {
 
@@ -23,6 +24,7 @@ struct RuleResult {
   std::string message;             // for people; begins with the name of the rule
   boost::json::object item;        // as the rules left it
   std::vector<std::string> notes;  // rules that changed something, with the names that they found
+  Oddities oddities;
 };
 
 // Immutable; copies share; any thread.

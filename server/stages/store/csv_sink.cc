@@ -2,8 +2,8 @@
 
 #include <boost/json.hpp>
 
-#include "server/base/canonical_json.h"
 #include "server/base/json.h"
+#include "server/base/number.h"
 #include "server/stages/store/aside_file.h"
 #include "server/stages/store/pages.h"
 
@@ -48,7 +48,7 @@ class CsvFile {
 
   Status WriteItems(const std::vector<InputItem>& items) {
     for (const InputItem& item : items) {
-      MR_ASSIGN_OR_RETURN(const json::value value, ParseJson(*item.json));
+      MR_ASSIGN_OR_RETURN(const json::value value, ParseExact(*item.json));
       std::string line;
       for (int i = 0; i < sink_.columns_size(); ++i) {
         if (i > 0) line.push_back(',');
@@ -64,8 +64,9 @@ class CsvFile {
  private:
   std::string CellText(const json::value* value) const {
     if (value == nullptr || value->is_null()) return "";
-    if (!value->is_string()) return CanonicalJson(*value);
-    const std::string_view text(value->get_string().data(), value->get_string().size());
+    const json::string* held = IfText(*value);
+    if (held == nullptr) return WriteJson(*value);
+    const std::string_view text(held->data(), held->size());
     std::string cell;
     if (IsFormula(text) && !sink_.keep_formulas()) cell.push_back('\'');
     return cell.append(text);

@@ -111,7 +111,7 @@ StatusOr<std::string> GenerationWriter::LastContent() {
 template <typename Tables, typename Take>
 Status ForEachRow(const Tables& tables, const std::vector<InputItem>& items, Take take) {
   for (const InputItem& item : items) {
-    MR_ASSIGN_OR_RETURN(const json::value fields, ParseJson(*item.json));
+    MR_ASSIGN_OR_RETURN(const json::value fields, ParseExact(*item.json));
     for (const auto& table : tables) {
       MR_RETURN_IF_ERROR(table->rows().ForEach(item, fields, [&](const RowParts& row) { return take(*table, row); }));
     }

@@ -4,9 +4,10 @@
 
 #include <algorithm>
 #include <boost/json.hpp>
+#include <cmath>
 
-#include "server/base/canonical_json.h"
 #include "server/base/json.h"
+#include "server/base/number.h"
 
 namespace millrace::store {
 namespace {
@@ -32,8 +33,14 @@ SqlValue SqlValueOf(const json::value* value) {
   if (value->is_bool()) return int64_t{value->get_bool() ? 1 : 0};
   if (value->is_int64()) return value->get_int64();
   if (value->is_double()) return value->get_double();
-  if (value->is_string()) return std::string(value->get_string().data(), value->get_string().size());
-  return CanonicalJson(*value);  // lists, objects, and integers that SQLite does not have
+  if (const json::string* text = IfText(*value)) return std::string(text->data(), text->size());
+  if (const auto number = NumberText(*value)) {
+    // A REAL is a double: a number that it can't hold exactly is written as its text.
+    const json::value nearest = ToDouble(*value);
+    if (std::isfinite(nearest.get_double()) && ToDecimal(nearest) == ToDecimal(*value)) return nearest.get_double();
+    return std::string(*number);
+  }
+  return WriteJson(*value);  // lists, objects, and integers that SQLite does not have
 }
 
 TableRows::TableRows(const v1::SqliteTable& table) : table_(table) {

@@ -154,8 +154,9 @@ class Synthesizer final : public CallingStage {
     rules::RuleResult made = rules.Apply(std::move(item.as_object()));
     if (made.state != v1::ITEM_STATE_OK) return failed;
     failed.state = v1::ITEM_STATE_DEGRADED;
-    failed.json = json::serialize(made.item);
+    failed.json = WriteJson(made.item);
     failed.notes = std::move(made.notes);
+    failed.oddities = std::move(made.oddities);
     return failed;
   }
 
@@ -166,7 +167,7 @@ class Synthesizer final : public CallingStage {
     if (question_.output_schema.empty()) {
       object[View(output_field_.empty() ? kAnswerField : output_field_)] = json::string(View(outcome.text));
     } else {
-      StatusOr<json::value> answer = ParseJson(outcome.text, {.depth = kOutsideDepthMax});
+      StatusOr<json::value> answer = ParseExact(outcome.text, {.depth = kOutsideDepthMax});
       if (!answer.ok()) return FailedItem(answer.status());
       if (!output_field_.empty()) {
         object[View(output_field_)] = *std::move(answer);
@@ -180,7 +181,7 @@ class Synthesizer final : public CallingStage {
         object[kAnswerField] = *std::move(answer);
       }
     }
-    result.json = json::serialize(item);
+    result.json = WriteJson(item);
     return result;
   }
 
@@ -221,7 +222,7 @@ StageKind SynthesizeKind() {
   StageKind kind;
   kind.name = "synthesize";
   kind.shape = StageShape::kCalling;
-  kind.semantics_version = 2;
+  kind.semantics_version = 3;
   kind.make = [](const StageDefinition& definition) -> StatusOr<StageWork> {
     MR_ASSIGN_OR_RETURN(std::unique_ptr<Synthesizer> stage, Synthesizer::Make(definition));
     return stage;

@@ -1,4 +1,5 @@
 #include "server/stages/cluster/cluster.h"
+#include "server/stages/cluster/clustering.h"
 
 #include <fmt/format.h>
 #include <gmock/gmock.h>
@@ -138,6 +139,44 @@ TEST(ClusterTest, TellsFirstAndLastTimeAsTheyWereWritten) {
   EXPECT_EQ(group.at("last_time").as_string(), "2020-04-20");
 }
 
+std::vector<std::string> Warnings(const v1::Stage& stage, const std::vector<json::object>& items) {
+  Clustering clustering(stage.cluster());
+  EXPECT_TRUE(clustering.Add(ItemsOf(items)).ok());
+  std::vector<std::string> warnings;
+  const Oddities oddities = clustering.oddities();
+  for (const storage::v1::Oddity& oddity : oddities.list()) warnings.push_back(WarningOf("news", oddity));
+  return warnings;
+}
+
+TEST(ClusterTest, TimeRulesHoldForDatesHoweverTheyAreWritten) {
+  const v1::Stage stage = StageOf(std::string(kPlain) + "time_field: \"date\" time_window { seconds: 172800 }");
+  for (const auto& [early, late] :
+       std::vector<std::pair<json::value, json::value>>{{"2024-01-01T10:00:00", "2019-01-01T10:00:00"},
+                                                        {"2024-01-01T10:00:00+0100", "2019-01-01T10:00:00+0100"},
+                                                        {"2024-01-01 10:00", "2019-01-01 10:00"},
+                                                        {"20240101", "20190101"},
+                                                        {20240101, 20190101},
+                                                        {1704103200, 1546336800},
+                                                        {"1704103200", "1546336800"}}) {
+    EXPECT_THAT(MembersOf(Clustered(stage, Dated({early, late}))), testing::IsEmpty()) << early;
+    EXPECT_THAT(MembersOf(Clustered(stage, Dated({early, early}))), ElementsAre(ElementsAre("d1", "d2"))) << early;
+    EXPECT_THAT(Warnings(stage, Dated({early, late})), testing::IsEmpty()) << early;
+  }
+}
+
+TEST(ClusterTest, SaysWhichDatesItCantRead) {
+  const v1::Stage stage = StageOf(std::string(kPlain) + "time_field: \"date\" time_window { seconds: 172800 }");
+  EXPECT_THAT(
+      Warnings(stage, Dated({"01/03/2017", "2017-03-01", "02/03/2017", nullptr, ""})),
+      ElementsAre(testing::AllOf(
+          testing::HasSubstr("stage `news`: `date` can't be read as a date in 2 items, for example \"01/03/2017\""),
+          testing::HasSubstr("`convert: {field: date, to: date, date_format: \"%d/%m/%Y\"}`"))));
+  EXPECT_THAT(
+      Warnings(stage, Dated({nullptr, ""})),
+      ElementsAre(testing::HasSubstr("`date` has no date in any of 3 items, so the time rules of the stage have no "
+                                     "effect")));
+}
+
 TEST(ClusterTest, LetsSimilarityFadeWithTime) {
   const std::vector<json::object> items = Dated({"2020-04-01", "2020-04-03", "2020-05-01"});
   const v1::Stage stage = StageOf(std::string(kPlain) + "time_field: \"date\" half_life { seconds: 259200 }");
@@ -167,6 +206,36 @@ TEST(ClusterTest, TakesFieldsFromTheMembers) {
   EXPECT_EQ(group.at("most").as_int64(), 3);
   EXPECT_EQ(group.at("tags"), json::value({"sea", "wind"}));
   EXPECT_FALSE(group.as_object().contains("absent"));
+}
+
+TEST(ClusterTest, KeepsTheCharactersOfNumbersAndOrdersThemExactly) {
+  std::vector<InputItem> items = ItemsOf(Storms());
+  const auto with = [](const std::string& json, const std::string& members) {
+    return std::make_shared<const std::string>(json.substr(0, json.size() - 1) + "," + members + "}");
+  };
+  items[0].json = with(*items[0].json, R"("n":123456789012345678901234567891,"p":19.90)");
+  items[2].json = with(*items[2].json, R"("n":123456789012345678901234567890,"p":19.9)");
+  const v1::Stage stage = StageOf(std::string(kPlain) + R"pb(
+    keep { field: "n" pick: PICK_MIN as: "least" }
+    keep { field: "n" pick: PICK_MAX as: "most" }
+    keep { field: "n" pick: PICK_EVERY as: "all" }
+    keep { field: "p" pick: PICK_EVERY }
+  )pb");
+  const StatusOr<std::vector<StageItem>> results = RunBarrier(ClusterKind(), stage, items);
+  ASSERT_TRUE(results.ok()) << results.status();
+  EXPECT_THAT(
+      (*results)[0].json,
+      testing::HasSubstr(R"("least":123456789012345678901234567890,"most":123456789012345678901234567891,)"
+                         R"("all":[123456789012345678901234567891,123456789012345678901234567890],"p":[19.90])"));
+}
+
+TEST(ClusterTest, NotesNumbersAsTextThatItOrdersAsText) {
+  std::vector<json::object> items = Storms();
+  items[0]["score"] = "10";
+  items[1]["score"] = "9";
+  const v1::Stage stage = StageOf(std::string(kPlain) + "keep { field: \"score\" pick: PICK_MAX }");
+  EXPECT_THAT(Warnings(stage, items),
+              ElementsAre(testing::HasSubstr("`score` is text that looks like a number in 2 items")));
 }
 
 TEST(ClusterTest, RelaxedPassesAddToGroupsButMakeNoSmallOnes) {

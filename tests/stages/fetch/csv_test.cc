@@ -8,6 +8,7 @@
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
+#include <map>
 #include <sstream>
 
 #include "server/base/json.h"
@@ -17,6 +18,7 @@
 namespace millrace::fetch {
 namespace {
 
+using testing::AllOf;
 using testing::ElementsAre;
 using testing::HasSubstr;
 using testing::StartsWith;
@@ -54,6 +56,43 @@ TEST(CsvTest, NeedsNoLineEndAtTheEndOfTheFile) {
 
 TEST(CsvTest, SkipsAByteOrderMark) {
   EXPECT_THAT(Read("\xef\xbb\xbfid\nx\n", ById("id")), ElementsAre(R"(x {"id":"x"})"));
+}
+
+v1::CsvSource WithTypes(const std::map<std::string, v1::ValueType>& types) {
+  v1::CsvSource source;
+  for (const auto& [column, type] : types) (*source.mutable_types())[column] = type;
+  return source;
+}
+
+TEST(CsvTest, MakesValuesOfTheTypesOfTheirColumns) {
+  const v1::CsvSource source = WithTypes({{"score", v1::VALUE_TYPE_NUMBER},
+                                          {"day", v1::VALUE_TYPE_DATE},
+                                          {"ok", v1::VALUE_TYPE_BOOLEAN},
+                                          {"code", v1::VALUE_TYPE_TEXT}});
+  EXPECT_THAT(Read("score,day,ok,code,note\n4.50,2024-01-31 10:00,yes,007,x\n\" -3 \",20240131,F,,\n,,,,\n", source),
+              ElementsAre(R"(row-1 {"score":4.50,"day":"2024-01-31T10:00:00Z","ok":true,"code":"007","note":"x"})",
+                          R"(row-2 {"score":-3,"day":"2024-01-31","ok":false,"code":"","note":""})",
+                          R"(row-3 {"score":null,"day":null,"ok":null,"code":"","note":""})"));
+  EXPECT_THAT(Read("score\n123456789012345678901234567890\n", WithTypes({{"score", v1::VALUE_TYPE_NUMBER}})),
+              ElementsAre(R"(row-1 {"score":123456789012345678901234567890})"));
+}
+
+TEST(CsvTest, FailsARowWhoseValueIsNotOfItsType) {
+  const v1::CsvSource source = WithTypes({{"score", v1::VALUE_TYPE_NUMBER}});
+  EXPECT_THAT(
+      Read("id,score\n1,n/a\n2,5\n3,\"1,234\"\n", source),
+      ElementsAre("! BAD_ROW line 2, byte 11: column \"score\": expected a number such as 4.5 or -3, got \"n/a\"",
+                  R"(row-2 {"id":"2","score":5})",
+                  "! BAD_ROW line 4, byte 21: column \"score\": expected a number such as 4.5 or -3, got "
+                  "\"1,234\""));
+}
+
+TEST(CsvTest, NamesAColumnWithATypeThatTheHeaderLacks) {
+  EXPECT_THAT(Read("id,score\n", WithTypes({{"scoer", v1::VALUE_TYPE_NUMBER}})),
+              ElementsAre(AllOf(HasSubstr("no column \"scoer\" (types)"), HasSubstr("score"))));
+  v1::CsvSource renamed = WithTypes({{"points", v1::VALUE_TYPE_NUMBER}});
+  (*renamed.mutable_rename())["score"] = "points";
+  EXPECT_THAT(Read("score\n5\n", renamed), ElementsAre(R"(row-1 {"points":5})"));
 }
 
 TEST(CsvTest, TakesAnotherDelimiterAndNames) {

@@ -43,11 +43,18 @@ TEST(JsonlTest, TakesTextAndWholeNumbersAsIds) {
 TEST(JsonlTest, KeepsBadLinesAsFailedItems) {
   using std::string_view_literals::operator""sv;
   EXPECT_THAT(
-      Read("{\"a\":1}}\n[1]\n{\"a\":1,\"a\":2}\n{\"a\":\"\xff\"}\n{\"a\":\"x\0\"}\n{\"a\":1e400}\n{\"half\":"sv),
+      Read(
+          "{\"a\":1}}\n[1]\n{\"a\":1,\"a\":2}\n{\"a\":\"\xff\"}\n{\"a\":\"x\0\"}\n{\"a\":1e99999999999}\n{\"half\":"sv),
       ElementsAre(
           StartsWith("! BAD_ROW line 1, byte 0: "), StartsWith("! BAD_ITEM line 2, byte 9: it is not a JSON object"),
           StartsWith("! BAD_ROW line 3, byte 13: "), StartsWith("! BAD_ROW line 4, byte 27: the text is not UTF-8"),
           HasSubstr("NUL"), StartsWith("! BAD_ROW line 6"), HasSubstr("(the file ends in this line)")));
+}
+
+TEST(JsonlTest, KeepsTheCharactersOfNumbers) {
+  const std::string line = R"({"id":123456789012345678901234567890,"a":[1e400,19.90,-0,1E5,0.10]})";
+  EXPECT_THAT(Read(line, ById("id")), ElementsAre("123456789012345678901234567890 " + line));
+  EXPECT_THAT(Read(R"({"id":1e5})", ById("id")), ElementsAre(HasSubstr("neither text nor a whole number")));
 }
 
 TEST(JsonlTest, BoundsDepthAndLines) {

@@ -4,6 +4,7 @@
 #include <google/protobuf/text_format.h>
 #include <gtest/gtest.h>
 
+#include "server/stages/merge/merging.h"
 #include "tests/stages/barrier.h"
 
 namespace millrace {
@@ -227,6 +228,19 @@ TEST(MergeTest, JoinsItemsThatAreNestedDeeply) {
       Merged(StageOf(std::string(kFields) + kRules + "keep { field: \"tags\" pick: PICK_LIST }"), items);
   ASSERT_EQ(merged.size(), 2u);
   EXPECT_TRUE(ParseJson(merged[0].json).ok());
+}
+
+TEST(MergeTest, NotesTimesThatItCantReadIfARuleNeedsThem) {
+  const v1::Stage stage = StageOf(std::string(kFields) + kRules);
+  StatusOr<PairRules> rules = PairRules::Compile(stage.merge());
+  ASSERT_TRUE(rules.ok());
+  Merging merging(stage.merge(), *rules);
+  const std::vector<InputItem> items = ItemsOf({Family("a", "Floods", {"flood"}, {"x"}, "01/03/2017", "2017-03-02"),
+                                                Family("b", "Floods", {"flood"}, {"y"}, "20170301", "2017-03-02")});
+  ASSERT_TRUE(merging.Add(items).ok());
+  ASSERT_EQ(merging.oddities().list().size(), 1u);
+  EXPECT_THAT(WarningOf("merged", merging.oddities().list()[0]),
+              HasSubstr("`first_time` can't be read as a date in 1 item, for example \"01/03/2017\""));
 }
 
 }  // namespace

@@ -1,9 +1,11 @@
 #include "server/stages/rules/condition.h"
 
+#include <gmock/gmock.h>
 #include <google/protobuf/text_format.h>
 #include <gtest/gtest.h>
 
 #include <string>
+#include <vector>
 
 #include <boost/json.hpp>
 
@@ -22,7 +24,7 @@ v1::Condition Parse(const std::string& text) {
 bool Holds(const std::string& condition, const std::string& item) {
   auto evaluator = ConditionEvaluator::Compile(Parse(condition));
   EXPECT_TRUE(evaluator.ok()) << evaluator.status();
-  return evaluator.ok() && evaluator->Holds(*ParseJson(item));
+  return evaluator.ok() && evaluator->Holds(*ParseExact(item));
 }
 
 bool Compares(const std::string& comparison, const std::string& item) {
@@ -59,6 +61,60 @@ TEST(Condition, OrdersAreForNumbers) {
   EXPECT_FALSE(Compares("greater: 0.5", R"({"f": 0.5})"));
   EXPECT_TRUE(Compares("at_least: 0.5", R"({"f": 0.5})"));
   EXPECT_FALSE(Compares("at_least: 0", R"({"f": "7"})"));
+}
+
+TEST(Condition, ComparesNumbersDigitByDigit) {
+  EXPECT_TRUE(Compares("equals: '123456789012345678901234567890'", R"({"f": 123456789012345678901234567890})"));
+  EXPECT_FALSE(Compares("equals: '123456789012345678901234567890'", R"({"f": 123456789012345678901234567891})"));
+  EXPECT_TRUE(Compares("equals: '19.9'", R"({"f": 19.90})"));
+  EXPECT_TRUE(Compares("equals: '1e400'", R"({"f": 10e399})"));
+  EXPECT_TRUE(Compares("one_of { values: '1e400' values: '0.10' }", R"({"f": 0.1})"));
+  EXPECT_TRUE(Compares("contains: '19.90'", R"({"f": [1, 19.9]})"));
+  EXPECT_FALSE(Compares("less: 0.1", R"({"f": 0.1})"));
+  EXPECT_TRUE(Compares("less: 0.1", R"({"f": 0.09999999999999999999})"));
+  EXPECT_FALSE(Compares("at_most: 0.1", R"({"f": 0.10000000000000000001})"));
+  EXPECT_TRUE(Compares("greater: 1e308", R"({"f": 1e400})"));
+  EXPECT_FALSE(Compares("matches: '9'", R"({"f": 19.90})"));
+  EXPECT_FALSE(Compares("equals: '\"19.90\"'", R"({"f": 19.90})"));
+}
+
+// Returns the oddities that a condition notes about an item, each as `KIND field example`.
+std::vector<std::string> Noted(const std::string& condition, const std::string& item) {
+  auto evaluator = ConditionEvaluator::Compile(Parse(condition));
+  EXPECT_TRUE(evaluator.ok()) << evaluator.status();
+  Oddities oddities;
+  evaluator->Holds(*ParseExact(item), &oddities);
+  std::vector<std::string> noted;
+  for (const storage::v1::Oddity& oddity : oddities.list()) {
+    noted.push_back(storage::v1::Oddity::Kind_Name(oddity.kind()).substr(5) + " " + oddity.field() + " " +
+                    oddity.example());
+  }
+  return noted;
+}
+
+TEST(Condition, NotesTextThatItComparesWithANumber) {
+  using testing::ElementsAre;
+  using testing::IsEmpty;
+  const std::string item = R"({"f": "4.5", "g": 4.5, "t": "four", "e": ""})";
+  EXPECT_THAT(Noted("compare { field: 'f' less: 5 }", item), ElementsAre(R"(TEXT_COMPARED_AS_NUMBER f "4.5")"));
+  EXPECT_THAT(Noted("compare { field: 'f' equals: '4.5' }", item), ElementsAre(R"(TEXT_COMPARED_AS_NUMBER f "4.5")"));
+  EXPECT_THAT(Noted("compare { field: 'f' one_of { values: '1' values: '4.5' } }", item),
+              ElementsAre(R"(TEXT_COMPARED_AS_NUMBER f "4.5")"));
+  EXPECT_THAT(Noted("compare { field: 'g' not_equals: '\"4.5\"' }", item),
+              ElementsAre("NUMBER_COMPARED_AS_TEXT g 4.5"));
+  EXPECT_THAT(Noted("not { compare { field: 'f' at_least: 3 } }", item),
+              ElementsAre(R"(TEXT_COMPARED_AS_NUMBER f "4.5")"));
+  // An item counts once for a field, however many comparisons meet it.
+  EXPECT_THAT(Noted("all { conditions { not { compare { field: 'f' less: 1 } } }"
+                    "      conditions { compare { field: 'f' less: 5 } } }",
+                    item),
+              ElementsAre(R"(TEXT_COMPARED_AS_NUMBER f "4.5")"));
+  for (const char* fine : {"compare { field: 'g' less: 5 }", "compare { field: 't' less: 5 }",
+                           "compare { field: 'e' less: 5 }", "compare { field: 'none' less: 5 }",
+                           "compare { field: 'f' equals: '\"4.5\"' }", "compare { field: 'g' equals: '\"n/a\"' }",
+                           "compare { field: 'f' one_of { values: '4.5' values: '\"4.5\"' } }"}) {
+    EXPECT_THAT(Noted(fine, item), IsEmpty()) << fine;
+  }
 }
 
 TEST(Condition, MatchesFindsAPatternAnywhereInText) {

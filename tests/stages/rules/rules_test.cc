@@ -32,14 +32,14 @@ v1::Pipeline Files() {
 RuleResult Apply(const std::string& rules, const std::string& item) {
   auto compiled = Rules::Compile(Parse(rules), Files());
   EXPECT_TRUE(compiled.ok()) << compiled.status();
-  return compiled->Apply(std::move(ParseJson(item)->get_object()));
+  return compiled->Apply(std::move(ParseExact(item)->get_object()));
 }
 
 // The item that rules make, as JSON.
 std::string Made(const std::string& rules, const std::string& item) {
   const RuleResult result = Apply(rules, item);
   EXPECT_EQ(result.state, v1::ITEM_STATE_OK) << result.message;
-  return json::serialize(result.item);
+  return WriteJson(result.item);
 }
 
 TEST(Rules, SetTakesAConstantAFieldOrATemplate) {
@@ -73,8 +73,93 @@ TEST(Rules, EachSeesWhatTheOnesBeforeItLeft) {
 
 TEST(Rules, ScoreAddsAndKeepsWholeNumbersWhole) {
   EXPECT_EQ(Made("rules { score { field: 's' add: 2 } } rules { score { field: 's' add: -5 } }", "{}"), R"({"s":-3})");
-  EXPECT_EQ(Made("rules { score { field: 's' add: 0.5 } }", R"({"s":1})"), R"({"s":1.5E0})");
+  EXPECT_EQ(Made("rules { score { field: 's' add: 0.5 } }", R"({"s":1})"), R"({"s":1.5})");
   EXPECT_EQ(Apply("rules { score { field: 's' add: 1 } }", R"({"s":"x"})").reason, v1::ERROR_REASON_BAD_ITEM);
+}
+
+TEST(Rules, ScoreKeepsWholeNumbersThatNoDoubleHas) {
+  EXPECT_EQ(Made("rules { score { field: 's' add: 2 } }", R"({"s":9007199254740993})"), R"({"s":9007199254740995})");
+  EXPECT_EQ(Made("rules { score { field: 's' add: 1 } }", R"({"s":0.5})"), R"({"s":1.5})");
+  const RuleResult result = Apply("rules { score { field: 's' add: 1 } }", R"({"s":1e400})");
+  EXPECT_THAT(result.message, HasSubstr("`s` is too large to add to it"));
+}
+
+TEST(Rules, NumbersThatNoRuleTouchesKeepTheirCharacters) {
+  const std::string item = R"({"price":19.90,"id":123456789012345678901234567890,"big":1e400,"a":{"b":[1.50,-0]}})";
+  EXPECT_EQ(Made("rules { set { field: 'x' value: 'true' } }", item),
+            item.substr(0, item.size() - 1) + R"(,"x":true})");
+  EXPECT_EQ(Made("rules { set { field: 'x' from: 'a.b' } } rules { set { field: 'y' from: 'price' } }",
+                 R"({"price":19.90,"a":{"b":[1.50]}})"),
+            R"({"price":19.90,"a":{"b":[1.50]},"x":[1.50],"y":19.90})");
+  EXPECT_EQ(Made("rules { set { field: 'x' template: '{{price}} {{a}} {{id}}' } }",
+                 R"({"price":19.90,"a":[1.50,"1.50"],"id":123456789012345678901234567890})"),
+            R"({"price":19.90,"a":[1.50,"1.50"],"id":123456789012345678901234567890,)"
+            R"("x":"19.90 [1.50, \"1.50\"] 123456789012345678901234567890"})");
+  EXPECT_EQ(Made("rules { set { field: 'x' value: '1.2345678901234567890123' } }", "{}"),
+            R"({"x":1.2345678901234567890123})");
+}
+
+TEST(Rules, PatternsLeaveNumbersAlone) {
+  EXPECT_EQ(Made("rules { replace { field: 'p' pattern: '9' with: 'x' } }"
+                 "rules { extract { from: 'p' pattern: '9' field: 'q' } }",
+                 R"({"p":19.90})"),
+            R"({"p":19.90})");
+}
+
+std::string Converted(const std::string& how, const std::string& value) {
+  return Made("rules { convert { field: 'f' " + how + " } }", "{\"f\":" + value + "}");
+}
+
+TEST(Rules, ConvertMakesNumbersBooleansDatesAndText) {
+  EXPECT_EQ(Converted("to: VALUE_TYPE_NUMBER", "\" 4.50 \""), R"({"f":4.50})");
+  EXPECT_EQ(Converted("to: VALUE_TYPE_NUMBER", "\"007\""), R"({"f":7})");
+  EXPECT_EQ(Converted("to: VALUE_TYPE_NUMBER", "\"123456789012345678901234567890\""),
+            R"({"f":123456789012345678901234567890})");
+  EXPECT_EQ(Converted("to: VALUE_TYPE_NUMBER", "19.90"), R"({"f":19.90})");
+  EXPECT_EQ(Converted("to: VALUE_TYPE_NUMBER", "\"\""), R"({"f":null})");
+  EXPECT_EQ(Converted("to: VALUE_TYPE_BOOLEAN", "\"Yes\""), R"({"f":true})");
+  EXPECT_EQ(Converted("to: VALUE_TYPE_BOOLEAN", "0"), R"({"f":false})");
+  EXPECT_EQ(Converted("to: VALUE_TYPE_DATE", "\"2024-01-31 10:00\""), R"({"f":"2024-01-31T10:00:00Z"})");
+  EXPECT_EQ(Converted("to: VALUE_TYPE_DATE", "1706695200"), R"({"f":"2024-01-31T10:00:00Z"})");
+  EXPECT_EQ(Converted("to: VALUE_TYPE_DATE date_format: '%d/%m/%Y'", "\"01/03/2017\""), R"({"f":"2017-03-01"})");
+  EXPECT_EQ(Converted("to: VALUE_TYPE_TEXT", "19.90"), R"({"f":"19.90"})");
+  EXPECT_EQ(Converted("to: VALUE_TYPE_NUMBER into: 'g.h'", "\"1\""), R"({"f":"1","g":{"h":1}})");
+  EXPECT_EQ(Made("rules { convert { field: 'f' to: VALUE_TYPE_NUMBER } }", R"({"a":1})"), R"({"a":1})");
+}
+
+TEST(Rules, ConvertFailsTheItemUnlessItMayBeNull) {
+  const RuleResult failed =
+      Apply("rules { name: 'score' convert { field: 'f' to: VALUE_TYPE_NUMBER } }", R"({"f":"n/a"})");
+  EXPECT_EQ(failed.reason, v1::ERROR_REASON_BAD_ITEM);
+  EXPECT_EQ(failed.message, "score: `f`: expected a number such as 4.5 or -3, got \"n/a\"");
+  const RuleResult unclear = Apply("rules { convert { field: 'f' to: VALUE_TYPE_DATE } }", R"({"f":"01/03/2017"})");
+  EXPECT_THAT(unclear.message, HasSubstr("expected a date such as 2024-01-31"));
+  const RuleResult null =
+      Apply("rules { convert { field: 'f' to: VALUE_TYPE_NUMBER or_null: true } }", R"({"f":"n/a"})");
+  EXPECT_EQ(WriteJson(null.item), R"({"f":null})");
+  ASSERT_EQ(null.oddities.list().size(), 1u);
+  EXPECT_EQ(null.oddities.list()[0].kind(), storage::v1::Oddity::KIND_NOT_CONVERTED);
+  EXPECT_EQ(null.oddities.list()[0].example(), "\"n/a\"");
+}
+
+TEST(Rules, ConvertIsCheckedWhenItIsCompiled) {
+  const auto wrong = [](const std::string& convert) {
+    return std::string(MessageOf(Rules::Compile(Parse("rules { convert { " + convert + " } }"), Files()).status()));
+  };
+  EXPECT_THAT(wrong("field: 'f'"), HasSubstr("rules[0].convert.to: expected one of text, number, boolean, date"));
+  EXPECT_THAT(wrong("field: 'f' to: VALUE_TYPE_NUMBER date_format: '%Y-%m-%d'"), HasSubstr("only for `to: date`"));
+  EXPECT_THAT(wrong("field: 'f' to: VALUE_TYPE_DATE date_format: 'DD/MM/YYYY'"), HasSubstr("it has no year (`%Y`)"));
+  EXPECT_THAT(wrong("field: 'a..b' to: VALUE_TYPE_NUMBER"), HasSubstr("expected the path of a field"));
+}
+
+TEST(Rules, NoteTextThatTheirConditionsCompareWithNumbers) {
+  const RuleResult result = Apply(
+      "rules { when { compare { field: 'f' less: 5 } } set { field: 'low' value: 'true' } }"
+      "rules { validate { condition { not { compare { field: 'f' at_least: 3 } } } } }",
+      R"({"f":"4.5"})");
+  ASSERT_EQ(result.oddities.list().size(), 1u);
+  EXPECT_EQ(result.oddities.list()[0].kind(), storage::v1::Oddity::KIND_TEXT_COMPARED_AS_NUMBER);
+  EXPECT_EQ(result.oddities.list()[0].count(), 1);
 }
 
 TEST(Rules, DropAndValidateEndTheItem) {
