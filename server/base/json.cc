@@ -223,16 +223,32 @@ std::string WriteJson(const json::object& object) {
   return out;
 }
 
+const json::value* FindMember(const json::object& object, std::string_view& path) {
+  const auto find = [&](size_t end) { return object.if_contains(json::string_view(path.data(), end)); };
+  const json::value* found = find(path.size());
+  size_t end = path.size();
+  if (found == nullptr && path.size() > kDottedPathMax) {
+    end = path.find('.');
+    if (end != std::string_view::npos) found = find(end);
+  }
+  while (found == nullptr && end <= kDottedPathMax && end > 0) {
+    end = path.rfind('.', end - 1);
+    if (end != std::string_view::npos) found = find(end);
+  }
+  if (found != nullptr) path = end < path.size() ? path.substr(end + 1) : std::string_view();
+  return found;
+}
+
 const json::value* FindPath(const json::value& value, std::string_view path) {
   const json::value* at = &value;
   while (!path.empty()) {
-    const size_t dot = path.find('.');
-    const std::string_view name = path.substr(0, dot);
-    path = dot == std::string_view::npos ? std::string_view() : path.substr(dot + 1);
     if (const json::object* object = at->if_object()) {
-      at = object->if_contains(json::string_view(name.data(), name.size()));
+      at = FindMember(*object, path);
       if (at == nullptr) return nullptr;
     } else if (const json::array* array = at->if_array()) {
+      const size_t dot = path.find('.');
+      const std::string_view name = path.substr(0, dot);
+      path = dot == std::string_view::npos ? std::string_view() : path.substr(dot + 1);
       size_t index = 0;
       const std::from_chars_result result = std::from_chars(name.data(), name.data() + name.size(), index);
       if (result.ec != std::errc() || result.ptr != name.data() + name.size() || index >= array->size()) return nullptr;

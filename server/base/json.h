@@ -33,7 +33,15 @@ std::string WriteJson(const json::value& value);
 std::string WriteJson(const json::object& object);
 
 // Returns the value at a path of names joined by dots, in which a number selects an element of an array, counted from
-// 0; null if `value` has nothing at that path. The returned pointer is valid as long as `value`.
+// 0; null if `value` has nothing at that path. A member whose name has dots itself wins over a path: `address.city` is
+// the member of that name, if there is one. The returned pointer is valid as long as `value`.
 const json::value* FindPath(const json::value& value, std::string_view path);
+
+// Returns the member that the beginning of `path` names, and leaves the rest of the path in `path`; null if there is
+// none. Of several members (`a.b`, `a`) it is the one with the longest name.
+const json::value* FindMember(const json::object& object, std::string_view& path);
+
+// Longest path in bytes in which names that have dots are found. Such names are searched by trying every beginning.
+inline constexpr size_t kDottedPathMax = 256;
 
 }  // namespace millrace

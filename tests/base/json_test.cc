@@ -251,5 +251,19 @@ TEST(FindPathTest, FollowsNamesAndIndices) {
   }
 }
 
+TEST(FindPathTest, ANameWithDotsWinsOverAPath) {
+  const json::value value = *ParseJson(R"({"a.b":1,"a":{"b":2,"c.d":{"e":3}},"x.y":{"z":4}})");
+  EXPECT_EQ(FindPath(value, "a.b")->as_int64(), 1);
+  EXPECT_EQ(FindPath(value, "a.c.d.e")->as_int64(), 3);
+  EXPECT_EQ(FindPath(value, "x.y.z")->as_int64(), 4);
+  EXPECT_EQ(FindPath(value, "x"), nullptr);
+  EXPECT_EQ(FindPath(value, "x.z"), nullptr);
+  std::string_view rest = "x.y.z";
+  EXPECT_NE(FindMember(value.as_object(), rest), nullptr);
+  EXPECT_EQ(rest, "z");
+  const std::string dots(300, '.');
+  EXPECT_EQ(FindPath(value, dots), nullptr);
+}
+
 }  // namespace
 }  // namespace millrace

@@ -41,8 +41,6 @@ std::optional<std::string> After(const std::string& text, std::string_view prefi
   return text.substr(prefix.size());
 }
 
-std::string FirstName(const std::string& path) { return path.substr(0, path.find('.')); }
-
 // Returns the number of different values that two lists share; for other values, true if both exist and are equal.
 json::value Shared(const json::value* left, const json::value* right) {
   const json::array* left_list = left == nullptr ? nullptr : left->if_array();
@@ -103,9 +101,9 @@ StatusOr<PairRules> PairRules::Compile(const v1::Merge& merge) {
       std::optional<std::string> of_side = After(field, "left.");
       if (!of_side) of_side = After(field, "right.");
       if (of_side) {
-        rules.read_.insert(FirstName(*of_side));
+        rules.read_.insert(*of_side);
       } else if (const std::optional<std::string> shared = After(field, "shared.")) {
-        rules.read_.insert(FirstName(*shared));
+        rules.read_.insert(*shared);
         rules.shared_.insert(*shared);
       } else if (field == "days_apart") {
         rules.reads_days_ = true;
@@ -124,8 +122,12 @@ PairSide PairRules::Side(const boost::json::value& item, Oddities& oddities) con
   PairSide side;
   const json::object* object = item.if_object();
   if (object == nullptr) return side;
-  for (const std::string& name : read_) {
-    if (const json::value* value = object->if_contains(name)) side.fields[name] = *value;
+  for (const std::string& path : read_) {
+    std::string_view rest = path;
+    const json::value* value = FindMember(*object, rest);
+    if (value == nullptr) continue;
+    const size_t end = rest.empty() ? path.size() : path.size() - rest.size() - 1;
+    side.fields[json::string_view(path.data(), end)] = *value;
   }
   const auto micros_of = [&](const char* name) -> std::optional<int64_t> {
     const json::value* time = object->if_contains(name);

@@ -49,7 +49,7 @@ class PairRules {
   };
 
   std::vector<Rule> rules_;
-  std::set<std::string> read_;    // names of the fields that rules read of a side
+  std::set<std::string> read_;    // paths of the fields that rules read of a side
   bool reads_days_ = false;       // some rule reads days_apart
   std::set<std::string> shared_;  // paths of the fields that rules compare between sides
 };
