@@ -3,7 +3,12 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <fmt/format.h>
+
 #include <boost/json.hpp>
+#include <map>
+
+#include "server/text/field_tree.h"
 
 namespace millrace {
 namespace {
@@ -62,8 +67,8 @@ TEST(TemplateTest, DropsLinesThatHoldOnlySectionTags) {
 }
 
 TEST(TemplateTest, RefusesPartialsAndNewDelimiters) {
-  EXPECT_THAT(Rendered("{{> other}}", "{}"), HasSubstr("TEMPLATE: a template can't include"));
-  EXPECT_THAT(Rendered("{{=<% %>=}}", "{}"), HasSubstr("TEMPLATE: a template can't change"));
+  EXPECT_THAT(Rendered("a\n b {{> other}}", "{}"), HasSubstr("TEMPLATE: line 2, column 4: a template can't include"));
+  EXPECT_THAT(Rendered("{{=<% %>=}}", "{}"), HasSubstr("TEMPLATE: line 1, column 1: a template can't change"));
 }
 
 TEST(TemplateTest, RefusesTagsThatAreNotClosed) {
@@ -93,11 +98,81 @@ TEST(TemplateTest, StopsListsInListsBeforeTheyTakeLong) {
   EXPECT_EQ(Rendered("{{#a}}" + std::string(200'000, 'x') + "{{/a}}", item), "TEMPLATE");
 }
 
-TEST(TemplateTest, NamesTheFieldsThatItReadsOutsideOfSections) {
-  const auto parsed =
-      Template::Parse("{{title}} {{a.b}}{{#list}}{{inner}}{{/list}}{{^none}}{{other}}{{/none}}{{title}}");
-  ASSERT_TRUE(parsed.ok());
-  EXPECT_THAT(parsed->Fields(), ElementsAre("a.b", "list", "none", "other", "title"));
+TEST(TemplateTest, SaysHowToWriteWhatBelongsToOtherTemplateLanguages) {
+  const std::map<std::string, std::string> remedies = {
+      {"{{title | upper}}", "\"title | upper\" is not the name of a field: templates have no filters; write {{title}}"},
+      {"{{title|default('x')}}", "templates have no filters; write {{title}}"},
+      {"{{#if title}}x{{/if}}", "write {{#title}}…{{/title}}"},
+      {"{{#each this.items}}x{{/each}}", "write {{#items}}…{{/items}}"},
+      {"{{#title}}a{{else}}b{{/title}}", "templates have no else; write {{^name}}…{{/name}}"},
+      {"{{this}}", "the value of a section is {{.}}"},
+      {"{{this.title}}", "write {{title}}"},
+      {"{{@index}}", "a section over a list does not count"},
+      {"{{../title}}", "write {{title}}"},
+      {"{{.title}}", "a name does not begin with a dot; write {{title}}"},
+      {"{{- title -}}", "tags don't trim the text around them; write {{title}}"},
+      {"{{~title~}}", "write {{title}}"},
+      {"{{tags[0]}}", "write {{tags.0}}"},
+      {"{{author['name']}}", "write {{author.name}}"},
+      {"{{title.upper()}}", "templates have no expressions"},
+      {"{{ score == 5 }}", "templates have no expressions"},
+      {"{{title or 'none'}}", "templates have no expressions"},
+      {"{{'text'}}", "templates have no expressions"},
+      {"a\n{% for t in tags %}{{t}}{% endfor %}", "line 2, column 1: `{% for t in tags %}` is not Mustache"},
+      {"{%- if title -%}x{% endif %}", "is not Mustache; write {{name}} for a field, {{#name}}…{{/name}}"},
+      {"<%= title %>", "`<%= title %>` is not Mustache"},
+      {"{{title and {{text}}", "the tag is not closed"},
+      {"{{}}", "the tag names no field"},
+  };
+  for (const auto& [text, remedy] : remedies) EXPECT_THAT(Rendered(text, "{}"), HasSubstr(remedy)) << text;
+}
+
+TEST(TemplateTest, TakesNamesOfColumnsAsTheyAre) {
+  EXPECT_EQ(Rendered("{{Price (USD)}} {{Paid?}} {{Terms and conditions}} {{name#2}} {{a-b}} {{ Zürich }} {{50%}}",
+                     R"-({"Price (USD)":"1","Paid?":"2","Terms and conditions":"3","name#2":"4","a-b":"5","Zürich":"6",
+                         "50%":"7"})-"),
+            "1 2 3 4 5 6 7");
+  EXPECT_EQ(Rendered("100{% of {\"a\": {\"b\": 1}} { title }", R"({"title":"x"})"),
+            "100{% of {\"a\": {\"b\": 1}} { title }");
+}
+
+TEST(TemplateTest, ANameWithDotsWinsOverAPath) {
+  EXPECT_EQ(Rendered("{{address.city}}", R"({"address.city":"Bern"})"), "Bern");
+  EXPECT_EQ(Rendered("{{address.city}}", R"({"address":{"city":"Rome"},"address.city":"Bern"})"), "Bern");
+  EXPECT_EQ(Rendered("{{geo.point.lat}}", R"({"geo.point":{"lat":47}})"), "47");
+}
+
+TEST(TemplateTest, TheInnermostFirstPartOfANameDecides) {
+  const std::string item =
+      R"({"author":{"name":"parent"},"books":[{"author":{"name":"A"}},{"author":{}},{},{"author":"B"},
+                              {"author":null}]})";
+  EXPECT_EQ(Rendered("{{#books}}[{{author.name}}]{{/books}}", item), "[A][][parent][][]");
+}
+
+TEST(TemplateTest, SaysWhichNamesNoItemHas) {
+  FieldTree item;
+  item.AddValue(boost::json::parse(R"({"title":"x","author":{"name":"y"},"tags":[{"label":"z"}],"note":null})"));
+  const auto missing = [&](std::string_view text) {
+    std::vector<std::string> names;
+    const auto parsed = Template::Parse(text);
+    if (!parsed.ok()) return std::vector<std::string>{std::string(MessageOf(parsed.status()))};
+    for (const TemplateName& name : parsed->Missing(item)) {
+      names.push_back(fmt::format("{}:{} {}", name.line, name.column, name.name));
+    }
+    return names;
+  };
+  EXPECT_THAT(missing("{{title}} {{author.name}} {{note}} {{note.text}} {{tags.0.label}} {{.}}"), testing::IsEmpty());
+  EXPECT_THAT(missing("{{#tags}}{{label}} of {{title}}{{/tags}}{{#author}}{{name}}{{/author}}"), testing::IsEmpty());
+  EXPECT_THAT(missing("{{titel}}\n {{author.nmae}} {{titel}}"), ElementsAre("1:1 titel", "2:2 author.nmae"));
+  EXPECT_THAT(missing("{{#tags}}{{lable}}{{/tags}}{{^titel}}{{text}}{{/titel}}{{#nothing}}{{inside}}{{/nothing}}"),
+              ElementsAre("1:10 lable", "1:28 titel", "1:38 text", "1:56 nothing"));
+  EXPECT_THAT(missing("{{title.length}} {{input.title}}"), ElementsAre("1:1 title.length", "1:18 input.title"));
+}
+
+TEST(TemplateTest, KnowsATextThatIsTheSameForAllItems) {
+  EXPECT_TRUE(Template::Parse("Summarize {title} {{! the item }}")->is_constant());
+  EXPECT_FALSE(Template::Parse("{{title}}")->is_constant());
+  EXPECT_FALSE(Template::Parse("{{^a}}b{{/a}}")->is_constant());
 }
 
 }  // namespace
