@@ -219,7 +219,7 @@ std::vector<FieldViolation> PipelineViolations(const v1::Pipeline& pipeline, con
   if (IsTooLarge(pipeline)) return violations;
   const v1::Pipeline with_defaults = bindings.BindDefaults();
   for (const std::vector<FieldViolation>& more :
-       {SharedOutputs(with_defaults, stages), FieldsReadUnmade(pipeline, stages)}) {
+       {SharedOutputs(with_defaults, stages), FieldsReadUnmade(with_defaults, stages)}) {
     violations.insert(violations.end(), more.begin(), more.end());
   }
   const std::vector<FieldViolation> before = violations;
@@ -231,6 +231,20 @@ std::vector<FieldViolation> PipelineViolations(const v1::Pipeline& pipeline, con
     if (!is_told) violations.push_back(std::move(refused));
   }
   return violations;
+}
+
+std::vector<FieldViolation> PipelineDoubts(const v1::Pipeline& pipeline, const StageRegistry& stages) {
+  std::vector<FieldViolation> doubts;
+  if (IsTooLarge(pipeline)) return doubts;
+  const v1::Pipeline with_defaults = Bindings(pipeline).BindDefaults();
+  for (int i = 0; i < with_defaults.stages_size(); ++i) {
+    const StageKind* kind = stages.Of(with_defaults.stages(i));
+    if (kind == nullptr || !kind->doubts) continue;
+    for (FieldViolation& doubt : kind->doubts(with_defaults, with_defaults.stages(i))) {
+      doubts.push_back({PathOfField(StagePath(i), doubt.field), std::move(doubt.description)});
+    }
+  }
+  return doubts;
 }
 
 Status CheckPipeline(const v1::Pipeline& pipeline, const StageRegistry& stages) {

@@ -19,4 +19,7 @@ Status CheckPipeline(const v1::Pipeline& pipeline, const StageRegistry& stages);
 // Returns the problems as a list. A stage whose kind is not in `stages` is checked by the rules of its fields alone.
 std::vector<FieldViolation> PipelineViolations(const v1::Pipeline& pipeline, const StageRegistry& stages);
 
+// Returns what is allowed and hardly meant, by path: for warnings.
+std::vector<FieldViolation> PipelineDoubts(const v1::Pipeline& pipeline, const StageRegistry& stages);
+
 }  // namespace millrace

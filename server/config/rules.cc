@@ -246,8 +246,13 @@ void VisitStrings(const Message& message, std::string_view path,
         const Message& entry = reflection.GetRepeatedMessage(message, field, i);
         const FieldDescriptor* value = entry.GetDescriptor()->map_value();
         const std::string key = entry.GetReflection()->GetString(entry, entry.GetDescriptor()->map_key());
-        if (IsMessage(*value))
+        if (IsMessage(*value)) {
           VisitStrings(entry.GetReflection()->GetMessage(entry, value), PathOfEntry(at, key), visit);
+        } else if (value->type() == FieldDescriptor::TYPE_STRING) {
+          visit(*field, PathOfEntry(at, key), entry.GetReflection()->GetString(entry, value));
+        } else if (value->type() != FieldDescriptor::TYPE_BYTES) {
+          visit(*field, PathOfEntry(at, key), key);
+        }
         continue;
       }
       const std::string element = index < 0 ? at : PathOfElement(at, static_cast<size_t>(i));

@@ -23,7 +23,7 @@ using BoundPaths = std::set<std::string, std::less<>>;
 // Returns every field that breaks a rule, in the order of the message. Skips fields at or below a bound path.
 std::vector<FieldViolation> CheckRules(const google::protobuf::Message& message, const BoundPaths& bound = {});
 
-// Calls `visit` for every string that is set in a message or below it.
+// Calls `visit` for every string that is set in a message or below it; of a map from names to numbers, for its keys.
 void VisitStrings(const google::protobuf::Message& message, std::string_view path,
                   const std::function<void(const google::protobuf::FieldDescriptor& field, const std::string& path,
                                            const std::string& value)>& visit);

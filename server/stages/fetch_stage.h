@@ -37,6 +37,9 @@ class RowReader {
   // column is missing, UTF-16).
   virtual StatusOr<Rows> Feed(std::string_view bytes, bool end) = 0;
 
+  // Returns the names of the fields that every row has, once they are known; none if rows differ in their fields.
+  virtual std::vector<std::string> Columns() const { return {}; }
+
   // Returns all that a new reader needs to continue behind the consumed bytes: rows so far, the header.
   virtual std::string State() const = 0;
   // Continues from a State. DATA_LOSS (STORE_CORRUPT).

@@ -12,6 +12,7 @@
 
 #include "millrace/v1/pipeline.pb.h"
 #include "server/base/status.h"
+#include "server/text/field_tree.h"
 
 namespace millrace {
 
@@ -71,16 +72,20 @@ struct StageKind {
   std::function<std::vector<StageFile>(const v1::Stage&)> reads;
   std::function<std::vector<StageFile>(const v1::Stage&)> writes;
 
-  // Fields of the items that a stage makes.
+  // Fields of the items that a stage makes, beside those that fields of its definition name (`writes_field`).
   struct Fields {
-    std::optional<std::vector<std::string>> made;  // nullopt: not known
-    bool fresh = false;                            // items have these fields only; no field of the input goes through
+    FieldTree made = FieldTree::Any();
+    bool fresh = false;  // items have these fields only; no field of the input goes through
   };
   // Not set: the fields are not known.
   std::function<Fields(const v1::Stage&)> fields;
-  // Returns the field of input items that the stage reads because its definition has `name` at `path`; empty: none,
-  // such as `similarity` in a rule of a merge. Not set: every name is that of a field.
-  std::function<std::string(std::string_view path, std::string_view name)> field_read;
+  // Returns the field of input items that the stage reads because its definition has `name` at `path` (in the stage);
+  // empty: none, such as `similarity` in a rule of a merge. Not set: every name is that of a field. The names are those
+  // of the definition's fields marked `reads_field`, and the names in its templates (`item_template`).
+  std::function<std::string(const v1::Stage&, std::string_view path, std::string_view name)> field_read;
+  // Returns what is allowed and hardly meant, with fields by their path in the stage: a prompt that asks the same about
+  // every item. Not set: nothing.
+  std::function<std::vector<FieldViolation>(const v1::Pipeline&, const v1::Stage&)> doubts;
 };
 
 // Kinds by name. A value, owned by whoever builds the engine.

@@ -41,6 +41,12 @@ inline std::vector<std::string> Problems(const Status& status) {
   return lines;
 }
 
+inline FieldTree FieldsCalled(const std::vector<std::string>& names) {
+  FieldTree fields;
+  for (const std::string& name : names) fields.Put(name);
+  return fields;
+}
+
 // The kinds of the product, which make no stages and whose items have these fields.
 inline StageRegistry TestStages() {
   StageRegistry stages = BuiltinStages();
@@ -50,16 +56,14 @@ inline StageRegistry TestStages() {
     kind.fields = fields;
     stages.Add(std::move(kind));
   };
-  change("fetch", [](const v1::Stage&) { return StageKind::Fields{std::nullopt, true}; });
-  change("prepare", [](const v1::Stage&) { return StageKind::Fields{std::vector<std::string>{"theater"}, false}; });
+  change("fetch", [](const v1::Stage&) { return StageKind::Fields{FieldTree::Any(), true}; });
+  change("prepare", [](const v1::Stage&) { return StageKind::Fields{FieldsCalled({"theater"}), false}; });
   change("cluster", [](const v1::Stage&) {
-    return StageKind::Fields{std::vector<std::string>{"id", "members", "size", "title", "theater"}, true};
+    return StageKind::Fields{FieldsCalled({"id", "members", "size", "title", "theater"}), true};
   });
-  change("merge", [](const v1::Stage&) { return StageKind::Fields{std::vector<std::string>{"merged"}, false}; });
-  change("synthesize", [](const v1::Stage&) {
-    return StageKind::Fields{std::vector<std::string>{"summary", "kind"}, false};
-  });
-  change("store", [](const v1::Stage&) { return StageKind::Fields{std::vector<std::string>{}, true}; });
+  change("merge", [](const v1::Stage&) { return StageKind::Fields{FieldsCalled({"merged"}), false}; });
+  change("synthesize", [](const v1::Stage&) { return StageKind::Fields{FieldsCalled({"summary", "kind"}), false}; });
+  change("store", [](const v1::Stage&) { return StageKind::Fields{FieldTree(), true}; });
   return stages;
 }
 

@@ -57,6 +57,18 @@ Task<StatusOr<v1::AppliedPipeline>> PipelineCatalog::Resolve(std::string name, c
   co_return applied;
 }
 
+Task<std::vector<std::string>> PipelineCatalog::FindDoubts(std::shared_ptr<const v1::Pipeline> definition) {
+  if (!options_.checks_definitions) co_return std::vector<std::string>();
+  auto find = [this, definition] {
+    std::vector<std::string> warnings;
+    for (const FieldViolation& doubt : PipelineDoubts(*definition, deps_.stages)) {
+      warnings.push_back(fmt::format("{}: {}", doubt.field, doubt.description));
+    }
+    return warnings;
+  };
+  co_return co_await Compute(deps_.loop, deps_.checks(), std::move(find));
+}
+
 Task<StatusOr<PreparedPipeline>> PipelineCatalog::Prepare(
     std::string name, const v1::Pipeline* definition, google::protobuf::Map<std::string, v1::ParameterValue> parameters,
     std::set<std::string> client_inputs, std::shared_ptr<StopSignal> left) {

@@ -4,6 +4,7 @@
 #include <memory>
 #include <set>
 #include <string>
+#include <vector>
 
 #include "millrace/v1/pipeline_service.pb.h"
 #include "server/base/stop_signal.h"
@@ -36,6 +37,9 @@ class PipelineCatalog {
   // Ends early, with CANCELLED, if `left` stops, which may be null.
   Task<StatusOr<v1::AppliedPipeline>> Resolve(std::string name, const v1::Pipeline* definition,
                                               std::shared_ptr<StopSignal> left);
+
+  // Returns warnings about a definition, such as a prompt that asks the same about all items.
+  Task<std::vector<std::string>> FindDoubts(std::shared_ptr<const v1::Pipeline> definition);
 
   // Resolves a definition, binds parameters and makes the stages. `client_inputs`: fetches whose items the client
   // sends. Errors as Resolve has them, INVALID_ARGUMENT (INVALID_FIELD: a parameter), and what the kinds of stages

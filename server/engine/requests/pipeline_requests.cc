@@ -6,6 +6,7 @@
 
 #include "server/engine/requests/page_token.h"
 #include "server/engine/run/forecast.h"
+#include "server/engine/run/source_fields.h"
 #include "server/engine/times.h"
 #include "server/storage/records.h"
 #include "server/storage/runs.h"
@@ -18,12 +19,15 @@ Task<StatusOr<v1::ApplyPipelineResponse>> PipelineRequests::ApplyPipeline(Reques
     co_return MakeFieldError(Reason::kInvalidField, "pipeline: a definition is needed", {{"pipeline", "a definition"}});
   }
   MR_CO_ASSIGN_OR_RETURN(v1::AppliedPipeline applied, co_await catalog_.Resolve("", &request.pipeline(), context.left));
+  auto definition = std::make_shared<const v1::Pipeline>(applied.pipeline());
+  const std::vector<std::string> warnings = co_await catalog_.FindDoubts(std::move(definition));
   const AsyncMutex::Holder holder = co_await changing_.Enter();
   StatusOr<v1::AppliedPipeline> before = co_await catalog_.Find(applied.pipeline().name());
   if (!before.ok() && before.status().code() != absl::StatusCode::kNotFound) co_return before.status();
   v1::ApplyPipelineResponse response;
   if (before.ok() && before->digest() == applied.digest()) {
     *response.mutable_pipeline() = *std::move(before);
+    *response.mutable_warnings() = {warnings.begin(), warnings.end()};
     co_return response;
   }
   applied.set_version(before.ok() ? before->version() + 1 : 1);
@@ -38,6 +42,7 @@ Task<StatusOr<v1::ApplyPipelineResponse>> PipelineRequests::ApplyPipeline(Reques
   }
   *response.mutable_pipeline() = std::move(applied);
   response.set_changed(true);
+  *response.mutable_warnings() = {warnings.begin(), warnings.end()};
   co_return response;
 }
 
@@ -94,11 +99,19 @@ Task<StatusOr<v1::PlanPipelineResponse>> PipelineRequests::PlanPipeline(RequestC
       PreparedPipeline prepared,
       co_await catalog_.Prepare(request.name(), request.has_pipeline() ? &request.pipeline() : nullptr,
                                 request.parameters(), client_inputs, context.left));
+  if (options_.checks_definitions) {
+    SourcesSeen sources = co_await SeeFiles(deps_, options_, prepared.made.work, prepared.definition, client_inputs);
+    MR_CO_RETURN_IF_ERROR(co_await CheckFieldsRead(deps_, prepared.definition, std::move(sources)));
+  }
+  std::vector<std::string> warnings = co_await catalog_.FindDoubts(prepared.definition);
   storage::v1::RunRecord record;
   record.mutable_run()->set_pipeline(prepared.made.definition->name());
   record.mutable_run()->set_limit(request.limit());
   *record.mutable_run()->mutable_as_of() = ToTimestamp(deps_.loop.clock().WallMicros());
-  co_return co_await MakeForecast(deps_, options_, std::move(prepared.made), std::move(record));
+  MR_CO_ASSIGN_OR_RETURN(v1::PlanPipelineResponse response,
+                         co_await MakeForecast(deps_, options_, std::move(prepared.made), std::move(record)));
+  for (std::string& warning : warnings) response.add_warnings(std::move(warning));
+  co_return response;
 }
 
 }  // namespace millrace

@@ -7,6 +7,7 @@
 #include <fmt/format.h>
 
 #include "server/config/canonical.h"
+#include "server/engine/run/source_fields.h"
 #include "server/engine/step/client_input.h"
 #include "server/engine/times.h"
 #include "server/storage/records.h"
@@ -101,6 +102,18 @@ Task<StatusOr<v1::CreateRunResponse>> RunCreator::Create(v1::CreateRunRequest re
   co_return response;
 }
 
+Task<Status> RunCreator::CheckFields(const v1::CreateRunRequest& request, const PreparedPipeline& prepared,
+                                     const std::set<std::string>& client_inputs) {
+  if (!options_.checks_definitions) co_return absl::OkStatus();
+  const MadeStages& made = prepared.made;
+  SourcesSeen sources = co_await SeeFiles(deps_, options_, made.work, prepared.definition, client_inputs);
+  for (const auto& [stage, items] : request.items()) {
+    std::optional<SourceFields> fields = co_await SeeItems(deps_, made.work[made.plan.Find(stage)], items);
+    if (fields) sources.emplace(stage, *std::move(fields));
+  }
+  co_return co_await CheckFieldsRead(deps_, prepared.definition, std::move(sources));
+}
+
 Task<StatusOr<v1::Run>> RunCreator::CreateNew(v1::CreateRunRequest request, std::string digest,
                                               std::shared_ptr<StopSignal> left) {
   MR_CO_RETURN_IF_ERROR(gate_.CheckNewWork());
@@ -116,6 +129,7 @@ Task<StatusOr<v1::Run>> RunCreator::CreateNew(v1::CreateRunRequest request, std:
                                 request.parameters(), client_inputs, std::move(left)));
   MadeStages& made = prepared.made;
   MR_CO_RETURN_IF_ERROR(CheckInputs(request, made));
+  MR_CO_RETURN_IF_ERROR(co_await CheckFields(request, prepared, client_inputs));
 
   const int64_t now_micros = deps_.loop.clock().WallMicros();
   storage::v1::RunRecord record;
@@ -140,6 +154,8 @@ Task<StatusOr<v1::Run>> RunCreator::CreateNew(v1::CreateRunRequest request, std:
     const StageWork& work = *made.work[made.plan.Find(stage)];
     MR_CO_RETURN_IF_ERROR(PutClosedInput(WorkAs<FetchStage>(work), name, stage, items, batch));
   }
+  std::vector<std::string> warnings = co_await catalog_.FindDoubts(prepared.definition);
+  for (std::string& warning : warnings) run.add_warnings(std::move(warning));
   if (request.validate_only()) co_return run;
   run.set_name(name);
   for (const PlanStage& stage : made.plan.stages()) {

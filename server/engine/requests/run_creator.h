@@ -37,6 +37,11 @@ class RunCreator {
   // Creates a run from a request that no earlier one repeats. `digest`: empty without a request id.
   Task<StatusOr<v1::Run>> CreateNew(v1::CreateRunRequest request, std::string digest, std::shared_ptr<StopSignal> left);
 
+  // Checks that the beginnings of the sources have the fields that the stages read. INVALID_ARGUMENT
+  // (INVALID_DEFINITION).
+  Task<Status> CheckFields(const v1::CreateRunRequest& request, const PreparedPipeline& prepared,
+                           const std::set<std::string>& client_inputs);
+
   const EngineDeps& deps_;
   const EngineOptions& options_;
   const WorkGate& gate_;

@@ -1,5 +1,6 @@
 #include "server/engine/run/forecast.h"
 
+#include <algorithm>
 #include <map>
 #include <set>
 #include <utility>
@@ -48,6 +49,9 @@ class CountingCalls final : public CallHandler {
     outcome.stopped = true;
     v1::StagePlan* const stage = Find(context.stage);
     if (stage == nullptr) co_return outcome;
+    Asked& asked = asked_[context.stage];
+    if (++asked.calls == 1) asked.question = request.question.messages;
+    asked.all_equal = asked.all_equal && Equal(asked.question, request.question.messages);
     size_t bytes = 0;
     for (const backend::Message& message : request.question.messages) bytes += message.content.size();
     stage->set_calls(stage->calls() + 1);
@@ -59,7 +63,28 @@ class CountingCalls final : public CallHandler {
     co_return outcome;
   }
 
+  // Warns of stages that ask the same about all their items.
+  void Warn() {
+    for (const auto& [stage, asked] : asked_) {
+      if (asked.calls < 2 || !asked.all_equal) continue;
+      response_.add_warnings(
+          fmt::format("stage \"{}\" asks the same question about all of its {} items", stage, asked.calls));
+    }
+  }
+
  private:
+  struct Asked {
+    int64_t calls = 0;
+    std::vector<backend::Message> question;  // the first one
+    bool all_equal = true;
+  };
+
+  static bool Equal(const std::vector<backend::Message>& a, const std::vector<backend::Message>& b) {
+    return std::equal(a.begin(), a.end(), b.begin(), b.end(), [](const backend::Message& x, const backend::Message& y) {
+      return x.role == y.role && x.content == y.content;
+    });
+  }
+
   v1::StagePlan* Find(const std::string& name) {
     for (v1::StagePlan& stage : *response_.mutable_stages()) {
       if (stage.stage() == name) return &stage;
@@ -69,6 +94,7 @@ class CountingCalls final : public CallHandler {
 
   CallDesk& desk_;
   v1::PlanPipelineResponse& response_;
+  std::map<std::string, Asked> asked_;  // by stage
 };
 
 // A stage that calls models: its calls are counted, and none of its items ends.
@@ -334,6 +360,7 @@ v1::PlanPipelineResponse Forecast::Report() {
     figures.set_memory_bytes(WorkAs<BarrierStage>(*work_[static_cast<size_t>(stage)])
                                  .MemoryBytes(intake(stage).items(), intake(stage).bytes()));
   }
+  calls_.Warn();
   return response_;
 }
 

@@ -12,6 +12,7 @@
 #include "millrace/storage/v1/records.pb.h"
 #include "millrace/v1/run_service.pb.h"
 #include "server/base/loop.h"
+#include "server/config/fields_read.h"
 #include "server/engine/async_mutex.h"
 #include "server/engine/engine_deps.h"
 #include "server/engine/plan.h"
@@ -106,6 +107,7 @@ class ActiveRun final : public StepHost, public std::enable_shared_from_this<Act
   void FailStage(int stage, const Status& error) override;
   void PauseForCheck(int stage, std::string message) override;
   CallHandler& calls() override { return calls_; }
+  Task<Status> CheckFirstInput(int stage) override;
   Task<Status> Warn(std::string message) override;
   using StepHost::EndStage;
   Task<Status> EndStage(int stage, RecordChange change, WriteBatch more) override;
@@ -167,6 +169,7 @@ class ActiveRun final : public StepHost, public std::enable_shared_from_this<Act
   std::shared_ptr<StopSignal> stop_;
   std::vector<std::unique_ptr<Step>> steps_;  // this episode's
   std::shared_ptr<ModelLease> models_;        // this episode's; null while no stage works
+  SourcesSeen sources_seen_;                  // by CheckFirstInput
   RunTrace trace_;
   bool working_ = false;
   bool draining_ = false;

@@ -94,6 +94,7 @@ Task<Status> FetchStep::ReadAll() {
   rows_.Begin();
   if (StageTrace* const traces = host_.trace(stage_); traces != nullptr) traces->BeginWork();
   storage::v1::FetchCursor cursor = rows_.record().cursor();
+  bool is_first = cursor.rows() == 0;
   MR_CO_ASSIGN_OR_RETURN(auto source, co_await OpenRows(host_, stage_, std::move(cursor)));
   while (!rows_.record().cursor().done()) {
     if (const bool has_room = co_await host_.AwaitRoom(); !has_room) co_return absl::OkStatus();
@@ -103,6 +104,10 @@ Task<Status> FetchStep::ReadAll() {
     if (batch.waits) {
       if (const bool woken = co_await AwaitInput(wakes); !woken) co_return absl::OkStatus();
       continue;
+    }
+    if (slot_.input && is_first && !batch.rows.empty()) {
+      is_first = false;
+      MR_CO_RETURN_IF_ERROR(co_await host_.CheckFirstInput(stage_));
     }
     MR_CO_RETURN_IF_ERROR(co_await Commit(std::move(batch)));
     host_.Moved();

@@ -71,6 +71,9 @@ class StepHost {
   virtual void PauseForCheck(int stage, std::string message) = 0;
   // Returns the call layer for the stages. A call that stops because a human must repair its targets pauses the run.
   virtual CallHandler& calls() { return deps().calls; }
+  // Checks that the first items that a client has sent to a fetch have the fields that the stages read.
+  // INVALID_ARGUMENT (INVALID_DEFINITION).
+  virtual Task<Status> CheckFirstInput(int /*stage*/) { co_return absl::OkStatus(); }
   // Records a warning in the run and as an event, unless the run has the same one.
   virtual Task<Status> Warn(std::string message) = 0;
 

@@ -73,12 +73,14 @@ StatusOr<StageWork> Make(const StageDefinition& definition) {
 }
 
 StageKind::Fields FieldsOf(const v1::Stage& stage) {
-  std::vector<std::string> made = {"id", "title", "size", "members", "terms", "coherence"};
+  FieldTree made;
+  for (const char* name : {"id", "title", "size", "coherence"}) made.Member(name);
+  for (const char* name : {"members", "terms"}) made.Member(name) = FieldTree::ListOf(FieldTree());
   if (!stage.cluster().time_field().empty()) {
-    made.push_back("first_time");
-    made.push_back("last_time");
+    made.Member("first_time");
+    made.Member("last_time");
   }
-  for (std::string& name : GroupFields(stage.cluster().keep()).names()) made.push_back(std::move(name));
+  for (const std::string& name : GroupFields(stage.cluster().keep()).names()) made.Member(name) = FieldTree::Any();
   return {.made = std::move(made), .fresh = true};
 }
 

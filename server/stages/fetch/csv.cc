@@ -40,6 +40,7 @@ class CsvReader final : public RowReader {
   explicit CsvReader(const v1::CsvSource& source) : source_(source), scanner_(LimitsOf(source)) {}
 
   StatusOr<Rows> Feed(std::string_view bytes, bool end) override;
+  std::vector<std::string> Columns() const override { return columns_; }
   std::string State() const override;
   Status Restore(std::string_view state) override;
 
@@ -70,6 +71,7 @@ class CsvReader final : public RowReader {
   size_t offset_ = 0;  // of that byte
   std::vector<std::string> header_;
 
+  std::vector<std::string> columns_;   // the header after renaming
   std::vector<std::string> openings_;  // what stands before each value in an item: `{"id":`, `,"title":`
   std::optional<size_t> id_column_;
   std::vector<v1::ValueType> types_;  // of the columns; empty: all are text
@@ -192,6 +194,7 @@ Status CsvReader::UseHeader(std::vector<std::string> names) {
     openings_.push_back(std::move(opening));
   }
   header_ = std::move(names);
+  columns_ = std::move(renamed);
   scanner_.LimitColumns(header_.size());
   return absl::OkStatus();
 }

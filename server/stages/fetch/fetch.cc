@@ -88,7 +88,7 @@ StageKind FetchKind() {
   kind.make = MakeFetch;
   kind.reads = FilesRead;
   // A file's columns are known only when it is read.
-  kind.fields = [](const v1::Stage&) { return StageKind::Fields{.made = std::nullopt, .fresh = true}; };
+  kind.fields = [](const v1::Stage&) { return StageKind::Fields{.made = FieldTree::Any(), .fresh = true}; };
   return kind;
 }
 

@@ -61,8 +61,8 @@ StatusOr<StageWork> Make(const StageDefinition& definition) {
 }
 
 // The conditions of rules see a pair of items. Returns the items' field that a name stands for.
-std::string FieldRead(std::string_view path, std::string_view name) {
-  if (path.find(".merge.rules[") == std::string_view::npos) return std::string(name);
+std::string FieldRead(const v1::Stage&, std::string_view path, std::string_view name) {
+  if (!path.starts_with("merge.rules[")) return std::string(name);
   if (name == "similarity" || name == "days_apart") return "";
   for (const std::string_view side : {"left.", "right.", "shared."}) {
     if (name.starts_with(side)) return std::string(name.substr(side.size()));
@@ -71,8 +71,11 @@ std::string FieldRead(std::string_view path, std::string_view name) {
 }
 
 StageKind::Fields FieldsOf(const v1::Stage& stage) {
-  std::vector<std::string> made = {"id", "size", "members", "merged"};
-  for (std::string& name : GroupFields(stage.merge().keep()).names()) made.push_back(std::move(name));
+  FieldTree made;
+  for (const char* name : {"id", "size"}) made.Member(name);
+  made.Member("members") = FieldTree::ListOf(FieldTree());
+  made.Member("merged") = FieldTree::Any();
+  for (const std::string& name : GroupFields(stage.merge().keep()).names()) made.Member(name) = FieldTree::Any();
   return {.made = std::move(made), .fresh = false};
 }
 

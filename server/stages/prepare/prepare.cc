@@ -38,16 +38,6 @@ class PrepareStage final : public PureStage {
   rules::Rules rules_;
 };
 
-// Fields that a rule writes.
-void AddFieldsOf(const v1::Rule& rule, std::vector<std::string>& fields) {
-  const auto add = [&](const std::string& path) { fields.push_back(path.substr(0, path.find('.'))); };
-  if (rule.has_set()) add(rule.set().field());
-  if (rule.has_score()) add(rule.score().field());
-  if (rule.has_extract()) add(rule.extract().field());
-  if (rule.has_convert()) add(rule.convert().into().empty() ? rule.convert().field() : rule.convert().into());
-  for (const v1::LookUpField& set : rule.look_up().set()) add(set.field());
-}
-
 StatusOr<StageWork> MakePrepare(const StageDefinition& definition) {
   StatusOr<rules::Rules> rules = rules::Rules::Compile(definition.stage.prepare(), definition.pipeline, definition.shared);
   if (!rules.ok()) {
@@ -55,13 +45,6 @@ StatusOr<StageWork> MakePrepare(const StageDefinition& definition) {
                           ViolationsBelow("prepare", rules.status()));
   }
   return std::make_unique<PrepareStage>(*std::move(rules));
-}
-
-StageKind::Fields PrepareFields(const v1::Stage& stage) {
-  StageKind::Fields fields;
-  fields.made.emplace();
-  for (const v1::Rule& rule : stage.prepare().rules()) AddFieldsOf(rule, *fields.made);
-  return fields;
 }
 
 }  // namespace
@@ -72,7 +55,8 @@ StageKind PrepareKind() {
   kind.shape = StageShape::kPure;
   kind.semantics_version = 2;
   kind.make = MakePrepare;
-  kind.fields = PrepareFields;
+  // All fields that rules make are marked by `writes_field`.
+  kind.fields = [](const v1::Stage&) { return StageKind::Fields{.made = FieldTree()}; };
   return kind;
 }
 

@@ -1,6 +1,7 @@
 #include "server/stages/synthesize/synthesize.h"
 
 #include <fmt/format.h>
+#include <re2/re2.h>
 
 #include <boost/json.hpp>
 #include <memory>
@@ -11,6 +12,7 @@
 #include "server/base/json.h"
 #include "server/stages/rules/rules.h"
 #include "server/stages/stage_work.h"
+#include "server/stages/synthesize/answer_fields.h"
 #include "server/text/schema.h"
 #include "server/text/template.h"
 
@@ -198,22 +200,59 @@ class Synthesizer final : public CallingStage {
 
 StageKind::Fields FieldsOf(const v1::Stage& stage) {
   const v1::Synthesize& message = stage.synthesize();
-  StageKind::Fields fields;
-  fields.made.emplace();
+  const FieldTree answer = message.output_schema().empty() ? FieldTree() : AnswerFields(message.output_schema());
+  StageKind::Fields fields{.made = FieldTree()};
   if (!message.output_field().empty()) {
-    fields.made->push_back(message.output_field());
-  } else if (message.output_schema().empty()) {
-    fields.made->push_back(kAnswerField);
+    fields.made.Member(message.output_field()) = answer;
+  } else if (message.output_schema().empty() || (!answer.any() && !PropertiesOf(message.output_schema()))) {
+    fields.made.Member(kAnswerField) = answer;  // it is not an object
   } else {
-    const std::optional<std::set<std::string>> properties = PropertiesOf(message.output_schema());
-    if (!properties) return {};
-    fields.made->assign(properties->begin(), properties->end());
-  }
-  // A fallback may make other fields.
-  for (const v1::Rule& rule : message.fallback().rules()) {
-    if (rule.has_set()) fields.made->push_back(rule.set().field());
+    fields.made = answer;
   }
   return fields;
+}
+
+// Returns the text of the prompt; empty if its file is missing.
+std::string_view PromptOf(const v1::Pipeline& pipeline, const v1::Synthesize& message) {
+  if (!message.has_prompt_file()) return message.prompt();
+  const auto file = pipeline.files().find(message.prompt_file());
+  return file == pipeline.files().end() ? std::string_view() : std::string_view(file->second);
+}
+
+// Adds a doubt about a prompt that asks the same about all items.
+void DoubtPrompt(const v1::Pipeline& pipeline, const v1::Synthesize& message, std::vector<FieldViolation>& doubts) {
+  const std::string_view text = PromptOf(pipeline, message);
+  if (text.empty()) return;  // it is missing, or a parameter gives it
+  const StatusOr<Template> prompt = Template::Parse(text);
+  const StatusOr<Template> system = Template::Parse(message.system());
+  if (!prompt.ok() || !system.ok() || !prompt->is_constant() || !system->is_constant()) return;
+  std::string doubt = "it reads no field, so the question is the same for all items";
+  // A name in the style of other tools is the likely reason.
+  static const re2::RE2 kSingle(R"(\$?\{\s*([A-Za-z_][\w.]*)\s*\})");
+  std::string name;
+  if (re2::RE2::PartialMatch(re2::StringPiece(text.data(), text.size()), kSingle, &name)) {
+    doubt += fmt::format("; if {{{0}}} is meant to be a field, write {{{{{0}}}}}", Excerpt(name, 64));
+  } else {
+    doubt += "; write {{name}} where the field `name` belongs";
+  }
+  doubts.push_back({message.has_prompt_file() ? "synthesize.prompt_file" : "synthesize.prompt", std::move(doubt)});
+}
+
+std::vector<FieldViolation> DoubtsOf(const v1::Pipeline& pipeline, const v1::Stage& stage) {
+  const v1::Synthesize& message = stage.synthesize();
+  std::vector<FieldViolation> doubts;
+  DoubtPrompt(pipeline, message, doubts);
+  if (message.output_schema().empty()) return doubts;
+  for (std::string& doubt : SchemaDoubts(message.output_schema())) {
+    doubts.push_back({"synthesize.output_schema", std::move(doubt)});
+  }
+  if (message.output_field().empty() &&
+      PropertiesOf(message.output_schema()).value_or(std::set<std::string>()).contains("id")) {
+    doubts.push_back(
+        {"synthesize.output_schema",
+         "its member `id` replaces the field `id` of the items; name it differently, or set `output_field`"});
+  }
+  return doubts;
 }
 
 }  // namespace
@@ -229,6 +268,7 @@ StageKind SynthesizeKind() {
   };
   kind.models = [](const v1::Stage& stage) { return std::vector<std::string>{stage.synthesize().model()}; };
   kind.fields = FieldsOf;
+  kind.doubts = DoubtsOf;
   return kind;
 }
 
