@@ -8,6 +8,7 @@
 
 #include "server/base/duration.h"
 #include "server/llm/target_info.h"
+#include "server/text/nearest.h"
 
 namespace millrace {
 namespace {
@@ -125,8 +126,11 @@ const Alias* Models::FindAlias(std::string_view name) const {
   return found == aliases_.end() ? nullptr : &found->second;
 }
 
-Status Models::NoSuchModel(std::string_view name) {
-  return MakeError(Reason::kModelNotFound, fmt::format("no model `{}` is configured", Excerpt(name)));
+Status Models::NoSuchModel(std::string_view name) const {
+  std::vector<std::string> names;
+  for (const auto& [known, alias] : aliases_) names.push_back(known);
+  return MakeError(Reason::kModelNotFound,
+                   fmt::format("no model `{}` is configured{}", Excerpt(name), DidYouMean(name, names)));
 }
 
 StatusOr<EmbedPlan> Models::PlanEmbedding(const Alias& alias, const Identities& identities) {

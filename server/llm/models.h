@@ -28,8 +28,8 @@ class Models {
 
   // Returns null if the alias is not configured.
   const Alias* FindAlias(std::string_view name) const;
-  // NOT_FOUND (MODEL_NOT_FOUND) for an alias that is not configured.
-  static Status NoSuchModel(std::string_view name);
+  // NOT_FOUND (MODEL_NOT_FOUND) for an alias that is not configured, with the nearest one that is.
+  Status NoSuchModel(std::string_view name) const;
   // Returns how the alias embeds texts if its models have these identities, without `models`. See CallDesk.
   static StatusOr<EmbedPlan> PlanEmbedding(const Alias& alias, const Identities& identities);
   // Returns whether every target of the alias is free of charge: no configuration has prices yet. False for an unknown
