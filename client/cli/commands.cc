@@ -140,15 +140,22 @@ CLI::App* AddCommand(CLI::App& app, const std::string& name, const std::string& 
   return command;
 }
 
-StatusOr<v1::Pipeline> LoadPipeline(const std::string& path) {
+StatusOr<PipelineFile> LoadPipeline(const std::string& path) {
   MR_ASSIGN_OR_RETURN(const std::string text, ReadTextFile(path, kDefinitionMibMax));
   const std::filesystem::path folder = std::filesystem::path(path).parent_path();
   const FileLoader load = [&folder](std::string_view name) {
     return ReadTextFile((folder / name).string(), kDefinitionMibMax);
   };
   const StageRegistry stages = BuiltinStages();
-  MR_ASSIGN_OR_RETURN(PipelineFile file, ReadPipeline(text, path, load, &stages));
-  return std::move(file.pipeline);
+  return ReadPipeline(text, path, load, &stages);
+}
+
+int PrintPipelineError(const Status& status, const std::optional<PipelineFile>& file) {
+  return PrintError(file && ReasonOf(status) == Reason::kInvalidDefinition ? WithPlaces(status, *file) : status);
+}
+
+void PrintWarnings(const google::protobuf::RepeatedPtrField<std::string>& warnings) {
+  for (const std::string& warning : warnings) std::cerr << fmt::format("warning: {}\n", Safe(warning, 1024));
 }
 
 }  // namespace millrace::cli

@@ -4,6 +4,7 @@
 #include <CLI/CLI.hpp>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -11,6 +12,7 @@
 #include "client/lib/holder.h"
 #include "millrace/v1/pipeline.pb.h"
 #include "server/base/status.h"
+#include "server/config/pipeline_file.h"
 
 namespace millrace::cli {
 
@@ -72,7 +74,14 @@ CLI::App* AddCommand(CLI::App& app, const std::string& name, const std::string& 
                      const std::string& examples);
 
 // Reads a pipeline with its definition files; errors name file, line and column.
-StatusOr<v1::Pipeline> LoadPipeline(const std::string& path);
+StatusOr<PipelineFile> LoadPipeline(const std::string& path);
+
+// Prints an error about a pipeline: if it was read from a file, with the places of the fields that a server refuses.
+// Returns the exit status.
+int PrintPipelineError(const Status& status, const std::optional<PipelineFile>& file);
+
+// Prints warnings about a pipeline on stderr.
+void PrintWarnings(const google::protobuf::RepeatedPtrField<std::string>& warnings);
 
 // Watches a run to its end and prints the result; returns the exit status. (follow.cc)
 int FollowRun(Session& session, client::Client& client, const std::string& run, int64_t after);

@@ -1,25 +1,74 @@
 // Commands `validate`, `schema`, `plan`, `apply` and `pipelines`.
 #include <fmt/format.h>
+#include <google/protobuf/descriptor.h>
 
+#include <algorithm>
 #include <iostream>
 
 #include "client/cli/arguments.h"
 #include "client/cli/commands.h"
 #include "client/cli/kinds.h"
 #include "client/cli/output.h"
+#include "server/config/binding.h"
+#include "server/config/check.h"
+#include "server/config/field_path.h"
+#include "server/config/place.h"
+#include "server/config/rules.h"
 #include "server/config/schema.h"
+#include "server/process/coordinator.h"
+#include "server/text/nearest.h"
 
 namespace millrace::cli {
 namespace {
 
-int Validate(const std::string& path, bool json) {
-  const StatusOr<v1::Pipeline> pipeline = LoadPipeline(path);
-  if (!pipeline.ok()) return PrintError(pipeline.status());
+// Returns INVALID_DEFINITION with the models that the configuration does not have, each by the field that names it.
+Status CheckModels(const v1::Pipeline& pipeline, const v1::ServerConfig& config, const std::string& config_path) {
+  std::vector<std::string> names;
+  for (const v1::ModelConfig& model : config.models()) names.push_back(model.name());
+  const StageRegistry kinds = BuiltinStages();
+  const v1::Pipeline bound = Bindings(pipeline).BindDefaults();
+  std::vector<FieldViolation> unknown;
+  for (int i = 0; i < bound.stages_size(); ++i) {
+    const v1::Stage& stage = bound.stages(i);
+    const std::string root = PathOfElement("stages", static_cast<size_t>(i));
+    for (const std::string& model : kinds.ModelsOf(stage)) {
+      if (model.empty() || std::find(names.begin(), names.end(), model) != names.end()) continue;
+      std::string field;  // the first one of the kind's message that has the name
+      VisitStrings(stage, root, [&](const auto& described, const std::string& at, const std::string& value) {
+        if (field.empty() && value == model && described.containing_type() != v1::Stage::descriptor()) field = at;
+      });
+      unknown.push_back(
+          {field.empty() ? root : field, fmt::format("{} configures no model \"{}\"{}", Excerpt(config_path, 256),
+                                                     Excerpt(model), DidYouMean(model, names))});
+    }
+  }
+  if (unknown.empty()) return absl::OkStatus();
+  return MakeFieldError(Reason::kInvalidDefinition, unknown.front().description, unknown);
+}
+
+int Validate(const std::string& path, const std::string& given_config, bool json) {
+  const StatusOr<PipelineFile> file = LoadPipeline(path);
+  if (!file.ok()) return PrintError(file.status());
+  const v1::Pipeline& pipeline = file->pipeline;
+  const std::string config_path = client::ConfigPath(given_config);
+  std::string models = "; its models were not checked, because neither millrace.yaml nor --config is there";
+  if (!config_path.empty()) {
+    const StatusOr<v1::ServerConfig> config = LoadServerConfig(config_path);
+    if (!config.ok()) return PrintError(config.status());
+    const Status known = CheckModels(pipeline, *config, config_path);
+    if (!known.ok()) return PrintPipelineError(known, *file);
+    models = fmt::format("; {} has its models", Safe(config_path, 1024));
+  }
+  for (const FieldViolation& doubt : PipelineDoubts(pipeline, BuiltinStages())) {
+    const Place place = PlaceOf(file->places, doubt.field);
+    std::cerr << fmt::format("warning: {}:{}:{}: {}: {}\n", Safe(path, 1024), place.line, place.column,
+                             Safe(doubt.field), Safe(doubt.description, 1024));
+  }
   if (json) {
-    PrintJson(*pipeline);
+    PrintJson(pipeline);
   } else {
-    std::cout << fmt::format("{}: pipeline {} with {} stages is valid\n", Safe(path, 1024), pipeline->name(),
-                             pipeline->stages_size());
+    std::cout << fmt::format("{}: pipeline {} with {} stages is valid{}\n", Safe(path, 1024), pipeline.name(),
+                             pipeline.stages_size(), models);
   }
   return kDone;
 }
@@ -28,10 +77,12 @@ std::string OrUnknown(bool known, int64_t number) { return known ? Count(number)
 
 int Plan(Session& session, const std::string& pipeline, const std::vector<std::string>& parameters, int64_t limit) {
   v1::PlanPipelineRequest request;
+  std::optional<PipelineFile> file;
   if (IsFile(pipeline)) {
-    StatusOr<v1::Pipeline> loaded = LoadPipeline(pipeline);
+    StatusOr<PipelineFile> loaded = LoadPipeline(pipeline);
     if (!loaded.ok()) return PrintError(loaded.status());
-    *request.mutable_pipeline() = *std::move(loaded);
+    file = *std::move(loaded);
+    *request.mutable_pipeline() = file->pipeline;
   } else {
     request.set_name(pipeline);
   }
@@ -41,7 +92,8 @@ int Plan(Session& session, const std::string& pipeline, const std::vector<std::s
   const StatusOr<client::Client*> client = session.Connect();
   if (!client.ok()) return PrintError(client.status());
   const StatusOr<v1::PlanPipelineResponse> response = (*client)->PlanPipeline(request);
-  if (!response.ok()) return PrintError(response.status());
+  if (!response.ok()) return PrintPipelineError(response.status(), file);
+  PrintWarnings(response->warnings());
   if (session.json()) {
     PrintJson(*response);
     return kDone;
@@ -66,13 +118,14 @@ int Plan(Session& session, const std::string& pipeline, const std::vector<std::s
 
 int Apply(Session& session, const std::string& path) {
   v1::ApplyPipelineRequest request;
-  StatusOr<v1::Pipeline> pipeline = LoadPipeline(path);
-  if (!pipeline.ok()) return PrintError(pipeline.status());
-  *request.mutable_pipeline() = *std::move(pipeline);
+  const StatusOr<PipelineFile> file = LoadPipeline(path);
+  if (!file.ok()) return PrintError(file.status());
+  *request.mutable_pipeline() = file->pipeline;
   const StatusOr<client::Client*> client = session.Connect();
   if (!client.ok()) return PrintError(client.status());
   const StatusOr<v1::ApplyPipelineResponse> response = (*client)->ApplyPipeline(request);
-  if (!response.ok()) return PrintError(response.status());
+  if (!response.ok()) return PrintPipelineError(response.status(), *file);
+  PrintWarnings(response->warnings());
   if (session.json()) {
     PrintJson(*response);
   } else {
@@ -112,10 +165,15 @@ void AddPipelineCommands(CLI::App& app, Session& session, int& exit) {
   };
   const auto arguments = std::make_shared<Arguments>();
 
-  CLI::App* validate = AddCommand(app, "validate", "Check a pipeline file and report all errors; needs no server",
-                                  "  millrace validate pipeline.yaml");
+  CLI::App* validate =
+      AddCommand(app, "validate",
+                 "Check a pipeline file and report all errors; needs no server. Its models are looked up in "
+                 "--config or millrace.yaml, if there is one",
+                 "  millrace validate pipeline.yaml\n"
+                 "  millrace validate pipeline.yaml --config server.yaml");
   validate->add_option("FILE", arguments->pipeline, "Pipeline file")->required();
-  validate->callback([&session, &exit, arguments] { exit = Validate(arguments->pipeline, session.json()); });
+  validate->callback(
+      [&session, &exit, arguments] { exit = Validate(arguments->pipeline, session.config, session.json()); });
 
   CLI::App* schema = AddCommand(app, "schema", "Print the JSON Schema of pipelines, for editors",
                                 "  millrace schema > pipeline.schema.json\n  millrace schema --server-config");

@@ -122,10 +122,12 @@ std::string InputHint(client::Client& client, const v1::CreateRunRequest& reques
 
 int Run(Session& session, const RunArguments& arguments) {
   v1::CreateRunRequest request;
+  std::optional<PipelineFile> file;
   if (IsFile(arguments.pipeline)) {
-    StatusOr<v1::Pipeline> pipeline = LoadPipeline(arguments.pipeline);
-    if (!pipeline.ok()) return PrintError(pipeline.status());
-    *request.mutable_definition() = *std::move(pipeline);
+    StatusOr<PipelineFile> loaded = LoadPipeline(arguments.pipeline);
+    if (!loaded.ok()) return PrintError(loaded.status());
+    file = *std::move(loaded);
+    *request.mutable_definition() = file->pipeline;
   } else {
     request.set_pipeline(arguments.pipeline);
   }
@@ -156,7 +158,8 @@ int Run(Session& session, const RunArguments& arguments) {
   // forever.
   if (!inputs->empty()) session.OnInterrupt([] {});
   const StatusOr<v1::CreateRunResponse> created = (*client)->CreateRun(request);
-  if (!created.ok()) return PrintError(created.status());
+  if (!created.ok()) return PrintPipelineError(created.status(), file);
+  PrintWarnings(created->run().warnings());
   const std::string& run = created->run().name();
   std::cerr << fmt::format("run {}{}\n", Safe(run), created->existed() ? " (created before by the same request)" : "");
   if (const std::optional<int> unsent = SendInputs(session, **client, *created, request.request_id(), *inputs))

@@ -59,7 +59,10 @@ StatusOr<v1::SimulatedProfile> LoadProfile(const SimulateArguments& arguments) {
 }
 
 StatusOr<v1::Pipeline> FindPipeline(Session& session, const std::string& pipeline) {
-  if (IsFile(pipeline)) return LoadPipeline(pipeline);
+  if (IsFile(pipeline)) {
+    MR_ASSIGN_OR_RETURN(PipelineFile file, LoadPipeline(pipeline));
+    return std::move(file.pipeline);
+  }
   MR_ASSIGN_OR_RETURN(client::Client* const client, session.Connect());
   v1::GetPipelineRequest request;
   request.set_name(pipeline);
