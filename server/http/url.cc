@@ -45,7 +45,16 @@ StatusOr<HttpUrl> ParseHttpUrl(std::string_view text) {
   return result;
 }
 
+std::string HttpUrlOfRpc(std::string_view url) {
+  const bool is_rpc = url.starts_with("grpc://") || url.starts_with("grpcs://");
+  return is_rpc ? "http" + std::string(url.substr(4)) : "";
+}
+
 std::string OriginOf(std::string_view url) {
+  if (const std::string http = HttpUrlOfRpc(url); !http.empty()) {
+    const std::string origin = OriginOf(http);
+    return origin.empty() ? "" : "grpc" + origin.substr(4);
+  }
   const StatusOr<HttpUrl> parsed = ParseHttpUrl(url);
   if (!parsed.ok()) return "";
   const bool is_ipv6 = parsed->host.find(':') != std::string::npos;

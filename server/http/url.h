@@ -20,8 +20,11 @@ struct HttpUrl {
 // Parses a URL. INVALID_FIELD if it is not such a URL, or has a user name, which would not be sent.
 StatusOr<HttpUrl> ParseHttpUrl(std::string_view text);
 
-// Returns `scheme://host:port` of a URL, the port always written; empty if it is not an http or https URL. A secret goes
-// only to the origin that it was configured for.
+// Returns the http or https URL of a grpc or grpcs URL (server/rpc/grpc_client.h); empty for others.
+std::string HttpUrlOfRpc(std::string_view url);
+
+// Returns `scheme://host:port` of a URL, the port always written; empty if its scheme is not http, https, grpc or grpcs.
+// A secret goes only to the origin that it was configured for.
 std::string OriginOf(std::string_view url);
 
 }  // namespace millrace
