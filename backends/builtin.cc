@@ -4,6 +4,7 @@
 #include "backends/local/local.h"
 #include "backends/ollama/ollama.h"
 #include "backends/openai/openai.h"
+#include "backends/remote/remote.h"
 #include "backends/simulated/simulated.h"
 #include "server/aws/system.h"
 
@@ -15,6 +16,7 @@ BackendKinds BuiltinBackends() {
   kinds.Add(SimulatedKind());
   kinds.Add(OpenaiKind());
   kinds.Add(OllamaKind());
+  kinds.Add(RemoteKind());
   kinds.Add(BedrockKind(MachineAwsSystem().variable));
   return kinds;
 }

@@ -131,7 +131,7 @@ using Headers = std::vector<std::pair<std::string, std::string>>;
 // At most one request of an exchange may be billable.
 struct SendHttp {
   std::string method = "POST";
-  std::string url;
+  std::string url;  // http and https; grpc and grpcs are RPCs, see server/rpc/grpc_client.h
   Headers headers;
   Auth auth;
   std::string body;

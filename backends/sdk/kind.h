@@ -33,6 +33,12 @@ struct AwsUse {
   std::string url;      // signed requests are sent only to the origin of this URL
 };
 
+// The certificates that a configured backend trusts instead of those of the machine.
+struct TrustUse {
+  std::string ca_file;  // path of a PEM file, relative to the configuration's file
+  std::string url;      // for RPCs to the origin of this URL
+};
+
 // A kind of backend. Functions that are null have nothing to do.
 struct BackendKind {
   // Name of its field in BackendConfig.kind.
@@ -48,6 +54,8 @@ struct BackendKind {
   std::function<SecretUse(const v1::BackendConfig& config)> secret = nullptr;
   // Returns its AWS credentials; nullopt if this configuration signs nothing.
   std::function<std::optional<AwsUse>(const v1::BackendConfig& config)> aws = nullptr;
+  // Returns the certificates that it trusts; nullopt: those of the machine.
+  std::function<std::optional<TrustUse>(const v1::BackendConfig& config)> trust = nullptr;
 };
 
 // Returns the name of the field of BackendConfig.kind that is set; empty if none is.

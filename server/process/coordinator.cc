@@ -8,6 +8,7 @@
 #include <array>
 #include <filesystem>
 #include <future>
+#include <map>
 #include <optional>
 #include <thread>
 
@@ -30,6 +31,8 @@
 #include "server/llm/traced_calls.h"
 #include "server/otlp/exporter.h"
 #include "server/otlp/settings.h"
+#include "server/rpc/certificates.h"
+#include "server/rpc/grpc_client.h"
 #include "server/stages/registry.h"
 #include "server/storage/rocks_store.h"
 #include "server/trace/recorder.h"
@@ -115,6 +118,22 @@ StatusOr<std::unique_ptr<BackendEntry>> MakeBackend(const backend::BackendKinds&
   return entry;
 }
 
+// Reads the certificates that backends trust instead of the machine's, by origin. Backends of one origin trust those of
+// all of them.
+StatusOr<std::map<std::string, std::string>> ReadRoots(const backend::BackendKinds& kinds,
+                                                       const v1::ServerConfig& config, const std::string& config_dir) {
+  std::map<std::string, std::string> roots;
+  for (const v1::BackendConfig& backend : config.backends()) {
+    const backend::BackendKind* kind = kinds.Of(backend);
+    const auto use = kind != nullptr && kind->trust ? kind->trust(backend) : std::nullopt;
+    if (!use) continue;
+    const StatusOr<std::string> pem = ReadCertificates((fs::path(config_dir) / use->ca_file).string());
+    if (!pem.ok()) return WithContext(pem.status(), fmt::format("backend {}: ca_file", backend.name()));
+    roots[OriginOf(use->url)] += *pem + "\n";
+  }
+  return roots;
+}
+
 // Returns what traces say about the process that they come from, besides the name of the service.
 otlp::Pairs OriginOfTraces(Random& random) {
   std::array<char, 256> host{};
@@ -150,6 +169,7 @@ class CoordinatorImpl final : public Coordinator {
     // Spans of what is abandoned end below; they are dropped.
     if (exporter_) exporter_->Stop(kTracesPatience);
     // The client's idle connections must close before the loop destroys the context that they run on.
+    rpc_.reset();
     http_.reset();
     // Destroys suspended coroutines while everything that they refer to still exists.
     loop_.Abandon();
@@ -172,6 +192,10 @@ class CoordinatorImpl final : public Coordinator {
     http_options.connections_max =
         static_cast<int>(std::max<int64_t>(1, DivideDescriptors(DescriptorLimit()).outgoing));
     http_ = MakeBeastClient(loop_, *pool_, http_options);
+    GrpcClientOptions rpc_options;
+    rpc_options.response_bytes_max = static_cast<size_t>(config.limits().max_response_bytes());
+    MR_ASSIGN_OR_RETURN(rpc_options.roots, ReadRoots(options_.kinds, config, options_.config_dir));
+    rpc_ = MakeGrpcClient(loop_, *http_, std::move(rpc_options));
 
     std::vector<std::unique_ptr<BackendEntry>> backends;
     std::map<std::string, std::shared_ptr<AwsSigner>> signers;  // by profile
@@ -191,7 +215,7 @@ class CoordinatorImpl final : public Coordinator {
       backends.push_back(std::move(entry));
     }
     Random random = Random::FromSystem();
-    MR_ASSIGN_OR_RETURN(calls_, MakeCalls({.loop = loop_, .pool = *pool_, .store = *store_, .http = *http_, .slow_pool = slow_pool_.get()},
+    MR_ASSIGN_OR_RETURN(calls_, MakeCalls({.loop = loop_, .pool = *pool_, .store = *store_, .http = *rpc_, .slow_pool = slow_pool_.get()},
                                           random.Fork(), std::move(backends), config));
 
     traced_calls_.emplace(*calls_);
@@ -310,6 +334,7 @@ class CoordinatorImpl final : public Coordinator {
   std::unique_ptr<trace::Tracer> tracer_;     // null: traces are off
   std::unique_ptr<Store> store_;
   std::unique_ptr<HttpClient> http_;
+  std::unique_ptr<HttpClient> rpc_;  // sends RPCs, and by `http_` all other requests
   std::unique_ptr<Calls> calls_;
   std::optional<TracedCalls> traced_calls_;
   std::unique_ptr<Engine> engine_;
@@ -325,7 +350,7 @@ Status CheckBackends(const v1::ServerConfig& config, const std::string& config_d
   for (const v1::BackendConfig& backend : config.backends()) {
     MR_RETURN_IF_ERROR(MakeBackend(kinds, backend, config_dir).status());
   }
-  return absl::OkStatus();
+  return ReadRoots(kinds, config, config_dir).status();
 }
 
 Status CheckTracing(const v1::ServerConfig& config) {

@@ -19,7 +19,7 @@ inline constexpr char kVersion[] = "0.1.0";
 // defaults. INVALID_ARGUMENT with every wrong place; FAILED_PRECONDITION (FILE_ERROR) if the file can't be read.
 StatusOr<v1::ServerConfig> LoadServerConfig(const std::string& path);
 
-// Checks that the backends of a configuration can be made: their kinds are known and their secrets exist.
+// Checks that the backends of a configuration can be made: their kinds are known, their secrets and certificates exist.
 Status CheckBackends(const v1::ServerConfig& config, const std::string& config_dir,
                      const backend::BackendKinds& kinds = backend::BuiltinBackends());
 

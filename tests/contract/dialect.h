@@ -57,6 +57,8 @@ class Dialect {
   virtual bool is_stream() const { return false; }
   // The response is text, so that a byte order mark and white space may be before it.
   virtual bool is_text() const { return true; }
+  // Requests, and what responses say, are JSON.
+  virtual bool is_json() const { return true; }
 };
 
 struct NamedDialect {
