@@ -22,5 +22,12 @@ TEST(BackendDocsTest, TheExampleIsTheOneThatPassesTheContract) {
   EXPECT_THAT(Read("docs/backends.md"), testing::HasSubstr("```cpp\n" + example + "```\n"));
 }
 
+TEST(BackendDocsTest, TheExampleInGoIsTheOneThatRuns) {
+  std::string example = Read("examples/remote/go/main.go");
+  for (size_t at; (at = example.find('\t')) != std::string::npos;) example.replace(at, 1, "    ");
+  EXPECT_FALSE(example.empty());
+  EXPECT_THAT(Read("docs/backends.md"), testing::HasSubstr("```go\n" + example + "```\n"));
+}
+
 }  // namespace
 }  // namespace millrace
