@@ -1,8 +1,10 @@
 """A millraced of its own for benchmarks and tests: configuration, start, figures, kill. Standard library only."""
 
+import atexit
 import json
 import os
 import pathlib
+import resource
 import signal
 import socket
 import subprocess
@@ -17,6 +19,19 @@ OPENAI_SERVER = BUILD / "tests" / "bench" / "millrace_openai_server"
 BOUND = BUILD / "tests" / "bench" / "millrace_bound"
 GENERATE_LOAD = BUILD / "tests" / "bench" / "millrace_generate_load"
 CALLS_PIPELINE = ROOT / "tests" / "bench" / "data" / "calls.yaml"
+
+
+def start(command, **how):
+    """A process that does not outlive this one, however it ends: by the end of a row, an error or Ctrl-C."""
+    process = subprocess.Popen(command, **how)
+
+    def end():
+        if process.poll() is None:
+            process.kill()
+            process.wait()
+
+    atexit.register(end)
+    return process
 
 
 def free_port():
@@ -55,12 +70,15 @@ class Server:
         self.process = None
         self.serving_after = None
 
-    def start(self):
-        """Starts it and waits until its log says that it serves; `serving_after` is how long that took, in seconds."""
+    def start(self, files_max=None):
+        """Starts it and waits until its log says that it serves; `serving_after` is how long that took, in seconds.
+        `files_max`: its limit of open files, soft and hard."""
         self.serving_after = None
         begin = time.monotonic()
-        self.process = subprocess.Popen([str(MILLRACED), "--config", str(self.config)], stdout=subprocess.DEVNULL,
-                                        stderr=subprocess.PIPE, stdin=subprocess.DEVNULL)
+        self.process = start([str(MILLRACED), "--config", str(self.config)], stdout=subprocess.DEVNULL,
+                             stderr=subprocess.PIPE, stdin=subprocess.DEVNULL,
+                             preexec_fn=files_max and (lambda: resource.setrlimit(resource.RLIMIT_NOFILE,
+                                                                                  (files_max, files_max))))
         served = threading.Event()
         threading.Thread(target=self._keep_log, args=(self.process.stderr, begin, served), daemon=True).start()
         if not served.wait(60) or self.serving_after is None:
@@ -109,10 +127,10 @@ class Server:
         self.process.send_signal(signal.SIGKILL)
         self.process.wait()
 
-    def stop(self):
+    def stop(self, patience=60):
         """SIGTERM; its exit status."""
         self.process.send_signal(signal.SIGTERM)
-        return self.process.wait(timeout=60)
+        return self.process.wait(timeout=patience)
 
 
 class Provider:
@@ -120,8 +138,8 @@ class Provider:
 
     def __init__(self, folder, hold_ms, *more):
         self.ledger = pathlib.Path(folder) / "ledger.txt"
-        self.process = subprocess.Popen([str(OPENAI_SERVER), "--port", "0", "--hold-ms", str(hold_ms), "--ledger",
-                                         str(self.ledger), *map(str, more)], stdout=subprocess.PIPE, text=True)
+        self.process = start([str(OPENAI_SERVER), "--port", "0", "--hold-ms", str(hold_ms), "--ledger", str(self.ledger),
+                              *map(str, more)], stdout=subprocess.PIPE, text=True)
         self.port = int(self.process.stdout.readline().split()[-1])
 
     @property
