@@ -147,7 +147,7 @@ Status DataDir::WriteHolder(const std::string& boot_id) {
 StatusOr<bool> DataDir::HasStore() const {
   if (access(File("CURRENT").c_str(), F_OK) == 0) return true;
   // `format` is written after a new store is complete, so a store whose creation was interrupted is created again.
-  bool begun = has_format_;
+  bool begun = has_format_ || access(File("reached").c_str(), F_OK) == 0;
   DIR* listing = opendir(path_.c_str());
   if (listing == nullptr) return Unavailable("the store's directory can't be listed");
   while (const dirent* entry = readdir(listing)) {

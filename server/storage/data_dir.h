@@ -1,6 +1,6 @@
 // Directory of a store on disk: private, held by one process at a time, and marked with the format of its content.
-// Besides RocksDB's files it has two of ours, which docs/formats.md describes: `holder` (process id and boot id of the
-// present or last holder) and `format` (version of the store's format).
+// Besides RocksDB's files it has three of ours, which docs/formats.md describes: `holder` (process id and boot id of the
+// present or last holder), `format` (version of the store's format) and `reached` (reach_marker.h).
 #pragma once
 
 #include <memory>

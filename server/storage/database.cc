@@ -13,6 +13,7 @@
 #include <utility>
 
 #include "server/storage/families.h"
+#include "server/storage/reach_marker.h"
 #include "server/storage/recovery_watch.h"
 #include "server/storage/rocks_settings.h"
 #include "server/storage/value_codec.h"
@@ -73,6 +74,7 @@ class Database::Handle {
       env = rocksdb::NewCompositeEnv(store_options.file_system);
       rocks.env = env.get();
     }
+    rocks.max_open_files = store_options.open_files_max;
     SetCreate(store_options.create);
     SetTail(store_options.tail);
   }
@@ -89,11 +91,9 @@ class Database::Handle {
 
   // Opens the database. REQUIRES: the exclusive lock, or that no other thread knows the handle yet.
   Status OpenLocked() {
-    rocksdb::Options options = rocks;
     GapFilter gaps;
-    options.wal_filter = &gaps;  // used during Open only
     const auto log = std::make_shared<DamageLog>();
-    options.info_log = log;
+    rocksdb::Options options = OptionsWith(gaps, log);
     listener = std::make_shared<ErrorListener>();
     options.listeners.push_back(listener);
     options.sst_file_manager.reset(rocksdb::NewSstFileManager(options.env, options.info_log));
@@ -109,6 +109,38 @@ class Database::Handle {
       return OpeningError(rocksdb::Status::Corruption("the MANIFEST lacks column families", status.ToString()), "");
     }
     return OpeningError(status, log->Damage());
+  }
+
+  rocksdb::Options OptionsWith(GapFilter& gaps, const std::shared_ptr<DamageLog>& log) const {
+    rocksdb::Options options = rocks;
+    options.wal_filter = &gaps;  // used during Open only
+    options.info_log = log;
+    return options;
+  }
+
+  StatusOr<uint64_t> FindLastChange() {
+    GapFilter gaps;
+    const auto log = std::make_shared<DamageLog>();
+    const rocksdb::Options options = OptionsWith(gaps, log);
+    rocksdb::DB* opened = nullptr;
+    const rocksdb::Status status =
+        rocksdb::DB::OpenForReadOnly(options, store_options.path, FamilySettings(options), &families, &opened);
+    db.reset(opened);
+    if (!status.ok()) {
+      families.clear();
+      return OpeningError(status, log->Damage());
+    }
+    const uint64_t last = db->GetLatestSequenceNumber();
+    CloseLocked();
+    return last;
+  }
+
+  // Records how far the database reaches. `sync`: all that was stored is on the disk.
+  void Mark(Sync sync) {
+    if (!marker) return;
+    reach.written = stored_sequence;
+    if (sync == Sync::kYes) reach.synced = stored_sequence;
+    marker->Write(reach);
   }
 
   void CloseLocked() {
@@ -160,7 +192,9 @@ class Database::Handle {
   std::unique_ptr<rocksdb::Env> env;  // null for the machine's
   rocksdb::Options rocks;
   std::atomic<uint64_t> corrupt{0};
-  uint64_t stored_sequence = 0;  // number of the last change that Write reported as stored
+  uint64_t stored_sequence = 0;         // number of the last change that Write reported as stored
+  std::unique_ptr<ReachMarker> marker;  // null: nothing is recorded
+  Reach reach;
 
   // Readers share it for one read; Reopen and Close hold it exclusively.
   std::shared_mutex lease;
@@ -184,12 +218,28 @@ StatusOr<std::unique_ptr<Database>> Database::Open(Options options) {
   return database;
 }
 
+StatusOr<uint64_t> Database::FindLastChange(Options options) {
+  options.create = false;
+  return Handle(std::move(options)).FindLastChange();
+}
+
+uint64_t Database::last_change() const { return handle_->stored_sequence; }
+
+void Database::StartMarking() {
+  handle_->marker = std::make_unique<ReachMarker>(handle_->store_options.path);
+  handle_->Mark(Sync::kYes);  // opening it has synced what it replayed
+}
+
 Status Database::Reopen() {
   const std::unique_lock lock(handle_->lease);
   handle_->CloseLocked();
   MR_RETURN_IF_ERROR(handle_->OpenLocked());
   const uint64_t found = handle_->db->GetLatestSequenceNumber();
-  if (found >= handle_->stored_sequence) return absl::OkStatus();
+  if (found >= handle_->stored_sequence) {
+    handle_->stored_sequence = found;
+    handle_->Mark(Sync::kYes);
+    return absl::OkStatus();
+  }
   handle_->CloseLocked();
   return MakeError(Reason::kStoreCorrupt, fmt::format("the store lost the last {} changes that were stored",
                                                       handle_->stored_sequence - found));
@@ -198,7 +248,12 @@ Status Database::Reopen() {
 void Database::Close() {
   if (!handle_->db) return;
   if (BackgroundStatus().ok()) {
-    (void)handle_->db->Flush(rocksdb::FlushOptions(), handle_->families);  // if it fails, the log has the data
+    // If it fails, the log has the data.
+    const rocksdb::Status flushed = handle_->db->Flush(rocksdb::FlushOptions(), handle_->families);
+    if (flushed.ok()) {
+      handle_->reach.closed = handle_->stored_sequence;
+      handle_->Mark(Sync::kYes);
+    }
   }
   const std::unique_lock lock(handle_->lease);
   handle_->CloseLocked();
@@ -232,13 +287,16 @@ Status Database::Write(const std::vector<millrace::WriteBatch>& batches, Sync sy
     return handle_->Error(status, "write");
   }
   handle_->stored_sequence = handle_->db->GetLatestSequenceNumber();
+  handle_->Mark(sync);
   return absl::OkStatus();
 }
 
 Status Database::SyncLog() {
   if (!handle_->db) return Closed();
   const rocksdb::Status status = handle_->db->SyncWAL();
-  return status.ok() ? absl::OkStatus() : handle_->Error(status, "sync");
+  if (!status.ok()) return handle_->Error(status, "sync");
+  handle_->Mark(Sync::kYes);
+  return absl::OkStatus();
 }
 
 Status Database::BackgroundStatus() const {

@@ -32,12 +32,22 @@ class Database {
     std::shared_ptr<rocksdb::FileSystem> file_system;  // null: the machine's
     bool create = false;                               // create it if it does not exist, and families that it lacks
     LogTail tail = LogTail::kUnsynced;
+    int open_files_max = -1;  // tables that are open at the same time, which take a descriptor each; -1: all
   };
   // Opens a database and replays its log. STORE_CORRUPT if the log, manifest or a table is damaged or missing; DISK_LOW
   // if the disk is full; STORE_UNAVAILABLE for any other error. Blocks.
   static StatusOr<std::unique_ptr<Database>> Open(Options options);
+  // Returns the number of the last change that a database has, with its log, and leaves it as it is. Errors as Open has
+  // them. Blocks about as long as Open.
+  static StatusOr<uint64_t> FindLastChange(Options options);
   ~Database();
   Database(const Database&) = delete;
+
+  // Returns the number of the last change that was stored.
+  uint64_t last_change() const;
+  // Records in the directory's marker from now on how far the database reaches (reach_marker.h). Call it once all that
+  // the marker had is known to be there.
+  void StartMarking();
 
   // Reads. STORE_UNAVAILABLE if the database is closed or the read failed, STORE_CORRUPT if the data are damaged.
 

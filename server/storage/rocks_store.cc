@@ -9,6 +9,7 @@
 #include "server/storage/data_dir.h"
 #include "server/storage/database.h"
 #include "server/storage/keys.h"
+#include "server/storage/reach_marker.h"
 #include "server/storage/value_codec.h"
 #include "server/storage/writer.h"
 
@@ -251,13 +252,24 @@ StatusOr<std::unique_ptr<Store>> OpenRocksStore(RocksOptions options, Loop& loop
   std::string boot_id = options.boot_id.empty() ? SystemBootId() : options.boot_id;
   MR_ASSIGN_OR_RETURN(std::unique_ptr<DataDir> directory, DataDir::Hold(options.path, std::move(boot_id)));
   MR_ASSIGN_OR_RETURN(const bool exists, directory->HasStore());
-  MR_ASSIGN_OR_RETURN(
-      std::unique_ptr<Database> database,
-      Database::Open({.path = options.path,
-                      .file_system = options.file_system,
-                      .create = !exists || !directory->has_format(),
-                      .tail = directory->SameBoot() ? Database::LogTail::kWhole : Database::LogTail::kUnsynced}));
+  MR_ASSIGN_OR_RETURN(const std::optional<Reach> reach, ReachMarker(options.path).Read());
+  const Database::Options how = {
+      .path = options.path,
+      .file_system = options.file_system,
+      .create = !exists || !directory->has_format(),
+      .tail = directory->SameBoot() ? Database::LogTail::kWhole : Database::LogTail::kUnsynced,
+      .open_files_max = options.open_files_max};
+  // If it was not closed, what the log has is found out before anything is written: replaying a log that lacks a part
+  // would make the missing part useless.
+  if (exists && reach && reach->closed < reach->written) {
+    const StatusOr<uint64_t> found = Database::FindLastChange(how);
+    if (found.ok()) MR_RETURN_IF_ERROR(CheckReach(*reach, *found, directory->SameBoot()));
+  }
+  MR_ASSIGN_OR_RETURN(std::unique_ptr<Database> database, Database::Open(how));
+  if (reach) MR_RETURN_IF_ERROR(CheckReach(*reach, database->last_change(), directory->SameBoot()));
   MR_RETURN_IF_ERROR(CheckFormat(*database, *directory));
+  // Before the boot is recorded: the marker of an earlier boot may promise more than was on the disk.
+  database->StartMarking();
   MR_RETURN_IF_ERROR(directory->MarkOpened());
   std::unique_ptr<Store> store =
       std::make_unique<RocksStore>(std::move(options), loop, pool, std::move(directory), std::move(database));

@@ -24,6 +24,8 @@ struct RocksOptions {
   Durability durability = {};
   // Bytes of free disk below which the state is kDiskLow.
   int64_t disk_reserve = int64_t{256} << 20;
+  // Largest number of tables that are open at the same time: each takes a descriptor. -1: all of them.
+  int open_files_max = -1;
 
   // Replacements for tests; null or empty for the machine's own.
   std::shared_ptr<rocksdb::FileSystem> file_system = nullptr;
@@ -35,7 +37,9 @@ struct RocksOptions {
 // loop, when no call is suspended or the loop has been abandoned. Errors:
 // - STORE_HELD: another process, which the message names, holds the directory.
 // - STORE_VERSION: another release wrote the store, which stays unchanged.
-// - STORE_CORRUPT: the log, the manifest or a file in it, which the message names, is damaged or missing.
+// - STORE_CORRUPT: the log, the manifest or a file in it, which the message names, is damaged or missing; or changes
+// are
+//   missing that the store had by its marker (reach_marker.h). The store stays unchanged.
 // - STORE_UNAVAILABLE: the directory can't be made, read or written; DISK_LOW: its disk is full.
 StatusOr<std::unique_ptr<Store>> OpenRocksStore(RocksOptions options, Loop& loop, Pool& pool);
 

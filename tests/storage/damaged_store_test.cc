@@ -85,7 +85,7 @@ TEST(DamagedStoreTest, ADamagedLogIsNamedAndTheStoreDoesNotOpen) {
   EXPECT_GE(life.Found().size(), 2000u);
 }
 
-TEST(DamagedStoreTest, ATornLogIsAccepted) {
+TEST(DamagedStoreTest, ALogThatWasCutIsRefusedAndWhatIsLeftIsReadIfAPersonSaysSo) {
   TemporaryDirectory directory;
   WriteAndKill(directory.path());
   const fs::path log = FilesEndingIn(directory.path(), ".log").back();
@@ -95,13 +95,104 @@ TEST(DamagedStoreTest, ATornLogIsAccepted) {
   for (int i = 0; i < 20; ++i) {
     TemporaryDirectory copy;
     fs::copy(directory.path(), copy.path(), fs::copy_options::recursive);
-    fs::resize_file(fs::path(copy.path()) / log.filename(), random.Below(bytes.size()));
+    // The kill may have torn the last records, which nobody got acknowledged.
+    fs::resize_file(fs::path(copy.path()) / log.filename(), random.Below(bytes.size() * 9 / 10));
+    {
+      const RocksLife refused(At(copy.path()));
+      ASSERT_EQ(ReasonOf(refused.status()), Reason::kStoreCorrupt) << refused.status();
+      EXPECT_THAT(std::string(MessageOf(refused.status())),
+                  testing::AllOf(testing::ContainsRegex("lost its last [0-9]+ changes of [0-9]+"), HasSubstr("(*.log)"),
+                                 HasSubstr("delete its file `reached`")));
+    }
+    fs::remove(copy.path() + "/reached");
     RocksLife life(At(copy.path()));
     ASSERT_TRUE(life.status().ok()) << life.status();
     const std::set<int> found = life.Found();
     // Eight writers commit in the order of their numbers.
     ASSERT_EQ(found.empty() ? -1 : *found.rbegin(), static_cast<int>(found.size()) - 1);
   }
+}
+
+TEST(DamagedStoreTest, ATornLastRecordIsAccepted) {
+  TemporaryDirectory directory;
+  WriteAndKill(directory.path());
+  // The beginning of a record, as a kill leaves it.
+  std::ofstream(FilesEndingIn(directory.path(), ".log").back(), std::ios::binary | std::ios::app)
+      << std::string("\x01\x02\x03\x04\xff\x0f\x01half", 11);
+  RocksLife life(At(directory.path()));
+  ASSERT_TRUE(life.status().ok()) << life.status();
+  EXPECT_GE(life.Found().size(), 2000u);
+}
+
+TEST(DamagedStoreTest, ADeletedLogIsRefusedAndTheStoreIsWholeOnceItIsBack) {
+  TemporaryDirectory directory;
+  TemporaryDirectory away;
+  WriteAndKill(directory.path());
+  const std::vector<fs::path> logs = FilesEndingIn(directory.path(), ".log");
+  for (const fs::path& log : logs) fs::rename(log, fs::path(away.path()) / log.filename());
+  for (int i = 0; i < 3; ++i) {
+    const RocksLife refused(At(directory.path()));
+    ASSERT_EQ(ReasonOf(refused.status()), Reason::kStoreCorrupt) << refused.status();
+    EXPECT_THAT(std::string(MessageOf(refused.status())), HasSubstr("write-ahead log"));
+    EXPECT_TRUE(FilesEndingIn(directory.path(), ".log").empty());
+  }
+  for (const fs::path& log : logs) fs::rename(fs::path(away.path()) / log.filename(), log);
+  RocksLife life(At(directory.path()));
+  ASSERT_TRUE(life.status().ok()) << life.status();
+  EXPECT_GE(life.Found().size(), 2000u);
+}
+
+TEST(DamagedStoreTest, AfterAPowerLossOnlyWhatWasSyncedIsMissed) {
+  TemporaryDirectory directory;
+  WriteAndKill(directory.path());  // in mode `process`, which syncs nothing
+  for (const fs::path& log : FilesEndingIn(directory.path(), ".log")) fs::remove(log);
+  RocksOptions rebooted = At(directory.path());
+  rebooted.boot_id = "another";
+  // The format of the store is its first change, and the only one that was synced.
+  EXPECT_THAT(std::string(MessageOf(RocksLife(rebooted).status())), HasSubstr("lost its last 1 changes of 1:"));
+  fs::remove(directory.path() + "/reached");
+  EXPECT_TRUE(RocksLife(rebooted).status().ok());
+
+  TemporaryDirectory synced;
+  {
+    WriterProcess writer(synced.path(), "sync");
+    while (writer.Line() != "20") {
+    }
+  }
+  for (const fs::path& log : FilesEndingIn(synced.path(), ".log")) fs::remove(log);
+  rebooted.path = synced.path();
+  EXPECT_EQ(ReasonOf(RocksLife(rebooted).status()), Reason::kStoreCorrupt);
+}
+
+TEST(DamagedStoreTest, AClosedStoreNeedsNoLog) {
+  TemporaryDirectory directory;
+  {
+    RocksLife life(At(directory.path()));
+    life.Write(0, 100, 10);
+  }
+  for (const fs::path& log : FilesEndingIn(directory.path(), ".log")) fs::remove(log);
+  RocksLife life(At(directory.path()));
+  ASSERT_TRUE(life.status().ok()) << life.status();
+  EXPECT_EQ(life.Found().size(), 100u);
+}
+
+TEST(DamagedStoreTest, AMarkerThatCanNotBeUnderstoodIsRefused) {
+  TemporaryDirectory directory;
+  {
+    RocksLife life(At(directory.path()));
+    life.Write(0, 100, 10);
+  }
+  const std::string text = ReadFile(directory.path() + "/reached");
+  EXPECT_EQ(text.size(), 3u * 29u);
+  for (const std::string& damaged : {std::string(), text.substr(1), text + "x", "written one\n" + text}) {
+    WriteFile(directory.path() + "/reached", damaged);
+    const RocksLife life(At(directory.path()));
+    ASSERT_EQ(ReasonOf(life.status()), Reason::kStoreCorrupt) << life.status();
+    EXPECT_THAT(std::string(MessageOf(life.status())), HasSubstr("`reached` is damaged"));
+  }
+  fs::remove(directory.path() + "/reached");
+  EXPECT_TRUE(RocksLife(At(directory.path())).status().ok());
+  EXPECT_EQ(ReadFile(directory.path() + "/reached").size(), text.size());
 }
 
 TEST(DamagedStoreTest, AfterAPowerLossADamagedEndOfTheLogIsIgnored) {
