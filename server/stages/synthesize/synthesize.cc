@@ -16,6 +16,10 @@
 #include "server/text/schema.h"
 #include "server/text/template.h"
 
+// GCC 12 takes Asio's allocator of coroutine frames for another one than that which frees them.
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wmismatched-new-delete"
+
 namespace millrace {
 namespace {
 
@@ -273,3 +277,5 @@ StageKind SynthesizeKind() {
 }
 
 }  // namespace millrace
+
+#pragma GCC diagnostic pop
