@@ -100,6 +100,7 @@ void AttemptRecorder::Ended() {
 
 Task<void> AttemptRecorder::Answered(RawAnswer answer) {
   answered_ = true;
+  call_.has_unstored_answer = true;
   co_await target_.BeginStoring();
   Free();
 
@@ -113,6 +114,7 @@ Task<void> AttemptRecorder::Answered(RawAnswer answer) {
   };
   WriteBatch batch = co_await RunIfLong(deps_.loop, deps_.pool, bytes, std::move(encode));
   co_await CommitFirmly(deps_.loop, deps_.store, std::move(batch), CommitMode::kDurable);
+  call_.has_unstored_answer = false;
   target_.EndStoring();
 }
 

@@ -91,6 +91,7 @@ class CallInFlight {
   Event changed;  // wakes the runner: a slot was granted, a waiter joined or left, the server drains
   CallProgress progress;
   CallTrouble trouble;
+  bool has_unstored_answer = false;  // its provider has answered, and the store does not have the answer yet
   PartialText partial_text;
 
   // Returns the span that the call's own spans are part of: that of its payer.

@@ -359,14 +359,22 @@ Task<StatusOr<int64_t>> Calls::EvictAnswers(std::optional<Duration> older_than, 
   co_return co_await millrace::EvictAnswers(deps_.store, std::move(filter));
 }
 
+CallDesk::Unfinished Calls::FindUnfinished() const {
+  Unfinished unfinished;
+  for (const auto& [key, call] : table_.calls()) ++(call->has_unstored_answer ? unfinished.answers : unfinished.calls);
+  return unfinished;
+}
+
 Task<void> Calls::Drain(TimePoint deadline) {
+  const TimePoint store_deadline = deadline > kNever - kStorePatience ? kNever : deadline + kStorePatience;
   queue_.Close();
   table_.WakeAll();
   revisions_.changed().NotifyAll();
   co_await upkeeper_.Drain(deadline);
   while (!table_.calls().empty()) {
-    const bool woken = co_await ended_.WaitUntil(deadline);
-    if (!woken) co_return;
+    const bool has_unstored = FindUnfinished().answers > 0;
+    const bool woken = co_await ended_.WaitUntil(has_unstored ? store_deadline : deadline);
+    if (!woken && (has_unstored || FindUnfinished().answers == 0)) co_return;
   }
 }
 

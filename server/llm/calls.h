@@ -84,6 +84,7 @@ class Calls final : public CallHandler, public CallDesk {
   Task<StatusOr<int64_t>> EvictAnswers(std::optional<Duration> older_than, std::string target,
                                        std::function<bool(const std::string& run)> in_use) override;
   Task<void> Drain(TimePoint deadline) override;
+  Unfinished FindUnfinished() const override;
 
  private:
   // A call that waits until the identities of its models are known. Lives as long as it waits.

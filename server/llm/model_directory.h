@@ -19,6 +19,10 @@
 
 namespace millrace {
 
+// Time that a drain waits for the store to take answers that were paid, after its patience with calls in flight. With
+// the 20 s for those less than the 90 s that service managers give a process to end.
+inline constexpr std::chrono::seconds kStorePatience(40);
+
 // How the texts of an alias are embedded.
 struct EmbedPlan {
   std::string identity;                        // CanonicalIdentity, the same for all its targets
@@ -101,8 +105,15 @@ class CallDesk {
   virtual Task<StatusOr<int64_t>> EvictAnswers(std::optional<Duration> older_than, std::string target,
                                                std::function<bool(const std::string& run)> in_use) = 0;
 
-  // Starts no new attempt from now on. Resumes when the attempts in flight have ended and are stored, or at `deadline`.
+  // Starts no new attempt from now on. Resumes when the attempts in flight have ended and are stored, or at `deadline`;
+  // kStorePatience later if answers are received by then that the store has not taken yet.
   virtual Task<void> Drain(TimePoint deadline) = 0;
+  // Calls that are not done: after a drain, what it leaves.
+  struct Unfinished {
+    int64_t answers = 0;  // received, not stored: they would have to be paid again
+    int64_t calls = 0;    // the others in flight
+  };
+  virtual Unfinished FindUnfinished() const { return {}; }
 };
 
 }  // namespace millrace

@@ -179,6 +179,33 @@ TEST(LeavingCallsTest, DrainsWhatIsInFlightAndStartsNothingNew) {
   EXPECT_EQ(world.provider.received.size(), 1u);
 }
 
+TEST(LeavingCallsTest, ADrainWaitsLongerForAnswersThatTheStoreDoesNotTake) {
+  const auto drain = [](World& world, TimePoint deadline, std::optional<TimePoint>& drained) -> Task<void> {
+    co_await world.calls().Drain(deadline);
+    drained = world.loop_->Now();
+  };
+  for (const bool comes_back : {true, false}) {
+    World world;
+    world.provider.usual = [](const HttpRequest&) { return Reaction{.latency = 5s}; };
+    CallContext context = OfRun("r");
+    context.stop = world.NewStop();
+    const auto asked = world.Ask("q", context);
+    world.RunFor(1s);
+    world.disk.faults.commits = 1'000'000;  // from the answer on
+    std::optional<TimePoint> drained;
+    world.loop_->Spawn(drain(world, world.loop_->Now() + 10s, drained));
+    world.RunFor(20s);
+    EXPECT_FALSE(drained);
+    EXPECT_EQ(world.calls().FindUnfinished().answers, 1);
+    EXPECT_EQ(world.calls().FindUnfinished().calls, 0);
+    if (comes_back) world.disk.faults.commits = 0;
+    EXPECT_TRUE(world.RunUntil([&] { return drained.has_value(); }, 1min));
+    EXPECT_EQ(world.calls().FindUnfinished().answers, comes_back ? 0 : 1);
+    EXPECT_EQ(asked->done && asked->outcome.text == "an answer", comes_back);
+    if (!comes_back) EXPECT_EQ(*drained, TimePoint(1s + 10s + kStorePatience));
+  }
+}
+
 TEST(LeavingCallsTest, StartsNothingWhileTheDiskIsLowAndGoesOnByItself) {
   World world;
   world.store_options.disk_reserve = 1000;
