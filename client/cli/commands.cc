@@ -6,11 +6,11 @@
 
 #include <atomic>
 #include <chrono>
-#include <filesystem>
 #include <iostream>
 #include <mutex>
 #include <thread>
 
+#include "client/cli/definition_files.h"
 #include "client/cli/output.h"
 #include "server/base/text_file.h"
 #include "server/config/pipeline_file.h"
@@ -140,14 +140,10 @@ CLI::App* AddCommand(CLI::App& app, const std::string& name, const std::string& 
   return command;
 }
 
-StatusOr<PipelineFile> LoadPipeline(const std::string& path) {
+StatusOr<PipelineFile> LoadPipeline(const std::string& path, const std::string& config) {
   MR_ASSIGN_OR_RETURN(const std::string text, ReadTextFile(path, kDefinitionMibMax));
-  const std::filesystem::path folder = std::filesystem::path(path).parent_path();
-  const FileLoader load = [&folder](std::string_view name) {
-    return ReadTextFile((folder / name).string(), kDefinitionMibMax);
-  };
   const StageRegistry stages = BuiltinStages();
-  return ReadPipeline(text, path, load, &stages);
+  return ReadPipeline(text, path, DefinitionLoader(path, config), &stages);
 }
 
 int PrintPipelineError(const Status& status, const std::optional<PipelineFile>& file) {

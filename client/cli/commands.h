@@ -73,8 +73,9 @@ void WatchInterrupts();
 CLI::App* AddCommand(CLI::App& app, const std::string& name, const std::string& description,
                      const std::string& examples);
 
-// Reads a pipeline with its definition files; errors name file, line and column.
-StatusOr<PipelineFile> LoadPipeline(const std::string& path);
+// Reads a pipeline with its definition files; errors name file, line and column. `config`: --config, whose own files
+// no definition may send.
+StatusOr<PipelineFile> LoadPipeline(const std::string& path, const std::string& config = "");
 
 // Prints an error about a pipeline: if it was read from a file, with the places of the fields that a server refuses.
 // Returns the exit status.

@@ -79,7 +79,7 @@ int Plan(Session& session, const std::string& pipeline, const std::vector<std::s
   v1::PlanPipelineRequest request;
   std::optional<PipelineFile> file;
   if (IsFile(pipeline)) {
-    StatusOr<PipelineFile> loaded = LoadPipeline(pipeline);
+    StatusOr<PipelineFile> loaded = LoadPipeline(pipeline, session.config);
     if (!loaded.ok()) return PrintError(loaded.status());
     file = *std::move(loaded);
     *request.mutable_pipeline() = file->pipeline;
@@ -118,7 +118,7 @@ int Plan(Session& session, const std::string& pipeline, const std::vector<std::s
 
 int Apply(Session& session, const std::string& path) {
   v1::ApplyPipelineRequest request;
-  const StatusOr<PipelineFile> file = LoadPipeline(path);
+  const StatusOr<PipelineFile> file = LoadPipeline(path, session.config);
   if (!file.ok()) return PrintError(file.status());
   *request.mutable_pipeline() = file->pipeline;
   const StatusOr<client::Client*> client = session.Connect();

@@ -124,7 +124,7 @@ int Run(Session& session, const RunArguments& arguments) {
   v1::CreateRunRequest request;
   std::optional<PipelineFile> file;
   if (IsFile(arguments.pipeline)) {
-    StatusOr<PipelineFile> loaded = LoadPipeline(arguments.pipeline);
+    StatusOr<PipelineFile> loaded = LoadPipeline(arguments.pipeline, session.config);
     if (!loaded.ok()) return PrintError(loaded.status());
     file = *std::move(loaded);
     *request.mutable_definition() = file->pipeline;
@@ -170,7 +170,8 @@ int Run(Session& session, const RunArguments& arguments) {
     return kDone;
   }
   const int exit = FollowRun(session, **client, run, 0);
-  if (exit == kRunFailed) std::cerr << InputHint(**client, request, run);
+  // Without a server the files are this user's own, and sending them would change nothing.
+  if (exit == kRunFailed && !session.holds()) std::cerr << InputHint(**client, request, run);
   return exit;
 }
 

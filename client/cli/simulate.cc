@@ -60,7 +60,7 @@ StatusOr<v1::SimulatedProfile> LoadProfile(const SimulateArguments& arguments) {
 
 StatusOr<v1::Pipeline> FindPipeline(Session& session, const std::string& pipeline) {
   if (IsFile(pipeline)) {
-    MR_ASSIGN_OR_RETURN(PipelineFile file, LoadPipeline(pipeline));
+    MR_ASSIGN_OR_RETURN(PipelineFile file, LoadPipeline(pipeline, session.config));
     return std::move(file.pipeline);
   }
   MR_ASSIGN_OR_RETURN(client::Client* const client, session.Connect());

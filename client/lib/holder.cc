@@ -136,6 +136,8 @@ StatusOr<std::unique_ptr<Holder>> Holder::TryOpen(const std::string& data_dir, c
   std::unique_ptr<Holder> holder(new Holder);
   CoordinatorOptions options;
   options.config = *std::move(config);
+  options.config_path = path;
+  options.parameters_name_files = true;
   options.config_dir =
       path.empty() || fs::path(path).parent_path().empty() ? "." : fs::path(path).parent_path().string();
   options.listen_tcp = false;

@@ -7,7 +7,6 @@
 #include <cerrno>
 #include <cstring>
 
-#include "server/base/fd.h"
 
 namespace millrace {
 namespace {
@@ -19,12 +18,16 @@ Status CanNotBeRead(const std::string& path) {
 }  // namespace
 
 StatusOr<std::string> ReadTextFile(const std::string& path, size_t mib_max) {
-  const UniqueFd fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOCTTY));
-  if (!fd) return CanNotBeRead(path);
+  const UniqueFd file(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOCTTY));
+  if (!file) return CanNotBeRead(path);
+  return ReadTextFile(file, path, mib_max);
+}
+
+StatusOr<std::string> ReadTextFile(const UniqueFd& file, const std::string& path, size_t mib_max) {
   std::string text((mib_max << 20) + 1, '\0');
   size_t length = 0;
   while (length < text.size()) {
-    const ssize_t got = ::read(fd.get(), text.data() + length, text.size() - length);
+    const ssize_t got = ::read(file.get(), text.data() + length, text.size() - length);
     if (got < 0 && errno == EINTR) continue;
     if (got < 0) return CanNotBeRead(path);
     if (got == 0) break;

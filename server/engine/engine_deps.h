@@ -68,8 +68,12 @@ struct EngineOptions {
   // Definitions are checked and their parameters are bound (server/config). False: they are used as they are, for tests
   // with stage kinds of their own.
   bool checks_definitions = true;
-  // Opens a file that FileAccess allowed. Empty: fetches of files fail.
-  std::function<StatusOr<std::unique_ptr<ByteSource>>(Loop&, Pool&, const std::string& path)> open_file;
+  // Opens a file for a fetch, if FileAccess allows it. Empty: fetches of files fail.
+  std::function<StatusOr<std::unique_ptr<ByteSource>>(Loop&, Pool&, const FileAccess&, const std::string& path)>
+      open_file;
+  // The clients are the user whose process this is (a command without a server): the files that parameters of their
+  // requests name are theirs to give, wherever they are. False: every file must be below a root.
+  bool parameters_name_files = false;
 };
 
 }  // namespace millrace

@@ -31,6 +31,7 @@
 #include "server/llm/traced_calls.h"
 #include "server/otlp/exporter.h"
 #include "server/otlp/settings.h"
+#include "server/process/own_files.h"
 #include "server/rpc/certificates.h"
 #include "server/rpc/grpc_client.h"
 #include "server/stages/registry.h"
@@ -157,7 +158,8 @@ class CoordinatorImpl final : public Coordinator {
         slow_pool_(MakeThreadPool(loop_, kSlowThreads)),
         checks_pool_(MakeThreadPool(loop_, kCheckThreads)),
         files_({options_.config.files().read().begin(), options_.config.files().read().end()},
-               {options_.config.files().write().begin(), options_.config.files().write().end()}),
+               {options_.config.files().write().begin(), options_.config.files().write().end()},
+               OwnFiles(options_.config, options_.config_path, options_.config_dir)),
         stages_(BuiltinStages()) {}
 
   ~CoordinatorImpl() override {
@@ -235,6 +237,7 @@ class CoordinatorImpl final : public Coordinator {
                                                   .pool = *pool_,
                                                   .store = *store_,
                                                   .calls = *traced_calls_,
+    engine_options.parameters_name_files = options_.parameters_name_files;
                                                   .desk = *calls_,
                                                   .stages = stages_,
                                                   .files = files_,

@@ -27,10 +27,12 @@ Status CheckBackends(const v1::ServerConfig& config, const std::string& config_d
 Status CheckTracing(const v1::ServerConfig& config);
 
 struct CoordinatorOptions {
-  v1::ServerConfig config;       // with its defaults filled in
-  std::string config_dir = ".";  // folder that the paths of its secrets are relative to
-  bool listen_tcp = true;        // false: listen on the data directory's socket only
-  bool starts_runs = true;       // see EngineOptions
+  v1::ServerConfig config;             // with its defaults filled in
+  std::string config_dir = ".";        // folder that the paths of its secrets are relative to
+  std::string config_path = {};        // file that it was read from; empty: none
+  bool listen_tcp = true;              // false: listen on the data directory's socket only
+  bool starts_runs = true;             // see EngineOptions
+  bool parameters_name_files = false;  // see EngineOptions
   backend::BackendKinds kinds = backend::BuiltinBackends();
 };
 

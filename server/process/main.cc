@@ -95,6 +95,7 @@ int Main(int argc, char** argv) {
   options.config = *std::move(config);
   options.config_dir = std::move(config_dir);
   StatusOr<std::unique_ptr<Coordinator>> coordinator = Coordinator::Start(std::move(options));
+  options.config_path = config_path;
   if (!coordinator.ok()) {
     PrintError(coordinator.status());
     return 2;

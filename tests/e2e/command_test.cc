@@ -201,15 +201,6 @@ TEST_F(CommandTest, ARequestIdWithAnotherFileLeavesTheRunOfTheFirstAlone) {
   EXPECT_EQ(workspace_.Read("stories.jsonl"), stories);
 }
 
-TEST_F(CommandTest, AFileOutsideTheWorkingDirectoryIsNotWritten) {
-  Workspace elsewhere;
-  const std::string output = (elsewhere.path() / "out.jsonl").string();
-  const Finished run = Millrace({"run", "stories.yaml", "-p", "output=" + output});
-  EXPECT_EQ(run.exit, 2) << run.err;
-  EXPECT_THAT(run.err, HasSubstr("FILE_NOT_ALLOWED"));
-  EXPECT_FALSE(std::filesystem::exists(output));
-}
-
 TEST_F(CommandTest, EveryErrorOfADefinitionHasItsPlace) {
   workspace_.Write("wrong.yaml",
                    "name: wrong\nstages:\n  - name: a\n    fetch: {csv: {pth: x.csv}}\n  - name: b\n    needs: [c]\n");

@@ -256,7 +256,8 @@ StageRegistry ToyKinds(Outside& outside) {
 
 World::World(uint64_t the_seed) : kinds(ToyKinds(outside)), seed(the_seed) {
   options.checks_definitions = false;
-  options.open_file = [this](Loop&, Pool&, const std::string& path) -> StatusOr<std::unique_ptr<ByteSource>> {
+  options.open_file = [this](Loop&, Pool&, const FileAccess&,
+                             const std::string& path) -> StatusOr<std::unique_ptr<ByteSource>> {
     if (!outside.files.contains(path)) return MakeError(Reason::kFileError, "no such file");
     return std::make_unique<ToyFile>(outside, path);
   };

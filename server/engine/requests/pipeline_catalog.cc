@@ -90,8 +90,13 @@ Task<StatusOr<PreparedPipeline>> PipelineCatalog::Prepare(
   MR_CO_ASSIGN_OR_RETURN(BoundPipeline bound, co_await Compute(deps_.loop, deps_.checks(), std::move(bind)));
   prepared.parameters = std::move(bound.parameters);
   prepared.definition = std::make_shared<const v1::Pipeline>(std::move(bound.pipeline));
-  MR_CO_ASSIGN_OR_RETURN(prepared.made,
-                         co_await MakeStages(deps_, prepared.definition, DefinitionLimits(), std::move(left)));
+  if (options_.parameters_name_files) {
+    for (const auto& [parameter, value] : parameters) {
+      if (!value.string().empty()) prepared.typed_files.insert(value.string());
+    }
+  }
+  MR_CO_ASSIGN_OR_RETURN(prepared.made, co_await MakeStages(deps_, prepared.definition, prepared.typed_files,
+                                                            DefinitionLimits(), std::move(left)));
   co_return prepared;
 }
 

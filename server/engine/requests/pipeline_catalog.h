@@ -20,6 +20,7 @@ struct PreparedPipeline {
   v1::AppliedPipeline applied;  // as stored or sent, without bound parameters
   ParameterValues parameters;   // every parameter's value, defaults included
   std::shared_ptr<const v1::Pipeline> definition;
+  std::set<std::string, std::less<>> typed_files;  // values of parameters that may name any file; empty: none may
   MadeStages made;
 };
 

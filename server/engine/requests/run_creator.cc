@@ -147,6 +147,7 @@ Task<StatusOr<v1::Run>> RunCreator::CreateNew(v1::CreateRunRequest request, std:
   if (request.has_give_up_after()) *run.mutable_give_up_after() = request.give_up_after();
   for (const std::string& stage : client_inputs) record.add_client_inputs(stage);
   record.set_refresh(request.refresh());
+  record.mutable_typed_files()->Assign(prepared.typed_files.begin(), prepared.typed_files.end());
 
   const std::string name = "r-" + random_.Name(kNameLength);
   WriteBatch batch;

@@ -186,6 +186,7 @@ class Forecast final : public StepHost {
   const EngineOptions& options() const override { return options_; }
   Store& store() override { return store_; }
   const Plan& plan() const override { return stages_.plan; }
+  const FileAccess& files() const override { return stages_.files ? *stages_.files : deps_.files; }
   StageSlot& slot(int stage) override { return *stages_.slots[static_cast<size_t>(stage)]; }
   const storage::v1::RunRecord& record() const override { return record_; }
   std::shared_ptr<StopSignal> stop() override { return stop_; }

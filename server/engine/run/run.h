@@ -45,6 +45,7 @@ struct RunStages {
   std::shared_ptr<const v1::Pipeline> definition;
   Plan plan;
   std::vector<std::unique_ptr<StageSlot>> slots;
+  std::shared_ptr<const FileAccess> files;  // null: those of the engine
 };
 
 // Engine thread. Its coroutines hold shared pointers to it.
@@ -96,6 +97,7 @@ class ActiveRun final : public StepHost, public std::enable_shared_from_this<Act
   const EngineOptions& options() const override { return options_; }
   Store& store() override { return store_; }
   const Plan& plan() const override { return stages_.plan; }
+  const FileAccess& files() const override { return stages_.files ? *stages_.files : deps().files; }
   StageSlot& slot(int stage) override { return *stages_.slots[stage]; }
   const storage::v1::RunRecord& record() const override { return record_; }
   std::shared_ptr<StopSignal> stop() override { return stop_; }

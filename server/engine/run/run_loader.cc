@@ -74,14 +74,18 @@ WorkLimits DefinitionLimits() {
 }
 
 Task<StatusOr<MadeStages>> MakeStages(const EngineDeps& deps, std::shared_ptr<const v1::Pipeline> definition,
-                                      WorkLimits limits, std::shared_ptr<StopSignal> left) {
+                                      std::set<std::string, std::less<>> typed_files, WorkLimits limits,
+                                      std::shared_ptr<StopSignal> left) {
+  std::shared_ptr<const FileAccess> own;
+  if (!typed_files.empty()) own = deps.files.WithTyped(std::move(typed_files));
   // Gazetteers and patterns are compiled here: not on the engine thread.
   const StopFlag stop(std::move(left));
-  auto make = [&deps, definition, limits, flag = stop.Share()]() -> StatusOr<MadeStages> {
+  auto make = [&deps, definition, own, limits, flag = stop.Share()]() -> StatusOr<MadeStages> {
     const WorkMeter meter(limits, flag.get());
     MadeStages made;
     made.definition = definition;
-    auto work = MakeWork(deps.stages, *definition, deps.files, *deps.shared);
+    made.files = own;
+    auto work = MakeWork(deps.stages, *definition, own ? *own : deps.files, *deps.shared);
     MR_RETURN_IF_ERROR(meter.status());
     MR_ASSIGN_OR_RETURN(made.work, std::move(work));
     auto when = MakeConditions(*definition);
@@ -140,6 +144,7 @@ Task<StatusOr<RunStages>> LoadStages(const EngineDeps& deps, Store& store, Store
   }
   stages.definition = std::move(made.definition);
   stages.plan = std::move(made.plan);
+  stages.files = std::move(made.files);
   co_return stages;
 }
 

@@ -3,6 +3,8 @@
 
 #include <memory>
 #include <optional>
+#include <set>
+#include <string>
 #include <vector>
 
 #include "millrace/storage/v1/records.pb.h"
@@ -18,15 +20,18 @@ struct MadeStages {
   std::vector<std::shared_ptr<const StageWork>> work;
   std::vector<std::optional<rules::ConditionEvaluator>> when;  // by stage
   Plan plan;
+  std::shared_ptr<const FileAccess> files = nullptr;  // null: those of the engine
 };
 
 // Returns the limits for the work on a definition that comes from a client: patterns and files may take long.
 WorkLimits DefinitionLimits();
 
-// Makes every stage, on the pool for checks. INVALID_ARGUMENT (INVALID_DEFINITION: also if a limit is reached), and the
-// errors of the kinds. CANCELLED if `left` stops, which may be null.
+// Makes every stage, on the pool for checks. `typed_files`: paths that the run may touch wherever they lead, because its
+// user typed them. INVALID_ARGUMENT (INVALID_DEFINITION: also if a limit is reached), and the errors of the kinds.
+// CANCELLED if `left` stops, which may be null.
 Task<StatusOr<MadeStages>> MakeStages(const EngineDeps& deps, std::shared_ptr<const v1::Pipeline> definition,
-                                      WorkLimits limits, std::shared_ptr<StopSignal> left);
+                                      std::set<std::string, std::less<>> typed_files, WorkLimits limits,
+                                      std::shared_ptr<StopSignal> left);
 
 // Returns the stages of a run in the state that its records have. Reads the records from `store`, whose errors it
 // returns; the stages work with `patient`, which waits while the store is down.

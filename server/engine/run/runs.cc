@@ -1,6 +1,7 @@
 #include "server/engine/run/runs.h"
 
 #include <algorithm>
+#include <set>
 #include <utility>
 #include <vector>
 
@@ -126,7 +127,9 @@ Task<StatusOr<std::shared_ptr<ActiveRun>>> Runs::Load(storage::v1::RunRecord rec
   MR_CO_ASSIGN_OR_RETURN(v1::Pipeline definition, DefinitionOf(record));
   record.clear_definition();
   auto shared = std::make_shared<const v1::Pipeline>(std::move(definition));
-  MR_CO_ASSIGN_OR_RETURN(MadeStages made, co_await MakeStages(deps_, std::move(shared), WorkLimits(), nullptr));
+  std::set<std::string, std::less<>> typed_files(record.typed_files().begin(), record.typed_files().end());
+  MR_CO_ASSIGN_OR_RETURN(MadeStages made, co_await MakeStages(deps_, std::move(shared), std::move(typed_files),
+                                                              WorkLimits(), nullptr));
   MR_CO_ASSIGN_OR_RETURN(RunStages stages, co_await LoadStages(deps_, deps_.store, store_, std::move(made), record));
   MR_CO_ASSIGN_OR_RETURN(const NewestEvent newest, co_await LoadNewestEvent(deps_.store, name));
   if (newest.active_time && !IsEnded(record.run().state())) {

@@ -95,7 +95,9 @@ Task<Status> FetchStep::ReadAll() {
   if (StageTrace* const traces = host_.trace(stage_); traces != nullptr) traces->BeginWork();
   storage::v1::FetchCursor cursor = rows_.record().cursor();
   bool is_first = cursor.rows() == 0;
-  MR_CO_ASSIGN_OR_RETURN(auto source, co_await OpenRows(host_, stage_, std::move(cursor)));
+  auto opened = co_await OpenRows(host_, stage_, std::move(cursor));
+  if (host_.stopped()) co_return absl::OkStatus();
+  MR_CO_ASSIGN_OR_RETURN(auto source, std::move(opened));
   while (!rows_.record().cursor().done()) {
     if (const bool has_room = co_await host_.AwaitRoom(); !has_room) co_return absl::OkStatus();
     wakes = wakes_;
@@ -147,7 +149,9 @@ Task<Status> FetchStep::Commit(RowBatch batch) {
 // Reads the whole source once to find the rows of lowest rank.
 Task<Status> FetchStep::Draw() {
   storage::v1::FetchCursor begin;
-  MR_CO_ASSIGN_OR_RETURN(auto source, co_await OpenRows(host_, stage_, std::move(begin)));
+  auto opened = co_await OpenRows(host_, stage_, std::move(begin));
+  if (host_.stopped()) co_return absl::OkStatus();
+  MR_CO_ASSIGN_OR_RETURN(auto source, std::move(opened));
   const size_t size = static_cast<size_t>(host_.record().run().sample());
   std::priority_queue<Rank> drawn;
   bool done = false;

@@ -8,6 +8,8 @@
 namespace millrace {
 namespace {
 
+constexpr Duration kDescriptorWait = std::chrono::milliseconds(100);
+
 // Rows from the items that a client sends.
 class ItemRows final : public RowSource {
  public:
@@ -157,10 +159,15 @@ Task<StatusOr<std::unique_ptr<RowSource>>> OpenRows(StepHost& host, int stage, s
   if (slot.input) {
     bytes = std::make_unique<ClientBytes>(slot.input);
   } else {
-    MR_CO_ASSIGN_OR_RETURN(const std::string path, host.deps().files.ForReading(fetch.path()));
     if (!host.options().open_file) co_return MakeError(Reason::kFileError, "no files are read here");
-    MR_CO_ASSIGN_OR_RETURN(auto opened, host.options().open_file(loop, pool, path));
-    bytes = std::move(opened);
+    auto opened = host.options().open_file(loop, pool, host.files(), fetch.path());
+    // No descriptor is free: that passes, and is not the run's fault.
+    while (ReasonOf(opened.status()) == Reason::kTooMany && !host.stopped()) {
+      co_await loop.Sleep(kDescriptorWait);
+      opened = host.options().open_file(loop, pool, host.files(), fetch.path());
+    }
+    MR_CO_RETURN_IF_ERROR(opened.status());
+    bytes = *std::move(opened);
   }
   MR_CO_ASSIGN_OR_RETURN(std::string identity, co_await bytes->Identity());
   if (cursor.rows() > 0 || cursor.offset() > 0) {

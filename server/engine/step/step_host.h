@@ -37,6 +37,8 @@ class StepHost {
   virtual const EngineDeps& deps() const = 0;
   virtual const EngineOptions& options() const = 0;
   virtual Store& store() = 0;  // waits while the store is being reopened
+  // Returns the files that the run may touch.
+  virtual const FileAccess& files() const { return deps().files; }
   virtual const Plan& plan() const = 0;
   virtual StageSlot& slot(int stage) = 0;
   virtual const storage::v1::RunRecord& record() const = 0;

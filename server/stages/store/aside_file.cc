@@ -17,18 +17,11 @@ constexpr size_t kBufferBytes = 256 << 10;
 
 std::string AsideOwner(std::string_view run, std::string_view stage) { return fmt::format("{}-{}", run, stage); }
 
-AsideFile::AsideFile(std::string path, std::string shown, std::string_view owner)
-    : path_(std::move(path)), shown_(std::move(shown)) {
-  const size_t slash = path_.rfind('/');
-  const std::string name = slash == std::string::npos ? path_ : path_.substr(slash + 1);
-  directory_ = slash == std::string::npos ? "." : path_.substr(0, slash + 1);
-  aside_ = fmt::format("{}/.{}.tmp-{}", directory_, name, owner);
-}
+AsideFile::AsideFile(OutputOpener open, std::string shown, std::string_view owner)
+    : open_(std::move(open)), shown_(std::move(shown)), owner_(owner) {}
 
 AsideFile::~AsideFile() {
-  if (file_ < 0) return;
-  ::close(file_);
-  ::unlink(aside_.c_str());
+  if (file_) ::unlinkat(place_.directory.get(), aside_.c_str(), 0);
 }
 
 Status AsideFile::Error(std::string_view what) const {
@@ -36,16 +29,21 @@ Status AsideFile::Error(std::string_view what) const {
 }
 
 Status AsideFile::Open() {
-  file_ = ::open(aside_.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0666);
-  if (file_ < 0) return Error("write beside it");
+  MR_ASSIGN_OR_RETURN(place_, open_());
+  const int directory = place_.directory.get();
+  aside_ = fmt::format(".{}.tmp-{}", place_.name, owner_);
+  // A new file, not an old one made empty: the old one may be another name of a file that must not be written.
+  ::unlinkat(directory, aside_.c_str(), 0);
+  file_ = UniqueFd(::openat(directory, aside_.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0666));
+  if (!file_) return Error("write beside it");
   struct stat old {};
-  if (::stat(path_.c_str(), &old) == 0) {
+  if (::fstatat(directory, place_.name.c_str(), &old, AT_SYMLINK_NOFOLLOW) == 0) {
     if (S_ISDIR(old.st_mode)) {
       errno = EISDIR;
       return Error("replace it");
     }
     // Gives the new file the mode of the old one, so that its readers keep their access.
-    if (::fchmod(file_, old.st_mode & 07777) != 0) return Error("set its mode");
+    if (::fchmod(file_.get(), old.st_mode & 07777) != 0) return Error("set its mode");
   }
   return absl::OkStatus();
 }
@@ -57,7 +55,7 @@ Status AsideFile::Write(std::string_view bytes) {
 
 Status AsideFile::Flush() {
   for (size_t at = 0; at < buffer_.size();) {
-    const ssize_t written = ::write(file_, buffer_.data() + at, buffer_.size() - at);
+    const ssize_t written = ::write(file_.get(), buffer_.data() + at, buffer_.size() - at);
     if (written < 0 && errno == EINTR) continue;
     if (written < 0) return Error("write it");
     at += static_cast<size_t>(written);
@@ -68,17 +66,15 @@ Status AsideFile::Flush() {
 
 Status AsideFile::Commit() {
   MR_RETURN_IF_ERROR(Flush());
-  if (::fsync(file_) != 0) return Error("sync it");
-  if (::rename(aside_.c_str(), path_.c_str()) != 0) return Error("replace it");
-  ::close(file_);
-  file_ = -1;
-  // Syncs the directory; otherwise a power loss may undo the rename.
-  const int directory = ::open(directory_.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-  if (directory < 0) return Error("open its directory");
-  const int synced = ::fsync(directory);
-  const Status status = synced == 0 ? absl::OkStatus() : Error("sync its directory");
-  ::close(directory);
-  return status;
+  if (::fsync(file_.get()) != 0) return Error("sync it");
+  const int directory = place_.directory.get();
+  if (::renameat(directory, aside_.c_str(), directory, place_.name.c_str()) != 0) return Error("replace it");
+  file_.Reset();
+  // Syncs the directory; otherwise a power loss may undo the rename. The open one is only a place, so it is opened
+  // again.
+  const UniqueFd synced(::openat(directory, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  if (!synced) return Error("open its directory");
+  return ::fsync(synced.get()) == 0 ? absl::OkStatus() : Error("sync its directory");
 }
 
 }  // namespace millrace::store

@@ -6,7 +6,9 @@
 #include <string>
 #include <string_view>
 
+#include "server/base/fd.h"
 #include "server/base/status.h"
+#include "server/files/file_access.h"
 
 namespace millrace::store {
 
@@ -18,9 +20,10 @@ std::string AsideOwner(std::string_view run, std::string_view stage);
 // thread at a time.
 class AsideFile {
  public:
-  // `path` is the final path, `shown` its name in errors. The temporary name is `.NAME.tmp-OWNER` in the same
-  // directory; a file that an earlier attempt of the same owner left there is overwritten. All errors are FILE_ERROR.
-  AsideFile(std::string path, std::string shown, std::string_view owner);
+  // `open` opens the place of the file, `shown` is its name in errors. The temporary name is `.NAME.tmp-OWNER` in the
+  // same directory, which stays open until the end; a file that an earlier attempt of the same owner left there is
+  // removed. All errors are FILE_ERROR, and those of `open`.
+  AsideFile(OutputOpener open, std::string shown, std::string_view owner);
   ~AsideFile();
   AsideFile(const AsideFile&) = delete;
 
@@ -35,12 +38,13 @@ class AsideFile {
   Status Flush();
   Status Error(std::string_view what) const;
 
-  const std::string path_;
+  const OutputOpener open_;
   const std::string shown_;
-  std::string directory_;
+  const std::string owner_;
+  OutputPlace place_;
   std::string aside_;
   std::string buffer_;
-  int file_ = -1;
+  UniqueFd file_;
 };
 
 }  // namespace millrace::store

@@ -33,8 +33,8 @@ bool IsFormula(std::string_view text) {
 
 class CsvFile {
  public:
-  CsvFile(const v1::CsvSink& sink, std::string path, std::string_view owner)
-      : sink_(sink), file_(std::move(path), sink.path(), owner) {}
+  CsvFile(const v1::CsvSink& sink, OutputOpener open, std::string_view owner)
+      : sink_(sink), file_(std::move(open), sink.path(), owner) {}
 
   Status Open() {
     MR_RETURN_IF_ERROR(file_.Open());
@@ -78,11 +78,11 @@ class CsvFile {
 
 class CsvSink final : public SinkStage {
  public:
-  CsvSink(const v1::CsvSink& sink, std::string path) : sink_(sink), path_(std::move(path)) {}
+  CsvSink(const v1::CsvSink& sink, OutputOpener open) : sink_(sink), open_(std::move(open)) {}
 
   Task<Status> Write(StageContext& context, ItemReader& reader) const override {
-    const auto file = std::make_shared<CsvFile>(sink_, path_, AsideOwner(context.run, context.stage));
-    MR_CO_RETURN_IF_ERROR(co_await OnPool(context, file, [](CsvFile& opened) { return opened.Open(); }));
+    const auto file = std::make_shared<CsvFile>(sink_, open_, AsideOwner(context.run, context.stage));
+    MR_CO_RETURN_IF_ERROR(co_await OpenPatiently(context, file));
     const auto write = [](CsvFile& open, const std::vector<InputItem>& items) { return open.WriteItems(items); };
     MR_CO_RETURN_IF_ERROR(co_await ForEachPage(context, reader, file, write));
     co_return co_await OnPool(context, file, [](CsvFile& whole) { return whole.Commit(); });
@@ -90,13 +90,13 @@ class CsvSink final : public SinkStage {
 
  private:
   const v1::CsvSink sink_;
-  const std::string path_;
+  const OutputOpener open_;
 };
 
 }  // namespace
 
-std::unique_ptr<SinkStage> MakeCsvSink(const v1::CsvSink& sink, std::string path) {
-  return std::make_unique<CsvSink>(sink, std::move(path));
+std::unique_ptr<SinkStage> MakeCsvSink(const v1::CsvSink& sink, OutputOpener open) {
+  return std::make_unique<CsvSink>(sink, std::move(open));
 }
 
 }  // namespace millrace::store

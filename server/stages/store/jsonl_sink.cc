@@ -22,24 +22,24 @@ Status WriteLines(AsideFile& file, const std::vector<InputItem>& items) {
 
 class JsonlSink final : public SinkStage {
  public:
-  JsonlSink(const v1::JsonlSink& sink, std::string path) : shown_(sink.path()), path_(std::move(path)) {}
+  JsonlSink(const v1::JsonlSink& sink, OutputOpener open) : shown_(sink.path()), open_(std::move(open)) {}
 
   Task<Status> Write(StageContext& context, ItemReader& reader) const override {
-    const auto file = std::make_shared<AsideFile>(path_, shown_, AsideOwner(context.run, context.stage));
-    MR_CO_RETURN_IF_ERROR(co_await OnPool(context, file, [](AsideFile& opened) { return opened.Open(); }));
+    const auto file = std::make_shared<AsideFile>(open_, shown_, AsideOwner(context.run, context.stage));
+    MR_CO_RETURN_IF_ERROR(co_await OpenPatiently(context, file));
     MR_CO_RETURN_IF_ERROR(co_await ForEachPage(context, reader, file, WriteLines));
     co_return co_await OnPool(context, file, [](AsideFile& whole) { return whole.Commit(); });
   }
 
  private:
   const std::string shown_;
-  const std::string path_;
+  const OutputOpener open_;
 };
 
 }  // namespace
 
-std::unique_ptr<SinkStage> MakeJsonlSink(const v1::JsonlSink& sink, std::string path) {
-  return std::make_unique<JsonlSink>(sink, std::move(path));
+std::unique_ptr<SinkStage> MakeJsonlSink(const v1::JsonlSink& sink, OutputOpener open) {
+  return std::make_unique<JsonlSink>(sink, std::move(open));
 }
 
 }  // namespace millrace::store

@@ -26,6 +26,21 @@ Task<Status> ForEachPage(StageContext& context, ItemReader& reader, std::shared_
   }
 }
 
+// Opens the writer on the pool. Waits while the process has no free file descriptor. CANCELLED if the run is stopped.
+template <typename Writer>
+Task<Status> OpenPatiently(StageContext& context, std::shared_ptr<Writer> writer) {
+  constexpr Duration kPause = std::chrono::milliseconds(100);
+  while (true) {
+    auto open = [writer] { return writer->Open(); };
+    Status status = co_await Compute(context.loop, context.pool, std::move(open));
+    if (ReasonOf(status) != Reason::kTooMany) co_return status;
+    if (context.stop && context.stop->stopped()) {
+      co_return MakeError(Reason::kCancelled, "the run was stopped while the stage was about to write");
+    }
+    co_await context.loop.Sleep(kPause);
+  }
+}
+
 // Calls `work(*writer)` on the pool and resumes with its result.
 template <typename Writer, typename Work>
 auto OnPool(StageContext& context, std::shared_ptr<Writer> writer, Work work) {

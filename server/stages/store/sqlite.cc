@@ -39,8 +39,8 @@ std::string TimeText(int64_t wall_micros) {
 // the pool; one thread at a time.
 class GenerationWriter {
  public:
-  GenerationWriter(const v1::SqliteSink& sink, std::string path, Generation generation)
-      : path_(std::move(path)), shown_(sink.path()), generation_(std::move(generation)) {
+  GenerationWriter(const v1::SqliteSink& sink, OutputOpener open, Generation generation)
+      : open_(std::move(open)), shown_(sink.path()), generation_(std::move(generation)) {
     for (const v1::SqliteTable& table : sink.tables()) {
       tables_.push_back(std::make_unique<TableWriter>(table, tables_.size()));
     }
@@ -64,19 +64,20 @@ class GenerationWriter {
   Status LookForGeneration();
   StatusOr<std::string> LastContent();
 
-  const std::string path_;
+  const OutputOpener open_;
   const std::string shown_;
   const Generation generation_;
+  std::unique_ptr<SqliteDatabase> database_;  // outlives the statements of the tables
   std::vector<std::unique_ptr<TableWriter>> tables_;
   std::vector<TableWriter*> written_tables_;  // tables in which rows may differ
-  std::unique_ptr<SqliteDatabase> database_;
   bool is_there_ = false;
   bool needs_survey_ = false;
   std::string content_;
 };
 
 Status GenerationWriter::Open() {
-  MR_ASSIGN_OR_RETURN(database_, SqliteDatabase::Open(path_, shown_));
+  MR_ASSIGN_OR_RETURN(OutputPlace place, open_());
+  MR_ASSIGN_OR_RETURN(database_, SqliteDatabase::Open(std::move(place), shown_));
   MR_ASSIGN_OR_RETURN(SqliteStatement runs,
                       database_->Prepare("SELECT 1 FROM sqlite_schema WHERE name = 'millrace_runs'"));
   MR_ASSIGN_OR_RETURN(const bool has_runs, runs.Step());
@@ -166,16 +167,16 @@ Status GenerationWriter::Commit() {
 
 class SqliteSinkStage final : public SinkStage {
  public:
-  SqliteSinkStage(const v1::SqliteSink& sink, std::string path) : sink_(sink), path_(std::move(path)) {}
+  SqliteSinkStage(const v1::SqliteSink& sink, OutputOpener open) : sink_(sink), open_(std::move(open)) {}
 
   Task<Status> Write(StageContext& context, ItemReader& reader) const override {
     Generation generation = {.owner = {.pipeline = context.pipeline, .stage = context.stage},
                              .run = context.run,
                              .generation = context.generation,
                              .wall_micros = context.loop.clock().WallMicros()};
-    const auto writer = std::make_shared<GenerationWriter>(sink_, path_, std::move(generation));
+    const auto writer = std::make_shared<GenerationWriter>(sink_, open_, std::move(generation));
     using Items = std::vector<InputItem>;
-    MR_CO_RETURN_IF_ERROR(co_await OnPool(context, writer, [](GenerationWriter& w) { return w.Open(); }));
+    MR_CO_RETURN_IF_ERROR(co_await OpenPatiently(context, writer));
     if (writer->is_there()) co_return absl::OkStatus();
     if (writer->needs_survey()) {
       MR_CO_RETURN_IF_ERROR(co_await ForEachPage(
@@ -191,7 +192,7 @@ class SqliteSinkStage final : public SinkStage {
 
  private:
   const v1::SqliteSink sink_;
-  const std::string path_;
+  const OutputOpener open_;
 };
 
 std::string LowerCase(std::string text) {
@@ -233,8 +234,8 @@ Status CheckSqliteSink(const v1::SqliteSink& sink) {
   return MakeFieldError(Reason::kInvalidDefinition, violations[0].field + ": " + violations[0].description, violations);
 }
 
-std::unique_ptr<SinkStage> MakeSqliteSink(const v1::SqliteSink& sink, std::string path) {
-  return std::make_unique<SqliteSinkStage>(sink, std::move(path));
+std::unique_ptr<SinkStage> MakeSqliteSink(const v1::SqliteSink& sink, OutputOpener open) {
+  return std::make_unique<SqliteSinkStage>(sink, std::move(open));
 }
 
 }  // namespace millrace::store

@@ -10,6 +10,7 @@
 #include <string>
 
 #include "millrace/v1/stages.pb.h"
+#include "server/files/file_access.h"
 #include "server/stages/sink_stage.h"
 
 namespace millrace::store {
@@ -17,7 +18,7 @@ namespace millrace::store {
 // Checks the rules that the options of the message's fields can't express. INVALID_DEFINITION with all violations.
 Status CheckSqliteSink(const v1::SqliteSink& sink);
 
-// Returns the sink. `path` is the checked path of the database; errors name it as the definition does.
-std::unique_ptr<SinkStage> MakeSqliteSink(const v1::SqliteSink& sink, std::string path);
+// Returns the sink. `open` opens the place of the database; errors name it as the definition does.
+std::unique_ptr<SinkStage> MakeSqliteSink(const v1::SqliteSink& sink, OutputOpener open);
 
 }  // namespace millrace::store

@@ -3,6 +3,8 @@
 #include <fmt/format.h>
 #include <sqlite3.h>
 
+#include "server/stages/store/sqlite_vfs.h"
+
 namespace millrace::store {
 namespace {
 
@@ -69,10 +71,13 @@ std::string SqliteStatement::Text(int column) const {
 
 void SqliteDatabase::Close::operator()(sqlite3* database) const { sqlite3_close_v2(database); }
 
-StatusOr<std::unique_ptr<SqliteDatabase>> SqliteDatabase::Open(const std::string& path, std::string shown) {
-  std::unique_ptr<SqliteDatabase> database(new SqliteDatabase(std::move(shown)));
+StatusOr<std::unique_ptr<SqliteDatabase>> SqliteDatabase::Open(OutputPlace place, std::string shown) {
+  std::shared_ptr<const UniqueFd> directory = ShareDirectory(std::move(place.directory));
+  const std::string path = PathInOpenDirectory(*directory, place.name);
+  std::unique_ptr<SqliteDatabase> database(new SqliteDatabase(std::move(directory), std::move(shown)));
   sqlite3* handle = nullptr;
-  const int result = sqlite3_open_v2(path.c_str(), &handle, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE, nullptr);
+  const int result =
+      sqlite3_open_v2(path.c_str(), &handle, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE, VfsOfOpenDirectories());
   database->database_.reset(handle);
   if (result != SQLITE_OK) return database->Error();
   sqlite3_extended_result_codes(handle, 1);

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "server/base/status.h"
+#include "server/files/file_access.h"
 
 struct sqlite3;
 struct sqlite3_stmt;
@@ -55,9 +56,10 @@ class SqliteStatement {
 // An open database.
 class SqliteDatabase {
  public:
-  // Opens the database, or creates it if it is absent, in WAL mode with full synchronisation. `shown` is its name in
-  // errors. FILE_ERROR if it can't be opened or is not a database.
-  static StatusOr<std::unique_ptr<SqliteDatabase>> Open(const std::string& path, std::string shown);
+  // Opens the database, or creates it if it is absent, in WAL mode with full synchronisation. All its files are opened
+  // in the open directory of `place`, wherever that is by now, without following a link. `shown` is its name in errors.
+  // FILE_ERROR if it can't be opened or is not a database.
+  static StatusOr<std::unique_ptr<SqliteDatabase>> Open(OutputPlace place, std::string shown);
 
   // Runs one statement.
   Status Run(const std::string& sql);
@@ -75,8 +77,10 @@ class SqliteDatabase {
   struct Close {
     void operator()(sqlite3* database) const;
   };
-  explicit SqliteDatabase(std::string shown) : shown_(std::move(shown)) {}
+  SqliteDatabase(std::shared_ptr<const UniqueFd> directory, std::string shown)
+      : directory_(std::move(directory)), shown_(std::move(shown)) {}
 
+  const std::shared_ptr<const UniqueFd> directory_;  // outlives the database, whose files are opened in it
   const std::string shown_;
   std::unique_ptr<sqlite3, Close> database_;
 };

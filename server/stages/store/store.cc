@@ -36,10 +36,10 @@ StatusOr<StageWork> MakeStore(const StageDefinition& definition) {
                           {{"store", "expected one of sqlite, jsonl, csv"}});
   }
   if (store.has_sqlite()) MR_RETURN_IF_ERROR(store::CheckSqliteSink(store.sqlite()));
-  MR_ASSIGN_OR_RETURN(std::string path, definition.files.ForWriting(written.front().path));
-  if (store.has_sqlite()) return store::MakeSqliteSink(store.sqlite(), std::move(path));
-  if (store.has_jsonl()) return store::MakeJsonlSink(store.jsonl(), std::move(path));
-  return store::MakeCsvSink(store.csv(), std::move(path));
+  MR_ASSIGN_OR_RETURN(OutputOpener open, definition.files.OpenerToWrite(written.front().path));
+  if (store.has_sqlite()) return store::MakeSqliteSink(store.sqlite(), std::move(open));
+  if (store.has_jsonl()) return store::MakeJsonlSink(store.jsonl(), std::move(open));
+  return store::MakeCsvSink(store.csv(), std::move(open));
 }
 
 // Returns the field of items that a column or key of a SQLite table reads (TableRows::At); empty: none, or the item's

@@ -47,8 +47,9 @@ TEST(JsonlSinkTest, WritesOneItemALineAsItIs) {
 TEST(AsideFileTest, StagesOfARunWriteApart) {
   const TempDir dir;
   const std::string path = (dir / "out").string();
-  AsideFile one(path, "out", AsideOwner("r-1", "one"));
-  AsideFile two(path, "out", AsideOwner("r-1", "two"));
+  const OutputOpener open = *FileRoots({}, {"/"}).OpenerToWrite(path);
+  AsideFile one(open, "out", AsideOwner("r-1", "one"));
+  AsideFile two(open, "out", AsideOwner("r-1", "two"));
   ASSERT_TRUE(one.Open().ok());
   ASSERT_TRUE(two.Open().ok());
   ASSERT_TRUE(one.Write("one\n").ok());
@@ -59,11 +60,37 @@ TEST(AsideFileTest, StagesOfARunWriteApart) {
   EXPECT_EQ(Slurp(path), "2\n");
 }
 
+TEST(AsideFileTest, ALeftoverIsRemovedAndNotWrittenThrough) {
+  const TempDir dir;
+  std::ofstream(dir / "precious") << "precious";
+  std::filesystem::create_hard_link(dir / "precious", dir / ".out.tmp-r-1-one");
+  AsideFile file(*FileRoots({}, {"/"}).OpenerToWrite((dir / "out").string()), "out", AsideOwner("r-1", "one"));
+  ASSERT_TRUE(file.Open().ok());
+  ASSERT_TRUE(file.Write("one\n").ok());
+  ASSERT_TRUE(file.Commit().ok());
+  EXPECT_EQ(Slurp(dir / "precious"), "precious");
+  EXPECT_EQ(Slurp(dir / "out"), "one\n");
+}
+
+TEST(AsideFileTest, WritesIntoTheDirectoryThatItOpenedWhateverHasItsNameNow) {
+  const TempDir dir;
+  std::filesystem::create_directories(dir / "a");
+  std::filesystem::create_directories(dir / "elsewhere");
+  AsideFile file(*FileRoots({}, {"/"}).OpenerToWrite((dir / "a/out").string()), "out", AsideOwner("r-1", "one"));
+  ASSERT_TRUE(file.Open().ok());
+  std::filesystem::rename(dir / "a", dir / "b");
+  std::filesystem::create_symlink(dir / "elsewhere", dir / "a");
+  ASSERT_TRUE(file.Write("one\n").ok());
+  ASSERT_TRUE(file.Commit().ok());
+  EXPECT_EQ(Slurp(dir / "b/out"), "one\n");
+  EXPECT_TRUE(Names(dir / "elsewhere").empty());
+}
+
 TEST(JsonlSinkTest, SaysWhatIsWrongWithThePath) {
   const TempDir dir;
   const Status missing = WriteItems(Jsonl(dir / "no/out.jsonl"), {"{}"});
   EXPECT_EQ(ReasonOf(missing), Reason::kFileError);
-  EXPECT_THAT(std::string(MessageOf(missing)), HasSubstr("No such file or directory"));
+  EXPECT_THAT(std::string(MessageOf(missing)), HasSubstr("the directory of"));
   std::filesystem::create_directory(dir / "taken");
   EXPECT_THAT(std::string(MessageOf(WriteItems(Jsonl(dir / "taken"), {"{}"}))), HasSubstr("Is a directory"));
   EXPECT_THAT(Names(dir.path()), testing::ElementsAre("taken"));

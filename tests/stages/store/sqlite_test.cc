@@ -11,6 +11,7 @@
 #include <chrono>
 
 #include "server/base/random.h"
+#include "server/stages/store/sqlite_database.h"
 #include "tests/base/child.h"
 #include "tests/stages/store/writing.h"
 
@@ -188,6 +189,30 @@ TEST(SqliteTest, RefusesRowsWithoutOneKeyEach) {
   EXPECT_THAT(Problem(WriteItems(store, {R"({"k":"x"})", R"({"k":"y"})", R"({"k":"x"})"})),
               R"(SINK table t: duplicate key k = "x" in item i2)");
   EXPECT_THAT(Query(dir / "out.db", "SELECT count(*) FROM sqlite_schema"), ElementsAre("0"));
+}
+
+TEST(SqliteDatabaseTest, AllFilesAreInTheDirectoryThatWasOpenedWhateverHasItsNameNow) {
+  const TempDir dir;
+  std::filesystem::create_directories(dir / "a");
+  std::filesystem::create_directories(dir / "elsewhere");
+  const OutputOpener open = *FileRoots({}, {"/"}).OpenerToWrite((dir / "a/out.db").string());
+  auto place = open();
+  auto other_place = open();
+  ASSERT_TRUE(place.ok() && other_place.ok());
+  std::filesystem::rename(dir / "a", dir / "b");
+  std::filesystem::create_symlink(dir / "elsewhere", dir / "a");
+  auto first = SqliteDatabase::Open(*std::move(place), "out.db");
+  auto second = SqliteDatabase::Open(*std::move(other_place), "out.db");
+  ASSERT_TRUE(first.ok() && second.ok()) << first.status() << second.status();
+  ASSERT_TRUE((*first)->Run("CREATE TABLE t (a)").ok());
+  // The second one works on when the first one, whose paths it shares, is closed.
+  first->reset();
+  ASSERT_TRUE((*second)->Run("INSERT INTO t VALUES (1)").ok());
+  EXPECT_TRUE(std::filesystem::exists(dir / "b/out.db-wal"));
+  second->reset();
+  EXPECT_EQ(Query(dir / "b/out.db", "SELECT * FROM t"), std::vector<std::string>{"1"});
+  EXPECT_FALSE(std::filesystem::exists(dir / "b/out.db-shm"));
+  EXPECT_TRUE(std::filesystem::is_empty(dir / "elsewhere"));
 }
 
 TEST(SqliteTest, SaysWhatIsWrongWithTheDatabase) {

@@ -15,7 +15,7 @@
 #include <vector>
 
 #include "server/base/pool.h"
-#include "server/files/file_access.h"
+#include "server/files/files.h"
 #include "server/stages/stage_work.h"
 #include "server/stages/store/store.h"
 
@@ -66,17 +66,11 @@ class MadeItems final : public ItemReader {
   int64_t next_ = 0;
 };
 
-class AnyFile final : public FileAccess {
- public:
-  StatusOr<std::string> ForReading(std::string_view path) const override { return std::string(path); }
-  StatusOr<std::string> ForWriting(std::string_view path) const override { return std::string(path); }
-};
-
 inline StatusOr<std::unique_ptr<SinkStage>> MakeSink(const v1::Store& store) {
   v1::Pipeline pipeline;
   v1::Stage stage;
   *stage.mutable_store() = store;
-  const AnyFile files;
+  const FileRoots files({"/"}, {"/"});
   MR_ASSIGN_OR_RETURN(StageWork work, StoreKind().make({.pipeline = pipeline, .stage = stage, .files = files}));
   return std::get<std::unique_ptr<SinkStage>>(std::move(work));
 }
