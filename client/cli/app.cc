@@ -79,7 +79,7 @@ int RunCommand(Session& session, std::vector<std::string> arguments) {
   } catch (const CLI::ParseError& error) {
     return app.exit(error) == 0 ? kDone : kUsage;
   }
-  session.Finish();
+  if (!session.Finish() && exit == kDone) exit = kRunFailed;
   return exit;
 }
 

@@ -100,7 +100,8 @@ void Session::OnInterrupt(std::function<void()> function) {
 
 bool Session::interrupted() const { return was_interrupted; }
 
-void Session::Finish() {
+bool Session::Finish() {
+  int64_t lost = 0;
   client_.reset();
   if (holder_) {
     OnInterrupt([] {});
@@ -108,9 +109,10 @@ void Session::Finish() {
         [this] { return interrupted(); },
         [] { std::cerr << "other commands use this command's store; it stays until they have finished\n"; });
     OnInterrupt(nullptr);
-    holder_->Drain(kDrainPatience);
+    lost = holder_->Drain(kDrainPatience);
   }
   holder_.reset();
+  return lost == 0;
 }
 
 // Every later thread inherits the blocked signals, so that only this thread receives them.

@@ -40,8 +40,9 @@ class Session {
   void OnInterrupt(std::function<void()> function);
   bool interrupted() const;
 
-  // If this process holds the store: waits for calls in flight and for other commands that use it.
-  void Finish();
+  // If this process holds the store: waits for calls in flight and for other commands that use it. Returns false if
+  // received answers could not be stored, which the log says.
+  bool Finish();
 
  private:
   std::unique_ptr<client::Holder> holder_;

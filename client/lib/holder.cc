@@ -94,9 +94,7 @@ void Holder::StayForOthers(const std::function<bool()>& leave, const std::functi
   wait();
 }
 
-void Holder::Drain(Duration patience) {
-  if (coordinator_) coordinator_->Drain(patience);
-}
+int64_t Holder::Drain(Duration patience) { return coordinator_ ? coordinator_->Drain(patience) : 0; }
 
 StatusOr<std::unique_ptr<Holder>> Holder::Open(const std::string& data_dir, const std::string& config_path) {
   MR_ASSIGN_OR_RETURN(const std::string directory, DataDirOf(data_dir, config_path));
@@ -136,10 +134,10 @@ StatusOr<std::unique_ptr<Holder>> Holder::TryOpen(const std::string& data_dir, c
   std::unique_ptr<Holder> holder(new Holder);
   CoordinatorOptions options;
   options.config = *std::move(config);
-  options.config_path = path;
-  options.parameters_name_files = true;
   options.config_dir =
       path.empty() || fs::path(path).parent_path().empty() ? "." : fs::path(path).parent_path().string();
+  options.config_path = path;
+  options.parameters_name_files = true;
   options.listen_tcp = false;
   options.starts_runs = false;
   StatusOr<std::unique_ptr<Coordinator>> coordinator = Coordinator::Start(std::move(options));

@@ -48,8 +48,9 @@ class Holder {
   // 1 s.
   void StayForOthers(const std::function<bool()>& leave, const std::function<void()>& waiting);
 
-  // If this process holds the store: accepts no new work and waits up to `patience` for calls in flight.
-  void Drain(Duration patience);
+  // If this process holds the store: accepts no new work and waits up to `patience` for calls in flight. Returns the
+  // number of received answers that could not be stored (Coordinator::Drain).
+  int64_t Drain(Duration patience);
 
  private:
   Holder();

@@ -16,6 +16,7 @@ constexpr rlim_t kRaisedMax = 1 << 16;
 DescriptorShares DivideDescriptors(int64_t limit) {
   DescriptorShares shares;
   shares.store = std::min(limit, std::max(kStoreMin, limit / 4));
+  shares.tables = shares.store / 2;
   shares.incoming = (limit - shares.store) / 2;
   shares.outgoing = limit - shares.store - shares.incoming;
   return shares;

@@ -8,6 +8,7 @@ namespace millrace {
 
 struct DescriptorShares {
   int64_t store = 0;     // the store, files of sources and sinks, and the rest of the process
+  int64_t tables = 0;    // of these: tables of the store that are open at the same time
   int64_t incoming = 0;  // connections of clients
   int64_t outgoing = 0;  // connections to backends
 };

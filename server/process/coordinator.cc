@@ -31,6 +31,7 @@
 #include "server/llm/traced_calls.h"
 #include "server/otlp/exporter.h"
 #include "server/otlp/settings.h"
+#include "server/process/descriptor_needs.h"
 #include "server/process/own_files.h"
 #include "server/rpc/certificates.h"
 #include "server/rpc/grpc_client.h"
@@ -186,13 +187,15 @@ class CoordinatorImpl final : public Coordinator {
     store_options.path = config.data_dir();
     store_options.durability = MakeDurability(config.durability());
     store_options.disk_reserve = config.limits().disk_reserve();
+    const DescriptorShares shares = DivideDescriptors(DescriptorLimit());
+    store_options.open_files_max = static_cast<int>(shares.tables);
+    for (const std::string& warning : FindDescriptorNeeds(config, DescriptorLimit())) spdlog::warn("{}", warning);
     StatusOr<std::unique_ptr<Store>> store = OpenRocksStore(store_options, loop_, *pool_);
     // Only the user who starts the server reads this message, so it may name the path.
     if (!store.ok()) return WithContext(store.status(), Excerpt(config.data_dir(), 256));
     store_ = *std::move(store);
     BeastClientOptions http_options;
-    http_options.connections_max =
-        static_cast<int>(std::max<int64_t>(1, DivideDescriptors(DescriptorLimit()).outgoing));
+    http_options.connections_max = static_cast<int>(std::max<int64_t>(1, shares.outgoing));
     http_ = MakeBeastClient(loop_, *pool_, http_options);
     GrpcClientOptions rpc_options;
     rpc_options.response_bytes_max = static_cast<size_t>(config.limits().max_response_bytes());
@@ -233,11 +236,11 @@ class CoordinatorImpl final : public Coordinator {
     engine_options.active_runs_max = config.limits().max_active_runs();
     engine_options.item_bytes_max = static_cast<size_t>(config.limits().max_item_bytes());
     engine_options.open_file = OpenFileSource;
+    engine_options.parameters_name_files = options_.parameters_name_files;
     engine_ = std::make_unique<Engine>(EngineDeps{.loop = loop_,
                                                   .pool = *pool_,
                                                   .store = *store_,
                                                   .calls = *traced_calls_,
-    engine_options.parameters_name_files = options_.parameters_name_files;
                                                   .desk = *calls_,
                                                   .stages = stages_,
                                                   .files = files_,
@@ -276,12 +279,22 @@ class CoordinatorImpl final : public Coordinator {
   int64_t connections() const override { return server_->Figures().open; }
   void StopListening() override { server_->StopListening(); }
 
-  void Drain(Duration patience) override {
+  int64_t Drain(Duration patience) override {
     server_->SetNotServing();
     const TimePoint deadline = clock_.Now() + patience;
-    const Status status = OnLoop([this, deadline](std::promise<Status>& done) { return DrainEngine(done, deadline); });
+    CallDesk::Unfinished left;
+    const Status status =
+        OnLoop([this, deadline, &left](std::promise<Status>& done) { return DrainEngine(done, deadline, left); });
     if (!status.ok()) spdlog::warn("draining: {}", MessageOf(status));
+    if (left.calls > 0) {
+      spdlog::warn("{} calls had no answer after {} s: the next start asks again, and they may be billed twice",
+                   left.calls, std::chrono::duration_cast<std::chrono::seconds>(patience).count());
+    }
+    if (left.answers > 0) {
+      spdlog::error("{} received answers could not be stored: the next start asks again and pays again", left.answers);
+    }
     server_->Shutdown();
+    return left.answers;
   }
 
   std::string socket_path() const override {
@@ -319,8 +332,9 @@ class CoordinatorImpl final : public Coordinator {
     done.set_value(std::move(status));
   }
 
-  Task<void> DrainEngine(std::promise<Status>& done, TimePoint deadline) {
+  Task<void> DrainEngine(std::promise<Status>& done, TimePoint deadline, CallDesk::Unfinished& left) {
     co_await engine_->Drain(deadline);
+    left = calls_->FindUnfinished();
     done.set_value(absl::OkStatus());
   }
 

@@ -51,8 +51,10 @@ class Coordinator {
   // Accepts no new connection; open ones stay.
   virtual void StopListening() = 0;
 
-  // Takes no new work, waits until the calls in flight are stored or `patience` is over, and stops serving.
-  virtual void Drain(Duration patience) = 0;
+  // Takes no new work, waits until the calls in flight are stored or `patience` is over, and stops serving. If answers
+  // are received by then that could not be stored, because the store is down or its disk is full, it waits for
+  // kStorePatience more. Returns the number of such answers that are lost: they must be paid again.
+  virtual int64_t Drain(Duration patience) = 0;
 
   virtual std::string socket_path() const = 0;
   // Port of the TCP listener; 0 without one.

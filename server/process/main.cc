@@ -36,7 +36,8 @@ int Main(int argc, char** argv) {
       "millraced");
   app.footer(
       "Example:\n  millraced --config millraced.yaml --data-dir /var/lib/millrace\n"
-      "Exit status: 0 ended gracefully, 1 ended at once by a second signal, 2 wrong usage or configuration.");
+      "Exit status: 0 ended gracefully, 1 ended at once by a second signal, 2 wrong usage or configuration,\n"
+      "3 ended, but answers that were received could not be stored (the log says how many).");
   std::string config_path;
   std::string data_dir;
   bool check = false;
@@ -94,8 +95,8 @@ int Main(int argc, char** argv) {
   CoordinatorOptions options;
   options.config = *std::move(config);
   options.config_dir = std::move(config_dir);
-  StatusOr<std::unique_ptr<Coordinator>> coordinator = Coordinator::Start(std::move(options));
   options.config_path = config_path;
+  StatusOr<std::unique_ptr<Coordinator>> coordinator = Coordinator::Start(std::move(options));
   if (!coordinator.ok()) {
     PrintError(coordinator.status());
     return 2;
@@ -109,10 +110,10 @@ int Main(int argc, char** argv) {
     sigwait(&signals, &second);
     ::_exit(1);  // a crash loses nothing either
   }).detach();
-  (*coordinator)->Drain(kDrainPatience);
+  const int64_t lost = (*coordinator)->Drain(kDrainPatience);
   coordinator->reset();
   spdlog::info("ended");
-  return 0;
+  return lost > 0 ? 3 : 0;
 }
 
 }  // namespace

@@ -12,6 +12,7 @@ TEST(DescriptorsTest, TheStoreComesFirst) {
     EXPECT_GE(shares.incoming, 0);
     EXPECT_GE(shares.outgoing, shares.incoming);
     EXPECT_GE(shares.store, std::min<int64_t>(limit, 128));
+    EXPECT_LE(shares.tables, shares.store / 2);
   }
   EXPECT_EQ(DivideDescriptors(1024).store, 256);
   EXPECT_EQ(DivideDescriptors(1024).outgoing, 384);
