@@ -130,7 +130,8 @@ class Renderer {
       case json::kind::object: {
         std::string_view before = "{";
         for (const json::key_value_pair& member : value.get_object()) {
-          if (!Write(before) || !Write(WriteJson(json::value(member.key()))) || !Write(": ") || !WriteAsJson(member.value())) {
+          if (!Write(before) || !Write(WriteJson(json::value(member.key()))) || !Write(": ") ||
+              !WriteAsJson(member.value())) {
             return false;
           }
           before = ", ";

@@ -1,13 +1,11 @@
 #include "server/engine/run/run.h"
 
+#include <fmt/format.h>
 #include <algorithm>
 #include <utility>
 
-#include <fmt/format.h>
-
 #include "server/engine/run/measures.h"
 #include "server/engine/run/redrive.h"
-#include "server/engine/run/source_fields.h"
 #include "server/engine/step/feed.h"
 #include "server/engine/step/model_use.h"
 #include "server/engine/times.h"
@@ -403,10 +401,6 @@ void ActiveRun::ReconsiderTargets() {
   for (const v1::Stage& stage : definition().stages()) {
     for (const std::string& model : deps_.stages.ModelsOf(stage)) deps_.desk.Reconsider(model);
   }
-}
-
-Task<Status> ActiveRun::CheckFirstInput(int stage) {
-  co_return co_await millrace::CheckFirstInput(*this, stages_.definition, stage, sources_seen_);
 }
 
 Task<Status> ActiveRun::Warn(std::string message) {

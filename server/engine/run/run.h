@@ -12,12 +12,12 @@
 #include "millrace/storage/v1/records.pb.h"
 #include "millrace/v1/run_service.pb.h"
 #include "server/base/loop.h"
-#include "server/config/fields_read.h"
 #include "server/engine/async_mutex.h"
 #include "server/engine/engine_deps.h"
 #include "server/engine/plan.h"
 #include "server/engine/run/run_calls.h"
 #include "server/engine/run/run_trace.h"
+#include "server/engine/run/source_fields.h"
 #include "server/engine/step/step.h"
 #include "server/llm/live_attempts.h"
 #include "server/storage/ledger.h"
@@ -109,7 +109,9 @@ class ActiveRun final : public StepHost, public std::enable_shared_from_this<Act
   void FailStage(int stage, const Status& error) override;
   void PauseForCheck(int stage, std::string message) override;
   CallHandler& calls() override { return calls_; }
-  Task<Status> CheckFirstInput(int stage) override;
+  Task<Status> CheckFirstInput(int stage) override {
+    return millrace::CheckFirstInput(*this, stages_.definition, stage, sources_seen_);
+  }
   Task<Status> Warn(std::string message) override;
   using StepHost::EndStage;
   Task<Status> EndStage(int stage, RecordChange change, WriteBatch more) override;
@@ -175,7 +177,7 @@ class ActiveRun final : public StepHost, public std::enable_shared_from_this<Act
   RunTrace trace_;
   bool working_ = false;
   bool draining_ = false;
-  int starts_ = 1;        // starts without progress since, this one among them
+  int starts_ = 1;  // starts without progress since, this one among them
   int64_t progress_at_start_ = 0;
   int complete_ = 0;      // number of complete stages
   AttemptsByStage left_;  // of calls that the end of the episode has stopped

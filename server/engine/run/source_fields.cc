@@ -30,10 +30,6 @@ std::optional<SourceFields> FieldsOfBytes(const FetchStage& fetch, std::string_v
   if (!read.ok()) return std::nullopt;
   if (const std::vector<std::string> columns = reader->Columns(); !columns.empty()) {
     SourceFields fields{.fields = {}, .seen = "the header"};
-    if (columns.size() == 1 && columns.front().find_first_of(";\t|") != std::string::npos) {
-      fields.seen = fmt::format("the header, whose only column is \"{}\" (is another `delimiter` needed?),",
-                                Excerpt(columns.front()));
-    }
     for (const std::string& column : columns) fields.fields.Member(column);
     return fields;
   }

@@ -39,7 +39,8 @@ class PrepareStage final : public PureStage {
 };
 
 StatusOr<StageWork> MakePrepare(const StageDefinition& definition) {
-  StatusOr<rules::Rules> rules = rules::Rules::Compile(definition.stage.prepare(), definition.pipeline, definition.shared);
+  StatusOr<rules::Rules> rules =
+      rules::Rules::Compile(definition.stage.prepare(), definition.pipeline, definition.shared);
   if (!rules.ok()) {
     return MakeFieldError(Reason::kInvalidDefinition, MessageOf(rules.status()),
                           ViolationsBelow("prepare", rules.status()));

@@ -14,8 +14,9 @@ namespace millrace {
 // unless the schema says what they are like.
 FieldTree AnswerFields(std::string_view schema);
 
-// Returns names in a schema (JSON text) that are allowed and hardly meant: a required member that its `properties` lack,
-// and a keyword that differs by a few letters from one of JSON Schema. A model that is asked for them answers in vain.
+// Returns names in a schema (JSON text) that are allowed and hardly meant: a required member that its `properties`
+// lack, and a keyword that differs by a few letters from one of JSON Schema. A model that is asked for them answers in
+// vain.
 std::vector<std::string> SchemaDoubts(std::string_view schema);
 
 }  // namespace millrace
