@@ -100,7 +100,9 @@ Task<StatusOr<v1::PlanPipelineResponse>> PipelineRequests::PlanPipeline(RequestC
       co_await catalog_.Prepare(request.name(), request.has_pipeline() ? &request.pipeline() : nullptr,
                                 request.parameters(), client_inputs, context.left));
   if (options_.checks_definitions) {
-    SourcesSeen sources = co_await SeeFiles(deps_, options_, prepared.made.work, prepared.definition, client_inputs);
+    const FileAccess& files = prepared.made.files ? *prepared.made.files : deps_.files;
+    SourcesSeen sources =
+        co_await SeeFiles(deps_, options_, files, prepared.made.work, prepared.definition, client_inputs);
     MR_CO_RETURN_IF_ERROR(co_await CheckFieldsRead(deps_, prepared.definition, std::move(sources)));
   }
   std::vector<std::string> warnings = co_await catalog_.FindDoubts(prepared.definition);

@@ -106,7 +106,8 @@ Task<Status> RunCreator::CheckFields(const v1::CreateRunRequest& request, const 
                                      const std::set<std::string>& client_inputs) {
   if (!options_.checks_definitions) co_return absl::OkStatus();
   const MadeStages& made = prepared.made;
-  SourcesSeen sources = co_await SeeFiles(deps_, options_, made.work, prepared.definition, client_inputs);
+  const FileAccess& files = made.files ? *made.files : deps_.files;
+  SourcesSeen sources = co_await SeeFiles(deps_, options_, files, made.work, prepared.definition, client_inputs);
   for (const auto& [stage, items] : request.items()) {
     std::optional<SourceFields> fields = co_await SeeItems(deps_, made.work[made.plan.Find(stage)], items);
     if (fields) sources.emplace(stage, *std::move(fields));

@@ -37,13 +37,11 @@ std::optional<SourceFields> FieldsOfBytes(const FetchStage& fetch, std::string_v
   return FieldsOfRows(read->rows);
 }
 
-Task<std::optional<SourceFields>> SeeFile(const EngineDeps& deps, const EngineOptions& options,
+Task<std::optional<SourceFields>> SeeFile(const EngineDeps& deps, const EngineOptions& options, const FileAccess& files,
                                           std::shared_ptr<const StageWork> work) {
+  if (!options.open_file) co_return std::nullopt;
   const std::string named = WorkAs<FetchStage>(*work).path();
-  auto find = [&deps, named] { return deps.files.ForReading(named); };
-  const StatusOr<std::string> path = co_await Compute(deps.loop, deps.pool, std::move(find));
-  if (!path.ok() || !options.open_file) co_return std::nullopt;
-  StatusOr<std::unique_ptr<ByteSource>> source = options.open_file(deps.loop, deps.pool, *path);
+  StatusOr<std::unique_ptr<ByteSource>> source = options.open_file(deps.loop, deps.pool, files, named);
   if (!source.ok()) co_return std::nullopt;
   for (const size_t size : kSizes) {
     StatusOr<ByteSource::Chunk> chunk = co_await (*source)->Read(0, size);
@@ -101,15 +99,15 @@ std::optional<SourceFields> FieldsOfRows(const std::vector<FetchedRow>& rows) {
   return fields;
 }
 
-Task<SourcesSeen> SeeFiles(const EngineDeps& deps, const EngineOptions& options, StageWorks work,
-                           std::shared_ptr<const v1::Pipeline> definition, std::set<std::string> client_inputs) {
+Task<SourcesSeen> SeeFiles(const EngineDeps& deps, const EngineOptions& options, const FileAccess& files,
+                           StageWorks work, std::shared_ptr<const v1::Pipeline> definition, std::set<std::string> client_inputs) {
   SourcesSeen seen;
   for (int i = 0; i < definition->stages_size(); ++i) {
     const std::shared_ptr<const StageWork>& stage = work[static_cast<size_t>(i)];
     const std::string& name = definition->stages(i).name();
     if (ShapeOf(*stage) != StageShape::kFetch || client_inputs.contains(name)) continue;
     if (WorkAs<FetchStage>(*stage).path().empty()) continue;
-    std::optional<SourceFields> fields = co_await SeeFile(deps, options, stage);
+    std::optional<SourceFields> fields = co_await SeeFile(deps, options, files, stage);
     if (fields) seen.emplace(name, *std::move(fields));
   }
   co_return seen;
@@ -147,7 +145,8 @@ Task<Status> CheckFirstInput(StepHost& host, std::shared_ptr<const v1::Pipeline>
       work.push_back(host.slot(i).work);
       if (host.slot(i).input) from_clients.insert(host.plan().stage(i).name);
     }
-    seen = co_await SeeFiles(host.deps(), host.options(), std::move(work), definition, std::move(from_clients));
+    seen = co_await SeeFiles(host.deps(), host.options(), host.files(), std::move(work), definition,
+                             std::move(from_clients));
   }
   const StageSlot& slot = host.slot(stage);
   std::optional<SourceFields> fields = co_await SeeClientInput(host.deps(), slot.work, slot.input);

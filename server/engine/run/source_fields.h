@@ -23,9 +23,10 @@ using StageWorks = std::vector<std::shared_ptr<const StageWork>>;
 std::optional<SourceFields> FieldsOfRows(const std::vector<FetchedRow>& rows);
 
 // Reads the beginning of each file that a fetch reads: the header, or up to 1,000 items or 4 MiB. Leaves out fetches in
-// `client_inputs`, and sources that can't be read or have no items, because the run itself reports those.
-Task<SourcesSeen> SeeFiles(const EngineDeps& deps, const EngineOptions& options, StageWorks work,
-                           std::shared_ptr<const v1::Pipeline> definition, std::set<std::string> client_inputs);
+// `client_inputs`, and sources that can't be read or have no items, because the run itself reports those. `files`: those
+// that the run may read; they must outlive the call.
+Task<SourcesSeen> SeeFiles(const EngineDeps& deps, const EngineOptions& options, const FileAccess& files,
+                           StageWorks work, std::shared_ptr<const v1::Pipeline> definition, std::set<std::string> client_inputs);
 
 // Returns the fields of items that a request has for a fetch; nullopt if none is good.
 Task<std::optional<SourceFields>> SeeItems(const EngineDeps& deps, std::shared_ptr<const StageWork> work,
