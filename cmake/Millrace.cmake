@@ -82,7 +82,7 @@ function(millrace_library name)
   endif()
 endfunction()
 
-# millrace_test(NAME SOURCES a_test.cc … DEPS lib … [HEADER world.h] [TIMEOUT seconds]): GoogleTest program that ctest
+# millrace_test(NAME SOURCES a_test.cc … DEPS lib … [HEADER path] [TIMEOUT seconds]): GoogleTest program that ctest
 # runs as one test. HEADER, which most of its sources include, is parsed once for all of them.
 function(millrace_test name)
   cmake_parse_arguments(ARG "" "TIMEOUT;HEADER" "SOURCES;DEPS" ${ARGN})

@@ -178,6 +178,29 @@ class CoordinatorImpl final : public Coordinator {
     loop_.Abandon();
     // Waits for what its threads compute now: exchanges and probes, which read their backends.
     pool_.reset();
+    slow_pool_.reset();
+    checks_pool_.reset();
+  }
+
+  StatusOr<std::vector<std::unique_ptr<BackendEntry>>> MakeBackends() {
+    std::vector<std::unique_ptr<BackendEntry>> backends;
+    std::map<std::string, std::shared_ptr<AwsSigner>> signers;  // by profile
+    for (const v1::BackendConfig& backend : options_.config.backends()) {
+      MR_ASSIGN_OR_RETURN(std::unique_ptr<BackendEntry> entry,
+                          MakeBackend(options_.kinds, backend, options_.config_dir));
+      const backend::BackendKind& kind = *options_.kinds.Of(backend);
+      if (const auto use = kind.aws ? kind.aws(backend) : std::nullopt) {
+        std::shared_ptr<AwsSigner>& signer = signers[use->profile];
+        if (signer == nullptr) {
+          AwsSources sources{.loop = loop_, .pool = *pool_, .http = *http_, .system = MachineAwsSystem()};
+          signer = std::make_shared<AwsSigner>(std::move(sources), use->profile);
+        }
+        entry->aws = signer;
+        entry->secret_origin = OriginOf(use->url);
+      }
+      backends.push_back(std::move(entry));
+    }
+    return backends;
   }
 
   Status Build() {
@@ -202,26 +225,10 @@ class CoordinatorImpl final : public Coordinator {
     MR_ASSIGN_OR_RETURN(rpc_options.roots, ReadRoots(options_.kinds, config, options_.config_dir));
     rpc_ = MakeGrpcClient(loop_, *http_, std::move(rpc_options));
 
-    std::vector<std::unique_ptr<BackendEntry>> backends;
-    std::map<std::string, std::shared_ptr<AwsSigner>> signers;  // by profile
-    for (const v1::BackendConfig& backend : config.backends()) {
-      MR_ASSIGN_OR_RETURN(std::unique_ptr<BackendEntry> entry,
-                          MakeBackend(options_.kinds, backend, options_.config_dir));
-      const backend::BackendKind& kind = *options_.kinds.Of(backend);
-      if (const auto use = kind.aws ? kind.aws(backend) : std::nullopt) {
-        std::shared_ptr<AwsSigner>& signer = signers[use->profile];
-        if (signer == nullptr) {
-          AwsSources sources{.loop = loop_, .pool = *pool_, .http = *http_, .system = MachineAwsSystem()};
-          signer = std::make_shared<AwsSigner>(std::move(sources), use->profile);
-        }
-        entry->aws = signer;
-        entry->secret_origin = OriginOf(use->url);
-      }
-      backends.push_back(std::move(entry));
-    }
+    MR_ASSIGN_OR_RETURN(auto backends, MakeBackends());
     Random random = Random::FromSystem();
-    MR_ASSIGN_OR_RETURN(calls_, MakeCalls({.loop = loop_, .pool = *pool_, .store = *store_, .http = *rpc_, .slow_pool = slow_pool_.get()},
-                                          random.Fork(), std::move(backends), config));
+    CallDeps call_deps{.loop = loop_, .pool = *pool_, .store = *store_, .http = *rpc_, .slow_pool = slow_pool_.get()};
+    MR_ASSIGN_OR_RETURN(calls_, MakeCalls(call_deps, random.Fork(), std::move(backends), config));
 
     traced_calls_.emplace(*calls_);
     MR_RETURN_IF_ERROR(StartTracing(random));

@@ -6,7 +6,6 @@
 #include <map>
 #include <utility>
 
-#include <absl/strings/strip.h>
 #include <fmt/format.h>
 
 #include "server/engine/step/feed.h"
@@ -42,6 +41,7 @@ class ItemStep final : public Step {
         stage_(stage),
         slot_(host.slot(stage)),
         rows_(*slot_.rows),
+        failures_(slot_.definition->max_failures(), ShapeOf(*slot_.work) == StageShape::kCalling, rows_.progress()),
         loop_(host.deps().loop),
         changed_(loop_),
         slots_(loop_),
@@ -49,7 +49,6 @@ class ItemStep final : public Step {
         ended_(loop_),
         committed_(loop_) {
     concurrency_ = slot_.definition->concurrency() > 0 ? slot_.definition->concurrency() : kConcurrencyDefault;
-    failed_ = rows_.progress().failed();
     // Ids may be duplicates if they come from several stages, or were changed before this episode.
     check_ids_ = host.plan().stage(stage).needs.size() > 1 || rows_.record().commits() > 0;
     if (!rows_.done()) feed_ = std::make_unique<Feed>(host, stage, changed_);
@@ -93,6 +92,7 @@ class ItemStep final : public Step {
   const int stage_;
   StageSlot& slot_;
   StageRows& rows_;
+  StageFailures failures_;
   Loop& loop_;
   int64_t concurrency_ = kConcurrencyDefault;
   std::unique_ptr<Feed> feed_;
@@ -119,9 +119,6 @@ class ItemStep final : public Step {
   Event committed_;
   bool all_committed_ = false;
   bool check_ids_ = false;
-  int64_t failed_ = 0;
-  bool has_success_ = false;  // an item of this episode ended otherwise
-  std::string newest_error_;
   std::deque<std::pair<int64_t, int64_t>> due_;  // ordinal and wake-up time of woken items that wait for a chunk
   std::map<int64_t, int64_t> woken_;             // all woken items that have not ended, by ordinal
 };
@@ -358,15 +355,8 @@ Task<void> ItemStep::AwaitOutbox() {
 }
 
 void ItemStep::Push(EndedItem ended) {
-  if (ended.item.state == v1::ITEM_STATE_FAILED && ended.item.wake_micros == 0) {
-    ++failed_;
-    newest_error_ =
-        fmt::format("{}: {}", std::string(absl::StripPrefix(v1::ErrorReason_Name(ended.item.reason), "ERROR_REASON_")),
-                    ended.item.message);
-    Judge();
-  } else if (ended.item.state != v1::ITEM_STATE_FAILED) {
-    has_success_ = true;
-  }
+  failures_.Count(ended.item);
+  if (ended.item.state == v1::ITEM_STATE_FAILED) Judge();
   if (!woken_.empty()) {
     if (const auto woken = woken_.find(ended.ordinal); woken != woken_.end()) {
       ended.woken = true;
@@ -417,7 +407,7 @@ Task<void> ItemStep::CommitEnded() {
       committed_.NotifyOne();
     }
     if (parks) host_.LookForParked();
-    failed_ = std::max(failed_, rows_.progress().failed());
+    failures_.CountAtLeast(rows_.progress().failed());
     Judge();
     room_.NotifyAll();
     if (Idle()) changed_.NotifyAll();
@@ -445,21 +435,8 @@ Task<void> ItemStep::DeliverCommitted() {
 
 void ItemStep::Judge() {
   if (host_.stopped() || rows_.done()) return;
-  const v1::StageProgress& progress = rows_.progress();
-  const bool has_success = has_success_ || progress.ok() + progress.degraded() + progress.skipped() > 0;
-  if (ShapeOf(*slot_.work) == StageShape::kCalling && !has_success &&
-      FailsThroughout(slot_.definition->max_failures(), failed_)) {
-    host_.FailStage(
-        stage_, MakeError(Reason::kTooManyFailures,
-                          fmt::format("all of the first {} items failed, the newest with {}; correct the stage, or set "
-                                      "its `max_failures` to 100% to process the others all the same",
-                                      failed_, newest_error_)));
-    return;
-  }
-  if (!Exceeds(slot_.definition->max_failures(), failed_, host_.ItemsIn(stage_), host_.InputClosed(stage_))) return;
-  host_.FailStage(
-      stage_, MakeError(Reason::kTooManyFailures, fmt::format("{} of {} items failed, more than max_failures allows",
-                                                              failed_, host_.ItemsIn(stage_))));
+  const Status status = failures_.Judge(host_.ItemsIn(stage_), host_.InputClosed(stage_));
+  if (!status.ok()) host_.FailStage(stage_, status);
 }
 
 }  // namespace

@@ -1,9 +1,13 @@
-// How many items of a stage may fail (`max_failures`) before the run does. Pure.
+// How many items of a stage may fail (`max_failures`) before the run does.
 #pragma once
 
 #include <cstdint>
+#include <string>
 
 #include "millrace/v1/pipeline.pb.h"
+#include "millrace/v1/run.pb.h"
+#include "server/base/status.h"
+#include "server/stages/item.h"
 
 namespace millrace {
 
@@ -22,11 +26,26 @@ inline bool Exceeds(const v1::Tolerance& tolerance, int64_t failed, int64_t item
   }
 }
 
-// Returns true if a stage that calls models should stop, because all of its first items failed: the others would be
-// paid for in vain. Only without a tolerance: whoever sets one decides.
-inline bool FailsThroughout(const v1::Tolerance& tolerance, int64_t failed) {
-  constexpr int64_t kFirstItems = 50;
-  return tolerance.limit_case() == v1::Tolerance::LIMIT_NOT_SET && failed >= kFirstItems;
-}
+// Counter of the items of a stage that failed, in this episode and before.
+class StageFailures {
+ public:
+  // `so_far`: the stage's progress when the episode began.
+  StageFailures(const v1::Tolerance& tolerance, bool calls_models, const v1::StageProgress& so_far);
+
+  void Count(const StageItem& item);
+  // Items may have been found to have failed after they were counted.
+  void CountAtLeast(int64_t failed) { failed_ = failed_ > failed ? failed_ : failed; }
+
+  // Returns FAILED_PRECONDITION (TOO_MANY_FAILURES) if more failed than the tolerance allows. Without a tolerance, also
+  // if each of the first 50 items of a stage that calls models failed: the others would be paid for in vain.
+  Status Judge(int64_t items, bool input_closed) const;
+
+ private:
+  const v1::Tolerance tolerance_;
+  const bool calls_models_;
+  int64_t failed_ = 0;
+  bool has_other_ = false;  // an item did not fail
+  std::string newest_error_;
+};
 
 }  // namespace millrace
