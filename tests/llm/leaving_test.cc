@@ -202,7 +202,9 @@ TEST(LeavingCallsTest, ADrainWaitsLongerForAnswersThatTheStoreDoesNotTake) {
     EXPECT_TRUE(world.RunUntil([&] { return drained.has_value(); }, 1min));
     EXPECT_EQ(world.calls().FindUnfinished().answers, comes_back ? 0 : 1);
     EXPECT_EQ(asked->done && asked->outcome.text == "an answer", comes_back);
-    if (!comes_back) EXPECT_EQ(*drained, TimePoint(1s + 10s + kStorePatience));
+    if (!comes_back) {
+      EXPECT_EQ(*drained, TimePoint(1s + 10s + kStorePatience));
+    }
   }
 }
 

@@ -134,12 +134,14 @@ TEST(SchemaTest, ComparesUniqueElementsByValue) {
   EXPECT_NE(Checked(R"({"items":{"uniqueItems":true}})", "[[1],[2,2]]"), "fits");
 }
 
-TEST(SchemaTest, StopsAComparisonOfEachElementWithEachValueOfAnEnum) {
+// valijson compares each element with each value.
+TEST(SchemaTest, FindsElementsInALongEnumInTimeThatGrowsWithTheAnswer) {
   std::string schema = R"({"items":{"enum":[)";
   for (int i = 0; i < 5000; ++i) schema += std::to_string(i) + ",";
   std::string list = "[";
   for (int i = 0; i < 100'000; ++i) list += "4999,";
-  EXPECT_THAT(Checked(schema + "4999]}}", list + "4999]"), HasSubstr("takes more than 30000000 steps"));
+  EXPECT_EQ(Checked(schema + "4999]}}", list + "4999]"), "fits");
+  EXPECT_THAT(Checked(schema + "4999]}}", list + "5000]"), HasSubstr("5000 is not one of"));
 }
 
 TEST(SchemaTest, BoundsPatternsAndTheCopiesOfNestedParts) {
@@ -147,7 +149,7 @@ TEST(SchemaTest, BoundsPatternsAndTheCopiesOfNestedParts) {
   for (int i = 0; i < 60; ++i) pattern += "[a-z]{1,1000}";
   EXPECT_THAT(Checked(R"({"pattern":")" + pattern + "\"}", "1"), HasSubstr("more than 10000 parts"));
   EXPECT_THAT(Checked(R"({"pattern":"[ab]*a[ab]{900}[xyz]"})", "\"" + std::string(1 << 20, 'a') + "\""),
-              HasSubstr("too large to search a text"));
+              HasSubstr("takes more than 30000000 steps"));
   // Each part has all parts below it.
   std::string schema = R"({"enum":[1)";
   for (int i = 0; i < 4000; ++i) schema += ",1";
