@@ -223,12 +223,14 @@ stages:
       ElementsAre(
           "p.yaml:4:53: stages[0].fetch.csv.delimiter: expected one ASCII character other than a quote, a line end or "
           "NUL",
-          "p.yaml:9:13: stages[1].synthesize.system: Unclosed section \"x\" at 0",
-          "p.yaml:10:13: stages[1].synthesize.prompt: Unclosed tag at 7",
-          "p.yaml:11:20: stages[1].synthesize.output_schema: the schema: Unrecognised JSON type name 'objekt'",
-          "p.yaml:12:51: stages[1].synthesize.fallback.rules[0].set.template: Unclosed tag at 0",
+          "p.yaml:9:13: stages[1].synthesize.system: line 1, column 1: the section \"x\" is not closed",
+          "p.yaml:10:13: stages[1].synthesize.prompt: line 1, column 7: the tag is not closed",
+          "p.yaml:11:20: stages[1].synthesize.output_schema: the schema at its top: type: expected one of array, "
+          "boolean, "
+          "integer, null, number, object, string, got \"objekt\"",
+          "p.yaml:12:51: stages[1].synthesize.fallback.rules[0].set.template: line 1, column 1: the tag is not closed",
           HasSubstr("p.yaml:13:5: stages[1].synthesize.nonsense: unknown key"),
-          "p.yaml:14:65: stages[2].synthesize.prompt_file: Unclosed section \"of\" at 5",
+          "p.yaml:14:65: stages[2].synthesize.prompt_file: line 1, column 6: the section \"of\" is not closed",
           "p.yaml:14:90: stages[2].synthesize.output_schema: the schema at /$ref: expected `#` or `#/…`: other "
           "documents are not "
           "fetched",

@@ -83,7 +83,7 @@ TEST(CsvTest, FailsARowWhoseValueIsNotOfItsType) {
       Read("id,score\n1,n/a\n2,5\n3,\"1,234\"\n", source),
       ElementsAre("! BAD_ROW line 2, byte 11: column \"score\": expected a number such as 4.5 or -3, got \"n/a\"",
                   R"(row-2 {"id":"2","score":5})",
-                  "! BAD_ROW line 4, byte 21: column \"score\": expected a number such as 4.5 or -3, got "
+                  "! BAD_ROW line 4, byte 22: column \"score\": expected a number such as 4.5 or -3, got "
                   "\"1,234\""));
 }
 

@@ -4,6 +4,7 @@
 #include <google/protobuf/text_format.h>
 #include <gtest/gtest.h>
 
+#include "server/base/number.h"
 #include "server/stages/merge/merging.h"
 #include "tests/stages/barrier.h"
 
@@ -109,8 +110,8 @@ TEST(MergeTest, KeepsTheRuleAndTheFiguresThatDecided) {
   const json::value& entry = joined.at("merged").at(0);
   EXPECT_EQ(entry.at("id").as_string(), "f3");
   EXPECT_EQ(entry.at("rule").as_string(), "close in words and time");
-  EXPECT_EQ(entry.at("days_apart").as_double(), 2);
-  EXPECT_GT(entry.at("similarity").as_double(), 0.4);
+  EXPECT_EQ(ToDouble(entry.at("days_apart")), 2);
+  EXPECT_GT(ToDouble(entry.at("similarity")), 0.4);
   ASSERT_EQ(results[0].notes.size(), 1u);
   EXPECT_THAT(results[0].notes[0], HasSubstr("close in words and time: f1 joined with f3, similarity 0."));
 }

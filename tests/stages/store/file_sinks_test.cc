@@ -105,7 +105,7 @@ TEST(CsvSinkTest, QuotesWhatNeedsItAndEscapesFormulas) {
   ASSERT_TRUE(WriteItems(store, items).ok());
   EXPECT_EQ(
       Slurp(dir / "out.csv"),
-      "id,x.y,n\r\n'=1+1,\"a,\"\"b\"\"\n\",-1.5\r\n'+x,'-y,true\r\n'@x,'\tz,\"[1,{\"\"b\"\":2}]\"\r\n\"'\nx\",,\r\n"
+      "id,x.y,n\r\n'=1+1,\"a,\"\"b\"\"\n\",-1.50\r\n'+x,'-y,true\r\n'@x,'\tz,\"[1,{\"\"b\"\":2}]\"\r\n\"'\nx\",,\r\n"
       "a-b,,\r\n");
   store.mutable_csv()->set_keep_formulas(true);
   ASSERT_TRUE(WriteItems(store, {R"({"id":"=1+1"})"}).ok());
