@@ -97,7 +97,7 @@ class ToyPrepare final : public PureStage {
         made.push_back(FailedItem(v1::ERROR_REASON_VALIDATION, "failed"));
       } else {
         object["prepared"] = true;
-        made.push_back(Made(json::serialize(object)));
+        made.push_back(Made(WriteJson(object)));
         made.back().id = Text(object, "rename");
       }
     }
@@ -133,11 +133,11 @@ class ToySynthesize final : public CallingStage {
       if (definition_.has_fallback()) {
         made.state = v1::ITEM_STATE_DEGRADED;
         object["answer"] = "fallback";
-        made.json = json::serialize(object);
+        made.json = WriteJson(object);
       }
     } else {
       object["answer"] = outcome.text;
-      made.json = json::serialize(object);
+      made.json = WriteJson(object);
     }
     made.call_keys = std::move(outcome.call_keys);
     made.totals = outcome.totals;
@@ -173,7 +173,7 @@ class ToyCluster final : public BarrierStage {
     std::vector<StageItem> made;
     for (const auto& [group, members] : groups) {
       json::object object{{"id", "g-" + group}, {"text", group}, {"size", members.size()}};
-      made.push_back(Made(json::serialize(object)));
+      made.push_back(Made(WriteJson(object)));
       made.back().id = "g-" + group;
       made.back().input_ids = members;
     }
