@@ -88,6 +88,7 @@ TEST_F(RpcTraceTest, SlowAnswersAreKeptThoughTheyAreNotSampled) {
   trace::KeptSpans spans;
   trace::Recorder recorder(clock_, Random(1), spans, {.sampler = {.ratio = 0}, .slow_after = Duration(1)});
   Served served({.tracer = &recorder});
+  served.on.Do([&served] { served.on.apis.answer = v1::GenerateResponse(); });
   const std::shared_ptr<grpc::Channel> channel = Connect(served.target());
   const auto completions = v1::CompletionService::NewStub(channel);
   v1::GetRunResponse run;

@@ -53,7 +53,7 @@ TEST_F(EmbedCommandTest, EachTextIsALineOfJsonAndKnownTextsAreCached) {
   EXPECT_EQ(vectors[0].at("cached"), json::value(false));
   EXPECT_THAT(vectors[0].at("vector").as_array(), SizeIs(4));
   EXPECT_THAT(first.err, HasSubstr("2 texts, 0 cached, 0 tokens"));
-  const Ended second = Embed({}, "a race\r\n\nnew\n");
+  const Ended second = Embed({}, "a race\r\nnew\n");
   ASSERT_EQ(second.exit, kDone) << second.err;
   ASSERT_THAT(Lines(second.out), SizeIs(2));
   EXPECT_EQ(Lines(second.out)[0].at("vector"), vectors[1].at("vector"));
@@ -62,10 +62,17 @@ TEST_F(EmbedCommandTest, EachTextIsALineOfJsonAndKnownTextsAreCached) {
 }
 
 TEST_F(EmbedCommandTest, AnInputWithoutTextIsAnError) {
-  const Ended ended = Embed({}, "\n\n");
+  const Ended ended = Embed({}, "");
   EXPECT_EQ(ended.exit, kUsage);
   EXPECT_THAT(Lines(ended.out), IsEmpty());
   EXPECT_THAT(ended.err, HasSubstr("standard input has no text"));
+}
+
+TEST_F(EmbedCommandTest, AnEmptyLineIsRefusedBecauseVectorsAreMatchedWithLines) {
+  const Ended ended = Embed({}, "a race\n\nnew\n");
+  EXPECT_EQ(ended.exit, kUsage);
+  EXPECT_THAT(Lines(ended.out), IsEmpty());
+  EXPECT_THAT(ended.err, HasSubstr("line 2 of standard input is empty"));
 }
 
 TEST_F(EmbedCommandTest, AServerThatReturnsFewerVectorsIsAnError) {
