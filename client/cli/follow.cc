@@ -56,13 +56,13 @@ int Conclude(Session& session, client::Client& client, const std::string& name) 
   switch (run.state()) {
     case v1::RUN_STATE_SUCCEEDED:
       out << LastLine(run, BackendNames(client)) << "\n" << MeasuresText(run);
-      if (failed > 0) out << FailedHint(session, name);
+      if (failed > 0) std::cerr << FailedHint(session, name);
       return failed > 0 ? kSomeFailed : kDone;
     case v1::RUN_STATE_FAILED:
       out << fmt::format("run {} failed: {} ({}{})\n", name, Safe(run.error().message(), 1024),
                          run.error().stage().empty() ? "" : fmt::format("stage {}, ", Safe(run.error().stage())),
                          ReasonName(run.error().reason()));
-      if (failed > 0) out << FailedHint(session, name);
+      if (failed > 0) std::cerr << FailedHint(session, name);
       return kRunFailed;
     case v1::RUN_STATE_CANCELLED:
       out << fmt::format("run {} was cancelled\n", name);
