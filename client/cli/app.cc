@@ -2,6 +2,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <iostream>
 
 #include "client/cli/arguments.h"
 #include "client/cli/commands.h"
@@ -50,8 +51,9 @@ void BuildApp(CLI::App& app, Session& session, int& exit) {
       ->check(CLI::IsMember({"text", "json", "jsonl"}))
       ->capture_default_str();
   app.footer(
-      "Exit status: 0 done, 1 the run or call failed, 2 wrong usage or configuration, 3 done, but some items failed,\n"
-      "5 no server available (unreachable, shutting down, or reopening its store), 6 the run is paused until a person\n"
+      "Exit status: 0 done, 1 the run or call failed, or the output could not be written, 2 wrong usage or\n"
+      "configuration, 3 done, but some items failed,\n"
+      "5 no server available (unreachable, shutting down, or reopening its store), 6 the run waits until a person\n"
       "repairs what the message names, 130 interrupted.");
   AddPipelineCommands(app, session, exit);
   AddRunCommand(app, session, exit);
@@ -80,6 +82,8 @@ int RunCommand(Session& session, std::vector<std::string> arguments) {
     return app.exit(error) == 0 ? kDone : kUsage;
   }
   if (!session.Finish() && exit == kDone) exit = kRunFailed;
+  // The output is missing, or a part of it is.
+  if (!std::cout.flush() && (exit == kDone || exit == kSomeFailed)) exit = kRunFailed;
   return exit;
 }
 

@@ -121,6 +121,7 @@ int Embed(Session& session, const EmbedArguments& arguments) {
     } else {
       PrintVectors(request, *response);
     }
+    if (!std::cout.good()) return kRunFailed;  // further vectors would be paid for and lost
     embedded += response->embeddings_size();
     tokens += response->input_tokens();
     cached += std::count_if(response->embeddings().begin(), response->embeddings().end(),

@@ -42,7 +42,7 @@ class ItemsPrinter {
       for (const v1::Item& item : response.items()) Print(item);
       left_ -= response.items_size();
       request.set_page_token(response.next_page_token());
-    } while (!request.page_token().empty());
+    } while (!request.page_token().empty() && std::cout.good());
     return absl::OkStatus();
   }
 

@@ -26,8 +26,10 @@ void PrintJson(const google::protobuf::Message& message, Layout layout) {
   google::protobuf::util::JsonPrintOptions options;
   options.add_whitespace = layout == Layout::kIndented;
   std::string text;
-  if (!google::protobuf::util::MessageToJsonString(message, &text, options).ok()) {
-    std::cerr << "millrace: the response can't be printed as JSON\n";
+  const auto printed = google::protobuf::util::MessageToJsonString(message, &text, options);
+  if (!printed.ok()) {
+    std::cerr << fmt::format("millrace: the response can't be printed as JSON: {}\n", Safe(printed.ToString(), 500));
+    std::cout.setstate(std::ios::failbit);
     return;
   }
   std::cout << text;

@@ -23,7 +23,8 @@ enum Exit : int {
   kInterrupted = 130,
 };
 
-// Prints protobuf JSON on stdout, indented or on one line.
+// Prints protobuf JSON on stdout, indented or on one line. If the message has no JSON (a time beyond the year 9999),
+// says so on stderr and sets std::cout's failbit, which makes the command fail.
 enum class Layout { kIndented, kLine };
 void PrintJson(const google::protobuf::Message& message, Layout layout = Layout::kIndented);
 

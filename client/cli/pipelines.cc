@@ -149,7 +149,7 @@ int List(Session& session) {
                       Count(applied.pipeline().stages_size()), applied.digest().substr(0, 12)});
     }
     request.set_page_token(response->next_page_token());
-  } while (!request.page_token().empty());
+  } while (!request.page_token().empty() && std::cout.good());
   if (!session.json()) std::cout << Table(rows);
   return kDone;
 }

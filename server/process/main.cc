@@ -12,6 +12,7 @@
 #include <iostream>
 #include <thread>
 
+#include "server/base/standard_streams.h"
 #include "server/config/server_config.h"
 #include "server/process/coordinator.h"
 
@@ -28,7 +29,15 @@ void PrintError(const Status& status) {
   }
 }
 
+// Returns the exit status of a command that printed something: another one if it could not be written.
+int Printed(int exit) {
+  if (std::cout.flush()) return exit;
+  std::cerr << "millraced: the output can't be written\n";
+  return exit == 0 ? 1 : exit;
+}
+
 int Main(int argc, char** argv) {
+  OpenStandardStreams();
   CLI::App app(
       "millraced: the Millrace server. It keeps its data in one directory, serves gRPC on a loopback address and on "
       "the\n"
@@ -51,7 +60,7 @@ int Main(int argc, char** argv) {
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
-    return app.exit(error) == 0 ? 0 : 2;
+    return Printed(app.exit(error) == 0 ? 0 : 2);
   }
 
   std::error_code missing;
@@ -65,16 +74,11 @@ int Main(int argc, char** argv) {
   std::string config_dir = std::filesystem::path(config_path).parent_path().string();
   if (config_dir.empty()) config_dir = ".";
   if (check) {
-    if (const Status status = CheckBackends(*config, config_dir); !status.ok()) {
-      PrintError(status);
-      return 2;
-    }
-    if (const Status status = CheckTracing(*config); !status.ok()) {
-      PrintError(status);
-      return 2;
-    }
-    std::cout << "the configuration is valid\n";
-    return 0;
+    const std::vector<std::string> problems = CheckStart(*config, config_dir);
+    for (const std::string& problem : problems) std::cerr << fmt::format("millraced: {}\n", problem);
+    if (!problems.empty()) return 2;
+    std::cout << "the configuration is valid, and a server can start with it\n";
+    return Printed(0);
   }
 
   // No core dumps, since secrets are in this process's memory.

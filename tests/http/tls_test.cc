@@ -2,7 +2,6 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <openssl/ssl.h>
-#include <signal.h>
 
 #include "tests/http/identity.h"
 #include "tests/http/sending.h"
@@ -17,7 +16,6 @@ using testing::HasSubstr;
 ToxicServer::Serve Serve(const Identity& identity, int version_max, std::string& server_name,
                          std::string answer = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi") {
   return [&identity, version_max, &server_name, answer](ToxicConnection& connection, int) {
-    ::signal(SIGPIPE, SIG_IGN);  // OpenSSL writes to connections that the client has closed
     SSL_CTX* const context = SSL_CTX_new(TLS_server_method());
     SSL_CTX_set_security_level(context, 0);
     SSL_CTX_set_min_proto_version(context, TLS1_VERSION);
