@@ -21,6 +21,18 @@ std::string TypeName(const SqlValue& value) {
   return std::holds_alternative<std::string>(value) ? "TEXT" : "";
 }
 
+// Returns the columns of a table and their types; empty if it does not exist.
+StatusOr<std::map<std::string, std::string>> ColumnsOf(SqliteDatabase& database, const std::string& table) {
+  std::map<std::string, std::string> types;
+  MR_ASSIGN_OR_RETURN(SqliteStatement columns, database.Prepare("SELECT name, type FROM pragma_table_info(?)"));
+  columns.Bind({table});
+  while (true) {
+    MR_ASSIGN_OR_RETURN(const bool row, columns.Step());
+    if (!row) return types;
+    types[columns.Text(0)] = columns.Text(1);
+  }
+}
+
 std::string Shown(const SqlValue& value) {
   if (const auto* integer = std::get_if<int64_t>(&value)) return std::to_string(*integer);
   if (const auto* real = std::get_if<double>(&value)) return fmt::format("{}", *real);
@@ -43,14 +55,8 @@ Status TableWriter::Problem(const std::string& what) const {
 }
 
 Status TableWriter::Look(SqliteDatabase& database) {
-  existing_.clear();
-  MR_ASSIGN_OR_RETURN(SqliteStatement columns, database.Prepare("SELECT name, type FROM pragma_table_info(?)"));
-  columns.Bind({name()});
-  while (true) {
-    MR_ASSIGN_OR_RETURN(const bool row, columns.Step());
-    if (!row) return absl::OkStatus();
-    existing_[columns.Text(0)] = columns.Text(1);
-  }
+  MR_ASSIGN_OR_RETURN(existing_, ColumnsOf(database, name()));
+  return absl::OkStatus();
 }
 
 Status TableWriter::Survey(const RowParts& row) {
@@ -96,8 +102,42 @@ Status TableWriter::Begin(SqliteDatabase& database, const RowOwner& owner) {
     return Problem(fmt::format("it has no column {}, only {}; add the column, or select fields with `columns`",
                                Excerpt(column), there));
   }
+  affinities_.clear();
+  for (const std::string& column : columns_) affinities_.push_back(AffinityOf(existing_.at(column)));
+  if (ModeOf(table_) == v1::SqliteTable::MODE_REPLACE) MR_RETURN_IF_ERROR(CheckOwned(database));
   MR_RETURN_IF_ERROR(PrepareInsert());
   return key_.empty() || appends() ? absl::OkStatus() : PrepareSeen();
+}
+
+Status TableWriter::CheckOwned(SqliteDatabase& database) const {
+  const std::string owned = "millrace_rows_" + name();
+  MR_ASSIGN_OR_RETURN(const auto types, ColumnsOf(database, owned));
+  for (const std::string& column : key_) {
+    const auto found = types.find(column);
+    if (found == types.end() || AffinityOf(found->second) == AffinityOf(existing_.at(column))) continue;
+    return Problem(fmt::format(
+        "its key column {} has type `{}`, but `{}` in the table {}, which records the rows of earlier runs: "
+        "drop {} to forget them",
+        Excerpt(column), existing_.at(column), found->second, owned, owned));
+  }
+  return absl::OkStatus();
+}
+
+Status TableWriter::CheckKept(const RowParts& row, const std::vector<SqlValue>& values) const {
+  for (size_t i = 0; i < values.size(); ++i) {
+    if (KeepsValue(affinities_[i], values[i])) continue;
+    const std::string& column = columns_[i];
+    const bool is_text = std::holds_alternative<std::string>(values[i]);
+    return Problem(fmt::format(
+        "column {} has type {}, so SQLite would change {} of item {} into {}; let the field have one type in all runs, "
+        "or write to a table whose column {} has no type (rename or drop this one, and the next run makes it)",
+        Excerpt(column), existing_.at(column), Shown(values[i]), row.item.id,
+        is_text                             ? "a number"
+        : affinities_[i] == Affinity::kText ? "a text"
+                                            : "another number",
+        Excerpt(column)));
+  }
+  return absl::OkStatus();
 }
 
 void TableWriter::SettleColumns() {
@@ -179,6 +219,7 @@ Status TableWriter::Write(const RowParts& row) {
   std::vector<SqlValue> values;
   values.reserve(columns_.size());
   for (const std::string& column : columns_) values.push_back(rows_.At(row, column));
+  MR_RETURN_IF_ERROR(CheckKept(row, values));
   std::vector<SqlValue> key;
   for (const std::string& column : key_) {
     key.push_back(values[static_cast<size_t>(std::find(columns_.begin(), columns_.end(), column) - columns_.begin())]);

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "server/base/digest.h"
+#include "server/stages/store/affinity.h"
 #include "server/stages/store/sqlite_database.h"
 #include "server/stages/store/table_rows.h"
 
@@ -68,6 +69,10 @@ class TableWriter {
   std::string SeenName() const { return "temp." + Quoted("seen_" + std::to_string(number_)); }
   std::string KeyColumns() const;  // definitions of the key's columns
   std::string SameKey(const std::string& a, const std::string& b) const;
+  // Returns an error if the table would change a value of the row.
+  Status CheckKept(const RowParts& row, const std::vector<SqlValue>& values) const;
+  // Returns an error if the table that records the written keys would change them.
+  Status CheckOwned(SqliteDatabase& database) const;
 
   const v1::SqliteTable table_;
   const size_t number_;
@@ -85,6 +90,7 @@ class TableWriter {
   SqliteDatabase* database_ = nullptr;
   RowOwner owner_;
   std::vector<std::string> columns_;
+  std::vector<Affinity> affinities_;  // of the columns, in their order
   SqliteStatement insert_;
   std::optional<SqliteStatement> seen_;
   int64_t written_ = 0;

@@ -180,6 +180,38 @@ TEST(SqliteTest, WritesTextByBindingOnly) {
               ElementsAre("'); DROP TABLE t; --|3"));
 }
 
+// A column that the first run made INTEGER turned "007" into 7 in the second.
+TEST(SqliteTest, NeverChangesAValueForTheTypeOfAnExistingColumn) {
+  const TempDir dir;
+  const v1::Store store = Sqlite(dir / "out.db", {{.key = {"id"}}});
+  ASSERT_TRUE(WriteItems(store, {R"({"id":"a","n":1,"t":"x","r":0.5,"none":null})"}).ok());
+  const auto second = [&](const std::string& item) {
+    return Problem(WriteItems(store, {item}, {.generation = "r-2/0"}));
+  };
+  for (const char* text : {"007", "1e5", " 7 ", "+1", ".5", "1.", "9223372036854775808"}) {
+    EXPECT_THAT(second(fmt::format(R"({{"id":"b","n":"{}"}})", text)),
+                AllOf(HasSubstr("SINK table t: column n has type INTEGER, so SQLite would change"),
+                      HasSubstr(fmt::format("\"{}\" of item i0 into a number", text))));
+    EXPECT_THAT(second(fmt::format(R"({{"id":"b","r":"{}"}})", text)), HasSubstr("column r has type REAL")) << text;
+  }
+  EXPECT_THAT(second(R"({"id":"b","t":7})"), HasSubstr("change 7 of item i0 into a text"));
+  EXPECT_THAT(second(R"({"id":7})"), HasSubstr("column id has type TEXT"));
+  EXPECT_THAT(second(R"({"id":"b","r":9007199254740993})"), HasSubstr("into another number"));
+  EXPECT_THAT(Query(dir / "out.db", "SELECT count(*) FROM t"), ElementsAre("1"))
+      << "a part of a generation was written";
+  // Values that are stored as they are, are taken: other texts, a null, the same number as another type, and any value
+  // without a type.
+  ASSERT_EQ(Problem(WriteItems(store,
+                               {R"({"id":"b","n":"0x7","t":"007","r":2,"none":"007"})",
+                                R"({"id":"c","n":2.5,"t":"","r":-1e300,"none":7})",
+                                R"({"id":"d","n":"1e","t":null,"r":"n/a","none":"7"})"},
+                               {.generation = "r-3/0"})),
+            " ");
+  EXPECT_THAT(
+      Query(dir / "out.db", "SELECT id, n, typeof(n), t, r, none, typeof(none) FROM t WHERE id > 'a' ORDER BY id"),
+      ElementsAre("b|0x7|text|007|2.0|007|text", "c|2.5|real||-1.0e+300|7|integer", "d|1e|text|NULL|n/a|7|text"));
+}
+
 TEST(SqliteTest, RefusesRowsWithoutOneKeyEach) {
   const TempDir dir;
   const v1::Store store = Sqlite(dir / "out.db", {{.key = {"k"}}});
