@@ -10,6 +10,7 @@
 #include "client/cli/commands.h"
 #include "client/cli/output.h"
 #include "server/base/text_file.h"
+#include "server/text/file_text.h"
 
 namespace millrace::cli {
 namespace {
@@ -119,7 +120,7 @@ int Generate(Session& session, const GenerateArguments& arguments) {
   }
   v1::Message* message = request.add_messages();
   message->set_role("user");
-  message->set_content(arguments.prompt == "-" ? ReadAll(std::cin) : arguments.prompt);
+  message->set_content(arguments.prompt == "-" ? FileText(ReadAll(std::cin)) : arguments.prompt);
   if (Status status = CheckUtf8("standard input", message->content()); !status.ok()) return PrintError(status);
   const size_t bytes = arguments.system.size() + message->content().size();
   if (bytes > kMessagesBytesMax) {
@@ -131,7 +132,7 @@ int Generate(Session& session, const GenerateArguments& arguments) {
     StatusOr<std::string> schema = ReadTextFile(arguments.schema, kSchemaMibMax);
     if (!schema.ok()) return PrintError(WithContext(schema.status(), "--schema"));
     if (Status status = CheckUtf8("--schema", *schema); !status.ok()) return PrintError(status);
-    request.set_output_schema(*std::move(schema));
+    request.set_output_schema(FileText(*schema));
   }
   request.set_max_tokens(arguments.max_tokens);
   request.set_sample_number(arguments.sample);

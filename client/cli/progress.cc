@@ -136,7 +136,7 @@ std::string LastLine(const v1::Run& run, const std::string& backends) {
   int64_t degraded = 0;
   int64_t failed = 0;
   int64_t computed = 0;
-  int64_t made = 0;
+  int64_t reused = 0;
   int64_t cost = 0;
   int64_t unpriced = 0;
   int64_t maybe_billed = 0;
@@ -149,7 +149,7 @@ std::string LastLine(const v1::Run& run, const std::string& backends) {
     const std::optional<StageShape> shape = ShapeOfKind(stage.kind());
     if (shape != StageShape::kFetch && shape != StageShape::kSink) {
       computed += stage.computed();
-      made += stage.ok() + stage.degraded();
+      reused += stage.reused();
     }
     cost += stage.cost_nano_usd();
     unpriced += stage.unpriced_attempts();
@@ -164,7 +164,8 @@ std::string LastLine(const v1::Run& run, const std::string& backends) {
   std::string more;
   if (cached > 0) more += fmt::format("{} cached answers", Count(cached));
   if (maybe_billed > 0) more += fmt::format("{}{} maybe billed", more.empty() ? "" : ", ", Count(maybe_billed));
-  if (made > 0 && computed == 0 && calls == 0) {
+  // Items that only pass a stage, because of its `when`, are not results of it.
+  if (reused > 0 && computed == 0 && calls == 0) {
     more += fmt::format("{}nothing was computed: every result was memoized", more.empty() ? "" : "; ");
   }
   return more.empty() ? line : line + "\n  " + more;

@@ -134,7 +134,14 @@ TEST(LastLineTest, CountsADegradedItemOnce) {
 }
 
 TEST(LastLineTest, SaysWhenNothingWasComputed) {
-  EXPECT_THAT(LastLine(TwoStages(5, 5), ""), HasSubstr("degraded\n  nothing was computed: every result was memoized"));
+  v1::Run memoized = TwoStages(5, 5);
+  memoized.mutable_stages(1)->set_reused(5);
+  EXPECT_THAT(LastLine(memoized, ""), HasSubstr("degraded\n  nothing was computed: every result was memoized"));
+  memoized.mutable_stages(1)->set_reused(3);
+  EXPECT_THAT(LastLine(memoized, ""), HasSubstr("every result was memoized")) << "two items passed `when`";
+  memoized.mutable_stages(1)->set_computed(1);
+  EXPECT_THAT(LastLine(memoized, ""), Not(HasSubstr("memoized")));
+  EXPECT_THAT(LastLine(TwoStages(5, 5), ""), Not(HasSubstr("memoized"))) << "the items only passed `when`";
   EXPECT_THAT(LastLine(v1::Run(), ""), AllOf(StartsWith("run  done: nothing in"), Not(HasSubstr("memoized"))));
   EXPECT_THAT(LastLine(TwoStages(0, 0), ""), Not(HasSubstr("memoized"))) << "an empty input";
 }

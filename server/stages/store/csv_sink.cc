@@ -1,5 +1,8 @@
 #include "server/stages/store/csv_sink.h"
 
+#include <fmt/format.h>
+
+#include <algorithm>
 #include <boost/json.hpp>
 
 #include "server/base/json.h"
@@ -25,10 +28,34 @@ void AppendCell(std::string_view text, bool only, std::string& line) {
   line.push_back('"');
 }
 
+// Removes the digits at the beginning of `text` and returns how many they were.
+size_t TakeDigits(std::string_view& text) {
+  const size_t end = std::min(text.find_first_not_of("0123456789"), text.size());
+  text.remove_prefix(end);
+  return end;
+}
+
+// Returns true for a number such as -3.25 or +1e-5. A spreadsheet shows it and runs nothing.
+bool IsPlainNumber(std::string_view text) {
+  if (text.starts_with('-') || text.starts_with('+')) text.remove_prefix(1);
+  size_t digits = TakeDigits(text);
+  if (text.starts_with('.')) {
+    text.remove_prefix(1);
+    digits += TakeDigits(text);
+  }
+  if (digits == 0) return false;
+  if (text.starts_with('e') || text.starts_with('E')) {
+    text.remove_prefix(1);
+    if (text.starts_with('-') || text.starts_with('+')) text.remove_prefix(1);
+    if (TakeDigits(text) == 0) return false;
+  }
+  return text.empty();
+}
+
 // Returns true if a spreadsheet may run the cell as a formula, by its first character (OWASP, "CSV Injection").
 bool IsFormula(std::string_view text) {
   using std::string_view_literals::operator""sv;
-  return !text.empty() && "=+-@\t\r\n"sv.find(text[0]) != std::string_view::npos;
+  return !text.empty() && "=+-@\t\r\n"sv.find(text[0]) != std::string_view::npos && !IsPlainNumber(text);
 }
 
 class CsvFile {
@@ -52,7 +79,14 @@ class CsvFile {
       std::string line;
       for (int i = 0; i < sink_.columns_size(); ++i) {
         if (i > 0) line.push_back(',');
-        AppendCell(CellText(FindPath(value, sink_.columns(i))), sink_.columns_size() == 1, line);
+        const std::string cell = CellText(FindPath(value, sink_.columns(i)));
+        if (cell.find('\0') != std::string::npos) {
+          return MakeError(Reason::kSink,
+                           fmt::format("{}: column {} of item {} has a NUL character, which no CSV file can have; "
+                                       "remove it with a `replace` rule, or store JSON Lines",
+                                       sink_.path(), Excerpt(sink_.columns(i)), Excerpt(item.id, 256)));
+        }
+        AppendCell(cell, sink_.columns_size() == 1, line);
       }
       MR_RETURN_IF_ERROR(file_.Write(line + "\r\n"));
     }

@@ -13,6 +13,7 @@
 #include "server/stages/rules/rules.h"
 #include "server/stages/stage_work.h"
 #include "server/stages/synthesize/answer_fields.h"
+#include "server/text/file_text.h"
 #include "server/text/schema.h"
 #include "server/text/template.h"
 
@@ -67,7 +68,7 @@ class Synthesizer final : public CallingStage {
         violations.push_back(
             {"synthesize.prompt_file", fmt::format("the pipeline has no file \"{}\"", Excerpt(message.prompt_file()))});
       } else {
-        parse(file->second, "synthesize.prompt_file", stage->prompt_);
+        parse(FileText(file->second), "synthesize.prompt_file", stage->prompt_);
       }
     } else if (message.prompt().empty()) {
       violations.push_back({"synthesize.prompt", "expected a prompt, or a prompt_file"});

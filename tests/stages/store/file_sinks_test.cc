@@ -112,6 +112,29 @@ TEST(CsvSinkTest, QuotesWhatNeedsItAndEscapesFormulas) {
   EXPECT_EQ(Slurp(dir / "out.csv"), "id,x.y,n\r\n=1+1,,\r\n");
 }
 
+TEST(CsvSinkTest, APlainNumberGetsNoApostrophe) {
+  const TempDir dir;
+  std::vector<std::string> items;
+  for (const char* text :
+       {"-3.25", "+5", "-.5", "-1e5", "+1.5E-3", "-3,25", "-1-1", "+49 30", "-", "-e5", "-1e", "=1", "--1"}) {
+    items.push_back(fmt::format(R"({{"a":"{}"}})", text));
+  }
+  ASSERT_TRUE(WriteItems(Csv(dir / "out.csv", {"a"}), items).ok());
+  EXPECT_EQ(Slurp(dir / "out.csv"),
+            "a\r\n-3.25\r\n+5\r\n-.5\r\n-1e5\r\n+1.5E-3\r\n\"'-3,25\"\r\n'-1-1\r\n'+49 30\r\n'-\r\n'-e5\r\n'-1e\r\n'=1"
+            "\r\n'--1\r\n");
+}
+
+// A fetch refuses such a file.
+TEST(CsvSinkTest, RefusesANulCharacter) {
+  const TempDir dir;
+  ASSERT_TRUE(WriteItems(Csv(dir / "out.csv", {"id", "a"}), {R"({"id":"old","a":"x"})"}).ok());
+  const Status status = WriteItems(Csv(dir / "out.csv", {"id", "a"}), {R"({"id":"x","a":"b\u0000c"})"});
+  EXPECT_EQ(ReasonOf(status), Reason::kSink);
+  EXPECT_THAT(std::string(MessageOf(status)), HasSubstr("column a of item i0 has a NUL character"));
+  EXPECT_EQ(Slurp(dir / "out.csv"), "id,a\r\nold,x\r\n");
+}
+
 TEST(CsvSinkTest, WritesAnEmptyCellOfAnOnlyColumnSoThatItIsRead) {
   const TempDir dir;
   ASSERT_TRUE(WriteItems(Csv(dir / "out.csv", {"a"}), {R"({"a":""})", "{}"}).ok());

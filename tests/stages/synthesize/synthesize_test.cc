@@ -46,8 +46,8 @@ v1::Stage Stage(const std::string& prompt, const std::string& output_schema) {
   return stage;
 }
 
-StageItem Process(const v1::Stage& definition, CallHandler& calls, bool degraded = false) {
-  const v1::Pipeline pipeline;
+StageItem Process(const v1::Stage& definition, CallHandler& calls, bool degraded = false,
+                  const v1::Pipeline& pipeline = {}) {
   const NoFiles files;
   StatusOr<StageWork> work = SynthesizeKind().make({pipeline, definition, files});
   EXPECT_TRUE(work.ok()) << work.status();
@@ -69,6 +69,21 @@ StageItem Process(const v1::Stage& definition, CallHandler& calls, bool degraded
   loop.Spawn(run(WorkAs<CallingStage>(*work), context, std::move(input), made));
   loop.RunUntil([&] { return made.has_value(); });
   return made ? *std::move(made) : StageItem();
+}
+
+TEST(SynthesizeTest, APromptFileIsAskedAsItsAuthorSeesIt) {
+  v1::Stage stage = Stage("", "");
+  stage.mutable_synthesize()->set_prompt_file("p.txt");
+  for (const char* content : {"About:\n{{title}}\n", "About:\r\n{{title}}\r\n",
+                              "\xef\xbb\xbf"
+                              "About:\r\n{{title}}\n"}) {
+    v1::Pipeline pipeline;
+    (*pipeline.mutable_files())["p.txt"] = content;
+    OneAnswer calls("a story");
+    Process(stage, calls, false, pipeline);
+    ASSERT_EQ(calls.asked().size(), 1u);
+    EXPECT_EQ(calls.asked()[0].question.messages.back().content, "About:\nFlood\n");
+  }
 }
 
 TEST(SynthesizeTest, AsksOnceWithTheItemInThePromptAndKeepsTextInAnswer) {
