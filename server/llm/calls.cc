@@ -10,6 +10,10 @@
 #include "server/llm/vectors.h"
 #include "server/storage/answers.h"
 
+// GCC 12 takes the frames of coroutines for memory of another allocator (see server/llm/host.cc).
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wmismatched-new-delete"
+
 namespace millrace {
 namespace {
 
@@ -156,8 +160,8 @@ Task<CallOutcome> Calls::Handle(CallContext context, CallRequest request) {
 }
 
 Task<void> Calls::Run(std::shared_ptr<CallInFlight> call) {
-  const RunnerDeps deps{deps_.loop, deps_.pool, deps_.slow(), deps_.store, cache_, queue_, claims_,
-                        schemas_,   numbers_,   sender_,     names_, random_};
+  const RunnerDeps deps{deps_.loop, deps_.pool, deps_.slow(), deps_.store, cache_, queue_,
+                        claims_,    schemas_,   numbers_,     sender_,     names_, random_};
   co_await numbers_.Load();
   bool has_ended = false;
   while (true) {
@@ -176,7 +180,7 @@ Task<void> Calls::Run(std::shared_ptr<CallInFlight> call) {
   table_.Remove(call->question.key);
   if (!call->waiters.empty() && !call->is_unsettled()) {
     const CallContext& payer = call->waiters.payer().context;
-    call->KeepCounted(settling_.Hold(payer.run, payer.stage, call->progress.tally.begun()));
+    call->KeepCounted(settling_.Hold(payer.run, payer.stage, call->progress.tally.BegunFor(payer.run)));
   }
   call->Finish(has_ended);
   ended_.NotifyAll();
@@ -204,8 +208,8 @@ Task<CallOutcome> Calls::OutcomeOf(std::shared_ptr<CallInFlight> call, bool is_p
     outcome.settlement.batch = SettleFollower(result, call->settled_for(), self, numbers_.Take(1));
     co_return outcome;
   }
-  outcome.totals = call->progress.tally.totals();
-  outcome.attempts = call->progress.tally.attempts();
+  outcome.totals = call->progress.tally.TotalsFor(context.run);
+  outcome.attempts = call->progress.tally.AttemptsFor(context.run);
   const std::optional<TextBatch>& texts = call->question.request.texts;
   const int64_t needed = call->progress.NumbersNeeded();
   const int64_t first_number = numbers_.Take(needed + (texts ? static_cast<int64_t>(texts->keys.size()) : 0));
@@ -233,8 +237,8 @@ CallOutcome Calls::GiveUp(CallInFlight& call, bool was_last, const CallContext& 
     return outcome;
   }
   CallProgress taken = call.progress.TakeEnded(call.asked_key());
-  outcome.totals = taken.tally.totals();
-  outcome.attempts = taken.tally.attempts();
+  outcome.totals = taken.tally.TotalsFor(context.run);
+  outcome.attempts = taken.tally.AttemptsFor(context.run);
   CallResult failed;
   failed.status = outcome.status;
   outcome.settlement.batch =
@@ -330,7 +334,7 @@ AttemptsByStage Calls::FindAttempts(std::string_view run) const {
   for (const auto& [key, call] : table_.calls()) {
     if (call->waiters.empty()) continue;
     const CallContext& payer = call->waiters.payer().context;
-    if (payer.run == run) by_stage[payer.stage].Add(call->progress.tally.begun());
+    if (payer.run == run) by_stage[payer.stage].Add(call->progress.tally.BegunFor(run));
   }
   settling_.AddTo(run, by_stage);
   return by_stage;
@@ -391,3 +395,5 @@ StatusOr<std::unique_ptr<Calls>> MakeCalls(CallDeps deps, Random random,
 }
 
 }  // namespace millrace
+
+#pragma GCC diagnostic pop

@@ -111,7 +111,10 @@ void CallProgress::ForgetFailed() {
 WriteBatch CallProgress::KeepPending() {
   WriteBatch batch;
   if (unsettled_.empty()) return batch;
-  *unsettled_.back().record.mutable_totals() = tally.totals();
+  // The totals are of the run that pays. Those of another run's attempts are in their records.
+  const auto newest = std::find_if(unsettled_.rbegin(), unsettled_.rend(),
+                                   [this](const Unsettled& entry) { return tally.IsPaidBy(entry.record.run()); });
+  if (newest != unsettled_.rend()) *newest->record.mutable_totals() = tally.totals();
   for (Unsettled& entry : unsettled_) {
     if (entry.is_judged) continue;  // the store has it, with the raw bytes that are not here any more
     v1::Attempt& attempt = *entry.record.mutable_attempt();

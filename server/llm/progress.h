@@ -48,6 +48,9 @@ class CallProgress {
   void SetOwn(const std::string& run, const std::vector<Digest>& call_keys,
               std::vector<storage::v1::SettledIndex> entries);
 
+  // Returns the run that paid at the newest look-up.
+  const std::string& own_run() const { return own_run_; }
+
   void AddQuestion(const Digest& call_key, const storage::v1::QuestionRecord& question);
   // Adds an answer. If it is not usable, only the run that paid for it finds it again.
   void AddAnswer(const Digest& call_key, const storage::v1::AnswerRecord& answer, bool is_usable);
@@ -69,8 +72,8 @@ class CallProgress {
   void ForgetFailed();
 
   // Returns the pending records of all unsettled attempts, for a call that no caller waits for any more: whoever asks
-  // one of its questions next takes them over. The newest record has the totals of the whole call. An attempt whose
-  // answer was bad is left as the store has it: with its raw bytes, and the totals up to its answer.
+  // one of its questions next takes them over. The newest record of the run that pays has the totals of the whole call.
+  // An attempt whose answer was bad is left as the store has it: with its raw bytes, and the totals up to its answer.
   WriteBatch KeepPending();
 
   // Moves everything that has ended to a caller that gives up, which settles it. The attempt of `asked_key` stays here,

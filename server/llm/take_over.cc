@@ -80,7 +80,7 @@ Task<CallRunner::AskResult> CallRunner::TakeAnswer(const Question& question, siz
   if (auto* answer = std::get_if<backend::Answer>(&result)) {
     // Settled already if the last waiter gave up meanwhile.
     PendingRecord* taken = call_.progress.FindUnsettled(attempt_id_);
-    if (taken != nullptr) call_.progress.tally.AddTokensOf(*taken, *answer);
+    if (taken != nullptr) call_.progress.tally.AddTokensOf(*taken, *answer, call_.progress.own_run());
     AcceptAnswer(route, key, std::move(*answer), candidate);
   } else {
     AcceptBadAnswer(route, key, std::get<backend::Failure>(result), candidate);
@@ -89,10 +89,11 @@ Task<CallRunner::AskResult> CallRunner::TakeAnswer(const Question& question, siz
   co_return AskResult::kAnswered;
 }
 
-// The attempt's costs go to this call. The claim of its key says that nobody else is settling it.
+// The attempt's costs go to this call if its run began the attempt. The claim of its key says that nobody else is
+// settling it.
 void CallRunner::TakeOver(const Digest& key, PendingRecord pending) {
   attempt_id_ = pending.attempt().id();
-  call_.progress.tally.TakeOver(pending);
+  call_.progress.tally.TakeOver(pending, call_.progress.own_run());
   call_.CountAttemptsFrom(pending.attempt().number());
   call_.progress.AddUnsettled(key, std::move(pending));
 }

@@ -31,6 +31,16 @@ void AddTokens(CallTotals& totals, const v1::Attempt& attempt) {
   totals.set_output_tokens(totals.output_tokens() + attempt.output_tokens());
 }
 
+void ClearAttempts(CallTotals& totals) {
+  totals.clear_attempts();
+  totals.clear_maybe_billed();
+  totals.clear_input_tokens();
+  totals.clear_output_tokens();
+  totals.clear_cost_nano_usd();
+  totals.clear_unpriced_attempts();
+  totals.clear_calling_nanos();
+}
+
 void Count(CallTotals& totals, v1::AttemptOutcome outcome) {
   totals.set_attempts(totals.attempts() + 1);
   if (IsMaybeBilled(outcome)) totals.set_maybe_billed(totals.maybe_billed() + 1);
@@ -41,6 +51,29 @@ void Count(CallTotals& totals, v1::AttemptOutcome outcome) {
 
 bool HasAnswer(const v1::Attempt& attempt) {
   return attempt.outcome() == v1::ATTEMPT_OUTCOME_ANSWERED || attempt.outcome() == v1::ATTEMPT_OUTCOME_ANSWERED_BAD;
+}
+
+CallTotals Tally::TotalsFor(std::string_view run) const {
+  CallTotals totals = totals_;
+  if (!IsPaidBy(run)) ClearAttempts(totals);
+  return totals;
+}
+
+std::vector<v1::Attempt> Tally::AttemptsFor(std::string_view run) const {
+  return IsPaidBy(run) ? attempts_ : std::vector<v1::Attempt>();
+}
+
+AttemptCounts Tally::BegunFor(std::string_view run) const {
+  if (!IsPaidBy(run)) return {};
+  return {totals_.attempts() + in_flight_, totals_.maybe_billed()};
+}
+
+void Tally::SetPayer(const std::string& run) {
+  if (!IsPaidBy(run)) {
+    ClearAttempts(totals_);
+    attempts_.clear();
+  }
+  payer_ = run;
 }
 
 void Tally::AddQuestion() { totals_.set_calls(totals_.calls() + 1); }
@@ -86,25 +119,31 @@ void Tally::RecordAnswered(PendingRecord& record, Duration latency) const {
   totals.set_calling_nanos(totals.calling_nanos() + latency.count());
 }
 
-void Tally::TakeOver(PendingRecord& pending) {
+void Tally::TakeOver(PendingRecord& pending, std::string_view run) {
   v1::Attempt& attempt = *pending.mutable_attempt();
-  const int64_t calls = totals_.calls();
-  totals_ = pending.totals();
-  totals_.set_calls(std::max(calls, totals_.calls()));
-  if (attempt.outcome() == v1::ATTEMPT_OUTCOME_STARTED) {
-    Count(totals_, v1::ATTEMPT_OUTCOME_STARTED);
+  const bool is_started = attempt.outcome() == v1::ATTEMPT_OUTCOME_STARTED;
+  if (is_started) {
     attempt.set_outcome(v1::ATTEMPT_OUTCOME_UNKNOWN);
     attempt.set_error("the server ended before the answer");
   }
+  if (pending.run() != run) return;
+  SetPayer(pending.run());
+  const int64_t calls = totals_.calls();
+  totals_ = pending.totals();
+  totals_.set_calls(std::max(calls, totals_.calls()));
+  if (is_started) Count(totals_, v1::ATTEMPT_OUTCOME_STARTED);
   // It may be this call's own, from before everybody had left it.
   std::erase_if(attempts_, [&attempt](const v1::Attempt& own) { return own.id() == attempt.id(); });
   Keep(attempt);
 }
 
-void Tally::AddTokensOf(PendingRecord& taken, const backend::Answer& answer) {
+void Tally::AddTokensOf(PendingRecord& taken, const backend::Answer& answer, std::string_view run) {
   v1::Attempt& attempt = *taken.mutable_attempt();
+  const bool is_own = taken.run() == run;
+  if (!is_own) AddCacheHit();
   if (attempt.input_tokens() != 0 || attempt.output_tokens() != 0) return;
   SetTokens(attempt, answer);
+  if (!is_own) return;
   AddTokens(totals_, attempt);
   *taken.mutable_totals() = totals_;
 }

@@ -4,6 +4,8 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
+#include <string>
 #include <string_view>
 #include <utility>
 #include <vector>
@@ -21,21 +23,32 @@ class Tally {
   // Attempts that a call shows; older ones are only in the store.
   static constexpr size_t kAttemptsKept = 100;
 
+  // With the attempts that the run of the newest one pays for.
   const storage::v1::CallTotals& totals() const { return totals_; }
-  // Oldest first, the newest kAttemptsKept.
-  const std::vector<v1::Attempt>& attempts() const { return attempts_; }
+  // Returns false if the attempts so far are another run's.
+  bool IsPaidBy(std::string_view run) const { return !payer_ || *payer_ == run; }
+  // The totals for a caller of this run. Attempts of another run are not among them: they are in that run's counts.
+  storage::v1::CallTotals TotalsFor(std::string_view run) const;
+  // The attempts that this run pays for: oldest first, the newest kAttemptsKept.
+  std::vector<v1::Attempt> AttemptsFor(std::string_view run) const;
 
-  // The attempts so far, with the one that has begun and not ended: totals() has it only then.
-  AttemptCounts begun() const { return {totals_.attempts() + in_flight_, totals_.maybe_billed()}; }
+  // The attempts that this run pays for, with the one that has begun and not ended: totals() has it only then.
+  AttemptCounts BegunFor(std::string_view run) const;
 
   void AddQuestion();
   void AddCacheHit();
   void AddWaiting(Duration waited);
 
+  // Names the run that pays for the next attempt; empty: Generate. If another one paid before and has left, its
+  // attempts are not counted here any more.
+  void SetPayer(const std::string& run);
   // An attempt that will be recorded has begun.
   void Begin() { ++in_flight_; }
   // Takes the attempt in flight, if there is one, from a tally that it was begun in.
-  void TakeInFlight(Tally& from) { in_flight_ += std::exchange(from.in_flight_, 0); }
+  void TakeInFlight(Tally& from) {
+    if (from.in_flight_ > 0) payer_ = from.payer_;
+    in_flight_ += std::exchange(from.in_flight_, 0);
+  }
   // Writes the end of an attempt into its record and adds it. An attempt that sent nothing (`is_recorded` false) is
   // only counted if its backend is free of charge.
   void AddAnswer(v1::Attempt& attempt, const backend::Answer& answer, Duration latency, bool is_recorded, bool is_free);
@@ -46,12 +59,14 @@ class Tally {
   // parsed; this tally counts it when it has ended.
   void RecordAnswered(storage::v1::PendingRecord& record, Duration latency) const;
 
-  // Takes over the attempt of an earlier call: one that a crash left behind, or whose callers left. The record has the
-  // totals of that whole call, which replace these; only `calls` stays as it is if it is larger, because the questions
-  // of this call are counted already. A started attempt becomes one of unknown outcome.
-  void TakeOver(storage::v1::PendingRecord& pending);
-  // Adds the tokens of an answer that was taken over, unless its record has them.
-  void AddTokensOf(storage::v1::PendingRecord& taken, const backend::Answer& answer);
+  // Takes over the attempt of an earlier call for `run`: one that a crash left behind, or whose callers left. A started
+  // attempt becomes one of unknown outcome. If the run itself paid for it, the record has the totals of that whole
+  // call, which replace these; only `calls` stays as it is if it is larger, because the questions of this call are
+  // counted already. The attempts of another run are not counted: a new run has not tried before.
+  void TakeOver(storage::v1::PendingRecord& pending, std::string_view run);
+  // Adds the tokens of an answer that was taken over, unless its record has them. An answer that another run has paid
+  // for is a cached one for `run`.
+  void AddTokensOf(storage::v1::PendingRecord& taken, const backend::Answer& answer, std::string_view run);
 
   // Marks the answered attempt of this key: its answer can't be used.
   void MarkBad(const Digest& call_key, std::string_view error);
@@ -64,7 +79,7 @@ class Tally {
  private:
   void AddAttempt(v1::Attempt& attempt, Duration latency, bool is_recorded, bool is_free);
   void Keep(const v1::Attempt& attempt);
-
+  std::optional<std::string> payer_;  // of the attempts in totals_ and attempts_; nullopt: there was none
   storage::v1::CallTotals totals_;
   std::vector<v1::Attempt> attempts_;
   int64_t in_flight_ = 0;

@@ -35,8 +35,56 @@ TEST(CrashTest, AnotherRunMayTakeWhatACrashLeftBehind) {
   world.Answer("q", OfRun("r1"));
   world.Restart();
   world.commits = true;
-  EXPECT_EQ(world.Answer("q", OfRun("r2")).text, "an answer");
+  const CallOutcome taken = world.Answer("q", OfRun("r2"));
+  EXPECT_EQ(taken.text, "an answer");
   EXPECT_EQ(world.provider.received.size(), 1u);
+  // The run that tried has the attempt and its tokens; for this one the answer is a cached one.
+  EXPECT_EQ(taken.totals.attempts(), 0);
+  EXPECT_EQ(taken.totals.output_tokens(), 0);
+  EXPECT_EQ(taken.totals.calls(), 1);
+  EXPECT_EQ(taken.totals.cache_hits(), 1);
+  EXPECT_TRUE(taken.attempts.empty());
+  ASSERT_EQ(world.Settled().size(), 1u);
+  EXPECT_EQ(world.Settled()[0].output_tokens(), 5);
+}
+
+// ATTEMPTS, tokens and maybe_billed of a new run had an earlier run's tries of the same call.
+TEST(CrashTest, ANewRunDoesNotCountTheTriesOfAnEarlierOne) {
+  World world;
+  world.provider.script.push_back({.status = 503});
+  world.provider.usual = [](const HttpRequest&) { return Reaction{.latency = 10s}; };
+  world.Ask("q", OfRun("r1"));
+  world.RunFor(5s);
+  ASSERT_EQ(world.provider.received.size(), 2u);
+  world.Restart();
+  const CallOutcome outcome = world.Answer("q", OfRun("r2"));
+  EXPECT_TRUE(outcome.status.ok()) << outcome.status;
+  EXPECT_EQ(outcome.totals.attempts(), 1);
+  EXPECT_EQ(outcome.totals.maybe_billed(), 0);
+  EXPECT_EQ(outcome.totals.calls(), 1);
+  EXPECT_EQ(outcome.attempts.size(), 1u);
+  EXPECT_EQ(world.Settled().size(), 3u) << "the ledger has all of them";
+  EXPECT_EQ(world.Count(Table::kPending), 0);
+}
+
+TEST(CrashTest, ARunThatInheritsACallInFlightDoesNotCountTheTriesOfTheRunThatLeft) {
+  World world;
+  world.provider.script.push_back({.status = 503});
+  world.provider.usual = [](const HttpRequest&) { return Reaction{.latency = 10s}; };
+  CallContext first = OfRun("r1");
+  const std::shared_ptr<StopSignal> stop = world.NewStop();
+  first.stop = stop;
+  const auto left = world.Ask("q", std::move(first));
+  const auto stays = world.Ask("q", OfRun("r2"));
+  world.RunFor(5s);
+  ASSERT_EQ(world.provider.received.size(), 2u) << "the second attempt is in flight";
+  stop->Stop();
+  ASSERT_TRUE(world.RunUntil([&] { return stays->done; }));
+  EXPECT_TRUE(left->outcome.stopped);
+  EXPECT_EQ(world.provider.received.size(), 2u);
+  EXPECT_EQ(stays->outcome.text, "an answer");
+  EXPECT_EQ(stays->outcome.totals.attempts(), 0);
+  EXPECT_EQ(stays->outcome.totals.maybe_billed(), 0);
 }
 
 TEST(CrashTest, AStartedAttemptIsSentAgainAndCountedAsMaybeBilled) {
