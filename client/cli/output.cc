@@ -148,6 +148,8 @@ std::string WaitText(const v1::WaitingOn& waiting) {
 }
 bool NeedsPerson(const v1::Run& run) {
   const v1::WaitingOn::Reason reason = run.waiting_on().reason();
+  const bool is_open = run.state() == v1::RUN_STATE_PAUSED || run.state() == v1::RUN_STATE_RUNNING;
+  if (is_open && reason == v1::WaitingOn::REASON_CONFIG) return true;
   return run.state() == v1::RUN_STATE_PAUSED &&
          (reason == v1::WaitingOn::REASON_REPAIR || reason == v1::WaitingOn::REASON_TARGET ||
           reason == v1::WaitingOn::REASON_EXPECT);

@@ -92,51 +92,6 @@ TEST(ControlTest, APausedRunWaitsForTheModelThatWasRemoved) {
   EXPECT_EQ(world.Get(other).state(), v1::RUN_STATE_CANCELLED);
 }
 
-// Starts a run of 20 items; 4 have an answer and 4 more are in flight.
-std::string CreateHalfTold(World& world) {
-  v1::Pipeline pipeline = Linear();
-  StageOf(pipeline, "told").mutable_synthesize()->set_model("writer");
-  StageOf(pipeline, "told").set_concurrency(4);
-  world.outside.latency = 1s;
-  std::string name = world.Create(pipeline, MakeItems(20)).name();
-  world.Pass(1500ms);
-  return name;
-}
-
-TEST(ControlTest, ARunWhoseModelIsGoneFailsAndIsRedrivenOnceTheModelIsBack) {
-  World world;
-  const std::string name = CreateHalfTold(world);
-  world.outside.gone = {"writer"};
-  world.Crash();
-  const v1::Run failed = world.Get(name);
-  EXPECT_EQ(failed.state(), v1::RUN_STATE_FAILED);
-  EXPECT_EQ(world.Stage(failed, "in").ok(), 20);
-  EXPECT_EQ(world.Stage(failed, "told").items_in(), 20);
-  EXPECT_EQ(world.Stage(failed, "told").ok(), 4);
-  EXPECT_EQ(failed.error().reason(), v1::ERROR_REASON_MODEL_NOT_FOUND);
-  world.outside.gone.clear();
-  const auto redriven = world.Do(world.engine->runs().RedriveRun({}, Named<v1::RedriveRunRequest>(name)));
-  ASSERT_TRUE(redriven.ok()) << MessageOf(redriven.status());
-  EXPECT_EQ(redriven->run().state(), v1::RUN_STATE_RUNNING);
-  EXPECT_EQ(world.Wait(name).state(), v1::RUN_STATE_SUCCEEDED);
-  EXPECT_THAT(world.outside.sink.back(), SizeIs(20));
-}
-
-TEST(ControlTest, ARunWhoseModelIsGoneFailsEvenIfItsCountsAreDamaged) {
-  World world;
-  const std::string name = CreateHalfTold(world);
-  WriteBatch damage;
-  damage.Put(StageKey(name, "told"), "\xff");
-  ASSERT_TRUE(world.Do(world.store->Commit(std::move(damage))).ok());
-  world.outside.gone = {"writer"};
-  world.Crash();
-  const v1::Run failed = world.Get(name);
-  EXPECT_EQ(failed.state(), v1::RUN_STATE_FAILED);
-  EXPECT_EQ(failed.error().reason(), v1::ERROR_REASON_MODEL_NOT_FOUND);
-  world.outside.gone.clear();
-  EXPECT_EQ(world.Create(Linear(), MakeItems(3, "b")).state(), v1::RUN_STATE_RUNNING);
-}
-
 TEST(ControlTest, IfRunsAreLeftAtRestAnInterruptedOneContinuesWhenItIsFollowed) {
   for (const std::string way : {"watch", "resume", "stream", "wait"}) {
     SCOPED_TRACE(way);

@@ -120,6 +120,7 @@ Task<StatusOr<v1::ListRunsResponse>> RunRequests::ListRuns(RequestContext, v1::L
       if (!runs[i]) continue;
       const std::shared_ptr<ActiveRun> active = runs_.FindActive(names[i]);
       v1::Run run = active ? active->Snapshot() : *std::move(runs[i]);
+      if (!active) runs_.ShowWait(run);
       if (!Matches(run, request)) continue;
       if (static_cast<size_t>(response.runs_size()) == size) {
         response.set_next_page_token(MakePageToken(query, last));
@@ -171,7 +172,7 @@ Task<StatusOr<v1::Run>> RunRequests::Change(std::string name, Task<Status> (Acti
   MR_CO_RETURN_IF_ERROR(gate_.CheckStore());
   MR_CO_ASSIGN_OR_RETURN(FoundRun found, co_await runs_.Find(name));
   if (runs_.IsUnloadable(name)) {
-    if (change == &ActiveRun::Pause) co_return found.run;  // unloadable runs are paused
+    if (change == &ActiveRun::Pause) co_return co_await runs_.PauseUnloadable(std::move(name));
     const Runs::IfUnloadable otherwise =
         done_in == v1::RUN_STATE_CANCELLED ? Runs::IfUnloadable::kCancel : Runs::IfUnloadable::kFail;
     MR_CO_ASSIGN_OR_RETURN(found, co_await runs_.FindLoaded(name, otherwise));

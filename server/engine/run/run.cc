@@ -15,9 +15,6 @@
 namespace millrace {
 namespace {
 
-// Largest part of a provider's words in a remedy, in bytes.
-constexpr size_t kQuotedErrorMax = 300;
-
 Status WrongState(const storage::v1::RunRecord& record) {
   std::string state = v1::RunState_Name(record.run().state());
   state.erase(0, std::string("RUN_STATE_").size());
@@ -357,50 +354,6 @@ void ActiveRun::NoteMemos(int64_t hits, int64_t misses, int64_t corrupt) {
   hooks_.memos->hits += hits;
   hooks_.memos->misses += misses;
   hooks_.memos->corrupt += corrupt;
-}
-
-void ActiveRun::FailStage(int stage, const Status& error) { Fail(plan().stage(stage).name, error); }
-
-void ActiveRun::Fail(const std::string& stage, const Status& status) {
-  if (error_) return;
-  const StageItem failed = FailedItem(status);
-  v1::RunError& error = error_.emplace();
-  error.set_reason(failed.reason);
-  error.set_message(failed.message);
-  error.set_stage(stage);
-  Stop();
-}
-
-void ActiveRun::PauseFor(v1::WaitingOn::Reason reason, const std::string& object, std::string remedy, Reason error) {
-  if (pause_) return;
-  v1::WaitingOn& waiting = pause_.emplace();
-  waiting.set_reason(reason);
-  waiting.set_object(object);
-  *waiting.mutable_since() = ToTimestamp(WallMicros());
-  waiting.set_remedy(std::move(remedy));
-  waiting.set_error(static_cast<v1::ErrorReason>(error));
-  Stop();
-}
-
-void ActiveRun::PauseForCheck(int stage, std::string message) {
-  PauseFor(v1::WaitingOn::REASON_EXPECT, plan().stage(stage).name,
-           message + "; resume the run to let it pass, or cancel it");
-}
-
-void ActiveRun::PauseForRepair(const std::vector<Blockage>& blockages) {
-  std::string remedy;
-  for (const Blockage& blockage : blockages) {
-    remedy += fmt::format("{}{} refuses all calls: {}; {}", remedy.empty() ? "" : "; or ", blockage.target,
-                          Excerpt(blockage.error, kQuotedErrorMax), blockage.advice);
-  }
-  PauseFor(v1::WaitingOn::REASON_REPAIR, blockages.front().target, remedy + "; then resume the run",
-           blockages.front().reason);
-}
-
-void ActiveRun::ReconsiderTargets() {
-  for (const v1::Stage& stage : definition().stages()) {
-    for (const std::string& model : deps_.stages.ModelsOf(stage)) deps_.desk.Reconsider(model);
-  }
 }
 
 Task<Status> ActiveRun::Warn(std::string message) {

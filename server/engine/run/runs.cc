@@ -8,6 +8,7 @@
 #include <fmt/format.h>
 #include <spdlog/spdlog.h>
 
+#include "server/engine/run/config_wait.h"
 #include "server/engine/stage_counts.h"
 #include "server/engine/times.h"
 #include "server/storage/records.h"
@@ -85,8 +86,8 @@ std::optional<std::string> Runs::FindOpenRunOf(const std::string& pipeline) cons
   for (const auto& [name, run] : active_) {
     if (!IsEnded(run->state()) && run->record().run().pipeline() == pipeline) return name;
   }
-  for (const auto& [name, of_pipeline] : unloadable_) {
-    if (of_pipeline == pipeline) return name;
+  for (const auto& [name, run] : unloadable_) {
+    if (run.pipeline == pipeline) return name;
   }
   return std::nullopt;
 }
@@ -111,8 +112,16 @@ Task<StatusOr<FoundRun>> Runs::Find(std::string name) {
   FoundRun found;
   found.record = *std::move(record);
   found.active = FindActive(name);
+  if (!found.active && IsUnloadable(name)) co_await UpdateCounts(deps_.store, deps_.stages, found.record);
   found.run = found.active ? found.active->Snapshot() : found.record.run();
+  if (!found.active) ShowWait(found.run);
   co_return found;
+}
+
+void Runs::ShowWait(v1::Run& run) const {
+  const auto unloadable = unloadable_.find(run.name());
+  if (unloadable == unloadable_.end() || run.state() != v1::RUN_STATE_RUNNING) return;
+  *run.mutable_waiting_on() = unloadable->second.waiting;
 }
 
 Task<StatusOr<std::shared_ptr<ActiveRun>>> Runs::Add(storage::v1::RunRecord record, MadeStages made) {
@@ -128,8 +137,8 @@ Task<StatusOr<std::shared_ptr<ActiveRun>>> Runs::Load(storage::v1::RunRecord rec
   record.clear_definition();
   auto shared = std::make_shared<const v1::Pipeline>(std::move(definition));
   std::set<std::string, std::less<>> typed_files(record.typed_files().begin(), record.typed_files().end());
-  MR_CO_ASSIGN_OR_RETURN(MadeStages made, co_await MakeStages(deps_, std::move(shared), std::move(typed_files),
-                                                              WorkLimits(), nullptr));
+  MR_CO_ASSIGN_OR_RETURN(MadeStages made,
+                         co_await MakeStages(deps_, std::move(shared), std::move(typed_files), WorkLimits(), nullptr));
   MR_CO_ASSIGN_OR_RETURN(RunStages stages, co_await LoadStages(deps_, deps_.store, store_, std::move(made), record));
   MR_CO_ASSIGN_OR_RETURN(const NewestEvent newest, co_await LoadNewestEvent(deps_.store, name));
   if (newest.active_time && !IsEnded(record.run().state())) {
@@ -147,31 +156,55 @@ Task<StatusOr<FoundRun>> Runs::FindLoaded(std::string name, IfUnloadable otherwi
   auto run = co_await Load(std::move(record));
   if (run.ok()) {
     found.active = *std::move(run);
+    if (options_.starts_runs) found.active->Follow();
     co_return found;
   }
   if (otherwise == IfUnloadable::kFail || run.status().code() == absl::StatusCode::kUnavailable) {
-    co_return WithContext(run.status(), fmt::format("run `{}` can't continue with this configuration", name));
+    const std::string context = fmt::format("run `{}` can't continue with this configuration", name);
+    if (ReasonOf(run.status()) != Reason::kModelNotFound) co_return WithContext(run.status(), context);
+    const v1::WaitingOn waiting = WaitForConfig(deps_, found.record, run.status());
+    co_return MakeError(Reason::kModelNotFound, fmt::format("{}: {}", context, waiting.remedy()));
   }
-  MR_CO_RETURN_IF_ERROR(co_await EndInactive(std::move(found.record), v1::RUN_STATE_CANCELLED, std::nullopt));
+  MR_CO_RETURN_IF_ERROR(co_await ChangeInactive(std::move(found.record), v1::RUN_STATE_CANCELLED, std::nullopt));
   co_return co_await Find(name);
 }
 
-Task<Status> Runs::EndInactive(storage::v1::RunRecord record, v1::RunState ended_as,
-                               std::optional<v1::RunError> error) {
+Task<StatusOr<v1::Run>> Runs::PauseUnloadable(std::string name) {
+  const NamedMutex::Holder holder = co_await Lock(name);
+  MR_CO_ASSIGN_OR_RETURN(FoundRun found, co_await Find(name));
+  if (found.active) {  // another request has loaded it
+    const std::shared_ptr<ActiveRun> run = found.active;
+    MR_CO_RETURN_IF_ERROR(co_await run->Pause());
+    co_return run->Snapshot();
+  }
+  if (!IsUnloadable(name) || found.run.state() == v1::RUN_STATE_PAUSED) co_return found.run;
+  v1::WaitingOn& waiting = *found.record.mutable_run()->mutable_waiting_on();
+  waiting.set_reason(v1::WaitingOn::REASON_USER);
+  *waiting.mutable_since() = ToTimestamp(deps_.loop.clock().WallMicros());
+  waiting.set_remedy("resume the run");
+  MR_CO_RETURN_IF_ERROR(co_await ChangeInactive(std::move(found.record), v1::RUN_STATE_PAUSED, std::nullopt));
+  MR_CO_ASSIGN_OR_RETURN(found, co_await Find(name));
+  co_return found.run;
+}
+
+Task<Status> Runs::ChangeInactive(storage::v1::RunRecord record, v1::RunState state,
+                                  std::optional<v1::RunError> error) {
   const std::string name = record.run().name();
   MR_CO_ASSIGN_OR_RETURN(const NewestEvent newest, co_await LoadNewestEvent(deps_.store, name));
   const int64_t now_micros = deps_.loop.clock().WallMicros();
   v1::Run& run = *record.mutable_run();
   co_await UpdateCounts(store_, deps_.stages, record);
   if (newest.active_time) *run.mutable_active_time() = *newest.active_time;
-  run.set_state(ended_as);
-  run.clear_waiting_on();
-  *run.mutable_end_time() = ToTimestamp(now_micros);
+  run.set_state(state);
+  if (IsEnded(state)) {
+    run.clear_waiting_on();
+    *run.mutable_end_time() = ToTimestamp(now_micros);
+  }
   if (error) *run.mutable_error() = *std::move(error);
   WriteBatch batch;
-  batch.Delete(ActiveRunKey(name));
+  if (IsEnded(state)) batch.Delete(ActiveRunKey(name));
   MR_CO_RETURN_IF_ERROR(co_await StoreInactive(std::move(record), newest, std::move(batch)));
-  unloadable_.erase(name);
+  if (IsEnded(state)) unloadable_.erase(name);
   co_return absl::OkStatus();
 }
 
@@ -209,7 +242,7 @@ Task<Status> Runs::PauseForRestarts(storage::v1::RunRecord record) {
   WriteBatch batch;
   PutActiveRun(batch, name, 0);
   MR_CO_RETURN_IF_ERROR(co_await StoreInactive(std::move(record), newest, std::move(batch)));
-  unloadable_[name] = pipeline;
+  unloadable_[name] = {.pipeline = pipeline, .waiting = {}};
   co_return absl::OkStatus();
 }
 
@@ -220,16 +253,22 @@ Task<Status> Runs::GiveUpLoading(storage::v1::RunRecord record, Status why) {
     batch.Delete(ActiveRunKey(name));
     co_return co_await store_.Commit(std::move(batch));
   }
-  spdlog::warn("run {} can't continue with this configuration: {}", name, MessageOf(why));
-  if (record.run().state() == v1::RUN_STATE_PAUSED) {
-    unloadable_[name] = record.run().pipeline();
-    co_return absl::OkStatus();
+  // A command that only looks at the store says what the run waits for if it shows the run.
+  if (options_.starts_runs) spdlog::warn("run {} can't continue with this configuration: {}", name, MessageOf(why));
+  const bool is_damaged = why.code() == absl::StatusCode::kDataLoss;
+  if (!is_damaged || !options_.starts_runs || record.run().state() == v1::RUN_STATE_PAUSED) {
+    unloadable_[name] = {.pipeline = record.run().pipeline(), .waiting = WaitForConfig(deps_, record, why)};
+    if (!options_.starts_runs || options_.starts_max <= 0) co_return absl::OkStatus();
+    // The run did not start: the restarts of this server say nothing about it.
+    WriteBatch batch;
+    PutActiveRun(batch, name, 0);
+    co_return co_await store_.Commit(std::move(batch), CommitMode::kReadable);
   }
   const StageItem failed = FailedItem(why);
   v1::RunError error;
   error.set_reason(failed.reason);
   error.set_message(failed.message);
-  co_return co_await EndInactive(std::move(record), v1::RUN_STATE_FAILED, std::move(error));
+  co_return co_await ChangeInactive(std::move(record), v1::RUN_STATE_FAILED, std::move(error));
 }
 
 Task<Status> Runs::Recover() {

@@ -24,11 +24,14 @@ struct FoundRun {
 
 // Engine thread. Its invariants:
 // - At most one ActiveRun exists for a run.
-// - A run that is queued or running is active. It stays active until it is at rest: it has ended, and nothing of it is
-//   in flight.
-// - A paused run is active too, unless it is *unloadable*: its stages could not be made when the server started (a
-//   model was taken out of the configuration). A request that loads it ends that; if it still can't be loaded, only a
-//   cancellation ends the run.
+// - A run that has not ended is active, unless it is *unloadable*. It stays active until it is at rest: it has ended,
+// and
+//   nothing of it is in flight.
+// - An unloadable run is one whose stages could not be made when the server started, because of the configuration (it
+// has
+//   no model of that name, or does not allow a file). Nothing of it is changed in the store: a running run shows
+//   REASON_CONFIG and continues when a server with another configuration starts. A request that loads it ends that; if
+//   it still can't be loaded, only a cancellation ends the run.
 // - Whoever loads, redrives or deletes a run that is not active holds its mutex (Lock).
 class Runs {
  public:
@@ -52,6 +55,10 @@ class Runs {
   // Null: the run is not active.
   std::shared_ptr<ActiveRun> FindActive(const std::string& name) const;
   bool IsUnloadable(const std::string& name) const { return unloadable_.contains(name); }
+  // Sets what an unloadable run waits for, if it is running. `run` is as stored; of another run it is not changed.
+  void ShowWait(v1::Run& run) const;
+  // Pauses a run that is unloadable, so that it does not continue before a client resumes it.
+  Task<StatusOr<v1::Run>> PauseUnloadable(std::string name);
 
   // Returns whether the run is active or unloadable, and has not ended.
   bool IsOpen(const std::string& name) const;
@@ -79,16 +86,15 @@ class Runs {
 
  private:
   std::shared_ptr<ActiveRun> Activate(storage::v1::RunRecord record, RunStages stages, int64_t last_event);
-  // Keeps or ends a run whose stages can't be made: a paused one becomes unloadable; another one fails, and can be
-  // redriven later.
+  // Keeps a run whose stages can't be made as unloadable. A server ends a run whose records are damaged: it fails.
   Task<Status> GiveUpLoading(storage::v1::RunRecord record, Status why);
   // Pauses a run that is not active, and leaves it as records: the server was killed while it worked on it, time and
   // again.
   Task<Status> PauseForRestarts(storage::v1::RunRecord record);
   // Commits the record of a run that is not active, with the event of its new state and `batch`.
   Task<Status> StoreInactive(storage::v1::RunRecord record, NewestEvent newest, WriteBatch batch);
-  // Ends a run that is not active.
-  Task<Status> EndInactive(storage::v1::RunRecord record, v1::RunState ended_as, std::optional<v1::RunError> error);
+  // Records another state of a run that is not active. A pause needs `waiting_on` in the record.
+  Task<Status> ChangeInactive(storage::v1::RunRecord record, v1::RunState state, std::optional<v1::RunError> error);
   // Wakes all runs whenever the store's state changes; never resumes for good.
   Task<void> WatchStore();
 
@@ -97,7 +103,11 @@ class Runs {
   Store& store_;
   const WorkGate& gate_;
   std::map<std::string, std::shared_ptr<ActiveRun>> active_;
-  std::map<std::string, std::string> unloadable_;  // pipelines by run
+  struct Unloadable {
+    std::string pipeline;
+    v1::WaitingOn waiting;  // REASON_CONFIG
+  };
+  std::map<std::string, Unloadable> unloadable_;  // by run
   MemoFigures memo_figures_;
   Parking parking_;
   NamedMutex mutexes_;

@@ -11,6 +11,7 @@
 #include "server/base/json.h"
 #include "server/base/number.h"
 #include "server/engine/step/feed.h"
+#include "server/engine/step/step.h"
 
 namespace millrace {
 namespace {
