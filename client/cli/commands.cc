@@ -77,7 +77,8 @@ StatusOr<client::Client*> Session::Connect() {
                       Excerpt(directory, 256)));
     }
   } else {
-    MR_ASSIGN_OR_RETURN(holder_, client::Holder::Open(directory, config));
+    MR_ASSIGN_OR_RETURN(holder_,
+                        client::Holder::Open(directory, config, calls ? Secrets::kRequired : Secrets::kOptional));
   }
   std::cerr << holder_->description() << "\n";
   // The holder may be a server, or a command like this one that ends when its own work is done.

@@ -26,6 +26,7 @@ class Session {
   std::string format = "text";  // --format
   bool json() const { return format == "json"; }
   bool prints_lines = false;  // the command supports --format jsonl
+  bool calls = false;         // the command may call backends, so that their secrets must be there
   bool detaches = false;      // the run outlives the command: another process must hold the store
 
   // Connects to a server, or opens the store in this process. The first call reports the choice on stderr.

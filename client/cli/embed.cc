@@ -96,6 +96,7 @@ void PrintVectors(const v1::EmbedRequest& request, const v1::EmbedResponse& resp
 }
 
 int Embed(Session& session, const EmbedArguments& arguments) {
+  session.calls = true;
   const StatusOr<client::Client*> client = session.Connect();
   if (!client.ok()) return PrintError(client.status());
   (*client)->SetTimeout(std::chrono::nanoseconds(static_cast<int64_t>(arguments.timeout_seconds * 1e9)));

@@ -136,6 +136,7 @@ int Generate(Session& session, const GenerateArguments& arguments) {
   }
   request.set_max_tokens(arguments.max_tokens);
   request.set_sample_number(arguments.sample);
+  session.calls = true;
   const StatusOr<client::Client*> client = session.Connect();
   if (!client.ok()) return PrintError(client.status());
   (*client)->SetTimeout(std::chrono::nanoseconds(static_cast<int64_t>(arguments.timeout_seconds * 1e9)));

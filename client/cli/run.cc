@@ -151,6 +151,7 @@ int Run(Session& session, const RunArguments& arguments) {
     *request.mutable_give_up_after() = FromDuration(*after);
   }
 
+  session.calls = true;
   session.detaches = arguments.detach;
   const StatusOr<client::Client*> client = session.Connect();
   if (!client.ok()) return PrintError(client.status());

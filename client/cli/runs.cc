@@ -126,6 +126,7 @@ int64_t LastEvent(client::Client& client, const std::string& run) {
 }
 
 int Resume(Session& session, const std::string& run) {
+  session.calls = true;
   const StatusOr<client::Client*> client = session.Connect();
   if (!client.ok()) return PrintError(client.status());
   const int64_t after = LastEvent(**client, run);
@@ -144,6 +145,7 @@ int Resume(Session& session, const std::string& run) {
 }
 
 int Redrive(Session& session, const RunsArguments& arguments) {
+  session.calls = true;
   v1::RedriveRunRequest request;
   request.set_run(arguments.run);
   request.set_stage(arguments.stage);
@@ -194,6 +196,7 @@ void AddRunsCommands(CLI::App& app, Session& session, int& exit) {
   CLI::App* watch = add("watch", "Follow a run to its end", "  millrace watch r-…\n  millrace watch r-… --after 17");
   watch->add_option("--after", arguments->after, "Only events after this number")->check(WholeNumber(0, kInt64Max));
   watch->callback([&session, &exit, arguments] {
+    session.calls = true;
     const StatusOr<client::Client*> client = session.Connect();
     exit = client.ok() ? FollowRun(session, **client, arguments->run, arguments->after) : PrintError(client.status());
   });

@@ -96,13 +96,14 @@ void Holder::StayForOthers(const std::function<bool()>& leave, const std::functi
 
 int64_t Holder::Drain(Duration patience) { return coordinator_ ? coordinator_->Drain(patience) : 0; }
 
-StatusOr<std::unique_ptr<Holder>> Holder::Open(const std::string& data_dir, const std::string& config_path) {
+StatusOr<std::unique_ptr<Holder>> Holder::Open(const std::string& data_dir, const std::string& config_path,
+                                               Secrets secrets) {
   MR_ASSIGN_OR_RETURN(const std::string directory, DataDirOf(data_dir, config_path));
   // A process that has just opened the store does not listen yet, and one that has answered its last client has not
   // released the store yet: both leave neither a socket nor a free store for a moment.
   const auto patience = std::chrono::steady_clock::now() + kHeldPatience;
   while (true) {
-    StatusOr<std::unique_ptr<Holder>> holder = TryOpen(directory, config_path);
+    StatusOr<std::unique_ptr<Holder>> holder = TryOpen(directory, config_path, secrets);
     if (holder.ok() || ReasonOf(holder.status()) != Reason::kStoreHeld) return holder;
     if (std::chrono::steady_clock::now() >= patience) return holder;
     std::this_thread::sleep_for(kHeldPause);
@@ -119,7 +120,8 @@ std::unique_ptr<Holder> Holder::Attach(const std::string& data_dir) {
   return holder;
 }
 
-StatusOr<std::unique_ptr<Holder>> Holder::TryOpen(const std::string& data_dir, const std::string& config_path) {
+StatusOr<std::unique_ptr<Holder>> Holder::TryOpen(const std::string& data_dir, const std::string& config_path,
+                                                  Secrets secrets) {
   if (std::unique_ptr<Holder> attached = Attach(data_dir)) {
     if (!config_path.empty()) attached->description_ += fmt::format(" and its configuration, not {}", config_path);
     return attached;
@@ -140,6 +142,7 @@ StatusOr<std::unique_ptr<Holder>> Holder::TryOpen(const std::string& data_dir, c
   options.parameters_name_files = true;
   options.listen_tcp = false;
   options.starts_runs = false;
+  options.secrets = secrets;
   StatusOr<std::unique_ptr<Coordinator>> coordinator = Coordinator::Start(std::move(options));
   if (ReasonOf(coordinator.status()) == Reason::kStoreUnavailable) {
     // The named directory can't be used. Do not report an unreachable server, because none was involved.

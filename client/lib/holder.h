@@ -8,6 +8,7 @@
 
 #include "server/base/clock.h"
 #include "server/base/status.h"
+#include "server/process/secrets.h"
 
 namespace millrace {
 class Coordinator;
@@ -30,8 +31,10 @@ class Holder {
   // the configuration of `config_path` (empty: `millrace.yaml` in the working directory if it exists, else the built-in
   // one: backend `local` as model `local`). Retries both for 3 s, because another process may hold the store without
   // listening yet, or be about to release it. Runs may read and write below the working directory if the configuration
-  // names no `files`. Errors: DATA_DIR_UNUSABLE with the directory's path.
-  static StatusOr<std::unique_ptr<Holder>> Open(const std::string& data_dir, const std::string& config_path);
+  // names no `files`. `secrets` says whether the command may call backends. Errors: DATA_DIR_UNUSABLE with the
+  // directory's path.
+  static StatusOr<std::unique_ptr<Holder>> Open(const std::string& data_dir, const std::string& config_path,
+                                                Secrets secrets = Secrets::kRequired);
   // Connects to the process that listens in `data_dir`; returns null if there is none.
   static std::unique_ptr<Holder> Attach(const std::string& data_dir);
   ~Holder();
@@ -54,7 +57,8 @@ class Holder {
 
  private:
   Holder();
-  static StatusOr<std::unique_ptr<Holder>> TryOpen(const std::string& data_dir, const std::string& config_path);
+  static StatusOr<std::unique_ptr<Holder>> TryOpen(const std::string& data_dir, const std::string& config_path,
+                                                   Secrets secrets);
 
   std::unique_ptr<Coordinator> coordinator_;
   int presence_fd_ = -1;   // connection that keeps the holder from exiting

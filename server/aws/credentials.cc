@@ -76,10 +76,19 @@ Status AwsCredentials::Take(StatusOr<Found> found) {
 }
 
 StatusOr<std::optional<AwsKeys>> AwsCredentials::FromEnvironment() const {
-  const auto& variable = sources_.system.variable;
-  AwsKeys keys{.access_key_id = variable("AWS_ACCESS_KEY_ID"),
-               .secret_access_key = Secret(variable("AWS_SECRET_ACCESS_KEY")),
-               .session_token = Secret(variable("AWS_SESSION_TOKEN"))};
+  const auto read = [this](const std::string& name) -> StatusOr<std::string> {
+    const std::string value = sources_.system.variable(name);
+    if (value.empty()) return value;
+    StatusOr<std::string> cleaned = CleanSecret(fmt::format("the environment variable {}", name), value);
+    if (!cleaned.ok()) return NoKeys(MessageOf(cleaned.status()));
+    return cleaned;
+  };
+  MR_ASSIGN_OR_RETURN(std::string id, read("AWS_ACCESS_KEY_ID"));
+  MR_ASSIGN_OR_RETURN(std::string secret, read("AWS_SECRET_ACCESS_KEY"));
+  MR_ASSIGN_OR_RETURN(std::string token, read("AWS_SESSION_TOKEN"));
+  AwsKeys keys{.access_key_id = std::move(id),
+               .secret_access_key = Secret(std::move(secret)),
+               .session_token = Secret(std::move(token))};
   if (keys.access_key_id.empty() && keys.secret_access_key.empty()) return std::nullopt;
   if (keys.access_key_id.empty()) return NoKeys("AWS_SECRET_ACCESS_KEY is set, but AWS_ACCESS_KEY_ID is not");
   if (keys.secret_access_key.empty()) return NoKeys("AWS_ACCESS_KEY_ID is set, but AWS_SECRET_ACCESS_KEY is not");

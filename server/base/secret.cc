@@ -6,6 +6,7 @@
 #include <sys/statvfs.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstdlib>
 #include <cstring>
@@ -43,12 +44,37 @@ StatusOr<std::string> ReadAll(int fd) {
 
 }  // namespace
 
+StatusOr<std::string> CleanSecret(std::string_view what, std::string_view value) {
+  constexpr std::string_view kMark = "\xef\xbb\xbf";  // U+FEFF
+  constexpr std::string_view kBlanks = " \t\r\n\v\f";
+  for (size_t before = value.size() + 1; value.size() < before;) {
+    before = value.size();
+    if (value.starts_with(kMark)) value.remove_prefix(kMark.size());
+    if (value.ends_with(kMark)) value.remove_suffix(kMark.size());
+    value.remove_prefix(std::min(value.find_first_not_of(kBlanks), value.size()));
+    value.remove_suffix(value.size() - (value.find_last_not_of(kBlanks) + 1));
+  }
+  if (value.empty()) return Refuse(fmt::format("{} is empty", what));
+  if (value.size() > 1 && (value.front() == '"' || value.front() == '\'') && value.back() == value.front()) {
+    return Refuse(fmt::format("{} has quotes around its value: remove them", what));
+  }
+  for (size_t i = 0; i < value.size(); ++i) {
+    const auto byte = static_cast<unsigned char>(value[i]);
+    if (byte >= 0x20 && byte < 0x7f) continue;
+    const char* const kind = byte == '\n' || byte == '\r' ? "a line end"
+                             : byte >= 0x80               ? "a character that is not ASCII"
+                                                          : "a control character";
+    return Refuse(fmt::format("{} has {} after {} characters: a key is one line of ASCII", what, kind, i));
+  }
+  return std::string(value);
+}
+
 StatusOr<Secret> Secret::FromEnvironment(const std::string& name) {
   const char* value = std::getenv(name.c_str());
-  if (value == nullptr || *value == '\0') {
-    return MakeError(Reason::kInvalidDefinition, fmt::format("the environment variable {} is not set", Excerpt(name)));
-  }
-  return Secret(value);
+  const std::string what = fmt::format("the environment variable {}", Excerpt(name));
+  if (value == nullptr || *value == '\0') return Refuse(fmt::format("{} is not set", what));
+  MR_ASSIGN_OR_RETURN(std::string cleaned, CleanSecret(what, value));
+  return Secret(std::move(cleaned));
 }
 
 StatusOr<Secret> Secret::FromFile(const std::string& path) {
@@ -68,10 +94,8 @@ StatusOr<Secret> Secret::FromFile(const std::string& path) {
   }
   StatusOr<std::string> value = ReadAll(fd.get());
   if (!value.ok()) return WithContext(value.status(), fmt::format("the secret file {}", name));
-  if (value->ends_with('\n')) value->pop_back();
-  if (value->ends_with('\r')) value->pop_back();
-  if (value->empty()) return Refuse(fmt::format("the secret file {} is empty", name));
-  Secret secret(*std::move(value));
+  MR_ASSIGN_OR_RETURN(std::string cleaned, CleanSecret(fmt::format("the secret file {}", name), *value));
+  Secret secret(std::move(cleaned));
   secret.warning_ = std::move(warning);
   return secret;
 }

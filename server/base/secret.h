@@ -20,10 +20,11 @@ class Secret {
   Secret(Secret&&) = default;
   Secret& operator=(Secret&&) = default;
 
-  // Reads an environment variable. INVALID_DEFINITION if it is not set or is empty.
+  // Reads an environment variable, cleaned by CleanSecret. INVALID_DEFINITION if it is not set, is empty, or can't be
+  // cleaned.
   static StatusOr<Secret> FromEnvironment(const std::string& name);
-  // Reads a regular file of at most 64 KiB, without the line end at its end. INVALID_DEFINITION if it can't be read, is
-  // empty, or its mode lets anybody but its owner read or write it. On a read-only mount, whose modes nobody can
+  // Reads a regular file of at most 64 KiB, cleaned by CleanSecret. INVALID_DEFINITION if it can't be read or cleaned,
+  // is empty, or its mode lets anybody but its owner read or write it. On a read-only mount, whose modes nobody can
   // change, such a mode is only a warning. Messages name the last part of the path only. Blocks for a read of the disk.
   static StatusOr<Secret> FromFile(const std::string& path);
 
@@ -40,5 +41,11 @@ class Secret {
   std::string value_;
   std::string warning_;
 };
+
+// Returns a secret without what editors, shells and `.env` files of other systems leave around it: blanks, line ends
+// and a byte order mark. INVALID_DEFINITION for what no header may have or no key has, because a provider would refuse
+// each call: other control characters, characters beyond ASCII, and quotes around the value. `what` names the source in
+// the message, which never has the value.
+StatusOr<std::string> CleanSecret(std::string_view what, std::string_view value);
 
 }  // namespace millrace

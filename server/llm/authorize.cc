@@ -31,6 +31,9 @@ Task<std::variant<Authorized, backend::Failure>> Authorize(const BackendEntry& e
     co_return NotAuthorized(backend::Outcome::kNotSent, Reason::kTargetFailed,
                             "the backend's secret is for another host");
   }
+  if (!entry.secret_problem.empty()) {
+    co_return NotAuthorized(backend::Outcome::kCredentials, Reason::kProviderCredentials, entry.secret_problem);
+  }
   if (const auto* header = std::get_if<backend::HeaderAuth>(&auth)) {
     if (!entry.secret.empty()) {
       authorized.request.headers.emplace_back(header->header, header->scheme + std::string(entry.secret.Reveal()));

@@ -33,7 +33,8 @@ struct BackendEntry {
   // Sent when the backend asks for it, and only to this origin (OriginOf); empty: to none.
   Secret secret;
   std::string secret_origin;
-  std::string secret_source;  // for people: `the environment variable KEY`; empty: the backend has no secret
+  std::string secret_source;   // for people: `the environment variable KEY`; empty: the backend has no secret
+  std::string secret_problem;  // why the configured secret is missing; empty: it is not
   // Signs the backend's requests to the same origin; null if the backend asks for no signatures.
   std::shared_ptr<AwsSigner> aws;
 };

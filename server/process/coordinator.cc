@@ -85,8 +85,14 @@ std::string BoundAddress(const std::string& address, int port) {
 
 StatusOr<Secret> MakeSecret(const v1::Secret& config, const std::string& config_dir) {
   if (!config.env().empty()) return Secret::FromEnvironment(config.env());
-  if (!config.file().empty()) return Secret::FromFile((fs::path(config_dir) / config.file()).string());
-  return Secret();
+  if (config.file().empty()) return Secret();
+  const std::string path = (fs::path(config_dir) / config.file()).string();
+  StatusOr<Secret> secret = Secret::FromFile(path);
+  // Only the user who starts the process reads this message, so it may name the path.
+  std::error_code error;
+  if (!secret.ok())
+    return WithContext(secret.status(), Excerpt(fs::absolute(path, error).lexically_normal().string(), 256));
+  return secret;
 }
 
 // Names the place of a secret for people, without the folders of a file.
@@ -97,7 +103,7 @@ std::string SourceOf(const v1::Secret& config) {
 }
 
 StatusOr<std::unique_ptr<BackendEntry>> MakeBackend(const backend::BackendKinds& kinds, const v1::BackendConfig& config,
-                                                    const std::string& config_dir) {
+                                                    const std::string& config_dir, Secrets secrets) {
   const backend::BackendKind* kind = kinds.Of(config);
   if (kind == nullptr) {
     return MakeError(Reason::kInvalidDefinition, fmt::format("backend `{}` has no kind", config.name()));
@@ -107,9 +113,15 @@ StatusOr<std::unique_ptr<BackendEntry>> MakeBackend(const backend::BackendKinds&
   const backend::SecretUse use = kind->secret ? kind->secret(config) : backend::SecretUse();
   if (use.secret != nullptr) {
     StatusOr<Secret> secret = MakeSecret(*use.secret, config_dir);
-    if (!secret.ok()) return WithContext(secret.status(), fmt::format("backend {}", config.name()));
-    if (!secret->warning().empty()) spdlog::warn("backend {}: {}", config.name(), secret->warning());
-    entry->secret = *std::move(secret);
+    if (!secret.ok() && secrets == Secrets::kRequired) {
+      return WithContext(secret.status(), fmt::format("backend {}", config.name()));
+    }
+    if (!secret.ok()) {
+      entry->secret_problem = MessageOf(secret.status());
+    } else {
+      if (!secret->warning().empty()) spdlog::warn("backend {}: {}", config.name(), secret->warning());
+      entry->secret = *std::move(secret);
+    }
     entry->secret_origin = OriginOf(use.url);
     entry->secret_source = SourceOf(*use.secret);
   }
@@ -187,7 +199,7 @@ class CoordinatorImpl final : public Coordinator {
     std::map<std::string, std::shared_ptr<AwsSigner>> signers;  // by profile
     for (const v1::BackendConfig& backend : options_.config.backends()) {
       MR_ASSIGN_OR_RETURN(std::unique_ptr<BackendEntry> entry,
-                          MakeBackend(options_.kinds, backend, options_.config_dir));
+                          MakeBackend(options_.kinds, backend, options_.config_dir, options_.secrets));
       const backend::BackendKind& kind = *options_.kinds.Of(backend);
       if (const auto use = kind.aws ? kind.aws(backend) : std::nullopt) {
         std::shared_ptr<AwsSigner>& signer = signers[use->profile];
@@ -372,7 +384,7 @@ class CoordinatorImpl final : public Coordinator {
 Status CheckBackends(const v1::ServerConfig& config, const std::string& config_dir,
                      const backend::BackendKinds& kinds) {
   for (const v1::BackendConfig& backend : config.backends()) {
-    MR_RETURN_IF_ERROR(MakeBackend(kinds, backend, config_dir).status());
+    MR_RETURN_IF_ERROR(MakeBackend(kinds, backend, config_dir, Secrets::kRequired).status());
   }
   return ReadRoots(kinds, config, config_dir).status();
 }

@@ -10,6 +10,7 @@
 #include "millrace/v1/server_config.pb.h"
 #include "server/base/clock.h"
 #include "server/base/status.h"
+#include "server/process/secrets.h"
 
 namespace millrace {
 
@@ -33,6 +34,7 @@ struct CoordinatorOptions {
   bool listen_tcp = true;              // false: listen on the data directory's socket only
   bool starts_runs = true;             // see EngineOptions
   bool parameters_name_files = false;  // see EngineOptions
+  Secrets secrets = Secrets::kRequired;
   backend::BackendKinds kinds = backend::BuiltinBackends();
 };
 

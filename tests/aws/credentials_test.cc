@@ -86,6 +86,14 @@ TEST_F(AwsCredentialsTest, ChoosesTheFirstSourceThatHasKeys) {
   EXPECT_EQ(IdOf("default"), "FILE") << "a configured profile is the only source";
 }
 
+TEST_F(AwsCredentialsTest, TrimsVariablesOrRefusesThemByName) {
+  world.variables["AWS_ACCESS_KEY_ID"] = "ENVIRONMENT\r\n";
+  world.variables["AWS_SECRET_ACCESS_KEY"] = " s ";
+  EXPECT_EQ(IdOf(), "ENVIRONMENT");
+  world.variables["AWS_SESSION_TOKEN"] = "a\nb";
+  EXPECT_THAT(IdOf(), HasSubstr("the environment variable AWS_SESSION_TOKEN has a line end"));
+}
+
 TEST_F(AwsCredentialsTest, NamesAllThatWasTriedIfNoKeysAreFound) {
   EXPECT_THAT(IdOf(),
               HasSubstr("no AWS credentials: AWS_ACCESS_KEY_ID is not set, the shared files have no keys, no "

@@ -62,6 +62,39 @@ TEST_F(SecretFileTest, ReportsTheFaultOfAFile) {
   EXPECT_THAT(ErrorOf(), HasSubstr("is not a regular file"));
 }
 
+TEST(CleanSecretTest, RemovesWhatEditorsAndShellsLeaveAround) {
+  for (const char* value : {"canary", "canary\n", "canary\r\n",
+                            "\xef\xbb\xbf"
+                            "canary",
+                            " \tcanary ",
+                            "\xef\xbb\xbf \xef\xbb\xbf"
+                            "canary\n\n"}) {
+    const StatusOr<std::string> cleaned = CleanSecret("the variable KEY", value);
+    ASSERT_TRUE(cleaned.ok()) << cleaned.status();
+    EXPECT_EQ(*cleaned, "canary");
+  }
+}
+
+TEST(CleanSecretTest, RefusesByNameWhatNoKeyHas) {
+  const std::pair<const char*, const char*> cases[] = {{"", "is empty"},
+                                                       {" \r\n", "is empty"},
+                                                       {"\"canary\"", "has quotes around its value"},
+                                                       {"'canary'", "has quotes around its value"},
+                                                       {"canary\nsecond", "a line end after 6 characters"},
+                                                       {"canary\rsecond", "a line end after 6 characters"},
+                                                       {"can\x01"
+                                                        "ary",
+                                                        "a control character after 3 characters"},
+                                                       {"canary\xc2\xa0", "a character that is not ASCII after 6"}};
+  for (const auto& [value, what] : cases) {
+    const Status status = CleanSecret("the variable KEY", value).status();
+    EXPECT_EQ(ReasonOf(status), Reason::kInvalidDefinition) << value;
+    EXPECT_THAT(std::string(MessageOf(status)), HasSubstr("the variable KEY")) << value;
+    EXPECT_THAT(std::string(MessageOf(status)), HasSubstr(what)) << value;
+    EXPECT_THAT(std::string(MessageOf(status)), Not(HasSubstr("canary"))) << value;
+  }
+}
+
 TEST(SecretTest, RedactsItsValueFromTexts) {
   EXPECT_EQ(Secret("canary").Redact("a canary, a canary"), "a [secret], a [secret]");
   EXPECT_EQ(Secret().Redact("a canary"), "a canary");
