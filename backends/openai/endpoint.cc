@@ -74,6 +74,19 @@ SendHttp RequestTo(const v1::OpenaiBackend& config, std::string_view path, const
   return send;
 }
 
+std::string VersionWarning(const v1::OpenaiBackend& config) {
+  if (!config.api_version().empty()) return "";
+  std::string_view path = config.base_url();
+  path.remove_prefix(std::min(path.find("://") + 3, path.size()));
+  path.remove_prefix(std::min(path.find('/'), path.size()));
+  for (size_t slash = path.find("/v"); slash != std::string_view::npos; slash = path.find("/v", slash + 1)) {
+    const std::string_view after = path.substr(slash + 2, 1);
+    if (!after.empty() && after[0] >= '0' && after[0] <= '9') return "";
+  }
+  return fmt::format("base_url {} has no version such as /v1 in its path: requests go to {}", config.base_url(),
+                     RequestTo(config, "/chat/completions", "").url);
+}
+
 std::vector<FieldViolation> CheckEndpoint(const v1::OpenaiBackend& config) {
   std::vector<FieldViolation> violations;
   std::string url = config.base_url();

@@ -15,6 +15,10 @@ namespace millrace::backend::openai {
 // the URL in Azure's dated API.
 SendHttp RequestTo(const v1::OpenaiBackend& config, std::string_view path, const std::string& model);
 
+// Returns a warning if the URL has no version such as /v1 in its path, which nearly all servers of this API have; empty
+// if all is well.
+std::string VersionWarning(const v1::OpenaiBackend& config);
+
 // Returns what is wrong with the fields that make up a request, beyond the rules that their message declares.
 std::vector<FieldViolation> CheckEndpoint(const v1::OpenaiBackend& config);
 

@@ -117,6 +117,9 @@ class OpenaiBackend final : public Backend {
     manifest_.kept_headers = {openai::kRequestId, kContentType, "retry-after", "retry-after-ms", "x-should-retry"};
     manifest_.description = "OpenAI's chat completions and embeddings, or a server that is compatible with them.";
     manifest_.if_unreachable = "start the server, or correct base_url";
+    if (std::string warning = openai::VersionWarning(config); !warning.empty()) {
+      manifest_.warnings.push_back(std::move(warning));
+    }
   }
 
   const Manifest& manifest() const override { return manifest_; }

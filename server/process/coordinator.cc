@@ -33,6 +33,8 @@
 #include "server/otlp/settings.h"
 #include "server/process/descriptor_needs.h"
 #include "server/process/own_files.h"
+#include "server/process/port_holder.h"
+#include "server/process/preflight.h"
 #include "server/rpc/certificates.h"
 #include "server/rpc/grpc_client.h"
 #include "server/stages/registry.h"
@@ -269,14 +271,7 @@ class CoordinatorImpl final : public Coordinator {
                                                   .checks_pool = checks_pool_.get()},
                                        random.Fork(), std::move(engine_options));
 
-    std::vector<api::Listener> listeners;
-    MR_ASSIGN_OR_RETURN(api::Listener unix_listener, api::Listener::Unix(config.data_dir()));
-    listeners.push_back(std::move(unix_listener));
-    if (options_.listen_tcp) {
-      MR_ASSIGN_OR_RETURN(api::Listener tcp, api::Listener::Tcp(config.grpc().address()));
-      port_ = tcp.port();
-      listeners.push_back(std::move(tcp));
-    }
+    MR_ASSIGN_OR_RETURN(std::vector<api::Listener> listeners, Listen());
     thread_ = std::thread([this] {
       NameThread("engine");
       loop_.Run();
@@ -322,6 +317,21 @@ class CoordinatorImpl final : public Coordinator {
   int port() const override { return port_; }
 
  private:
+  // Listens on the data directory's socket, and on the configured address if clients may come by it.
+  StatusOr<std::vector<api::Listener>> Listen() {
+    const v1::ServerConfig& config = options_.config;
+    std::vector<api::Listener> listeners;
+    MR_ASSIGN_OR_RETURN(api::Listener unix_listener, api::Listener::Unix(config.data_dir()));
+    listeners.push_back(std::move(unix_listener));
+    if (!options_.listen_tcp) return listeners;
+    for (const std::string& problem : FolderProblems(config)) spdlog::warn("{}", problem);
+    StatusOr<api::Listener> tcp = api::Listener::Tcp(config.grpc().address());
+    if (!tcp.ok()) return WithListener(tcp.status(), config.grpc().address());
+    port_ = tcp->port();
+    listeners.push_back(*std::move(tcp));
+    return listeners;
+  }
+
   // Makes the tracer and its exporter, if traces are wanted.
   Status StartTracing(Random& random) {
     MR_ASSIGN_OR_RETURN(otlp::Settings settings, otlp::MakeSettings(options_.config.tracing(), otlp::ProcessEnvironment,

@@ -15,6 +15,7 @@
 #include "server/base/standard_streams.h"
 #include "server/config/server_config.h"
 #include "server/process/coordinator.h"
+#include "server/process/preflight.h"
 
 namespace millrace {
 namespace {
@@ -45,8 +46,9 @@ int Main(int argc, char** argv) {
       "millraced");
   app.footer(
       "Example:\n  millraced --config millraced.yaml --data-dir /var/lib/millrace\n"
-      "Exit status: 0 ended gracefully, 1 ended at once by a second signal, 2 wrong usage or configuration,\n"
-      "3 ended, but answers that were received could not be stored (the log says how many).");
+      "Exit status: 0 ended gracefully, 1 ended at once by a second signal, 2 wrong usage or configuration, or "
+      "--check\n"
+      "found a problem, 3 ended, but answers that were received could not be stored (the log says how many).");
   std::string config_path;
   std::string data_dir;
   bool check = false;
@@ -55,7 +57,10 @@ int Main(int argc, char** argv) {
       "Configuration file (YAML); absent: millrace.yaml of the working directory; without one: the backend `local` "
       "as model `local`");
   app.add_option("--data-dir", data_dir, "Directory of the store; overrides the configuration's `data_dir`");
-  app.add_flag("--check", check, "Check the configuration and that its secrets exist, then exit");
+  app.add_flag(
+      "--check", check,
+      "Check the configuration and what it names (data directory and its disk, folders, address, secrets), then "
+      "exit");
   app.set_version_flag("--version", kVersion);
   try {
     app.parse(argc, argv);
@@ -65,6 +70,8 @@ int Main(int argc, char** argv) {
 
   std::error_code missing;
   if (config_path.empty() && std::filesystem::exists(kDefaultConfig, missing)) config_path = kDefaultConfig;
+  spdlog::set_default_logger(spdlog::stderr_logger_mt("millraced"));
+  spdlog::set_pattern("%Y-%m-%dT%H:%M:%S.%e%z %l %v");
   StatusOr<v1::ServerConfig> config = config_path.empty() ? BuiltinServerConfig() : LoadServerConfig(config_path);
   if (!config.ok()) {
     PrintError(config.status());
@@ -83,8 +90,6 @@ int Main(int argc, char** argv) {
 
   // No core dumps, since secrets are in this process's memory.
   ::prctl(PR_SET_DUMPABLE, 0);
-  spdlog::set_default_logger(spdlog::stderr_logger_mt("millraced"));
-  spdlog::set_pattern("%Y-%m-%dT%H:%M:%S.%e%z %l %v");
 
   // Blocked before any thread starts, so that all threads inherit the mask and sigwait below receives the signals.
   sigset_t signals;
@@ -109,7 +114,7 @@ int Main(int argc, char** argv) {
   int signal = 0;
   sigwait(&signals, &signal);
   spdlog::info("signal {}: draining", signal);
-  std::thread([signals] {
+  std::thread([signals, first = std::chrono::steady_clock::now()] {
     int second = 0;
     sigwait(&signals, &second);
     ::_exit(1);  // a crash loses nothing either
