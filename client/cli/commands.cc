@@ -4,6 +4,7 @@
 #include <signal.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <atomic>
 #include <chrono>
 #include <iostream>
@@ -30,6 +31,15 @@ std::atomic<bool> was_interrupted{false};
 constexpr std::chrono::seconds kListensWithin(1);
 
 constexpr std::chrono::seconds kRecoversWithin(30);
+
+// Time in which further signals belong to the first interrupt.
+constexpr std::chrono::milliseconds kSameInterrupt(500);
+
+void EndAtOnce() {
+  constexpr std::string_view kWord = "interrupted again: ended at once\n";
+  [[maybe_unused]] const ssize_t written = ::write(STDERR_FILENO, kWord.data(), kWord.size());
+  ::_exit(kInterrupted);
+}
 
 // Waits while a server is recovering its runs; returns the status of the last GetStatus.
 Status AwaitRecovery(client::Client& client) {
@@ -101,6 +111,14 @@ void Session::OnInterrupt(std::function<void()> function) {
 
 bool Session::interrupted() const { return was_interrupted; }
 
+bool Session::Sleep(Duration duration) const {
+  constexpr Duration kStep = std::chrono::milliseconds(50);
+  for (; duration > Duration(0) && !interrupted(); duration -= kStep) {
+    std::this_thread::sleep_for(std::min(duration, kStep));
+  }
+  return !interrupted();
+}
+
 bool Session::Finish() {
   int64_t lost = 0;
   client_.reset();
@@ -126,8 +144,14 @@ void WatchInterrupts() {
   ::signal(SIGPIPE, SIG_IGN);
   std::thread([signals] {
     int signal = 0;
+    std::chrono::steady_clock::time_point first;
     while (sigwait(&signals, &signal) == 0) {
-      if (was_interrupted.exchange(true)) ::_exit(kInterrupted);
+      const auto now = std::chrono::steady_clock::now();
+      if (was_interrupted.exchange(true)) {
+        if (now - first < kSameInterrupt) continue;
+        EndAtOnce();
+      }
+      first = now;
       const std::lock_guard lock(interrupt_mutex);
       if (!on_interrupt) ::_exit(kInterrupted);
       on_interrupt();

@@ -37,9 +37,12 @@ class Session {
   // --server X`; empty for the defaults.
   std::string Flags() const;
 
-  // Calls `function` on Ctrl-C, on another thread. A second Ctrl-C ends the process.
+  // Calls `function` on Ctrl-C or SIGTERM, on another thread. A second one ends the process, unless it comes within
+  // half a second: then it is the same interrupt (`timeout` signals the command and its process group).
   void OnInterrupt(std::function<void()> function);
   bool interrupted() const;
+  // Sleeps; returns false at once if the command is interrupted.
+  bool Sleep(Duration duration) const;
 
   // If this process holds the store: waits for calls in flight and for other commands that use it. Returns false if
   // received answers could not be stored, which the log says.

@@ -5,11 +5,16 @@
 #include <iostream>
 
 #include "client/cli/commands.h"
+#include "client/cli/outage.h"
 #include "client/cli/output.h"
 #include "client/cli/progress.h"
 
 namespace millrace::cli {
 namespace {
+
+// Time in which a server may be restarted, and in which another process may open the store of a data directory.
+constexpr std::chrono::minutes kServerPatience(5);
+constexpr std::chrono::seconds kSocketPatience(30);
 
 std::string BackendNames(client::Client& client) {
   const StatusOr<v1::ListModelsResponse> models = client.ListModels({});
@@ -42,11 +47,31 @@ std::string FailedHint(const Session& session, const std::string& run) {
   return fmt::format("  the items that failed: `millrace items {} --state failed{}`\n", run, session.Flags());
 }
 
-int Conclude(Session& session, client::Client& client, const std::string& name) {
+// Returns true if nothing works on the run before somebody starts a process with another configuration. No event tells
+// of it, because nothing is written for a run that this process can't load.
+bool WaitsForConfig(client::Client& client, const std::string& run) {
+  v1::GetRunRequest request;
+  request.set_run(run);
+  const StatusOr<v1::GetRunResponse> response = client.GetRun(request);
+  return response.ok() && response->run().state() == v1::RUN_STATE_RUNNING &&
+         response->run().waiting_on().reason() == v1::WaitingOn::REASON_CONFIG;
+}
+
+int PrintLost(const Session& session, const std::string& run, const Status& status) {
+  const int exit = PrintError(status);
+  if (IsOutage(status)) {
+    std::cerr << fmt::format("run {} continues when its server does; follow it with `millrace watch {}{}`\n", run, run,
+                             session.Flags());
+  }
+  return exit;
+}
+
+int Conclude(Session& session, client::Client& client, const std::string& name, Outage& outage) {
   v1::GetRunRequest request;
   request.set_run(name);
-  const StatusOr<v1::GetRunResponse> response = client.GetRun(request);
-  if (!response.ok()) return PrintError(response.status());
+  StatusOr<v1::GetRunResponse> response = client.GetRun(request);
+  while (!response.ok() && outage.Wait(response.status())) response = client.GetRun(request);
+  if (!response.ok()) return PrintLost(session, name, response.status());
   const v1::Run& run = response->run();
   if (session.json()) PrintJson(*response);
   int64_t failed = 0;
@@ -68,6 +93,10 @@ int Conclude(Session& session, client::Client& client, const std::string& name) 
       out << fmt::format("run {} was cancelled\n", name);
       return kRunFailed;
     default:
+      if (run.state() == v1::RUN_STATE_RUNNING && NeedsPerson(run)) {
+        std::cerr << fmt::format("run {} waits: {}\n", name, Safe(run.waiting_on().remedy(), 2048));
+        return kNeedsPerson;
+      }
       if (NeedsPerson(run)) {
         std::cerr << fmt::format("run {} is paused: {}: `millrace resume {}{}`\n", name,
                                  Safe(run.waiting_on().remedy(), 2048), name, session.Flags());
@@ -87,18 +116,26 @@ int FollowRun(Session& session, client::Client& client, const std::string& run, 
   request.set_run(run);
   request.set_after(after);
   session.OnInterrupt([&client] { client.Interrupt(); });
+  Outage outage({.patience = session.server.empty() || session.local ? kSocketPatience : kServerPatience,
+                 .sleep = [&session](Duration pause) { return session.Sleep(pause); },
+                 .say = [&progress](const std::string& text) { progress.Say(text); }});
   Status status;
   bool ends = false;
-  while (!ends && status.ok() && !session.interrupted()) {
+  // A server that is restarted continues the run and numbers its events on, so that none is shown twice or missed.
+  const auto goes_on = [&] { return status.ok() || (!session.holds() && outage.Wait(status)); };
+  while (!ends && !session.interrupted() && goes_on()) {
+    status = absl::OkStatus();
+    if (WaitsForConfig(client, run)) break;
     bool needs_person = false;
     status = client.WatchRun(request, [&](const v1::RunEvent& event) {
+      outage.End();
       request.set_after(event.number());
       ShowEvent(event, run, progress);
       needs_person = event.has_state_changed() && NeedsPerson(event.state_changed().run());
       return !needs_person;
     });
     // An event of the past may tell of a pause that is over.
-    ends = !needs_person || IsPaused(client, run);
+    ends = status.ok() && (!needs_person || IsPaused(client, run));
   }
   progress.Clear();
   session.OnInterrupt(nullptr);
@@ -116,8 +153,8 @@ int FollowRun(Session& session, client::Client& client, const std::string& run, 
     }
     return kInterrupted;
   }
-  if (!status.ok()) return PrintError(status);
-  return Conclude(session, client, run);
+  if (!status.ok()) return PrintLost(session, run, status);
+  return Conclude(session, client, run, outage);
 }
 
 }  // namespace millrace::cli

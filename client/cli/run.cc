@@ -4,7 +4,6 @@
 #include <iostream>
 #include <memory>
 #include <optional>
-#include <thread>
 
 #include "client/cli/arguments.h"
 #include "client/cli/commands.h"
@@ -50,11 +49,7 @@ UploadOptions UploadOptionsOf(const Session& session) {
   UploadOptions options;
   options.stopped = [&session] { return session.interrupted(); };
   options.say = [](const std::string& text) { std::cerr << text << "\n"; };
-  options.sleep = [&session](Duration delay) {
-    constexpr Duration kStep = std::chrono::milliseconds(50);
-    for (; delay > Duration(0) && !session.interrupted(); delay -= kStep) std::this_thread::sleep_for(kStep);
-    return !session.interrupted();
-  };
+  options.sleep = [&session](Duration delay) { return session.Sleep(delay); };
   return options;
 }
 
@@ -117,7 +112,13 @@ std::string InputHint(client::Client& client, const v1::CreateRunRequest& reques
     StatusOr<v1::GetPipelineResponse> response = client.GetPipeline(get);
     if (response.ok()) pipeline.Swap(response->mutable_pipeline()->mutable_pipeline());
   }
-  return InputAdvice(FilesOfFetches(pipeline, request), failed->run().error().stage());
+  const std::vector<InputFile> files = FilesOfFetches(pipeline, request);
+  const std::string message(MessageOf(refused));
+  for (const InputFile& input : files) {
+    if (message.find(fmt::format("stage `{}`", input.stage)) != std::string::npos)
+      return InputAdvice(files, input.stage);
+  }
+  return "";
 }
 
 int Run(Session& session, const RunArguments& arguments) {
@@ -155,9 +156,9 @@ int Run(Session& session, const RunArguments& arguments) {
   session.detaches = arguments.detach;
   const StatusOr<client::Client*> client = session.Connect();
   if (!client.ok()) return PrintError(client.status());
-  // From here on Ctrl-C must not end the process: the run's name would be lost, and the run would wait for its input
-  // forever.
-  if (!inputs->empty()) session.OnInterrupt([] {});
+  // From here on Ctrl-C must not end the process: the run's name would be lost, and the run would be left as it is, or
+  // wait for its input forever.
+  session.OnInterrupt([] { std::cerr << "interrupted: waiting for the run's name; once more ends at once\n"; });
   const StatusOr<v1::CreateRunResponse> created = (*client)->CreateRun(request);
   if (!created.ok()) return PrintPipelineError(created.status(), file);
   PrintWarnings(created->run().warnings());

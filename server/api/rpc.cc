@@ -1,5 +1,6 @@
 #include "server/api/rpc.h"
 
+#include <algorithm>
 #include <chrono>
 
 namespace millrace::api {
@@ -25,6 +26,14 @@ void RpcHost::EndAll(const Status& status) {
   for (const std::shared_ptr<LiveRpc>& rpc : live) rpc->End(status);
 }
 
+void RpcHost::AwaitAnswers(const Status& status, Duration patience) {
+  std::unique_lock lock(mutex_);
+  admission_ = status;
+  removed_.wait_for(lock, patience, [this] {
+    return std::none_of(live_.begin(), live_.end(), [](const LiveRpc* rpc) { return rpc->at_end() == AtEnd::kAnswer; });
+  });
+}
+
 void RpcHost::Add(LiveRpc& rpc) {
   const std::lock_guard lock(mutex_);
   live_.insert(&rpc);
@@ -33,6 +42,7 @@ void RpcHost::Add(LiveRpc& rpc) {
 void RpcHost::Remove(LiveRpc& rpc) {
   const std::lock_guard lock(mutex_);
   live_.erase(&rpc);
+  removed_.notify_all();
 }
 
 TimePoint DeadlineOf(const grpc::CallbackServerContext& context, const Clock& clock) {

@@ -6,6 +6,7 @@
 #include <grpcpp/grpcpp.h>
 
 #include <atomic>
+#include <condition_variable>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -30,11 +31,20 @@ inline constexpr Duration kAnswerMargin = std::chrono::milliseconds(50);
 // Limit of concurrent streams, over all clients.
 inline constexpr int kStreamsMax = 1000;
 
+// Fate of an RPC when the server ends. One whose work the engine finishes before that is answered; one that
+// waits for a run or streams events is cut, and its client follows the run elsewhere.
+enum class AtEnd { kAnswer, kCut };
+
 // An RPC that can be ended early, from any thread.
 class LiveRpc : public std::enable_shared_from_this<LiveRpc> {
  public:
+  explicit LiveRpc(AtEnd at_end) : at_end_(at_end) {}
   virtual ~LiveRpc() = default;
   virtual void End(const Status& status) = 0;
+  AtEnd at_end() const { return at_end_; }
+
+ private:
+  const AtEnd at_end_;
 };
 
 // The state that all RPCs share. Any thread.
@@ -53,6 +63,8 @@ class RpcHost {
   void SetReady();
   // Ends every RPC in progress with `status`, and every later one.
   void EndAll(const Status& status);
+  // Refuses new RPCs with `status`. Returns when those that are to be answered have been, or after `patience`.
+  void AwaitAnswers(const Status& status, Duration patience);
 
   void Add(LiveRpc& rpc);
   void Remove(LiveRpc& rpc);
@@ -68,6 +80,7 @@ class RpcHost {
   mutable std::mutex mutex_;
   std::set<LiveRpc*> live_;  // guarded by mutex_; each is owned by its reactor
   Status admission_;         // guarded by mutex_
+  std::condition_variable removed_;
   std::atomic<int> streams_{0};
   Outbox outbox_;
 };
@@ -79,8 +92,8 @@ TimePoint DeadlineOf(const grpc::CallbackServerContext& context, const Clock& cl
 template <typename Response>
 class UnaryRpc final : public grpc::ServerUnaryReactor, public LiveRpc {
  public:
-  static std::shared_ptr<UnaryRpc> Begin(RpcHost& host, Response* response) {
-    std::shared_ptr<UnaryRpc> rpc(new UnaryRpc(host, response));
+  static std::shared_ptr<UnaryRpc> Begin(RpcHost& host, Response* response, AtEnd at_end) {
+    std::shared_ptr<UnaryRpc> rpc(new UnaryRpc(host, response, at_end));
     rpc->self_ = rpc;
     host.Add(*rpc);
     return rpc;
@@ -106,8 +119,8 @@ class UnaryRpc final : public grpc::ServerUnaryReactor, public LiveRpc {
   }
 
  private:
-  UnaryRpc(RpcHost& host, Response* response)
-      : host_(host), response_(response), left_(std::make_shared<StopSignal>(host.loop())) {}
+  UnaryRpc(RpcHost& host, Response* response, AtEnd at_end)
+      : LiveRpc(at_end), host_(host), response_(response), left_(std::make_shared<StopSignal>(host.loop())) {}
 
   // Called when the client cancels, at its deadline, and when the connection is lost. Only the wait ends; a run that
   // the request created continues.
@@ -132,8 +145,8 @@ class UnaryRpc final : public grpc::ServerUnaryReactor, public LiveRpc {
 template <typename Response>
 class StreamRpc final : public grpc::ServerWriteReactor<Response>, public LiveRpc {
  public:
-  static std::shared_ptr<StreamRpc> Begin(RpcHost& host) {
-    std::shared_ptr<StreamRpc> rpc(new StreamRpc(host));
+  static std::shared_ptr<StreamRpc> Begin(RpcHost& host, AtEnd at_end) {
+    std::shared_ptr<StreamRpc> rpc(new StreamRpc(host, at_end));
     rpc->self_ = rpc;
     host.Add(*rpc);
     return rpc;
@@ -165,8 +178,8 @@ class StreamRpc final : public grpc::ServerWriteReactor<Response>, public LiveRp
   }
 
  private:
-  explicit StreamRpc(RpcHost& host)
-      : host_(host), left_(std::make_shared<StopSignal>(host.loop())), progress_(host.loop()) {}
+  StreamRpc(RpcHost& host, AtEnd at_end)
+      : LiveRpc(at_end), host_(host), left_(std::make_shared<StopSignal>(host.loop())), progress_(host.loop()) {}
 
   std::shared_ptr<StreamRpc> Self() { return std::static_pointer_cast<StreamRpc>(shared_from_this()); }
 

@@ -19,6 +19,11 @@ constexpr int kMetadataBytesMax = 8 << 10;
 // How long the last bytes of connections that gRPC has closed may take.
 constexpr std::chrono::milliseconds kLastBytes(500);
 
+Status Ending() {
+  return WithRetryDelay(MakeError(Reason::kDraining, "the server is shutting down; try again later"),
+                        std::chrono::seconds(1));
+}
+
 class GrpcServer final : public Server {
  public:
   GrpcServer(Loop& loop, Apis apis, trace::Tracer* tracer) : host_(loop, apis, tracer) {}
@@ -70,13 +75,14 @@ class GrpcServer final : public Server {
     if (acceptor_) acceptor_->StopListening();
   }
 
+  void AwaitAnswers(Duration patience) override { host_.AwaitAnswers(Ending(), patience); }
+
   void Shutdown() override {
     if (!server_) return;
     SetHealth(false);
     if (acceptor_) acceptor_->StopListening();
     // Calls end first: while their connections are open, the clients learn why.
-    host_.EndAll(WithRetryDelay(MakeError(Reason::kDraining, "the server is shutting down; try again later"),
-                                std::chrono::seconds(1)));
+    host_.EndAll(Ending());
     server_->Shutdown(std::chrono::system_clock::now() + std::chrono::seconds(1));
     server_->Wait();
     if (acceptor_) acceptor_->Finish(kLastBytes);

@@ -40,6 +40,10 @@ class Server {
   // Accepts no new connection; open ones stay.
   virtual void StopListening() = 0;
 
+  // Takes no more calls. Returns when the calls in progress have their answers, except those that wait for a run or
+  // stream its events, or after `patience`. The loop must run.
+  virtual void AwaitAnswers(Duration patience) = 0;
+
   // Accepts no new connection, and ends calls in progress with UNAVAILABLE (DRAINING). Returns when all connections are
   // closed, after about 1.5 s at most. The loop need not run any more.
   virtual void Shutdown() = 0;

@@ -75,8 +75,9 @@ Task<void> Stream(RpcHost& host, std::shared_ptr<StreamRpc<Response>> rpc, Reque
 
 // Begins a stream. If it is refused, it has ended.
 template <typename Response>
-std::shared_ptr<StreamRpc<Response>> BeginStream(RpcHost& host) {
-  std::shared_ptr<StreamRpc<Response>> rpc = StreamRpc<Response>::Begin(host);
+std::shared_ptr<StreamRpc<Response>> BeginStream(RpcHost& host, const google::protobuf::Message& request,
+                                                 AtEnd at_end) {
+  std::shared_ptr<StreamRpc<Response>> rpc = StreamRpc<Response>::Begin(host, at_end);
   const bool fits = host.BeginStream();
   const Status admitted = host.Admit();
   if (!admitted.ok() || !fits) {
@@ -89,7 +90,7 @@ std::shared_ptr<StreamRpc<Response>> BeginStream(RpcHost& host) {
 template <typename Response, typename Request, typename NextPage>
 grpc::ServerWriteReactor<Response>* StartStream(RpcHost& host, const char* name, grpc::CallbackServerContext* context,
                                                 const Request* request, NextPage next_page) {
-  const std::shared_ptr<StreamRpc<Response>> rpc = BeginStream<Response>(host);
+  const std::shared_ptr<StreamRpc<Response>> rpc = BeginStream<Response>(host, *request, AtEnd::kCut);
   if (rpc->ended()) return rpc.get();
   auto begin = [&host, rpc, request = *request, next_page,
                 caller = RpcCaller(host.tracer(), name, *context, host.loop().clock())]() mutable {
@@ -145,7 +146,7 @@ Task<void> SendAnswer(std::shared_ptr<AnswerRpc> rpc, std::shared_ptr<AnswerStre
 grpc::ServerWriteReactor<v1::StreamGenerateResponse>* StartAnswer(RpcHost& host, CompletionsApi& api,
                                                                   grpc::CallbackServerContext* context,
                                                                   const v1::StreamGenerateRequest* request) {
-  const std::shared_ptr<AnswerRpc> rpc = BeginStream<v1::StreamGenerateResponse>(host);
+  const std::shared_ptr<AnswerRpc> rpc = BeginStream<v1::StreamGenerateResponse>(host, *request, AtEnd::kAnswer);
   if (rpc->ended()) return rpc.get();
   auto begin = [&host, &api, rpc, request = *request, answer_by = AnswerBy(*context, host.loop().clock()),
                 caller = RpcCaller(host.tracer(), "millrace.v1.CompletionService/StreamGenerate", *context,

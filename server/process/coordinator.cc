@@ -53,6 +53,9 @@ constexpr int kSlowThreads = 4;
 constexpr int kCheckThreads = 2;
 // Starts of a run after each of which the server was killed.
 constexpr int kStartsMax = 3;
+// Time in which answers of calls that have ended are stored and sent at the end. A client that does not read can't keep
+// the server longer.
+constexpr std::chrono::seconds kAnswersPatience(3);
 // Time in which the spans that wait are sent at the end.
 constexpr std::chrono::seconds kTracesPatience(2);
 
@@ -307,6 +310,8 @@ class CoordinatorImpl final : public Coordinator {
     if (left.answers > 0) {
       spdlog::error("{} received answers could not be stored: the next start asks again and pays again", left.answers);
     }
+    // Clients get the answers that the engine has finished, because they may be paid for.
+    server_->AwaitAnswers(kAnswersPatience);
     server_->Shutdown();
     return left.answers;
   }

@@ -22,6 +22,8 @@ namespace {
 
 constexpr std::chrono::seconds kDrainPatience(20);
 constexpr char kDefaultConfig[] = "millrace.yaml";  // as commands without a server use it
+// Time in which further signals belong to the first one: `timeout` signals the process and its group.
+constexpr std::chrono::milliseconds kSameSignal(500);
 
 void PrintError(const Status& status) {
   std::cerr << fmt::format("millraced: {}\n", MessageOf(status));
@@ -42,7 +44,7 @@ int Main(int argc, char** argv) {
   CLI::App app(
       "millraced: the Millrace server. It keeps its data in one directory, serves gRPC on a loopback address and on "
       "the\n"
-      "data directory's socket, and ends gracefully on SIGTERM (a second one ends it at once).",
+      "data directory's socket, and ends gracefully on SIGTERM (a second one, half a second later, ends it at once).",
       "millraced");
   app.footer(
       "Example:\n  millraced --config millraced.yaml --data-dir /var/lib/millrace\n"
@@ -116,7 +118,10 @@ int Main(int argc, char** argv) {
   spdlog::info("signal {}: draining", signal);
   std::thread([signals, first = std::chrono::steady_clock::now()] {
     int second = 0;
-    sigwait(&signals, &second);
+    do {
+      sigwait(&signals, &second);
+    } while (std::chrono::steady_clock::now() - first < kSameSignal);
+    spdlog::warn("signal {}: ended at once", second);
     ::_exit(1);  // a crash loses nothing either
   }).detach();
   const int64_t lost = (*coordinator)->Drain(kDrainPatience);
