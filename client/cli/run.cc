@@ -99,12 +99,8 @@ std::optional<int> SendInputs(Session& session, client::Client& client, const v1
   return NotSent(session, client, created, request_id, stage, status, options);
 }
 
-// Returns advice on uploading the input if the run failed because the server may not read it; otherwise empty.
-std::string InputHint(client::Client& client, const v1::CreateRunRequest& request, const std::string& run) {
-  v1::GetRunRequest get_run;
-  get_run.set_run(run);
-  const StatusOr<v1::GetRunResponse> failed = client.GetRun(get_run);
-  if (!failed.ok() || failed->run().error().reason() != v1::ERROR_REASON_FILE_NOT_ALLOWED) return "";
+// Returns advice on uploading the input of a fetch whose file the server may not read; empty if the error names none.
+std::string InputHint(client::Client& client, const v1::CreateRunRequest& request, const Status& refused) {
   v1::Pipeline pipeline = request.definition();
   if (!request.has_definition()) {
     v1::GetPipelineRequest get;
@@ -160,7 +156,14 @@ int Run(Session& session, const RunArguments& arguments) {
   // wait for its input forever.
   session.OnInterrupt([] { std::cerr << "interrupted: waiting for the run's name; once more ends at once\n"; });
   const StatusOr<v1::CreateRunResponse> created = (*client)->CreateRun(request);
-  if (!created.ok()) return PrintPipelineError(created.status(), file);
+  if (!created.ok()) {
+    const int failed = PrintPipelineError(created.status(), file);
+    if (ReasonOf(created.status()) == Reason::kFileNotAllowed && !session.holds()) {
+      // Without a server the files are this user's own, and sending them would change nothing.
+      std::cerr << InputHint(**client, request, created.status());
+    }
+    return session.interrupted() ? kInterrupted : failed;
+  }
   PrintWarnings(created->run().warnings());
   const std::string& run = created->run().name();
   std::cerr << fmt::format("run {}{}\n", Safe(run), created->existed() ? " (created before by the same request)" : "");
@@ -171,10 +174,7 @@ int Run(Session& session, const RunArguments& arguments) {
     if (!session.json()) std::cout << Safe(run) << "\n";
     return kDone;
   }
-  const int exit = FollowRun(session, **client, run, 0);
-  // Without a server the files are this user's own, and sending them would change nothing.
-  if (exit == kRunFailed && !session.holds()) std::cerr << InputHint(**client, request, run);
-  return exit;
+  return FollowRun(session, **client, run, 0);
 }
 
 }  // namespace

@@ -8,6 +8,7 @@
 #include "millrace/v1/pipeline_service.grpc.pb.h"
 #include "millrace/v1/run_service.grpc.pb.h"
 #include "server/api/answer_stream.h"
+#include "server/api/request_check.h"
 #include "server/api/rpc_trace.h"
 #include "server/engine/requests/rpc_list.h"
 
@@ -18,6 +19,18 @@ namespace {
 TimePoint AnswerBy(const grpc::CallbackServerContext& context, const Clock& clock) {
   const TimePoint deadline = DeadlineOf(context, clock);
   return deadline == kNever ? kNever : deadline - kAnswerMargin;
+}
+
+// Returns whether the answer may be as far away as the end of a run.
+template <typename Request>
+bool WaitsForRun(const Request& request) {
+  if constexpr (std::is_same_v<Request, v1::CreateRunRequest>) return request.has_wait();
+  return std::is_same_v<Request, v1::WaitRunRequest>;
+}
+
+Status AdmitRequest(const RpcHost& host, const google::protobuf::Message& request) {
+  MR_RETURN_IF_ERROR(host.Admit());
+  return CheckRequest(request);
 }
 
 // Awaits a method of an API on the loop, and answers its RPC.
@@ -35,8 +48,9 @@ template <typename Api, typename Request, typename Response>
 grpc::ServerUnaryReactor* Unary(RpcHost& host, Api& api,
                                 Task<StatusOr<Response>> (Api::*method)(RequestContext, Request), const char* name,
                                 grpc::CallbackServerContext* context, const Request* request, Response* response) {
-  const std::shared_ptr<UnaryRpc<Response>> rpc = UnaryRpc<Response>::Begin(host, response);
-  if (const Status admitted = host.Admit(); !admitted.ok()) {
+  const AtEnd at_end = WaitsForRun(*request) ? AtEnd::kCut : AtEnd::kAnswer;
+  const std::shared_ptr<UnaryRpc<Response>> rpc = UnaryRpc<Response>::Begin(host, response, at_end);
+  if (const Status admitted = AdmitRequest(host, *request); !admitted.ok()) {
     rpc->End(admitted);
     return rpc.get();
   }
@@ -79,7 +93,7 @@ std::shared_ptr<StreamRpc<Response>> BeginStream(RpcHost& host, const google::pr
                                                  AtEnd at_end) {
   std::shared_ptr<StreamRpc<Response>> rpc = StreamRpc<Response>::Begin(host, at_end);
   const bool fits = host.BeginStream();
-  const Status admitted = host.Admit();
+  const Status admitted = AdmitRequest(host, request);
   if (!admitted.ok() || !fits) {
     const Status too_many = MakeError(Reason::kTooMany, "this server has as many streams as it takes at once");
     rpc->End(admitted.ok() ? WithRetryDelay(too_many, std::chrono::seconds(1)) : admitted);

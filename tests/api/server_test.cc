@@ -97,6 +97,67 @@ TEST_F(ServerTest, TheDeadlineReachesTheApiAsAPointInTime) {
   on_.Do([&] { EXPECT_EQ(on_.apis.last_context.deadline, kNever); });
 }
 
+// A time in milliseconds was stored, and then nobody could list runs as JSON.
+TEST_F(ServerTest, AValueThatHasNoJsonIsRefusedAtTheDoor) {
+  v1::CreateRunRequest request;
+  request.mutable_as_of()->set_seconds(1'767'225'600'000);
+  grpc::ClientContext context;
+  v1::CreateRunResponse response;
+  const grpc::Status status = runs_->CreateRun(&context, request, &response);
+  EXPECT_EQ(status.error_code(), grpc::StatusCode::INVALID_ARGUMENT);
+  const auto details = DetailOf<google::rpc::BadRequest>(status);
+  ASSERT_TRUE(details);
+  EXPECT_EQ(details->field_violations(0).field(), "as_of");
+  v1::StreamGenerateRequest stream;
+  stream.mutable_generate()->mutable_max_age()->set_nanos(-1'000'000'000);
+  grpc::ClientContext streaming;
+  const auto reader = completions_->StreamGenerate(&streaming, stream);
+  v1::StreamGenerateResponse part;
+  EXPECT_FALSE(reader->Read(&part));
+  EXPECT_EQ(reader->Finish().error_code(), grpc::StatusCode::INVALID_ARGUMENT);
+  on_.Do([&] { EXPECT_TRUE(on_.apis.calls.empty()); });
+}
+
+TEST_F(ServerTest, AServerThatEndsAnswersWhatIsFinishedAndCutsWaits) {
+  on_.Do([&] {
+    on_.apis.run_state = v1::RUN_STATE_RUNNING;
+    on_.apis.parts = {"a"};
+  });
+  std::future<grpc::Status> waits = std::async(std::launch::async, [&] {
+    grpc::ClientContext context;
+    v1::WaitRunResponse response;
+    return runs_->WaitRun(&context, {}, &response);
+  });
+  grpc::ClientContext context;
+  const auto reader = completions_->StreamGenerate(&context, {});
+  v1::StreamGenerateResponse part;
+  ASSERT_TRUE(reader->Read(&part));
+  bool has_wait = false;
+  while (!has_wait) on_.Do([&] { has_wait = !on_.apis.calls.empty(); });
+  std::future<void> ended = std::async(std::launch::async, [&] { served_.server->AwaitAnswers(60s); });
+  // New calls are refused; the answer that comes is given.
+  grpc::Status refused;
+  do {
+    grpc::ClientContext late;
+    v1::GetStatusResponse response;
+    refused = admin_->GetStatus(&late, {}, &response);
+  } while (refused.ok());
+  EXPECT_EQ(refused.error_code(), grpc::StatusCode::UNAVAILABLE);
+  on_.Do([&] {
+    v1::GenerateResponse answer;
+    answer.set_text("a whole answer");
+    on_.apis.answer = answer;
+    on_.apis.Changed();
+  });
+  while (reader->Read(&part) && !part.has_answer()) continue;
+  EXPECT_EQ(part.answer().text(), "a whole answer");
+  EXPECT_FALSE(reader->Read(&part));
+  EXPECT_TRUE(reader->Finish().ok());
+  ended.get();
+  served_.server->Shutdown();
+  EXPECT_EQ(waits.get().error_code(), grpc::StatusCode::UNAVAILABLE);
+}
+
 TEST_F(ServerTest, ACancelledWaitEndsAndNothingElseDoes) {
   on_.Do([&] { on_.apis.run_state = v1::RUN_STATE_RUNNING; });
   grpc::ClientContext context;

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <set>
 #include <utility>
+#include <vector>
 
 #include <fmt/format.h>
 
@@ -60,6 +61,33 @@ Status CheckInputs(const v1::CreateRunRequest& request, const MadeStages& made) 
     if (request.items().contains(request.client_inputs(i))) {
       return InvalidField(field, "`items` already has the items of this stage");
     }
+  }
+  return absl::OkStatus();
+}
+
+// A fetch and the file that it reads.
+struct FetchFile {
+  std::string stage;
+  std::string path;
+};
+
+std::vector<FetchFile> FilesRead(const MadeStages& made, const std::set<std::string>& client_inputs) {
+  std::vector<FetchFile> files;
+  for (int i = 0; i < made.plan.size(); ++i) {
+    const PlanStage& stage = made.plan.stage(i);
+    if (stage.shape != StageShape::kFetch || client_inputs.contains(stage.name)) continue;
+    std::string path = WorkAs<FetchStage>(*made.work[static_cast<size_t>(i)]).path();
+    if (!path.empty()) files.push_back({stage.name, std::move(path)});
+  }
+  return files;
+}
+
+// Refuses files that may not be read. A file that does not exist may appear before the run reads it. Blocks.
+Status CheckAllowed(const FileAccess& access, const std::vector<FetchFile>& files) {
+  for (const FetchFile& file : files) {
+    const Status status = access.ForReading(file.path).status();
+    if (ReasonOf(status) != Reason::kFileNotAllowed) continue;
+    return WithContext(status, fmt::format("stage `{}`", file.stage));
   }
   return absl::OkStatus();
 }
@@ -130,6 +158,11 @@ Task<StatusOr<v1::Run>> RunCreator::CreateNew(v1::CreateRunRequest request, std:
                                 request.parameters(), client_inputs, std::move(left)));
   MadeStages& made = prepared.made;
   MR_CO_RETURN_IF_ERROR(CheckInputs(request, made));
+  if (std::vector<FetchFile> files = FilesRead(made, client_inputs); !files.empty()) {
+    const FileAccess& access = made.files ? *made.files : deps_.files;
+    auto check = [&access, files = std::move(files)] { return CheckAllowed(access, files); };
+    MR_CO_RETURN_IF_ERROR(co_await Compute(deps_.loop, deps_.pool, std::move(check)));
+  }
   MR_CO_RETURN_IF_ERROR(co_await CheckFields(request, prepared, client_inputs));
 
   const int64_t now_micros = deps_.loop.clock().WallMicros();
