@@ -44,8 +44,7 @@ if(NOT MILLRACE_SANITIZE)
 endif()
 
 # Headers that nearly every source includes, parsed once, which saves a third of the build time. Sources still include
-# the headers that they use. Not with sanitizers, whose builds are rare. One set for the libraries, one with GoogleTest
-# for the tests.
+# the headers that they use. One set for the libraries, one with GoogleTest for the tests.
 option(MILLRACE_PCH "Use precompiled headers" ON)
 set(MILLRACE_PCH_HEADERS
   <algorithm> <chrono> <cstdint> <functional> <map> <memory> <optional> <string> <string_view> <utility> <vector>

@@ -195,21 +195,21 @@ TEST_F(EdgesTest, AWatcherOutlivesARestartOfItsServer) {
 
 TEST_F(EdgesTest, ADrainingServerAnswersTheQuestionThatItFinishes) {
   std::string slow = workspace_.Read("server.yaml");
-  slow.replace(slow.find("40ms"), 4, "2s");
+  slow.replace(slow.find("40ms"), 4, "3s");
   workspace_.Write("server.yaml", slow);
   auto server = Serve();
   std::vector<std::unique_ptr<Process>> asked;
   asked.push_back(Start({"generate", "writer", "one", "--server", address_}));
   asked.push_back(Start({"generate", "writer", "two", "--stream", "--server", address_}));
-  asked.push_back(Start({"embed", "writer", "three", "--server", address_}));  // `simulated` does not embed: refused
+  asked.push_back(Start({"embed", "writer", "three", "--server", address_}));
   std::string status;
-  for (int look = 0; look < 200 && status.find("2 in flight") == std::string::npos; ++look) {
+  for (int look = 0; look < 200 && status.find("3 in flight") == std::string::npos; ++look) {
     status = Millrace({"status", "--server", address_}).out;
   }
-  ASSERT_THAT(status, HasSubstr("2 in flight"));
+  ASSERT_THAT(status, HasSubstr("3 in flight"));
   server->Signal(SIGTERM);
-  for (int i = 0; i < 2; ++i) {
-    const Finished answered = asked[static_cast<size_t>(i)]->Wait();
+  for (const std::unique_ptr<Process>& process : asked) {
+    const Finished answered = process->Wait();
     EXPECT_EQ(answered.exit, 0) << answered.err;
     EXPECT_NE(answered.out, "");
   }

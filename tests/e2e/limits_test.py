@@ -41,6 +41,12 @@ def wait_until(condition, seconds=60):
         time.sleep(0.02)
 
 
+def end_watching(run):
+    """Ends a command that waits for its server to come back."""
+    run.terminate()
+    run.wait(timeout=60)
+
+
 class LimitsTest(unittest.TestCase):
     def setUp(self):
         folder = tempfile.TemporaryDirectory()
@@ -74,7 +80,7 @@ class LimitsTest(unittest.TestCase):
         self.assertLess(descriptors, 1024)
         self.assertGreater(descriptors, 280)  # one origin gets three quarters of the 384
         self.assertEqual(server.stop(), 0)
-        run.wait(timeout=60)
+        end_watching(run)
         log = server.log.read_text()
         self.assertNotIn("store: ", log)  # it was never reopened
         self.assertNotIn("could not be stored", log)
@@ -109,7 +115,7 @@ class LimitsTest(unittest.TestCase):
         finally:
             over.set()
             filler.join()
-        run.wait(timeout=60)
+        end_watching(run)
         log = server.log.read_text()
         self.assertEqual(status, 3, log[-3000:])
         self.assertRegex(log, r"[1-9][0-9]* received answers could not be stored")

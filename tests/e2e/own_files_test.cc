@@ -41,7 +41,7 @@ TEST_F(OwnFilesTest, NoPipelineWritesOverTheStoreOrTheConfiguration) {
 }
 
 TEST_F(OwnFilesTest, NoPipelineReadsTheStoreTheConfigurationOrASecret) {
-  workspace_.Write("key.txt", "id\nsecret\n");
+  workspace_.Write("key.txt", "a-secret-key\n");
   fs::permissions(workspace_.path() / "key.txt", fs::perms::owner_read | fs::perms::owner_write);
   workspace_.Write("millrace.yaml",
                    std::string(kOpenFiles) +

@@ -11,7 +11,7 @@
 #include "server/base/json.h"
 #include "server/base/number.h"
 #include "server/engine/step/feed.h"
-#include "server/engine/step/step.h"
+#include "server/engine/times.h"
 
 namespace millrace {
 namespace {
@@ -99,7 +99,7 @@ Task<bool> PassesExpectations(StepHost& host, int stage) {
   const StageSlot& slot = host.slot(stage);
   if (!slot.definition->has_expect() || slot.rows->record().expect_checked()) co_return true;
   const v1::Expect& expect = slot.definition->expect();
-  const int64_t as_of_micros = MakeStageContext(host, stage).as_of_micros;
+  const int64_t as_of_micros = ToMicros(host.record().run().as_of());
   const bool own = host.plan().stage(stage).shape == StageShape::kFetch;
   std::unique_ptr<WholeReader> reader =
       own ? WholeReader::OfStage(host, stage) : std::make_unique<WholeReader>(host, stage, WholeReader::Which::kAll);
