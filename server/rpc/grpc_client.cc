@@ -138,9 +138,9 @@ bool IsAnswerTooLarge(const grpc::Status& status, size_t request_bytes) {
 
 // Returns why a channel has no connection, from the status of an RPC that did not wait for one.
 std::string WordsOfNoConnection(const grpc::Status& status) {
-  std::string_view words = status.error_message();
+  std::string words = status.error_message();
   constexpr std::string_view kAll = "failed to connect to all addresses; last error: ";
-  if (words.starts_with(kAll)) words.remove_prefix(kAll.size());
+  if (words.starts_with(kAll)) words.erase(0, kAll.size());
   return fmt::format("no connection: {}", words);
 }
 
