@@ -33,6 +33,15 @@ StatusOr<std::map<std::string, std::string>> ColumnsOf(SqliteDatabase& database,
   }
 }
 
+// Returns true if the column is ANY in a STRICT table, which keeps every value as it is (sqlite.org/stricttables.html).
+StatusOr<bool> KeepsAny(SqliteDatabase& database, const std::string& table) {
+  MR_ASSIGN_OR_RETURN(SqliteStatement strict,
+                      database.Prepare("SELECT strict FROM pragma_table_list WHERE name = ? AND schema = 'main'"));
+  strict.Bind({table});
+  MR_ASSIGN_OR_RETURN(const bool row, strict.Step());
+  return row && strict.Text(0) == "1";
+}
+
 std::string Shown(const SqlValue& value) {
   if (const auto* integer = std::get_if<int64_t>(&value)) return std::to_string(*integer);
   if (const auto* real = std::get_if<double>(&value)) return fmt::format("{}", *real);
@@ -103,10 +112,33 @@ Status TableWriter::Begin(SqliteDatabase& database, const RowOwner& owner) {
                                Excerpt(column), there));
   }
   affinities_.clear();
-  for (const std::string& column : columns_) affinities_.push_back(AffinityOf(existing_.at(column)));
+  MR_ASSIGN_OR_RETURN(const bool keeps_any, KeepsAny(database, name()));
+  for (const std::string& column : columns_) {
+    const std::string& type = existing_.at(column);
+    const bool is_any = keeps_any && (type == "ANY" || type == "any");
+    affinities_.push_back(is_any ? Affinity::kNone : AffinityOf(type));
+  }
+  MR_RETURN_IF_ERROR(CheckCollations(database));
   if (ModeOf(table_) == v1::SqliteTable::MODE_REPLACE) MR_RETURN_IF_ERROR(CheckOwned(database));
   MR_RETURN_IF_ERROR(PrepareInsert());
   return key_.empty() || appends() ? absl::OkStatus() : PrepareSeen();
+}
+
+Status TableWriter::CheckCollations(SqliteDatabase& database) const {
+  MR_ASSIGN_OR_RETURN(SqliteStatement parts,
+                      database.Prepare("SELECT part.name, part.coll FROM pragma_index_list(?) AS list, "
+                                       "pragma_index_xinfo(list.name) AS part WHERE list.\"unique\" AND part.key"));
+  parts.Bind({name()});
+  while (true) {
+    MR_ASSIGN_OR_RETURN(const bool row, parts.Step());
+    if (!row) return absl::OkStatus();
+    const std::string column = parts.Text(0);
+    const std::string collation = parts.Text(1);
+    if (collation == "BINARY" || std::find(key_.begin(), key_.end(), column) == key_.end()) continue;
+    return Problem(fmt::format("its key column {} is compared by the collation {}, by which different keys are equal "
+                               "and one item would overwrite another; give the column the collation BINARY",
+                               Excerpt(column), Excerpt(collation)));
+  }
 }
 
 Status TableWriter::CheckOwned(SqliteDatabase& database) const {

@@ -71,6 +71,8 @@ class TableWriter {
   std::string SameKey(const std::string& a, const std::string& b) const;
   // Returns an error if the table would change a value of the row.
   Status CheckKept(const RowParts& row, const std::vector<SqlValue>& values) const;
+  // Returns an error if a collation makes one key of several.
+  Status CheckCollations(SqliteDatabase& database) const;
   // Returns an error if the table that records the written keys would change them.
   Status CheckOwned(SqliteDatabase& database) const;
 

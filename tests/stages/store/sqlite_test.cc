@@ -212,6 +212,26 @@ TEST(SqliteTest, NeverChangesAValueForTheTypeOfAnExistingColumn) {
       ElementsAre("b|0x7|text|007|2.0|007|text", "c|2.5|real||-1.0e+300|7|integer", "d|1e|text|NULL|n/a|7|text"));
 }
 
+TEST(SqliteTest, RefusesATableWhoseCollationMakesOneKeyOfTwo) {
+  const TempDir dir;
+  const v1::Store store = Sqlite(dir / "out.db", {{.key = {"id"}}});
+  Query(dir / "out.db", "CREATE TABLE t(id TEXT COLLATE NOCASE PRIMARY KEY, x)");
+  EXPECT_THAT(Problem(WriteItems(store, {R"({"id":"Ab","x":"first"})", R"({"id":"aB","x":"second"})"})),
+              HasSubstr("SINK table t: its key column id is compared by the collation NOCASE"));
+  EXPECT_THAT(Query(dir / "out.db", "SELECT count(*) FROM t"), ElementsAre("0"));
+  Query(dir / "out.db", "DROP TABLE t; CREATE TABLE t(id TEXT PRIMARY KEY, x TEXT COLLATE NOCASE)");
+  EXPECT_EQ(Problem(WriteItems(store, {R"({"id":"Ab","x":"first"})", R"({"id":"aB","x":"second"})"})), " ");
+  EXPECT_THAT(Query(dir / "out.db", "SELECT x FROM t ORDER BY x DESC"), ElementsAre("second", "first"));
+}
+
+TEST(SqliteTest, AColumnOfTypeAnyInAStrictTableKeepsEveryValue) {
+  const TempDir dir;
+  const v1::Store store = Sqlite(dir / "out.db", {{.key = {"id"}}});
+  Query(dir / "out.db", "CREATE TABLE t(id TEXT PRIMARY KEY, a ANY) STRICT");
+  EXPECT_EQ(Problem(WriteItems(store, {R"({"id":"a","a":"007"})", R"({"id":"b","a":7})"})), " ");
+  EXPECT_THAT(Query(dir / "out.db", "SELECT a, typeof(a) FROM t ORDER BY id"), ElementsAre("007|text", "7|integer"));
+}
+
 TEST(SqliteTest, RefusesRowsWithoutOneKeyEach) {
   const TempDir dir;
   const v1::Store store = Sqlite(dir / "out.db", {{.key = {"k"}}});
