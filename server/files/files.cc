@@ -201,6 +201,7 @@ StatusOr<FileRoots::Found> FileRoots::Find(std::string_view path, const Use& use
     if (fs::path resolved = fs::canonical(root, error); !error) roots.push_back(std::move(resolved));
   }
   bool is_allowed = false;
+  bool exists_outside = false;
   for (const fs::path& candidate : Candidates(fs::path(path), use)) {
     std::error_code error;
     const fs::path probe = use.writes ? candidate.parent_path() : candidate;
@@ -216,8 +217,9 @@ StatusOr<FileRoots::Found> FileRoots::Find(std::string_view path, const Use& use
       const fs::path relative = file.lexically_relative(root);
       return Found{root, relative.parent_path(), relative.filename().string()};
     }
+    exists_outside = exists_outside || exists;
   }
-  if (!is_allowed) return NotAllowed(path, use);
+  if (!is_allowed || exists_outside) return NotAllowed(path, use);
   std::string where;
   if (!fs::path(path).is_absolute() && !is_of_definitions_) {
     std::error_code error;

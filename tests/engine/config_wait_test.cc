@@ -78,6 +78,21 @@ TEST(ConfigWaitTest, ARunWhoseModelIsGoneCanBePausedAndCancelled) {
   EXPECT_TRUE(world.Do(world.engine->runs().DeleteRun({}, Named<v1::DeleteRunRequest>(name))).ok());
 }
 
+// A client that waits in a loop would ask without a pause.
+TEST(ConfigWaitTest, WaitRunWaitsForTheConfigurationToo) {
+  World world;
+  const std::string name = CreateHalfTold(world);
+  world.outside.gone = {"writer"};
+  world.Crash();
+  auto request = Named<v1::WaitRunRequest>(name);
+  request.mutable_timeout()->set_seconds(30);
+  const TimePoint before = world.loop->Now();
+  const auto waited = world.Do(world.engine->runs().WaitRun({}, request));
+  ASSERT_TRUE(waited.ok()) << MessageOf(waited.status());
+  ExpectWaitsForConfig(waited->run());
+  EXPECT_EQ(world.loop->Now() - before, 30s);
+}
+
 TEST(ConfigWaitTest, ARunWhoseModelIsGoneWaitsEvenIfItsCountsAreDamaged) {
   World world;
   const std::string name = CreateHalfTold(world);

@@ -66,7 +66,7 @@ TEST(LeavingCallsTest, AWaiterThatLeavesTakesNothingFromTheOthers) {
   world.RunUntil([&] { return second->done; });
   EXPECT_TRUE(first->outcome.stopped);
   EXPECT_EQ(second->outcome.text, "an answer");
-  EXPECT_EQ(second->outcome.totals.attempts(), 0) << "the attempt is in the counts of the run that left";
+  EXPECT_EQ(second->outcome.totals.attempts(), 0) << "another run began it";
   EXPECT_FALSE(second->outcome.coalesced);
   EXPECT_EQ(world.provider.received.size(), 1u);
 }

@@ -112,6 +112,15 @@ TEST_F(FilesTest, ARefusalNamesTheSettingAndTheLineToAdd) {
           (folder_ / "in").string() + "]}`");
 }
 
+TEST_F(FilesTest, AFileThatExistsWhereRunsMayNotReadIsNotSaidToBeAbsent) {
+  const WorkingIn in(folder_ / "in");
+  const FileRoots files({(folder_ / "out").string()}, {});
+  const Status refused = files.ForReading("deep/data.csv").status();
+  EXPECT_EQ(ReasonOf(refused), Reason::kFileNotAllowed);
+  EXPECT_NE(MessageOf(refused).find((folder_ / "in/deep").string()), std::string_view::npos) << MessageOf(refused);
+  EXPECT_EQ(ReasonOf(files.ForReading("deep/absent.csv").status()), Reason::kFileError);
+}
+
 TEST_F(FilesTest, AFileThatDoesNotExistIsNamedWithThePlacesThatWereLookedAt) {
   const WorkingIn in(folder_ / "in");
   const FileRoots files({".", "no/such"}, {});

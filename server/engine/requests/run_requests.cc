@@ -136,8 +136,15 @@ Task<StatusOr<v1::ListRunsResponse>> RunRequests::ListRuns(RequestContext, v1::L
 
 Task<StatusOr<v1::WaitRunResponse>> RunRequests::WaitRun(RequestContext context, v1::WaitRunRequest request) {
   MR_CO_ASSIGN_OR_RETURN(FoundRun found, co_await runs_.Find(request.run()));
+  if (request.has_timeout()) context = WaitingAtMost(request.timeout(), std::move(context), deps_.loop.Now());
+  // It waits for the configuration: another process may change it, or a request may load it.
+  while (!found.active && runs_.IsUnloadable(request.run()) && found.run.state() == v1::RUN_STATE_RUNNING) {
+    const Duration left = context.deadline - deps_.loop.Now();
+    if (left <= Duration(0) || (context.left && context.left->stopped())) break;
+    co_await deps_.loop.Sleep(std::min(left, kUnloadableLook));
+    MR_CO_ASSIGN_OR_RETURN(found, co_await runs_.Find(request.run()));
+  }
   if (found.active) {
-    if (request.has_timeout()) context = WaitingAtMost(request.timeout(), std::move(context), deps_.loop.Now());
     co_await AwaitRest(found.active, std::move(context));
     found.run = found.active->Snapshot();
   }

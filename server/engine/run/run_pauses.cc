@@ -21,8 +21,7 @@ void ActiveRun::FailStage(int stage, const Status& error) {
   // The file was allowed when the run was created. Another configuration must not end the run.
   if (ReasonOf(error) == Reason::kFileNotAllowed) {
     PauseFor(v1::WaitingOn::REASON_CONFIG, "",
-             fmt::format("stage `{}`: {}; allow it there, or use the configuration that the run was started with; then "
-                         "resume the run",
+             fmt::format("stage `{}`: {}; change it so, or start with the configuration of the run; then resume the run",
                          name, Excerpt(MessageOf(error), 500)),
              Reason::kFileNotAllowed);
     return;

@@ -111,8 +111,8 @@ Task<StatusOr<FoundRun>> Runs::Find(std::string name) {
   if (!record) co_return MakeError(Reason::kRunNotFound, fmt::format("no run `{}`", Excerpt(name)));
   FoundRun found;
   found.record = *std::move(record);
-  found.active = FindActive(name);
-  if (!found.active && IsUnloadable(name)) co_await UpdateCounts(deps_.store, deps_.stages, found.record);
+  if (!FindActive(name) && IsUnloadable(name)) co_await UpdateCounts(deps_.store, deps_.stages, found.record);
+  found.active = FindActive(name);  // another request may have loaded it meanwhile
   found.run = found.active ? found.active->Snapshot() : found.record.run();
   if (!found.active) ShowWait(found.run);
   co_return found;

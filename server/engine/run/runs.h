@@ -25,11 +25,9 @@ struct FoundRun {
 // Engine thread. Its invariants:
 // - At most one ActiveRun exists for a run.
 // - A run that has not ended is active, unless it is *unloadable*. It stays active until it is at rest: it has ended,
-// and
-//   nothing of it is in flight.
-// - An unloadable run is one whose stages could not be made when the server started, because of the configuration (it
-// has
-//   no model of that name, or does not allow a file). Nothing of it is changed in the store: a running run shows
+//   and nothing of it is in flight.
+// - An unloadable run is one whose stages could not be made when the server started, because of the configuration: a
+//   model is missing, or a file is not allowed. Only a pause or a cancellation changes its record: a running run shows
 //   REASON_CONFIG and continues when a server with another configuration starts. A request that loads it ends that; if
 //   it still can't be loaded, only a cancellation ends the run.
 // - Whoever loads, redrives or deletes a run that is not active holds its mutex (Lock).
