@@ -27,8 +27,10 @@ constexpr int64_t kDurationMax = 315'576'000'000;
 constexpr int32_t kNanosMax = 999'999'999;
 constexpr size_t kViolationsMax = 100;
 
-bool IsNumber(const FieldDescriptor& field) {
-  return field.cpp_type() == FieldDescriptor::CPPTYPE_DOUBLE || field.cpp_type() == FieldDescriptor::CPPTYPE_FLOAT;
+// Returns true for a field without a message whose value may be wrong.
+bool IsChecked(const FieldDescriptor& field) {
+  return field.cpp_type() == FieldDescriptor::CPPTYPE_DOUBLE || field.cpp_type() == FieldDescriptor::CPPTYPE_FLOAT ||
+         field.cpp_type() == FieldDescriptor::CPPTYPE_ENUM;
 }
 
 // Returns whether a message of the type may have a field that is checked, in itself or in a message within.
@@ -38,7 +40,7 @@ bool MayBeWrong(const Descriptor* type, std::set<const Descriptor*>& seen) {
   if (!seen.insert(type).second) return false;
   for (int i = 0; i < type->field_count(); ++i) {
     const FieldDescriptor& field = *type->field(i);
-    if (IsNumber(field) || (field.message_type() != nullptr && MayBeWrong(field.message_type(), seen))) return true;
+    if (IsChecked(field) || (field.message_type() != nullptr && MayBeWrong(field.message_type(), seen))) return true;
   }
   return false;
 }
@@ -81,7 +83,7 @@ class RequestChecker {
   void Check(const Message& message, const std::string& path) {
     if (!NeedsCheck(message.GetDescriptor())) return;
     if (const auto* time = dynamic_cast<const google::protobuf::Timestamp*>(&message)) return Note(path, Wrong(*time));
-    if (const auto* span = dynamic_cast<const google::protobuf::Duration*>(&message)) return Note(path, Wrong(*span));
+    if (const auto* span = dynamic_cast<const google::protobuf::Duration*>(&message)) return CheckSpan(path, *span);
     std::vector<const FieldDescriptor*> fields;
     message.GetReflection()->ListFields(message, &fields);
     for (const FieldDescriptor* field : fields) {
@@ -97,8 +99,20 @@ class RequestChecker {
   void Note(const std::string& path, std::string description) {
     if (!description.empty()) violations.push_back({path, std::move(description)});
   }
+  // A request's own durations are times to wait and ages. Those of a definition have checks of their own.
+  void CheckSpan(const std::string& path, const google::protobuf::Duration& span) {
+    std::string wrong = Wrong(span);
+    const bool is_negative = span.seconds() < 0 || span.nanos() < 0;
+    if (wrong.empty() && is_negative && path.find('.') == std::string::npos) wrong = "expected no negative duration";
+    Note(path, std::move(wrong));
+  }
   void CheckNumber(const std::string& path, double number) {
     if (!std::isfinite(number)) Note(path, "expected a finite number");
+  }
+  // proto3 keeps numbers that the enum does not have, such as those of a newer client.
+  void CheckEnum(const std::string& path, const FieldDescriptor& field, int number) {
+    if (field.enum_type()->FindValueByNumber(number) != nullptr) return;
+    Note(path, fmt::format("{} has no value {}", field.enum_type()->name(), number));
   }
 
   void CheckOne(const Message& message, const FieldDescriptor& field, const std::string& path) {
@@ -106,10 +120,11 @@ class RequestChecker {
     if (field.message_type() != nullptr) return Check(reflection.GetMessage(message, &field), path);
     if (field.cpp_type() == FieldDescriptor::CPPTYPE_DOUBLE) CheckNumber(path, reflection.GetDouble(message, &field));
     if (field.cpp_type() == FieldDescriptor::CPPTYPE_FLOAT) CheckNumber(path, reflection.GetFloat(message, &field));
+    if (field.enum_type() != nullptr) CheckEnum(path, field, reflection.GetEnumValue(message, &field));
   }
 
   void CheckEach(const Message& message, const FieldDescriptor& field, const std::string& path) {
-    if (field.message_type() == nullptr ? !IsNumber(field) : !NeedsCheck(field.message_type())) return;
+    if (field.message_type() == nullptr ? !IsChecked(field) : !NeedsCheck(field.message_type())) return;
     const Reflection& reflection = *message.GetReflection();
     const int size = reflection.FieldSize(message, &field);
     for (int i = 0; i < size && violations.size() < kViolationsMax; ++i) {
@@ -118,6 +133,8 @@ class RequestChecker {
         CheckEntry(reflection.GetRepeatedMessage(message, &field, i), path);
       } else if (field.message_type() != nullptr) {
         Check(reflection.GetRepeatedMessage(message, &field, i), at);
+      } else if (field.enum_type() != nullptr) {
+        CheckEnum(at, field, reflection.GetRepeatedEnumValue(message, &field, i));
       } else if (field.cpp_type() == FieldDescriptor::CPPTYPE_DOUBLE) {
         CheckNumber(at, reflection.GetRepeatedDouble(message, &field, i));
       } else {

@@ -51,9 +51,22 @@ TEST(RequestCheckTest, ADurationHasOneSignAndTenThousandYears) {
   request.mutable_wait()->set_nanos(1);
   EXPECT_EQ(FieldOf(request), "wait");
   request.mutable_wait()->set_nanos(-1);
-  EXPECT_EQ(FieldOf(request), "");
+  EXPECT_EQ(FieldOf(request), "wait") << "no request waits for a negative time";
   request.mutable_wait()->set_nanos(-1'000'000'000);
   EXPECT_EQ(FieldOf(request), "wait");
+}
+
+TEST(RequestCheckTest, AnEnumHasTheValue) {
+  v1::ListRunsRequest request;
+  request.add_states(v1::RUN_STATE_PAUSED);
+  EXPECT_EQ(FieldOf(request), "");
+  for (const int number : {99, -1}) {
+    request.set_states(0, static_cast<v1::RunState>(number));
+    EXPECT_EQ(FieldOf(request), "states[0]") << number;
+  }
+  v1::RedriveRunRequest redrive;
+  redrive.set_reason(static_cast<v1::ErrorReason>(9999));
+  EXPECT_EQ(FieldOf(redrive), "reason");
 }
 
 TEST(RequestCheckTest, NumbersAreFinite) {
