@@ -75,6 +75,13 @@ SendHttp RequestTo(const v1::OpenaiBackend& config, std::string_view path, const
 }
 
 std::string VersionWarning(const v1::OpenaiBackend& config) {
+  for (const std::string_view request : {"/chat/completions", "/completions", "/embeddings", "/models"}) {
+    std::string_view url = config.base_url();
+    while (url.ends_with('/')) url.remove_suffix(1);
+    if (!url.ends_with(request)) continue;
+    return fmt::format("base_url {} ends with `{}`, which is added to it: requests go to {}; remove it", config.base_url(),
+                       request, RequestTo(config, "/chat/completions", "").url);
+  }
   if (!config.api_version().empty()) return "";
   std::string_view path = config.base_url();
   path.remove_prefix(std::min(path.find("://") + 3, path.size()));

@@ -13,6 +13,7 @@
 
 #include "client/cli/definition_files.h"
 #include "client/cli/output.h"
+#include "server/base/end_signals.h"
 #include "server/base/text_file.h"
 #include "server/config/pipeline_file.h"
 #include "server/stages/registry.h"
@@ -94,6 +95,7 @@ StatusOr<client::Client*> Session::Connect() {
   // The holder may be a server, or a command like this one that ends when its own work is done.
   if (detaches) std::cerr << "a detached run continues only as long as that process runs\n";
   client_ = Reach(holder_->target());
+  holder_->KeepToItself();
   return client_.get();
 }
 
@@ -107,6 +109,12 @@ std::string Session::Flags() const {
 void Session::OnInterrupt(std::function<void()> function) {
   const std::lock_guard lock(interrupt_mutex);
   on_interrupt = std::move(function);
+}
+
+void Session::HoldInterrupts(std::string what) {
+  OnInterrupt([what = std::move(what)] {
+    std::cerr << fmt::format("interrupted: waiting for {}; once more ends at once\n", what);
+  });
 }
 
 bool Session::interrupted() const { return was_interrupted; }
@@ -136,10 +144,7 @@ bool Session::Finish() {
 
 // Every later thread inherits the blocked signals, so that only this thread receives them.
 void WatchInterrupts() {
-  sigset_t signals;
-  sigemptyset(&signals);
-  sigaddset(&signals, SIGINT);
-  sigaddset(&signals, SIGTERM);
+  const sigset_t signals = EndSignals();
   pthread_sigmask(SIG_BLOCK, &signals, nullptr);
   ::signal(SIGPIPE, SIG_IGN);
   std::thread([signals] {

@@ -65,6 +65,7 @@ class Texts {
     if (reads_lines_) {
       if (!std::getline(std::cin, text)) return false;
       if (text.ends_with('\r')) text.pop_back();
+      if (number_ == 0 && text.starts_with("\xef\xbb\xbf")) text.erase(0, 3);  // U+FEFF, a byte order mark
       return true;
     }
     if (next_ >= arguments_.texts.size()) return false;

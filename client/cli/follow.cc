@@ -49,10 +49,11 @@ std::string FailedHint(const Session& session, const std::string& run) {
 
 // Returns true if nothing works on the run before somebody starts a process with another configuration. No event tells
 // of it, because nothing is written for a run that this process can't load.
-bool WaitsForConfig(client::Client& client, const std::string& run) {
+bool WaitsForConfig(client::Client& client, const std::string& run, Outage& outage) {
   v1::GetRunRequest request;
   request.set_run(run);
   const StatusOr<v1::GetRunResponse> response = client.GetRun(request);
+  if (response.ok()) outage.End();
   return response.ok() && response->run().state() == v1::RUN_STATE_RUNNING &&
          response->run().waiting_on().reason() == v1::WaitingOn::REASON_CONFIG;
 }
@@ -125,7 +126,7 @@ int FollowRun(Session& session, client::Client& client, const std::string& run, 
   const auto goes_on = [&] { return status.ok() || (!session.holds() && outage.Wait(status)); };
   while (!ends && !session.interrupted() && goes_on()) {
     status = absl::OkStatus();
-    if (WaitsForConfig(client, run)) break;
+    if (WaitsForConfig(client, run, outage)) break;
     bool needs_person = false;
     status = client.WatchRun(request, [&](const v1::RunEvent& event) {
       outage.End();

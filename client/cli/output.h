@@ -64,7 +64,7 @@ std::string WaitName(v1::WaitingOn::Reason reason);
 // REPAIR openai/gpt-4o-mini: the reason and its object.
 std::string WaitText(const v1::WaitingOn& waiting);
 // Returns true if the run waits until a person acts: it is paused because a target must be repaired or fails for too
-// long, or because a check failed; or this process has not the configuration that it needs.
+// long, or because a check failed; or this process does not have the configuration that the run needs.
 bool NeedsPerson(const v1::Run& run);
 // ANSWERED for ATTEMPT_OUTCOME_ANSWERED.
 std::string OutcomeName(v1::AttemptOutcome outcome);

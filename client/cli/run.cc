@@ -154,7 +154,7 @@ int Run(Session& session, const RunArguments& arguments) {
   if (!client.ok()) return PrintError(client.status());
   // From here on Ctrl-C must not end the process: the run's name would be lost, and the run would be left as it is, or
   // wait for its input forever.
-  session.OnInterrupt([] { std::cerr << "interrupted: waiting for the run's name; once more ends at once\n"; });
+  session.HoldInterrupts("the run's name");
   const StatusOr<v1::CreateRunResponse> created = (*client)->CreateRun(request);
   if (!created.ok()) {
     const int failed = PrintPipelineError(created.status(), file);

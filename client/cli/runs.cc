@@ -125,6 +125,17 @@ int64_t LastEvent(client::Client& client, const std::string& run) {
   return response.ok() ? response->run().last_event() : 0;
 }
 
+int Watch(Session& session, const std::string& run, int64_t after) {
+  session.calls = true;
+  const StatusOr<client::Client*> client = session.Connect();
+  if (!client.ok()) return PrintError(client.status());
+  // A server that has never answered is a wrong address and not a restart, so that nothing is worth waiting for.
+  v1::GetRunRequest request;
+  request.set_run(run);
+  const StatusOr<v1::GetRunResponse> response = (*client)->GetRun(request);
+  return response.ok() ? FollowRun(session, **client, run, after) : PrintError(response.status());
+}
+
 int Resume(Session& session, const std::string& run) {
   session.calls = true;
   const StatusOr<client::Client*> client = session.Connect();
@@ -132,6 +143,7 @@ int Resume(Session& session, const std::string& run) {
   const int64_t after = LastEvent(**client, run);
   v1::ResumeRunRequest request;
   request.set_run(run);
+  session.HoldInterrupts("the run's state");
   const StatusOr<v1::ResumeRunResponse> response = (*client)->ResumeRun(request);
   if (!response.ok()) return PrintError(response.status());
   // If this process holds the store, it must stay: the run would stop with it.
@@ -158,6 +170,7 @@ int Redrive(Session& session, const RunsArguments& arguments) {
   const StatusOr<client::Client*> client = session.Connect();
   if (!client.ok()) return PrintError(client.status());
   const int64_t after = LastEvent(**client, arguments.run);
+  session.HoldInterrupts("the run's state");
   const StatusOr<v1::RedriveRunResponse> response = (*client)->RedriveRun(request);
   if (!response.ok()) return PrintError(response.status());
   std::cerr << fmt::format("{} items of run {} are processed again\n", Count(response->items()), arguments.run);
@@ -195,11 +208,7 @@ void AddRunsCommands(CLI::App& app, Session& session, int& exit) {
 
   CLI::App* watch = add("watch", "Follow a run to its end", "  millrace watch r-…\n  millrace watch r-… --after 17");
   watch->add_option("--after", arguments->after, "Only events after this number")->check(WholeNumber(0, kInt64Max));
-  watch->callback([&session, &exit, arguments] {
-    session.calls = true;
-    const StatusOr<client::Client*> client = session.Connect();
-    exit = client.ok() ? FollowRun(session, **client, arguments->run, arguments->after) : PrintError(client.status());
-  });
+  watch->callback([&session, &exit, arguments] { exit = Watch(session, arguments->run, arguments->after); });
 
   add("pause", "Pause a run: start nothing new, but finish calls in flight and keep their answers",
       "  millrace pause r-…")

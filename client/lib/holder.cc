@@ -94,6 +94,10 @@ void Holder::StayForOthers(const std::function<bool()>& leave, const std::functi
   wait();
 }
 
+void Holder::KeepToItself() {
+  if (coordinator_ && coordinator_->lacks_secrets()) coordinator_->StopListening();
+}
+
 int64_t Holder::Drain(Duration patience) { return coordinator_ ? coordinator_->Drain(patience) : 0; }
 
 StatusOr<std::unique_ptr<Holder>> Holder::Open(const std::string& data_dir, const std::string& config_path,

@@ -46,6 +46,10 @@ class Holder {
   // One line for people about the process that holds the store.
   const std::string& description() const { return description_; }
 
+  // If this process holds the store and can't make all calls, because a secret is missing: serves nobody who connects
+  // from now on. Their runs would be paused for a secret that they have. They wait until the store is free.
+  void KeepToItself();
+
   // If this process holds the store: waits until no other client is connected or `leave` returns true. Clients that
   // connect in the meantime are served; later ones find the store free. Calls `waiting` once if that takes longer than
   // 1 s.

@@ -58,6 +58,13 @@ StatusOr<std::string> CleanSecret(std::string_view what, std::string_view value)
   if (value.size() > 1 && (value.front() == '"' || value.front() == '\'') && value.back() == value.front()) {
     return Refuse(fmt::format("{} has quotes around its value: remove them", what));
   }
+  if (value.front() == '"' || value.front() == '\'') return Refuse(fmt::format("{} begins with a quote", what));
+  for (const std::string_view around : {"Bearer ", "bearer ", "export "}) {
+    if (value.starts_with(around)) return Refuse(fmt::format("{} begins with `{}`: give the key alone", what, around));
+  }
+  if (value.find(" #") != std::string_view::npos) {
+    return Refuse(fmt::format("{} has a comment after the key: remove it", what));
+  }
   for (size_t i = 0; i < value.size(); ++i) {
     const auto byte = static_cast<unsigned char>(value[i]);
     if (byte >= 0x20 && byte < 0x7f) continue;

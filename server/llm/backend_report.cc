@@ -20,8 +20,13 @@ Task<void> Probe(Prober& prober, BackendEntry& entry, std::vector<std::string> m
   result = co_await prober.Ask(entry, std::move(models));
 }
 
+// Without its secret the server is not asked.
+bool IsUnreachable(const backend::Failure& failure) {
+  return failure.http_status == 0 && failure.outcome != backend::Outcome::kCredentials;
+}
+
 std::string NoteOf(const backend::Failure& failure, const backend::Manifest& manifest) {
-  const bool has_advice = failure.http_status == 0 && !manifest.if_unreachable.empty();
+  const bool has_advice = IsUnreachable(failure) && !manifest.if_unreachable.empty();
   return failure.message + (has_advice ? "; " + manifest.if_unreachable : "");
 }
 
@@ -40,7 +45,7 @@ void AddServed(const backend::ServedModel& served, v1::BackendInfo& info) {
 void AddProbed(const Probed& probed, const backend::Manifest& manifest, v1::BackendInfo& info) {
   *info.mutable_probe_time() = FromDuration(probed.took);
   if (probed.failure) {
-    info.set_health(probed.failure->http_status == 0 ? v1::SERVER_HEALTH_UNREACHABLE : v1::SERVER_HEALTH_FAILING);
+    info.set_health(IsUnreachable(*probed.failure) ? v1::SERVER_HEALTH_UNREACHABLE : v1::SERVER_HEALTH_FAILING);
     info.set_note(NoteOf(*probed.failure, manifest));
     return;
   }

@@ -91,13 +91,16 @@ std::string BoundAddress(const std::string& address, int port) {
 StatusOr<Secret> MakeSecret(const v1::Secret& config, const std::string& config_dir) {
   if (!config.env().empty()) return Secret::FromEnvironment(config.env());
   if (config.file().empty()) return Secret();
-  const std::string path = (fs::path(config_dir) / config.file()).string();
-  StatusOr<Secret> secret = Secret::FromFile(path);
-  // Only the user who starts the process reads this message, so it may name the path.
+  return Secret::FromFile((fs::path(config_dir) / config.file()).string());
+}
+
+// Adds the whole path of a secret's file to its error. Only for the user who starts the process: clients do not learn
+// where secrets are.
+Status WithPath(const Status& status, const v1::Secret& config, const std::string& config_dir) {
+  if (config.file().empty()) return status;
   std::error_code error;
-  if (!secret.ok())
-    return WithContext(secret.status(), Excerpt(fs::absolute(path, error).lexically_normal().string(), 256));
-  return secret;
+  const fs::path path = fs::absolute(fs::path(config_dir) / config.file(), error);
+  return WithContext(status, Excerpt(path.lexically_normal().string(), 256));
 }
 
 // Names the place of a secret for people, without the folders of a file.
@@ -119,7 +122,7 @@ StatusOr<std::unique_ptr<BackendEntry>> MakeBackend(const backend::BackendKinds&
   if (use.secret != nullptr) {
     StatusOr<Secret> secret = MakeSecret(*use.secret, config_dir);
     if (!secret.ok() && secrets == Secrets::kRequired) {
-      return WithContext(secret.status(), fmt::format("backend {}", config.name()));
+      return WithContext(WithPath(secret.status(), *use.secret, config_dir), fmt::format("backend {}", config.name()));
     }
     if (!secret.ok()) {
       entry->secret_problem = MessageOf(secret.status());
@@ -205,6 +208,7 @@ class CoordinatorImpl final : public Coordinator {
     for (const v1::BackendConfig& backend : options_.config.backends()) {
       MR_ASSIGN_OR_RETURN(std::unique_ptr<BackendEntry> entry,
                           MakeBackend(options_.kinds, backend, options_.config_dir, options_.secrets));
+      lacks_secrets_ = lacks_secrets_ || !entry->secret_problem.empty();
       const backend::BackendKind& kind = *options_.kinds.Of(backend);
       if (const auto use = kind.aws ? kind.aws(backend) : std::nullopt) {
         std::shared_ptr<AwsSigner>& signer = signers[use->profile];
@@ -293,6 +297,7 @@ class CoordinatorImpl final : public Coordinator {
     return absl::OkStatus();
   }
 
+  bool lacks_secrets() const override { return lacks_secrets_; }
   int64_t connections() const override { return server_->Figures().open; }
   void StopListening() override { server_->StopListening(); }
 
@@ -392,6 +397,7 @@ class CoordinatorImpl final : public Coordinator {
   std::unique_ptr<api::Server> server_;
   std::thread thread_;
   int port_ = 0;
+  bool lacks_secrets_ = false;
 };
 
 }  // namespace

@@ -48,6 +48,8 @@ class Coordinator {
   // Ends at once, as a kill would, except that the store is closed cleanly. Drain first to end gracefully.
   virtual ~Coordinator() = default;
 
+  // Returns true if a backend's secret is missing (Secrets::kOptional), so that its calls can't be made.
+  virtual bool lacks_secrets() const = 0;
   // Open connections of clients.
   virtual int64_t connections() const = 0;
   // Accepts no new connection; open ones stay.

@@ -12,6 +12,7 @@
 #include <iostream>
 #include <thread>
 
+#include "server/base/end_signals.h"
 #include "server/base/standard_streams.h"
 #include "server/config/server_config.h"
 #include "server/process/coordinator.h"
@@ -44,7 +45,7 @@ int Main(int argc, char** argv) {
   CLI::App app(
       "millraced: the Millrace server. It keeps its data in one directory, serves gRPC on a loopback address and on "
       "the\n"
-      "data directory's socket, and ends gracefully on SIGTERM (a second one, half a second later, ends it at once).",
+      "data directory's socket, and ends gracefully on SIGTERM, SIGINT or SIGHUP (a second one, half a second later, ends it at once).",
       "millraced");
   app.footer(
       "Example:\n  millraced --config millraced.yaml --data-dir /var/lib/millrace\n"
@@ -94,10 +95,7 @@ int Main(int argc, char** argv) {
   ::prctl(PR_SET_DUMPABLE, 0);
 
   // Blocked before any thread starts, so that all threads inherit the mask and sigwait below receives the signals.
-  sigset_t signals;
-  sigemptyset(&signals);
-  sigaddset(&signals, SIGTERM);
-  sigaddset(&signals, SIGINT);
+  const sigset_t signals = EndSignals();
   pthread_sigmask(SIG_BLOCK, &signals, nullptr);
   ::signal(SIGPIPE, SIG_IGN);
 

@@ -8,7 +8,6 @@
 #include <unistd.h>
 
 #include <cerrno>
-#include <charconv>
 #include <cstring>
 #include <fstream>
 #include <optional>
@@ -70,17 +69,6 @@ std::optional<std::string> LockHolder(const std::string& path) {
   return std::nullopt;
 }
 
-// Checks that the release can read the store, if there is one.
-Status CheckFormat(const std::string& directory) {
-  std::ifstream file(directory + "/format");
-  std::string text;
-  if (!file || !std::getline(file, text)) return absl::OkStatus();
-  int format = 0;
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), format);
-  if (error != std::errc() || end != text.data() + text.size()) return absl::OkStatus();  // the start says it
-  return CheckStoreFormat(format);
-}
-
 void CheckDataDir(const v1::ServerConfig& config, std::vector<std::string>& problems) {
   const std::string& path = config.data_dir();
   const auto wrong = [&](std::string_view what) {
@@ -96,7 +84,10 @@ void CheckDataDir(const v1::ServerConfig& config, std::vector<std::string>& prob
   const UniqueFd file(::open(probe.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600));
   if (!file) return wrong(fmt::format("no file can be made in it: {}", std::strerror(errno)));
   ::unlink(probe.c_str());
-  if (const Status format = CheckFormat(path); !format.ok()) return wrong(MessageOf(format));
+  if (const Status store = DataDir::Check(path); !store.ok()) return wrong(MessageOf(store));
+  if (::stat(fmt::format("{}/{}", path, api::kSocketName).c_str(), &info) == 0 && !S_ISSOCK(info.st_mode)) {
+    return wrong(fmt::format("{} in it is not a socket", api::kSocketName));
+  }
   if (const auto pid = LockHolder(path + "/holder")) wrong(fmt::format("the store is held by process {}", *pid));
   struct statvfs disk {};
   const int64_t reserve = config.limits().disk_reserve();

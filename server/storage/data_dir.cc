@@ -86,6 +86,22 @@ StatusOr<int> ReadFormat(const std::string& path) {
   return format;
 }
 
+// Returns true if the directory has a store. STORE_CORRUPT if it has only a part of one.
+StatusOr<bool> HasStoreIn(const std::string& path, bool has_format) {
+  if (access((path + "/CURRENT").c_str(), F_OK) == 0) return true;
+  // `format` is written after a new store is complete, so a store whose creation was interrupted is created again.
+  bool begun = has_format || access((path + "/reached").c_str(), F_OK) == 0;
+  DIR* listing = opendir(path.c_str());
+  if (listing == nullptr) return Unavailable("the store's directory can't be listed");
+  while (const dirent* entry = readdir(listing)) {
+    begun = begun || std::string_view(entry->d_name).ends_with(".sst");
+  }
+  closedir(listing);
+  if (!begun) return false;
+  return MakeError(Reason::kStoreCorrupt,
+                   "the store's file `CURRENT` is missing while others exist: restore the directory from a backup");
+}
+
 }  // namespace
 
 Status CheckStoreFormat(int format) {
@@ -144,20 +160,17 @@ Status DataDir::WriteHolder(const std::string& boot_id) {
   return written ? absl::OkStatus() : Unavailable("the store's file `holder` can't be written");
 }
 
-StatusOr<bool> DataDir::HasStore() const {
-  if (access(File("CURRENT").c_str(), F_OK) == 0) return true;
-  // `format` is written after a new store is complete, so a store whose creation was interrupted is created again.
-  bool begun = has_format_ || access(File("reached").c_str(), F_OK) == 0;
-  DIR* listing = opendir(path_.c_str());
-  if (listing == nullptr) return Unavailable("the store's directory can't be listed");
-  while (const dirent* entry = readdir(listing)) {
-    begun = begun || std::string_view(entry->d_name).ends_with(".sst");
-  }
-  closedir(listing);
-  if (!begun) return false;
-  return MakeError(Reason::kStoreCorrupt,
-                   "the store's file `CURRENT` is missing while others exist: restore the directory from a backup");
+StatusOr<bool> DataDir::HasStore() const { return HasStoreIn(path_, has_format_); }
+
+Status DataDir::Check(const std::string& path) {
+  MR_ASSIGN_OR_RETURN(const int format, ReadFormat(path + "/format"));
+  if (format != 0) MR_RETURN_IF_ERROR(CheckStoreFormat(format));
+  const int holder = open((path + "/holder").c_str(), O_RDWR | O_CLOEXEC);
+  if (holder < 0 && errno != ENOENT) return Unavailable("the store's file `holder` can't be opened");
+  if (holder >= 0) close(holder);
+  return HasStoreIn(path, format != 0).status();
 }
+
 
 Status DataDir::MarkOpened() {
   if (!has_format_) MR_RETURN_IF_ERROR(ReplaceFile(path_, "format", fmt::format("{}\n", kStoreFormat)));

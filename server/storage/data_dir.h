@@ -24,6 +24,9 @@ class DataDir {
   // wrote it: both leave it unchanged. STORE_CORRUPT if the file `format` is damaged; STORE_UNAVAILABLE if the
   // directory can't be made, read or written.
   static StatusOr<std::unique_ptr<DataDir>> Hold(const std::string& path, std::string boot_id);
+  // Returns why Hold and HasStore would refuse the directory, except that it is held; changes nothing. REQUIRES: the
+  // directory exists.
+  static Status Check(const std::string& path);
   ~DataDir();
   DataDir(const DataDir&) = delete;
 

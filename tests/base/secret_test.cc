@@ -80,6 +80,10 @@ TEST(CleanSecretTest, RefusesByNameWhatNoKeyHas) {
                                                        {" \r\n", "is empty"},
                                                        {"\"canary\"", "has quotes around its value"},
                                                        {"'canary'", "has quotes around its value"},
+                                                       {"\"canary", "begins with a quote"},
+                                                       {"Bearer canary", "begins with `Bearer `: give the key alone"},
+                                                       {"export KEY=canary", "begins with `export `"},
+                                                       {"canary # mine", "has a comment after the key"},
                                                        {"canary\nsecond", "a line end after 6 characters"},
                                                        {"canary\rsecond", "a line end after 6 characters"},
                                                        {"can\x01"

@@ -109,9 +109,10 @@ TEST_F(EdgesTest, EveryCommandSaysThatItsOutputCouldNotBeWritten) {
 }
 
 TEST_F(EdgesTest, AReaderThatLeavesIsNotReported) {
-  const Finished head = RunProgram({"sh", "-c", "\"$0\" schema | head -n 1", MILLRACE_COMMAND}, Here());
-  EXPECT_EQ(head.exit, 0);
-  EXPECT_EQ(head.err, "");
+  // The schema is larger than a pipe, and its reader has left.
+  const Finished head =
+      RunProgram({"sh", "-c", "{ \"$0\" schema; echo \"ended with $?\" >&2; } | true", MILLRACE_COMMAND}, Here());
+  EXPECT_EQ(head.err, "ended with 1\n");
 }
 
 TEST_F(EdgesTest, ALookWithAnotherConfigurationChangesNoRun) {
@@ -238,6 +239,9 @@ TEST_F(EdgesTest, AMissingVariableKeepsOnlyCallsFromWorking) {
     const Finished look = Millrace(command);
     EXPECT_EQ(look.exit, 0) << command[0] << "\n" << look.err;
   }
+  const Finished backends = Millrace({"backends"});
+  EXPECT_THAT(backends.out + backends.err, HasSubstr("the environment variable EDGES_KEY is not set"));
+  EXPECT_THAT(backends.out + backends.err, Not(HasSubstr("not reachable")));
   for (const std::vector<std::string>& command :
        std::vector<std::vector<std::string>>{{"generate", "writer", "q"}, {"run", "named.yaml"}}) {
     const Finished call = Millrace(command);
@@ -245,6 +249,49 @@ TEST_F(EdgesTest, AMissingVariableKeepsOnlyCallsFromWorking) {
     EXPECT_THAT(call.err, HasSubstr("the environment variable EDGES_KEY is not set")) << command[0];
   }
   EXPECT_THAT(Check(kCloud).err, HasSubstr("the environment variable EDGES_KEY is not set"));
+}
+
+TEST_F(EdgesTest, ALookWithoutTheKeyServesNobodyElse) {
+  workspace_.Write("titles.csv", Titles(2000));
+  ASSERT_EQ(Millrace({"run", "stories.yaml"}).exit, 0);
+  workspace_.Write("millrace.yaml", kCloud);
+  const std::string name = RunName(Millrace({"runs"}).out);
+  // A look whose reader takes its time holds the store.
+  ProcessOptions options = Here();
+  auto look = std::make_unique<Process>(
+      std::vector<std::string>{"sh", "-c", "\"$0\" items \"$1\" --all | { read line; echo begun >&2; cat <&0 >/dev/null; }",
+                               MILLRACE_COMMAND, name},
+      options);
+  ASSERT_TRUE(look->WaitForOutput(
+      [](const std::string&, const std::string& err) { return err.find("begun") != std::string::npos; }));
+  options.environment = {{"EDGES_KEY", "sk-1"}};
+  std::vector<std::string> command = Command({"generate", "writer", "q", "--timeout", "2"});
+  const Finished call = RunProgram(command, options);
+  // It is not served by the process without the key: it waits for the store, and then fails at the provider itself.
+  EXPECT_THAT(call.err, Not(HasSubstr("EDGES_KEY is not set")));
+  look->Wait();
+}
+
+TEST_F(EdgesTest, AHangUpPausesTheRunAndSaysSo) {
+  workspace_.Write("titles.csv", Titles(500));
+  auto run = Start({"run", "named.yaml", "--config", "own.yaml"});
+  const std::string name = AwaitName(*run);
+  run->Signal(SIGHUP);
+  const Finished ended = run->Wait();
+  EXPECT_EQ(ended.exit, 130) << ended.err;
+  EXPECT_THAT(ended.err, HasSubstr("interrupted: run " + name + " is paused"));
+  auto server = Serve();
+  server->Signal(SIGHUP);
+  const Finished drained = server->Wait();
+  EXPECT_EQ(drained.exit, 0);
+  EXPECT_THAT(drained.err, HasSubstr("draining"));
+}
+
+TEST_F(EdgesTest, AWatchOfAServerThatNeverAnsweredEndsAtOnce) {
+  const Finished watch = Millrace({"watch", "r-aaaaaaaaaaaaaaaa", "--server", address_});
+  EXPECT_EQ(watch.exit, 5) << watch.err;
+  EXPECT_THAT(watch.err, Not(HasSubstr("trying again")));
+  EXPECT_THAT(watch.err, Not(HasSubstr("continues")));
 }
 
 TEST_F(EdgesTest, ASecretIsTrimmedOrRefusedByName) {
@@ -282,6 +329,13 @@ TEST_F(EdgesTest, CheckTellsWhatWouldKeepAServerFromWorking) {
   EXPECT_EQ(held.exit, 2);
   EXPECT_THAT(held.err, AllOf(ContainsRegex("data_dir `.millrace`: the store is held by process [0-9]+"),
                               HasSubstr("limits.disk_reserve: ")));
+  const Finished other = Check("grpc: {address: '127.0.0.2:" + std::to_string(port_) + "'}\ndata_dir: other\n");
+  EXPECT_EQ(other.exit, 0) << "another address of the same port: " << other.err;
+  std::filesystem::create_directories(workspace_.path() / "torn");
+  workspace_.Write("torn/format", "2\n");
+  EXPECT_THAT(Check("grpc: {address: '127.0.0.1:0'}\ndata_dir: torn\n").err, HasSubstr("`CURRENT` is missing"));
+  workspace_.Write("torn/format", "garbage");
+  EXPECT_THAT(Check("grpc: {address: '127.0.0.1:0'}\ndata_dir: torn\n").err, HasSubstr("`format` is damaged"));
   const Finished warned = Check(
       "grpc: {address: '127.0.0.1:0'}\ndata_dir: deep/new/store\n"
       "backends: [{name: b, openai: {base_url: 'https://h.example'}}]\n"
@@ -289,6 +343,11 @@ TEST_F(EdgesTest, CheckTellsWhatWouldKeepAServerFromWorking) {
   EXPECT_EQ(warned.exit, 0) << warned.err;
   EXPECT_THAT(warned.err, HasSubstr("base_url https://h.example has no version such as /v1"));
   EXPECT_FALSE(std::filesystem::exists(workspace_.path() / "deep")) << "the check left a directory";
+  const Finished doubled = Check(
+      "grpc: {address: '127.0.0.1:0'}\ndata_dir: deep\n"
+      "backends: [{name: b, openai: {base_url: 'https://h.example/v1/chat/completions'}}]\n"
+      "models: [{name: m, targets: [{backend: b, model: m}]}]\n");
+  EXPECT_THAT(doubled.err, HasSubstr("ends with `/chat/completions`, which is added to it"));
 }
 
 TEST_F(EdgesTest, ARunWhoseInputMayNotBeReadIsRefusedBeforeItExists) {
