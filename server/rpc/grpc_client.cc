@@ -136,16 +136,19 @@ bool IsAnswerTooLarge(const grpc::Status& status, size_t request_bytes) {
          words.find(fmt::format("({} vs.", request_bytes)) == std::string::npos;
 }
 
-// Returns why a channel has no connection, from the status of an RPC that did not wait for one.
-std::string WordsOfNoConnection(const grpc::Status& status) {
-  std::string words = status.error_message();
-  constexpr std::string_view kAll = "failed to connect to all addresses; last error: ";
-  if (words.starts_with(kAll)) words.erase(0, kAll.size());
-  return fmt::format("no connection: {}", words);
-}
-
 bool IsNoSuchHost(const grpc::Status& status) {
   return status.error_message().find("Domain name not found") != std::string::npos;
+}
+
+// Returns why a channel has no connection, from the status of an RPC that did not wait for one.
+std::string WordsOfNoConnection(const grpc::Status& status) {
+  if (IsNoSuchHost(status)) return "no connection: the host name does not exist";
+  std::string words = status.error_message();
+  for (const std::string_view noise :
+       {"failed to connect to all addresses; last error: ", "UNKNOWN: ", "UNAVAILABLE: "}) {
+    if (words.starts_with(noise)) words.erase(0, noise.size());
+  }
+  return fmt::format("no connection: {}", words);
 }
 
 class GrpcClient final : public HttpClient {
