@@ -28,8 +28,12 @@ namespace millrace::api {
 inline constexpr Duration kSlice = std::chrono::seconds(5);
 // Answers leave this long before the client's deadline, so that they arrive in time.
 inline constexpr Duration kAnswerMargin = std::chrono::milliseconds(50);
-// Limit of concurrent streams, over all clients.
-inline constexpr int kStreamsMax = 1000;
+// Kinds of streams. Each has a limit of its own, so that clients who watch runs don't keep others from asking.
+enum class StreamKind { kPages, kAnswer };
+// Limits of concurrent streams, over all clients: of pages (events, items), which may have megabytes each, and of
+// answers while they are made.
+inline constexpr int kPageStreamsMax = 1000;
+inline constexpr int kAnswerStreamsMax = 10'000;
 
 // Fate of an RPC when the server ends. One whose work the engine finishes before that is answered; one that
 // waits for a run or streams events is cut, and its client follows the run elsewhere.
@@ -69,9 +73,11 @@ class RpcHost {
   void Add(LiveRpc& rpc);
   void Remove(LiveRpc& rpc);
 
-  // Counts a stream; false if that exceeds the limit. EndStream must follow either way.
-  bool BeginStream() { return ++streams_ <= kStreamsMax; }
-  void EndStream() { --streams_; }
+  // Counts a stream; false if that exceeds the limit of its kind. EndStream must follow either way.
+  bool BeginStream(StreamKind kind) {
+    return kind == StreamKind::kPages ? ++page_streams_ <= kPageStreamsMax : ++answer_streams_ <= kAnswerStreamsMax;
+  }
+  void EndStream(StreamKind kind) { --(kind == StreamKind::kPages ? page_streams_ : answer_streams_); }
 
  private:
   Loop& loop_;
@@ -81,7 +87,8 @@ class RpcHost {
   std::set<LiveRpc*> live_;  // guarded by mutex_; each is owned by its reactor
   Status admission_;         // guarded by mutex_
   std::condition_variable removed_;
-  std::atomic<int> streams_{0};
+  std::atomic<int> page_streams_{0};
+  std::atomic<int> answer_streams_{0};
   Outbox outbox_;
 };
 
@@ -145,8 +152,8 @@ class UnaryRpc final : public grpc::ServerUnaryReactor, public LiveRpc {
 template <typename Response>
 class StreamRpc final : public grpc::ServerWriteReactor<Response>, public LiveRpc {
  public:
-  static std::shared_ptr<StreamRpc> Begin(RpcHost& host, AtEnd at_end) {
-    std::shared_ptr<StreamRpc> rpc(new StreamRpc(host, at_end));
+  static std::shared_ptr<StreamRpc> Begin(RpcHost& host, StreamKind kind) {
+    std::shared_ptr<StreamRpc> rpc(new StreamRpc(host, kind));
     rpc->self_ = rpc;
     host.Add(*rpc);
     return rpc;
@@ -178,8 +185,13 @@ class StreamRpc final : public grpc::ServerWriteReactor<Response>, public LiveRp
   }
 
  private:
-  StreamRpc(RpcHost& host, AtEnd at_end)
-      : LiveRpc(at_end), host_(host), left_(std::make_shared<StopSignal>(host.loop())), progress_(host.loop()) {}
+  // An answer that the engine finishes before the server ends arrives; a stream of pages is cut.
+  StreamRpc(RpcHost& host, StreamKind kind)
+      : LiveRpc(kind == StreamKind::kAnswer ? AtEnd::kAnswer : AtEnd::kCut),
+        host_(host),
+        kind_(kind),
+        left_(std::make_shared<StopSignal>(host.loop())),
+        progress_(host.loop()) {}
 
   std::shared_ptr<StreamRpc> Self() { return std::static_pointer_cast<StreamRpc>(shared_from_this()); }
 
@@ -218,11 +230,12 @@ class StreamRpc final : public grpc::ServerWriteReactor<Response>, public LiveRp
   }
   void OnDone() override {
     host_.Remove(*this);
-    host_.EndStream();
+    host_.EndStream(kind_);
     const std::shared_ptr<StreamRpc> last = std::move(self_);
   }
 
   RpcHost& host_;
+  const StreamKind kind_;
   const std::shared_ptr<StopSignal> left_;
   std::atomic<bool> ended_{false};
 

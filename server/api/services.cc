@@ -90,9 +90,9 @@ Task<void> Stream(RpcHost& host, std::shared_ptr<StreamRpc<Response>> rpc, Reque
 // Begins a stream. If it is refused, it has ended.
 template <typename Response>
 std::shared_ptr<StreamRpc<Response>> BeginStream(RpcHost& host, const google::protobuf::Message& request,
-                                                 AtEnd at_end) {
-  std::shared_ptr<StreamRpc<Response>> rpc = StreamRpc<Response>::Begin(host, at_end);
-  const bool fits = host.BeginStream();
+                                                 StreamKind kind) {
+  std::shared_ptr<StreamRpc<Response>> rpc = StreamRpc<Response>::Begin(host, kind);
+  const bool fits = host.BeginStream(kind);
   const Status admitted = AdmitRequest(host, request);
   if (!admitted.ok() || !fits) {
     const Status too_many = MakeError(Reason::kTooMany, "this server has as many streams as it takes at once");
@@ -104,7 +104,7 @@ std::shared_ptr<StreamRpc<Response>> BeginStream(RpcHost& host, const google::pr
 template <typename Response, typename Request, typename NextPage>
 grpc::ServerWriteReactor<Response>* StartStream(RpcHost& host, const char* name, grpc::CallbackServerContext* context,
                                                 const Request* request, NextPage next_page) {
-  const std::shared_ptr<StreamRpc<Response>> rpc = BeginStream<Response>(host, *request, AtEnd::kCut);
+  const std::shared_ptr<StreamRpc<Response>> rpc = BeginStream<Response>(host, *request, StreamKind::kPages);
   if (rpc->ended()) return rpc.get();
   auto begin = [&host, rpc, request = *request, next_page,
                 caller = RpcCaller(host.tracer(), name, *context, host.loop().clock())]() mutable {
@@ -160,7 +160,7 @@ Task<void> SendAnswer(std::shared_ptr<AnswerRpc> rpc, std::shared_ptr<AnswerStre
 grpc::ServerWriteReactor<v1::StreamGenerateResponse>* StartAnswer(RpcHost& host, CompletionsApi& api,
                                                                   grpc::CallbackServerContext* context,
                                                                   const v1::StreamGenerateRequest* request) {
-  const std::shared_ptr<AnswerRpc> rpc = BeginStream<v1::StreamGenerateResponse>(host, *request, AtEnd::kAnswer);
+  const std::shared_ptr<AnswerRpc> rpc = BeginStream<v1::StreamGenerateResponse>(host, *request, StreamKind::kAnswer);
   if (rpc->ended()) return rpc.get();
   auto begin = [&host, &api, rpc, request = *request, answer_by = AnswerBy(*context, host.loop().clock()),
                 caller = RpcCaller(host.tracer(), "millrace.v1.CompletionService/StreamGenerate", *context,

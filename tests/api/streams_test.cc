@@ -2,6 +2,7 @@
 
 #include <thread>
 
+#include "server/api/rpc.h"
 #include "tests/api/server_fixture.h"
 
 namespace millrace {
@@ -31,6 +32,22 @@ TEST_F(StreamsTest, WatchRunDeliversEveryEventInOrderAndEnds) {
   while (reader->Read(&response)) EXPECT_EQ(response.event().number(), expected++);
   EXPECT_TRUE(reader->Finish().ok());
   EXPECT_EQ(expected, 251);
+}
+
+TEST_F(StreamsTest, StreamsOfPagesAndOfAnswersAreLimitedApart) {
+  SystemClock clock;
+  Loop loop(clock);
+  FakeApis apis(loop);
+  api::RpcHost host(loop, apis.apis(), nullptr);
+  for (int i = 0; i < api::kPageStreamsMax; ++i) ASSERT_TRUE(host.BeginStream(api::StreamKind::kPages));
+  EXPECT_FALSE(host.BeginStream(api::StreamKind::kPages));
+  for (int i = 0; i < api::kAnswerStreamsMax; ++i) ASSERT_TRUE(host.BeginStream(api::StreamKind::kAnswer));
+  EXPECT_FALSE(host.BeginStream(api::StreamKind::kAnswer));
+  for (const api::StreamKind kind : {api::StreamKind::kPages, api::StreamKind::kAnswer}) {
+    host.EndStream(kind);  // of the stream that was refused
+    host.EndStream(kind);
+    EXPECT_TRUE(host.BeginStream(kind));
+  }
 }
 
 TEST_F(StreamsTest, StreamItemsResumesAtItsToken) {

@@ -11,6 +11,7 @@
 #include <cstdio>
 #include <deque>
 #include <fstream>
+#include <functional>
 #include <iterator>
 #include <memory>
 #include <mutex>
@@ -50,6 +51,35 @@ struct Settings {
   int64_t window = 100'000;
   bool despite_errors = false;
   int connections = 1;
+  bool streams = false;
+};
+
+// Reads a stream to its end, and keeps its answer.
+class Reader final : public grpc::ClientReadReactor<v1::StreamGenerateResponse> {
+ public:
+  Reader(v1::GenerateResponse& answer, std::function<void(const grpc::Status&)> ended)
+      : answer_(answer), ended_(std::move(ended)) {}
+
+  void Start() {
+    StartRead(&response_);
+    StartCall();
+  }
+
+ private:
+  void OnReadDone(bool ok) override {
+    if (!ok) return;
+    if (response_.has_answer()) answer_ = response_.answer();
+    StartRead(&response_);
+  }
+  void OnDone(const grpc::Status& status) override {
+    // The next call of this caller replaces the reader.
+    const std::function<void(const grpc::Status&)> ended = std::move(ended_);
+    ended(status);
+  }
+
+  v1::GenerateResponse& answer_;
+  std::function<void(const grpc::Status&)> ended_;
+  v1::StreamGenerateResponse response_;
 };
 
 // Keeps `callers` calls in flight until all are answered or, unless it continues despite errors, one fails.
@@ -80,6 +110,8 @@ class Load {
     std::optional<grpc::ClientContext> context;
     v1::GenerateRequest request;
     v1::GenerateResponse response;
+    v1::StreamGenerateRequest streamed;
+    std::unique_ptr<Reader> reader;  // of the newest stream
   };
 
   void StartNext(Call& call) {
@@ -99,10 +131,18 @@ class Load {
     message.set_content(
         fmt::format("Say something about item {}: the quick brown fox number {} jumps", number, number));
     v1::CompletionService::Stub& stub = *stubs_[static_cast<size_t>(number) % stubs_.size()];
-    stub.async()->Generate(&*call.context, &call.request, &call.response, [this, &call](const grpc::Status& status) {
+    auto ended = [this, &call](const grpc::Status& status) {
       const bool is_new = !call.response.cache_hit() && !call.response.coalesced();
       StartNextAfter(call, !status.ok() || is_new ? status : grpc::Status(grpc::ALREADY_EXISTS, "a remembered answer"));
-    });
+    };
+    if (!settings_.streams) {
+      stub.async()->Generate(&*call.context, &call.request, &call.response, std::move(ended));
+      return;
+    }
+    *call.streamed.mutable_generate() = call.request;
+    call.reader = std::make_unique<Reader>(call.response, std::move(ended));
+    stub.async()->StreamGenerate(&*call.context, &call.streamed, call.reader.get());
+    call.reader->Start();
   }
 
   void StartNextAfter(Call& call, const grpc::Status& status) {
@@ -159,6 +199,7 @@ int main(int argc, char** argv) {
                  "Connections that the calls are spread over; each has at most 100")
       ->capture_default_str()
       ->check(CLI::PositiveNumber);
+  app.add_flag("--stream", settings.streams, "Call StreamGenerate");
   app.add_flag("--despite-errors", settings.despite_errors, "Continue if calls fail");
   CLI11_PARSE(app, argc, argv);
 

@@ -1,9 +1,10 @@
 // Loopback server of OpenAI's chat completions, for benchmarks and kill tests. It holds each call for a given time,
-// thousands of calls at once on one thread, and writes a ledger of the calls.
+// thousands of calls at once on one thread, and writes a ledger of the calls. A streamed answer has its first words at
+// once and the rest after that time.
 //
 // The ledger is text. NUMBER counts requests from 1, NANOSECONDS is a time of CLOCK_MONOTONIC. Lines:
 // - `request NUMBER NANOSECONDS SHA256`: written before a request is held, with the time of its last byte and the
-// digest of its body.
+//   digest of its body.
 // - `answer NUMBER NANOSECONDS STATUS`: the answer was sent.
 // - `cut NUMBER NANOSECONDS`: the server closed the connection instead of an answer.
 // - `gone NUMBER NANOSECONDS`: the client had closed the connection before the answer.
@@ -32,6 +33,7 @@
 #include <vector>
 
 #include "server/base/random.h"
+#include "tests/bench/openai_answers.h"
 
 namespace millrace {
 namespace {
@@ -89,6 +91,7 @@ class Server {
     int64_t until;
     int socket;
     std::string digest;
+    bool streams = false;  // the request asks for a stream, whose first words were sent
   };
   // A client that gets one byte a second.
   struct Drip {
@@ -107,7 +110,6 @@ class Server {
   // Treats a client as `fault` says, if that is more than an answer of other bytes.
   bool Mistreat(const Held& held, const std::string& fault, Client& client);
   void DripDue(int64_t now);
-  std::string AnswerBytes(const Held& held, const std::string& fault, int& status);
   void Send(int socket, Client& client);
   void Drop(int socket);
   void WriteLedger();
@@ -238,12 +240,19 @@ bool Server::TakeRequest(int socket, Client& client) {
   if (client.in.size() < end + 4 + length) return true;
   unsigned char digest[SHA256_DIGEST_LENGTH];
   SHA256(reinterpret_cast<const unsigned char*>(client.in.data()) + end + 4, length, digest);
+  const std::string body = client.in.substr(end + 4, length);
+  const bool streams = body.find(R"("stream":true)") != std::string::npos;
   client.in.erase(0, end + 4 + length);
   const int64_t now = Now();
   client.held = ++requests_;
-  held_.push_back({.number = requests_, .until = now + hold_, .socket = socket, .digest = Hex(digest)});
+  held_.push_back(
+      {.number = requests_, .until = now + hold_, .socket = socket, .digest = Hex(digest), .streams = streams});
   held_most_ = std::max(held_most_, held_.size());
   lines_ += fmt::format("request {} {} {}\n", requests_, now, held_.back().digest);
+  if (streams) {
+    client.out += StreamBegin();
+    Send(socket, client);
+  }
   return true;
 }
 
@@ -266,8 +275,10 @@ void Server::Answer(const Held& held) {
   const std::string fault = DrawFault();
   if (Mistreat(held, fault, client)) return;
   int status = 200;
-  const bool cut = fault == "cut";
-  client.out += AnswerBytes(held, fault, status);
+  const bool cut = fault == "cut" || (held.streams && !fault.empty());
+  const AnswerToMake answer{
+      .number = held.number, .digest = held.digest, .text_bytes = options_.answer_bytes, .fault = fault};
+  client.out += held.streams ? StreamRest(answer) : WholeAnswer(answer, status);
   Send(held.socket, client);
   ++answers_;
   lines_ += cut ? fmt::format("cut {} {}\n", held.number, Now())
@@ -285,8 +296,6 @@ std::string Server::DrawFault() {
 
 bool Server::Mistreat(const Held& held, const std::string& fault, Client& client) {
   constexpr int64_t kFloodBytes = 10'000'000'000;
-  constexpr char kChunkedHead[] =
-      "HTTP/1.1 200 X\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n";
   if (fault == "hang") {
     ++hung_;
   } else if (fault == "reset") {
@@ -296,11 +305,11 @@ bool Server::Mistreat(const Held& held, const std::string& fault, Client& client
     Drop(held.socket);
   } else if (fault == "drip") {
     client.held = held.number;
-    client.out += kChunkedHead;
+    if (!held.streams) client.out += ChunkedHead("application/json");
     drips_.push_back({.until = Now(), .socket = held.socket, .number = held.number});
     Send(held.socket, client);
   } else if (fault == "flood") {
-    client.out += kChunkedHead;
+    if (!held.streams) client.out += ChunkedHead("application/json");
     client.flood_left = kFloodBytes;
     Send(held.socket, client);
   } else {
@@ -316,45 +325,17 @@ void Server::DripDue(int64_t now) {
     drips_.pop_front();
     const auto client = clients_.find(drip.socket);
     if (client == clients_.end() || client->second.held != drip.number) continue;
-    client->second.out += "1\r\n \r\n";
+    client->second.out += Chunk(" ");
     Send(drip.socket, client->second);
     drip.until += kSecond;
     drips_.push_back(drip);
   }
 }
 
-std::string Server::AnswerBytes(const Held& held, const std::string& fault, int& status) {
-  std::string extra;
-  std::string body;
-  if (fault == "500" || fault == "503") {
-    status = fault == "500" ? 500 : 503;
-    body = R"({"error":{"message":"made to fail","type":"server_error","param":null,"code":null}})";
-  } else if (fault == "429" || fault == "wait") {
-    status = 429;
-    if (fault == "wait") extra = "retry-after-ms: 20\r\n";
-    body = R"({"error":{"message":"made to wait","type":"requests","param":null,"code":"rate_limit_exceeded"}})";
-  } else if (fault == "garbage") {
-    body = R"({"id":"chatcmpl-1","choices":[{"message":{"role":"assistant","content":)";
-  } else {
-    std::string text;  // equal questions have equal answers
-    while (text.size() < static_cast<size_t>(options_.answer_bytes)) text += held.digest + " ";
-    text.resize(static_cast<size_t>(options_.answer_bytes));
-    body = fmt::format(
-        R"({{"id":"chatcmpl-{}","object":"chat.completion","created":1700000000,"model":"m","choices":[{{"index":0,)"
-        R"("message":{{"role":"assistant","content":"{}","refusal":null}},"finish_reason":"stop"}}],)"
-        R"("usage":{{"prompt_tokens":20,"completion_tokens":{},"total_tokens":{}}}}})",
-        held.number, text, options_.answer_bytes / 4, 20 + options_.answer_bytes / 4);
-  }
-  const size_t length = body.size();
-  if (fault == "cut") body.resize(length / 2);
-  return fmt::format("HTTP/1.1 {} X\r\nContent-Type: application/json\r\n{}Content-Length: {}\r\n\r\n{}", status, extra,
-                     length, body);
-}
-
 void Server::Send(int socket, Client& client) {
   constexpr int64_t kFloodPiece = 60'000;
   if (client.flood_left > 0 && client.out.size() < kFloodPiece) {
-    client.out += fmt::format("{:x}\r\n{}\r\n", kFloodPiece, std::string(kFloodPiece, ' '));
+    client.out += Chunk(std::string(kFloodPiece, ' '));
     client.flood_left -= kFloodPiece;
   }
   const ssize_t size = ::send(socket, client.out.data(), client.out.size(), MSG_NOSIGNAL);

@@ -118,17 +118,23 @@ def mixed(folder):
 
 @row
 def inflight(folder):
-    """5,000 calls of Generate in flight at once, each held 5 s."""
+    """5,000 calls of Generate, then of StreamGenerate, in flight at once, each held 5 s."""
+    for name, options in (("calls", ()), ("streams", ("--stream",))):
+        hold_many(folder / name, name, options)
+
+
+def hold_many(folder, name, options):
+    folder.mkdir()
     calls = int(5000 * SCALE)
     provider = Provider(folder, 5000)
     server = Server(folder, provider.backend, calls, "{interval: 50ms}").start()
     before = server.peak_rss_mb()
     subprocess.run([str(GENERATE_LOAD), "--server", server.address, "--pid", str(server.process.pid), "--calls", str(calls),
-                    "--callers", str(calls), "--connections", str(calls // 90 + 1), "--window", str(calls)], check=True,
-                   capture_output=True)
+                    "--callers", str(calls), "--connections", str(calls // 90 + 1), "--window", str(calls), *options],
+                   check=True, capture_output=True)
     peak = server.peak_rss_mb()
     server.stop()
     _, answers, most, _ = summary(provider)
-    say(f"{calls:,} calls in flight: at the provider at once", most, f">= {calls}")
-    say(f"{calls:,} calls in flight: answered", answers, str(calls))
-    say(f"{calls:,} calls in flight: peak RSS (before: {before:.0f} MB)", f"{peak:.0f} MB", "<= 600 MB")
+    say(f"{calls:,} {name} in flight: at the provider at once", most, f">= {calls}")
+    say(f"{calls:,} {name} in flight: answered", answers, str(calls))
+    say(f"{calls:,} {name} in flight: peak RSS (before: {before:.0f} MB)", f"{peak:.0f} MB", "<= 600 MB")
