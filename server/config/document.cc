@@ -12,6 +12,7 @@
 #include <unordered_map>
 
 #include "server/base/utf8.h"
+#include "server/config/yaml_text.h"
 
 namespace millrace {
 namespace {
@@ -32,14 +33,14 @@ Place PlaceOf(const YAML::Mark& mark) { return {mark.line + 1, mark.column + 1};
 
 class TreeBuilder final : public YAML::EventHandler {
  public:
-  explicit TreeBuilder(const YamlLimits& limits) : limits_(limits) {}
+  TreeBuilder(std::string_view text, const YamlLimits& limits) : text_(text), limits_(limits) {}
 
   void OnDocumentStart(const YAML::Mark& mark) override {
     if (!began_) {
       began_ = true;
       return;
     }
-    Refuse(mark, "a second document begins; only one is taken");
+    problems.push_back(text_.ExplainSecondDocument(PlaceOf(mark)));
     throw Stop();
   }
   void OnDocumentEnd() override {}
@@ -47,7 +48,7 @@ class TreeBuilder final : public YAML::EventHandler {
   void OnNull(const YAML::Mark& mark, YAML::anchor_t anchor) override {
     if (anchor != 0) Refuse(mark, "anchors are not taken; write the value where it is needed");
     if (ExpectsKey()) {
-      Refuse(mark, "a key must be text, got nothing or null");
+      Refuse(mark, "a key must be text, got nothing or null; close lists and mappings that begin with [ or {");
       throw Stop();
     }
     Add(mark, {.kind = YamlNode::Kind::kNull, .place = PlaceOf(mark)});
@@ -61,6 +62,10 @@ class TreeBuilder final : public YAML::EventHandler {
   void OnScalar(const YAML::Mark& mark, const std::string& tag, YAML::anchor_t anchor,
                 const std::string& value) override {
     CheckProperties(mark, tag, anchor);
+    if (tag == "!" && text_.IsUnclosedQuote(PlaceOf(mark))) {
+      Refuse(mark, "the closing quote of this text is missing");
+      throw Stop();
+    }
     if (ExpectsKey()) {
       Level& level = levels_.back();
       const auto [known, is_new] = level.names.emplace(value, PlaceOf(mark));
@@ -71,6 +76,9 @@ class TreeBuilder final : public YAML::EventHandler {
       level.expects_key = false;
       Count(mark);
       return;
+    }
+    if (tag == "?" && text_.IsCutByComment(PlaceOf(mark), value)) {
+      Refuse(mark, "the text ends before ` #`, which begins a comment; put quotes around the whole text");
     }
     Add(mark, {.kind = YamlNode::Kind::kScalar, .place = PlaceOf(mark), .text = value, .quoted = tag == "!"});
   }
@@ -88,6 +96,11 @@ class TreeBuilder final : public YAML::EventHandler {
   void OnMapEnd() override { levels_.pop_back(); }
 
   void Refuse(const YAML::Mark& mark, std::string what) { problems.push_back({PlaceOf(mark), "", std::move(what)}); }
+
+  // Adds the problem behind an error of the parser.
+  void Explain(const YAML::Mark& mark, std::string_view error) {
+    problems.push_back(text_.Explain(PlaceOf(mark), error));
+  }
 
   YamlNode root{.place = {1, 1}};
   std::vector<Problem> problems;
@@ -135,7 +148,7 @@ class TreeBuilder final : public YAML::EventHandler {
   void Open(const YAML::Mark& mark, const std::string& tag, YAML::anchor_t anchor, YamlNode::Kind kind) {
     CheckProperties(mark, tag, anchor);
     if (ExpectsKey()) {
-      Refuse(mark, "a key must be text, got a list or mapping");
+      problems.push_back(text_.ExplainKey(PlaceOf(mark)));
       throw Stop();
     }
     if (static_cast<int>(levels_.size()) >= limits_.depth) {
@@ -146,6 +159,7 @@ class TreeBuilder final : public YAML::EventHandler {
     levels_.push_back({node, kind == YamlNode::Kind::kMap, {}});
   }
 
+  const YamlText text_;
   const YamlLimits limits_;
   std::vector<Level> levels_;
   size_t nodes_ = 0;
@@ -193,7 +207,7 @@ StatusOr<YamlNode> ReadYaml(std::string_view text, std::string_view filename, co
                            {{{}, "", fmt::format("has {} bytes, over the limit of {}", text.size(), limits.bytes)}});
   }
   if (const std::optional<Problem> problem = FindBadBytes(text)) return DefinitionError(filename, {*problem});
-  TreeBuilder builder(limits);
+  TreeBuilder builder(text, limits);
   try {
     ViewBuffer buffer(text);
     std::istream stream(&buffer);
@@ -203,9 +217,9 @@ StatusOr<YamlNode> ReadYaml(std::string_view text, std::string_view filename, co
   } catch (const Stop&) {
     // The builder has the problem.
   } catch (const YAML::Exception& error) {
-    builder.Refuse(error.mark.is_null() ? YAML::Mark() : error.mark, fmt::format("no YAML: {}", error.msg));
+    builder.Explain(error.mark.is_null() ? YAML::Mark() : error.mark, error.msg);
   } catch (const std::exception& error) {
-    builder.Refuse({}, fmt::format("no YAML: {}", error.what()));
+    builder.Refuse({}, fmt::format("this is not YAML: {}", error.what()));
   }
   if (!builder.problems.empty()) return DefinitionError(filename, std::move(builder.problems));
   return std::move(builder.root);
