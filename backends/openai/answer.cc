@@ -13,12 +13,10 @@
 namespace millrace::backend::openai {
 
 Action ReadAnswer(const v1::OpenaiBackend& config, const Head& head, std::string_view body) {
-  if (!IsSuccess(head.status)) return Fail{ReadFailure(head, body)};
+  if (!IsSuccess(head.status)) return Fail{ReadFailure(config, head, body)};
   const auto value = ParseReply(body);
-  if (!value.ok()) {
-    return Fail{BadAnswer(head, fmt::format("the answer is {}: {}", MessageOf(value.status()), Excerpt(body)))};
-  }
-  if (HasError(*value)) return Fail{ReadFailure(head, body)};  // some proxies send an error with status 200
+  if (!value.ok()) return Fail{NotJson(config, head, body, value.status())};
+  if (HasError(*value)) return Fail{ReadFailure(config, head, body)};  // some proxies send an error with status 200
   const json::value* choices = FindPath(*value, "choices");
   const json::value* message = choices == nullptr ? nullptr : FindPath(*choices, "0.message");
   if (message == nullptr || !message->is_object()) {

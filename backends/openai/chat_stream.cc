@@ -75,7 +75,7 @@ std::optional<Action> ChatStream::TakeChoice(const json::value& choice, std::str
 }
 
 Action ChatStream::Failed(std::string_view error) const {
-  Failure failure = ReadFailure(head_, error);
+  Failure failure = ReadFailure(config_, head_, error);
   // An answer that broke off in its middle is likely billed.
   if (completion_.has_text() && MayBeRetried(failure.outcome)) failure.outcome = Outcome::kPartial;
   return Fail{std::move(failure)};

@@ -75,13 +75,12 @@ StatusOr<std::vector<std::vector<float>>> VectorsOf(const json::value& response,
 
 }  // namespace
 
-Action ReadVectors(const VectorsWanted& wanted, const Head& head, std::string_view body) {
-  if (!IsSuccess(head.status)) return Fail{ReadFailure(head, body)};
+Action ReadVectors(const v1::OpenaiBackend& config, const VectorsWanted& wanted, const Head& head,
+                   std::string_view body) {
+  if (!IsSuccess(head.status)) return Fail{ReadFailure(config, head, body)};
   const auto value = ParseReply(body);
-  if (!value.ok()) {
-    return Fail{BadAnswer(head, fmt::format("the answer is {}: {}", MessageOf(value.status()), Excerpt(body)))};
-  }
-  if (HasError(*value)) return Fail{ReadFailure(head, body)};
+  if (!value.ok()) return Fail{NotJson(config, head, body, value.status())};
+  if (HasError(*value)) return Fail{ReadFailure(config, head, body)};
   StatusOr<std::vector<std::vector<float>>> vectors = VectorsOf(*value, wanted);
   if (!vectors.ok()) return Fail{BadAnswer(head, std::string(MessageOf(vectors.status())))};
   Answer answer;

@@ -6,6 +6,7 @@
 #include <string_view>
 
 #include "backends/sdk/backend.h"
+#include "millrace/v1/server_config.pb.h"
 
 namespace millrace::backend::openai {
 
@@ -17,6 +18,7 @@ struct VectorsWanted {
 
 // Returns Done with the vectors in the order of the texts, or Fail. Vectors may be numbers or base64, whichever was
 // requested. BAD_RESPONSE if they are not as many as the texts, of one size and finite.
-Action ReadVectors(const VectorsWanted& wanted, const Head& head, std::string_view body);
+Action ReadVectors(const v1::OpenaiBackend& config, const VectorsWanted& wanted, const Head& head,
+                   std::string_view body);
 
 }  // namespace millrace::backend::openai

@@ -9,6 +9,7 @@ namespace millrace::backend::openai {
 namespace {
 
 constexpr size_t kValueBytesMax = 4096;
+constexpr size_t kUrlShownMax = 100;
 
 // Returns the text with all characters escaped that a segment of a path does not have (RFC 3986).
 std::string PathSegment(std::string_view text) {
@@ -25,6 +26,11 @@ std::string Lower(std::string text) {
   std::transform(text.begin(), text.end(), text.begin(),
                  [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; });
   return text;
+}
+
+std::string WithoutSlash(std::string url) {
+  while (url.ends_with('/')) url.pop_back();
+  return url;
 }
 
 std::string KeyHeader(const v1::OpenaiBackend& config) {
@@ -55,8 +61,7 @@ bool IsHeaderValue(std::string_view text) {
 
 SendHttp RequestTo(const v1::OpenaiBackend& config, std::string_view path, const std::string& model) {
   SendHttp send;
-  send.url = config.base_url();
-  while (send.url.ends_with('/')) send.url.pop_back();
+  send.url = WithoutSlash(config.base_url());
   const std::string& version = config.api_version();
   if (!version.empty()) send.url += "/deployments/" + PathSegment(model);
   send.url += path;
@@ -74,6 +79,18 @@ SendHttp RequestTo(const v1::OpenaiBackend& config, std::string_view path, const
   return send;
 }
 
+bool HasVersion(const v1::OpenaiBackend& config) {
+  if (!config.api_version().empty()) return true;
+  std::string_view path = config.base_url();
+  path.remove_prefix(std::min(path.find("://") + 3, path.size()));
+  path.remove_prefix(std::min(path.find('/'), path.size()));
+  for (size_t slash = path.find("/v"); slash != std::string_view::npos; slash = path.find("/v", slash + 1)) {
+    const std::string_view after = path.substr(slash + 2, 1);
+    if (!after.empty() && after[0] >= '0' && after[0] <= '9') return true;
+  }
+  return false;
+}
+
 std::string VersionWarning(const v1::OpenaiBackend& config) {
   for (const std::string_view request : {"/chat/completions", "/completions", "/embeddings", "/models"}) {
     std::string_view url = config.base_url();
@@ -82,22 +99,23 @@ std::string VersionWarning(const v1::OpenaiBackend& config) {
     return fmt::format("base_url {} ends with `{}`, which is added to it: requests go to {}; remove it", config.base_url(),
                        request, RequestTo(config, "/chat/completions", "").url);
   }
-  if (!config.api_version().empty()) return "";
-  std::string_view path = config.base_url();
-  path.remove_prefix(std::min(path.find("://") + 3, path.size()));
-  path.remove_prefix(std::min(path.find('/'), path.size()));
-  for (size_t slash = path.find("/v"); slash != std::string_view::npos; slash = path.find("/v", slash + 1)) {
-    const std::string_view after = path.substr(slash + 2, 1);
-    if (!after.empty() && after[0] >= '0' && after[0] <= '9') return "";
-  }
+  if (HasVersion(config)) return "";
   return fmt::format("base_url {} has no version such as /v1 in its path: requests go to {}", config.base_url(),
                      RequestTo(config, "/chat/completions", "").url);
 }
 
+std::string UrlAdvice(const v1::OpenaiBackend& config) {
+  const std::string url = WithoutSlash(config.base_url());
+  if (!config.api_version().empty() && !url.ends_with("/openai")) {
+    return fmt::format("base_url {} does not end in /openai, which Azure's dated API has", Excerpt(url, kUrlShownMax));
+  }
+  if (HasVersion(config)) return fmt::format("base_url {} may be wrong", Excerpt(url, kUrlShownMax));
+  return fmt::format("base_url {0} has no version in its path; most servers want {0}/v1", Excerpt(url, kUrlShownMax));
+}
+
 std::vector<FieldViolation> CheckEndpoint(const v1::OpenaiBackend& config) {
   std::vector<FieldViolation> violations;
-  std::string url = config.base_url();
-  while (url.ends_with('/')) url.pop_back();
+  const std::string url = WithoutSlash(config.base_url());
   if (!config.api_version().empty() && url.ends_with("/v1")) {
     violations.push_back(
         {"api_version", "Azure's v1 API takes no version; leave it out, or let base_url end in /openai"});

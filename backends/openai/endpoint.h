@@ -19,6 +19,12 @@ SendHttp RequestTo(const v1::OpenaiBackend& config, std::string_view path, const
 // if all is well.
 std::string VersionWarning(const v1::OpenaiBackend& config);
 
+// Returns true if the URL has a version in its path, or needs none (Azure's dated API).
+bool HasVersion(const v1::OpenaiBackend& config);
+
+// Returns how to correct the URL if the server does not know its paths, as the end of a sentence.
+std::string UrlAdvice(const v1::OpenaiBackend& config);
+
 // Returns what is wrong with the fields that make up a request, beyond the rules that their message declares.
 std::vector<FieldViolation> CheckEndpoint(const v1::OpenaiBackend& config);
 

@@ -6,6 +6,7 @@
 #include <boost/json.hpp>
 #include <utility>
 
+#include "backends/openai/endpoint.h"
 #include "backends/sdk/http_call.h"
 #include "backends/sdk/reply_json.h"
 #include "backends/sdk/retry_after.h"
@@ -92,6 +93,8 @@ Complaint ReadComplaint(std::string_view body) {
   return complaint;
 }
 
+constexpr std::string_view kUnexpectedPath = "Unexpected endpoint or method";
+
 bool Has(std::string_view text, std::string_view part) { return text.find(part) != std::string_view::npos; }
 
 // Returns the status by which an error is classified: an error in a response with status 2xx has its own or is a server
@@ -110,9 +113,23 @@ Meaning MeaningOf(int status, const Complaint& complaint) {
   if (status == 400 && Has(complaint.message, "maximum context length")) {
     return {"", Outcome::kRefused, Reason::kPromptTooLong};
   }
+  // llama.cpp takes a text that it can't embed for its own fault (500).
+  if (Has(complaint.message, "is too large to process")) return {"", Outcome::kRefused, Reason::kPromptTooLong};
+  // LM Studio answers so with status 200 at a path that it does not know.
+  if (complaint.message.starts_with(kUnexpectedPath)) return {"", Outcome::kNoModel, Reason::kProviderModel};
   if (const Meaning* meaning = Find(kCodes, complaint.code)) return *meaning;
   if (const Meaning* meaning = Find(kTypes, complaint.type)) return *meaning;
   return OfStatus(status);
+}
+
+// Returns true if the server does not know the path of the request. A server that does not know the model names it.
+bool IsUnknownPath(int status, const Complaint& complaint) {
+  if (complaint.message.starts_with(kUnexpectedPath)) return true;
+  if (status != 404 && status != 405) return false;
+  std::string lower = complaint.message;
+  std::transform(lower.begin(), lower.end(), lower.begin(),
+                 [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; });
+  return Find(kCodes, complaint.code) == nullptr && !Has(lower, "model") && !Has(lower, "deployment");
 }
 
 // Appends the request's id, by which the provider finds it.
@@ -127,7 +144,7 @@ bool MayBeRetried(Outcome outcome) {
   return outcome == Outcome::kRateLimited || outcome == Outcome::kOverloaded || outcome == Outcome::kServerError;
 }
 
-Failure ReadFailure(const Head& head, std::string_view body) {
+Failure ReadFailure(const v1::OpenaiBackend& config, const Head& head, std::string_view body) {
   const Complaint complaint = ReadComplaint(body);
   Meaning meaning = MeaningOf(StatusOf(head, complaint), complaint);
   const std::string_view should_retry = HeaderOf(head.headers, "x-should-retry");
@@ -147,6 +164,7 @@ Failure ReadFailure(const Head& head, std::string_view body) {
   }
   if (!complaint.message.empty()) failure.message += fmt::format(": {}", Excerpt(complaint.message, 512));
   AppendRequestId(head, failure.message);
+  if (IsUnknownPath(head.status, complaint)) failure.message += "; " + UrlAdvice(config);
   return failure;
 }
 
@@ -158,6 +176,12 @@ Failure BadAnswer(const Head& head, std::string_view message) {
   failure.message = message;
   AppendRequestId(head, failure.message);
   return failure;
+}
+
+Failure NotJson(const v1::OpenaiBackend& config, const Head& head, std::string_view body, const Status& error) {
+  const bool is_page = body.substr(0, 64).find('<') != std::string_view::npos;
+  const std::string advice = is_page ? "; " + UrlAdvice(config) : "";
+  return BadAnswer(head, fmt::format("the answer is {}: {}{}", MessageOf(error), Excerpt(body), advice));
 }
 
 }  // namespace millrace::backend::openai

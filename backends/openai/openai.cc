@@ -94,17 +94,18 @@ class ChatExchange final : public Exchange {
 
 class EmbeddingExchange final : public WholeBodyExchange {
  public:
-  EmbeddingExchange(openai::VectorsWanted wanted, SendHttp request)
-      : WholeBodyExchange(std::move(request)), wanted_(wanted) {}
+  EmbeddingExchange(const v1::OpenaiBackend& config, openai::VectorsWanted wanted, SendHttp request)
+      : WholeBodyExchange(std::move(request)), config_(config), wanted_(wanted) {}
 
  private:
   Action Read(Response response) const override {
     const Head head{.status = response.status, .headers = std::move(response.headers)};
-    Action action = openai::ReadVectors(wanted_, head, response.body);
+    Action action = openai::ReadVectors(config_, wanted_, head, response.body);
     AddRate(head, action);
     return action;
   }
 
+  const v1::OpenaiBackend& config_;
   const openai::VectorsWanted wanted_;
 };
 
@@ -144,7 +145,8 @@ class OpenaiBackend final : public Backend {
       send.headers.emplace_back("Accept", "application/json");
       send.body = openai::EmbeddingBody(config_, *embed);
       return std::make_unique<EmbeddingExchange>(
-          openai::VectorsWanted{.count = embed->texts.size(), .dimensions = embed->dimensions}, std::move(send));
+          config_, openai::VectorsWanted{.count = embed->texts.size(), .dimensions = embed->dimensions},
+          std::move(send));
     }
     const auto& request = std::get<Request>(question);
     const bool streams = config_.stream() == "always" || (config_.stream() != "never" && request.wants_deltas);

@@ -50,6 +50,9 @@ TEST(OpenaiFailureTest, ClassifiesByCodeThenTypeThenStatus) {
           {529, "", Outcome::kOverloaded, Reason::kTargetFailed},
           {429, Error("\"slow_down\"", "rate_limit_error"), Outcome::kRateLimited, Reason::kTargetFailed},
           {422, R"({"detail":[{"loc":["body"],"msg":"bad"}]})", Outcome::kRefused, Reason::kRequestRefused},
+          {500,
+           Error("500", "server_error", "input (600 tokens) is too large to process. increase the physical batch size"),
+           Outcome::kRefused, Reason::kPromptTooLong},  // llama.cpp
           {500, R"({"error":"model runner has stopped"})", Outcome::kServerError, Reason::kTargetFailed},
           {503, R"([{"error":{"message":"m","code":"server_is_overloaded"}}])", Outcome::kOverloaded,
            Reason::kTargetFailed},
@@ -70,6 +73,46 @@ TEST(OpenaiFailureTest, QuotesTheProvidersMessage) {
   EXPECT_EQ(Failed(422, R"({"detail":"bad"})").message, "HTTP 422: {\"detail\":\"bad\"}");
   EXPECT_EQ(Failed(502, "<html>bad").message, "HTTP 502: <html>bad");
   EXPECT_LE(Failed(500, std::string(10'000, 'x')).message.size(), 1024u);
+}
+
+Failure FailedAt(const std::string& base_url, int status, std::string body) {
+  v1::OpenaiBackend config;
+  config.set_base_url(base_url);
+  const Ended ended = Read(status, std::move(body), {}, config);
+  const auto* fail = std::get_if<Fail>(&ended.action);
+  EXPECT_NE(fail, nullptr) << Shown(ended.action);
+  return fail == nullptr ? Failure() : fail->failure;
+}
+
+TEST(OpenaiFailureTest, AServerThatDoesNotKnowThePathIsAnsweredWithTheUrlToWrite) {
+  struct Row {
+    int status;
+    std::string body;
+  };
+  const std::string openai = Error("null", "invalid_request_error", "Invalid URL (POST /chat/completions)");
+  const std::string llama = Error("404", "not_found_error", "File Not Found");
+  for (const Row& row : std::vector<Row>{
+           {404, "404 page not found"},
+           {404, R"({"detail":"Not Found"})"},
+           {404, llama},
+           {404, openai},
+           {405, "<html>405 Not Allowed</html>"},
+           {200, R"({"error":"Unexpected endpoint or method. POST /chat/completions"})"},  // LM Studio
+       }) {
+    const Failure failure = FailedAt("http://h:1234/", row.status, row.body);
+    EXPECT_EQ(failure.reason, Reason::kProviderModel) << row.body;
+    EXPECT_EQ(static_cast<int>(failure.outcome), static_cast<int>(Outcome::kNoModel)) << row.body;
+    EXPECT_THAT(failure.message, testing::EndsWith("; base_url http://h:1234 has no version in its path; most servers "
+                                                   "want http://h:1234/v1"));
+  }
+  EXPECT_THAT(FailedAt("http://h/v1", 404, "no").message, testing::EndsWith("; base_url http://h/v1 may be wrong"));
+  EXPECT_THAT(FailedAt("http://h", 200, "<!doctype html>").message,
+              testing::HasSubstr("most servers want http://h/v1"));
+  for (const std::string& body :
+       {Error("null", "api_error", "model x not found, try pulling it first"), Error("\"model_not_found\""),
+        Error("null", "x", "The API deployment for this resource does not exist.")}) {
+    EXPECT_THAT(FailedAt("http://h", 404, body).message, testing::Not(testing::HasSubstr("base_url"))) << body;
+  }
 }
 
 TEST(OpenaiFailureTest, ReadsTheRetryDelay) {
