@@ -113,7 +113,7 @@ int Embed(Session& session, const EmbedArguments& arguments) {
     if (const Status status = texts.Fill(request); !status.ok()) return PrintError(status);
     if (request.texts().empty()) break;
     const StatusOr<v1::EmbedResponse> response = (*client)->Embed(request);
-    if (!response.ok()) return PrintError(response.status());
+    if (!response.ok()) return PrintCallError(response.status());
     if (response->embeddings_size() != request.texts_size()) {
       return PrintError(MakeError(Reason::kInternal, fmt::format("the server returned {} vectors for {} texts",
                                                                  response->embeddings_size(), request.texts_size())));

@@ -98,7 +98,7 @@ int PrintStream(const Session& session, client::Client& client, const v1::Genera
   const Status status = client.StreamGenerate(streamed, take);
   if (!status.ok()) {
     printer.EndLine();
-    return PrintError(status);
+    return PrintCallError(status);
   }
   if (answer && !session.json()) PrintSource(*answer);
   return kDone;
@@ -143,7 +143,7 @@ int Generate(Session& session, const GenerateArguments& arguments) {
   session.OnInterrupt([&client] { (*client)->Interrupt(); });
   if (arguments.stream) return PrintStream(session, **client, request);
   const StatusOr<v1::GenerateResponse> response = (*client)->Generate(request);
-  if (!response.ok()) return PrintError(response.status());
+  if (!response.ok()) return PrintCallError(response.status());
   if (session.json()) {
     PrintJson(*response);
     return kDone;

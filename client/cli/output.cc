@@ -20,6 +20,28 @@ std::string NameAfter(std::string_view prefix, const std::string& name) {
   return name.empty() ? "UNKNOWN" : name.substr(prefix.size());
 }
 
+// Returns what the caller of a model can do; empty if the error itself says it.
+std::string_view RemedyFor(Reason reason) {
+  switch (reason) {
+    case Reason::kTruncated:
+      return "allow a longer answer by --max-tokens";
+    case Reason::kPromptTooLong:
+      return "shorten the prompt, or use a model with a larger context";
+    case Reason::kContentFilter:
+    case Reason::kRefusal:
+      return "change the prompt, or use another model";
+    case Reason::kEmptyAnswer:
+    case Reason::kNotJson:
+    case Reason::kSchema:
+      return "ask for another answer by --sample-number 1, or simplify the prompt and the schema";
+    case Reason::kTargetFailed:
+    case Reason::kDeadline:
+      return "`millrace backends` shows which servers answer; --timeout sets how long a call is tried again";
+    default:
+      return "";
+  }
+}
+
 }  // namespace
 
 void PrintJson(const google::protobuf::Message& message, Layout layout) {
@@ -39,6 +61,12 @@ void PrintJson(const google::protobuf::Message& message, Layout layout) {
 
 int PrintError(const Status& status) {
   std::cerr << ErrorText(status);
+  return ExitOf(status);
+}
+
+int PrintCallError(const Status& status) {
+  std::cerr << ErrorText(status);
+  if (const std::string_view remedy = RemedyFor(ReasonOf(status)); !remedy.empty()) std::cerr << "  " << remedy << "\n";
   return ExitOf(status);
 }
 

@@ -30,6 +30,8 @@ void PrintJson(const google::protobuf::Message& message, Layout layout = Layout:
 
 // Prints the error with its wrong fields on stderr; returns its exit status.
 int PrintError(const Status& status);
+// Prints the error of a call to a model, and what its caller can do.
+int PrintCallError(const Status& status);
 // Returns the lines that PrintError prints.
 std::string ErrorText(const Status& status);
 int ExitOf(const Status& status);

@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "server/base/run_if_long.h"
+#include "server/llm/advice.h"
 #include "server/llm/classify.h"
 #include "server/llm/key.h"
 #include "server/llm/retry.h"
@@ -214,6 +215,8 @@ bool CallRunner::HandleFailure(size_t route, const backend::Failure& failure) {
       .failure = failure, .unknowns = unknowns_, .may_bill = state.target().manifest().may_bill, .can_wait = can_wait};
   if (NeedsHuman(failure.outcome)) attempt.refusal = state.CountRefusal(policy.max_attempts);
   Decision decision = After(attempt, policy);
+  // The caller of a Generate call sees no run that pauses with the remedy.
+  if (NeedsHuman(failure.outcome) && !can_wait) decision.error = ErrorAt(state.target(), failure);
   state.CountFailure();
   if (decision.needs_human) state.Block(failure);
   switch (decision.next) {

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "server/base/duration.h"
+#include "server/llm/advice.h"
 #include "server/llm/target_info.h"
 
 namespace millrace {
@@ -25,9 +26,15 @@ bool IsUnreachable(const backend::Failure& failure) {
   return failure.http_status == 0 && failure.outcome != backend::Outcome::kCredentials;
 }
 
-std::string NoteOf(const backend::Failure& failure, const backend::Manifest& manifest) {
-  const bool has_advice = IsUnreachable(failure) && !manifest.if_unreachable.empty();
-  return failure.message + (has_advice ? "; " + manifest.if_unreachable : "");
+std::string NoteOf(const backend::Failure& failure, const BackendEntry& entry) {
+  std::string advice;
+  if (IsUnreachable(failure)) {
+    advice = entry.backend->manifest().if_unreachable;
+  } else if (failure.http_status != 0 &&
+             (failure.outcome == backend::Outcome::kCredentials || failure.outcome == backend::Outcome::kQuota)) {
+    advice = AdviceOn(entry, "", failure.reason);
+  }
+  return advice.empty() ? failure.message : failure.message + "; " + advice;
 }
 
 void AddServed(const backend::ServedModel& served, v1::BackendInfo& info) {
@@ -42,11 +49,12 @@ void AddServed(const backend::ServedModel& served, v1::BackendInfo& info) {
 }
 
 // `info` has the targets that the probe was made for, in order.
-void AddProbed(const Probed& probed, const backend::Manifest& manifest, v1::BackendInfo& info) {
+void AddProbed(const Probed& probed, const BackendEntry& entry, v1::BackendInfo& info) {
   *info.mutable_probe_time() = FromDuration(probed.took);
   if (probed.failure) {
     info.set_health(IsUnreachable(*probed.failure) ? v1::SERVER_HEALTH_UNREACHABLE : v1::SERVER_HEALTH_FAILING);
-    info.set_note(NoteOf(*probed.failure, manifest));
+    info.set_note(NoteOf(*probed.failure, entry));
+    for (v1::TargetInfo& target : *info.mutable_targets()) target.set_problem(info.note());
     return;
   }
   info.set_health(v1::SERVER_HEALTH_ANSWERS);
@@ -84,7 +92,7 @@ Task<v1::ListBackendsResponse> ReportBackends(Loop& loop, const Models& models, 
       if (&target->entry() == backends[i].get()) *info.add_targets() = InfoOf(*target, loop.clock());
     }
     if (probed[i]) {
-      AddProbed(*probed[i], manifest, info);
+      AddProbed(*probed[i], *backends[i], info);
     } else if (request.ask_servers()) {
       info.set_health(v1::SERVER_HEALTH_NOT_ASKED);
     }

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "server/base/run_if_long.h"
+#include "server/llm/advice.h"
 #include "server/llm/classify.h"
 #include "server/llm/key.h"
 #include "server/llm/runner.h"
@@ -255,7 +256,10 @@ CallOutcome Calls::GiveUp(CallInFlight& call, bool was_last, const CallContext& 
 }
 
 Status Calls::DeadlinePassed(const CallInFlight& call) const {
-  if (call.trouble.failure()) return WithContext(ErrorOf(*call.trouble.failure()), "until the time limit");
+  if (const std::optional<backend::Failure>& failure = call.trouble.failure()) {
+    const Target* const target = call.trouble.failing();
+    return WithContext(target == nullptr ? ErrorOf(*failure) : ErrorAt(*target, *failure), "until the time limit");
+  }
   if (deps_.store.state() == StoreState::kDiskLow) {
     return MakeError(Reason::kDiskLow, "the disk is nearly full: no call is made");
   }

@@ -6,6 +6,7 @@
 #include <optional>
 #include <utility>
 
+#include "server/llm/advice.h"
 #include "server/llm/calls.h"
 #include "server/llm/classify.h"
 
@@ -129,7 +130,7 @@ CallOutcome Calls::NotIdentified(const Alias& alias, const CallContext& context)
     outcome.status = WhyNotIdentified(alias);
     return outcome;
   }
-  outcome.status = MakeError(blockages.front().reason, blockages.front().error);
+  outcome.status = ErrorOf(blockages.front());
   outcome.stopped = !context.run.empty();
   if (outcome.stopped) outcome.blockages = std::move(blockages);
   return outcome;
@@ -147,7 +148,7 @@ Task<StatusOr<EmbedPlan>> Calls::PlanEmbedding(std::string name, CallContext con
     const bool is_stopped = stop != nullptr && stop->stopped();
     if (is_stopped) co_return MakeError(Reason::kCancelled, "the client left");
     const std::vector<Blockage> blockages = revisions_.FindBlockages(*alias, 1);
-    if (!blockages.empty()) co_return MakeError(blockages.front().reason, blockages.front().error);
+    if (!blockages.empty()) co_return ErrorOf(blockages.front());
     co_return WhyNotIdentified(*alias);
   }
   MR_CO_ASSIGN_OR_RETURN(EmbedPlan plan, millrace::Models::PlanEmbedding(*alias, *identities));
@@ -158,7 +159,7 @@ Task<StatusOr<EmbedPlan>> Calls::PlanEmbedding(std::string name, CallContext con
 Status Calls::WhyNotIdentified(const Alias& alias) const {
   if (queue_.closed()) return MakeError(Reason::kDraining, "the server is going down");
   if (const backend::Failure* const failure = revisions_.FindFailure(alias)) {
-    return WithContext(ErrorOf(*failure), "until the time limit");
+    return WithContext(ErrorAt(*alias.routes.front().target, *failure), "until the time limit");
   }
   return MakeError(Reason::kDeadline, "no answer within the time limit");
 }

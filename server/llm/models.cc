@@ -129,8 +129,9 @@ const Alias* Models::FindAlias(std::string_view name) const {
 Status Models::NoSuchModel(std::string_view name) const {
   std::vector<std::string> names;
   for (const auto& [known, alias] : aliases_) names.push_back(known);
-  return MakeError(Reason::kModelNotFound,
-                   fmt::format("no model `{}` is configured{}", Excerpt(name), DidYouMean(name, names)));
+  std::string known = DidYouMean(name, names);
+  if (known.empty()) known = fmt::format("; known: {}", Excerpt(fmt::format("{}", fmt::join(names, ", ")), 256));
+  return MakeError(Reason::kModelNotFound, fmt::format("no model `{}` is configured{}", Excerpt(name), known));
 }
 
 StatusOr<EmbedPlan> Models::PlanEmbedding(const Alias& alias, const Identities& identities) {

@@ -66,6 +66,14 @@ TEST_F(GenerateCommandTest, AnErrorAfterTextStandsOnALineOfItsOwn) {
   EXPECT_THAT(ended.err, HasSubstr("millrace: no"));
 }
 
+TEST_F(GenerateCommandTest, AFailureIsFollowedByWhatItsCallerCanDo) {
+  EXPECT_THAT(Stream({}, MakeError(Reason::kTruncated, "cut")).err,
+              HasSubstr("millrace: cut (TRUNCATED)\n  allow a longer answer by --max-tokens\n"));
+  EXPECT_THAT(Stream({}, MakeError(Reason::kTargetFailed, "refused")).err, HasSubstr("  `millrace backends` shows"));
+  const Ended ended = Stream({}, MakeError(Reason::kProviderCredentials, "cloud/m: HTTP 401; correct the key"));
+  EXPECT_THAT(ended.err, testing::EndsWith("correct the key (PROVIDER_CREDENTIALS)\n")) << "the server said it";
+}
+
 TEST_F(GenerateCommandTest, JsonHasALineForEachEvent) {
   const Ended ended = Stream({"one"}, Answer("one"), {"--format", "json"});
   EXPECT_THAT(ended.out, StartsWith("{\"delta\":\"one\"}\n{\"answer\":{\"text\":\"one\""));
