@@ -6,6 +6,7 @@
 #include "client/cli/arguments.h"
 #include "client/cli/commands.h"
 #include "client/cli/output.h"
+#include "client/cli/run_hints.h"
 #include "server/base/status.h"
 
 namespace millrace::cli {
@@ -174,6 +175,12 @@ int Why(Session& session, const ItemArguments& arguments) {
     if (!item.json().empty()) std::cout << "  " << Safe(item.json(), 2000) << "\n";
     for (const v1::CallExplanation& call : stage.calls()) PrintCall(call);
   }
+  // An item that has not reached a stage may wait for the whole run.
+  v1::GetRunRequest get;
+  get.set_run(arguments.run);
+  const StatusOr<v1::GetRunResponse> run = (*client)->GetRun(get);
+  if (!run.ok()) return PrintError(run.status());
+  std::cout << StateHint(session, run->run());
   return kDone;
 }
 

@@ -9,6 +9,7 @@
 #include "client/cli/commands.h"
 #include "client/cli/input_reader.h"
 #include "client/cli/output.h"
+#include "client/cli/run_hints.h"
 #include "client/cli/upload.h"
 #include "server/base/duration.h"
 #include "server/config/scalar.h"
@@ -167,6 +168,7 @@ int Run(Session& session, const RunArguments& arguments) {
   PrintWarnings(created->run().warnings());
   const std::string& run = created->run().name();
   std::cerr << fmt::format("run {}{}\n", Safe(run), created->existed() ? " (created before by the same request)" : "");
+  if (session.holds()) std::cerr << InterruptedHints(session, **client, created->run().pipeline(), run);
   if (const std::optional<int> unsent = SendInputs(session, **client, *created, request.request_id(), *inputs))
     return *unsent;
   if (arguments.detach) {

@@ -6,6 +6,7 @@
 #include "client/cli/arguments.h"
 #include "client/cli/commands.h"
 #include "client/cli/output.h"
+#include "client/cli/run_hints.h"
 
 namespace millrace::cli {
 namespace {
@@ -47,6 +48,7 @@ int List(Session& session, const RunsArguments& arguments) {
                     Seconds(run.active_time()), Count(failed), run.has_waiting_on() ? WaitText(run.waiting_on()) : ""});
   }
   std::cout << Table(rows);
+  for (const v1::Run& run : response->runs()) std::cerr << InterruptedHint(session, run);
   if (!response->next_page_token().empty()) std::cerr << "more runs exist; show them with --limit N\n";
   return kDone;
 }
