@@ -143,7 +143,7 @@ TEST(AnswerFuzzTest, JsonThatIsFoundFits) {
     const StatusOr<std::string> fitting = FittingJson(Mutated(kAnswers, kJsonTokens, random), *schema);
     if (!fitting.ok()) return;
     ++found;
-    EXPECT_TRUE(schema->Check(*ParseJson(*fitting)).ok()) << *fitting;
+    EXPECT_TRUE(schema->Check(*ParseExact(*fitting)).ok()) << *fitting;
   });
   EXPECT_GT(found, 0);
 }
@@ -169,7 +169,7 @@ TEST(AnswerFuzzTest, FaultyFieldsAreThoseThatSpoilTheAnswer) {
     EXPECT_TRUE(part->Check(good).ok()) << faulty->schema;
     const StatusOr<std::string> whole = WithFields(faulty->answer, json::serialize(good));
     ASSERT_TRUE(whole.ok());
-    EXPECT_TRUE(schema->Check(*ParseJson(*whole)).ok()) << *whole << " " << faulty->faults;
+    EXPECT_TRUE(schema->Check(*ParseExact(*whole)).ok()) << *whole << " " << faulty->faults;
   });
   EXPECT_GT(found, 0);
 }
