@@ -37,10 +37,11 @@ class Session {
   // --server X`; empty for the defaults.
   std::string Flags() const;
 
-  // Calls `function` on Ctrl-C, SIGTERM or SIGHUP, on another thread. A second one ends the process, unless it comes within
-  // half a second: then it is the same interrupt (`timeout` signals the command and its process group).
+  // Calls `function` on Ctrl-C, SIGTERM or SIGHUP, on another thread. A second one ends the process, unless it comes
+  // within half a second: then it is the same interrupt (`timeout` signals the command and its process group).
   void OnInterrupt(std::function<void()> function);
-  // The same, if an interrupt must not end the process before its request is answered: says that it waits for `what`.
+  // As OnInterrupt, if an interrupt must not end the process before its request is answered: says that it waits for
+  // `what`.
   void HoldInterrupts(std::string what);
   bool interrupted() const;
   // Sleeps; returns false at once if the command is interrupted.
