@@ -45,7 +45,8 @@ int Main(int argc, char** argv) {
   CLI::App app(
       "millraced: the Millrace server. It keeps its data in one directory, serves gRPC on a loopback address and on "
       "the\n"
-      "data directory's socket, and ends gracefully on SIGTERM, SIGINT or SIGHUP (a second one, half a second later, ends it at once).",
+      "data directory's socket, and ends gracefully on SIGTERM, SIGINT or SIGHUP (a second one, half a second "
+      "later, ends it at once).",
       "millraced");
   app.footer(
       "Example:\n  millraced --config millraced.yaml --data-dir /var/lib/millrace\n"

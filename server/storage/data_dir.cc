@@ -171,7 +171,6 @@ Status DataDir::Check(const std::string& path) {
   return HasStoreIn(path, format != 0).status();
 }
 
-
 Status DataDir::MarkOpened() {
   if (!has_format_) MR_RETURN_IF_ERROR(ReplaceFile(path_, "format", fmt::format("{}\n", kStoreFormat)));
   return WriteHolder(boot_id_);

@@ -139,15 +139,16 @@ Status CsvReader::TakeHeader(std::string_view row) {
 }
 
 // A header that is one column with another delimiter in it is nearly always the wrong delimiter, and every row would be
-// one field of rubbish. A configured delimiter is right.
+// one field of rubbish. A comma may be configured or the default, which nobody can tell apart here.
 Status CsvReader::CheckDelimiter(const std::vector<std::string>& names) const {
-  if (!source_.delimiter().empty() || names.size() != 1) return absl::OkStatus();
+  const bool is_comma = source_.delimiter().empty() || source_.delimiter() == ",";
+  if (!is_comma || names.size() != 1 || source_.rename().contains(names.front())) return absl::OkStatus();
   for (const auto& [delimiter, name] : {std::pair(';', ";"), std::pair('\t', "\\t"), std::pair('|', "|")}) {
     const auto count = std::count(names.front().begin(), names.front().end(), delimiter);
     if (count == 0) continue;
     return SourceError(fmt::format(
-        "the header is one column, \"{}\"; if its {} columns are separated by `{}`, add `delimiter: \"{}\"` to `csv`, "
-        "else `delimiter: \",\"`",
+        "the header is one column, \"{}\"; if its {} columns are separated by `{}`, add `delimiter: \"{}\"` to `csv`; "
+        "if it is one column, give it a name of its own by `rename`",
         Excerpt(names.front()), count + 1, name, name));
   }
   return absl::OkStatus();
