@@ -127,17 +127,19 @@ Status TableWriter::Begin(SqliteDatabase& database, const RowOwner& owner) {
 Status TableWriter::CheckCollations(SqliteDatabase& database) const {
   MR_ASSIGN_OR_RETURN(SqliteStatement parts,
                       database.Prepare("SELECT part.name, part.coll FROM pragma_index_list(?) AS list, "
-                                       "pragma_index_xinfo(list.name) AS part WHERE list.\"unique\" AND part.key"));
+                                       "pragma_index_xinfo(list.name) AS part WHERE list.\"unique\" AND part.key "
+                                       "AND part.coll <> 'BINARY' COLLATE NOCASE"));
   parts.Bind({name()});
   while (true) {
     MR_ASSIGN_OR_RETURN(const bool row, parts.Step());
     if (!row) return absl::OkStatus();
     const std::string column = parts.Text(0);
     const std::string collation = parts.Text(1);
-    if (collation == "BINARY" || std::find(key_.begin(), key_.end(), column) == key_.end()) continue;
-    return Problem(fmt::format("its key column {} is compared by the collation {}, by which different keys are equal "
-                               "and one item would overwrite another; give the column the collation BINARY",
-                               Excerpt(column), Excerpt(collation)));
+    if (std::find(key_.begin(), key_.end(), column) == key_.end()) continue;
+    return Problem(
+        fmt::format("its key column {} is compared by the collation {}, by which different keys are equal "
+                    "and one item would overwrite another; give the column the collation BINARY",
+                    Excerpt(column), Excerpt(collation)));
   }
 }
 

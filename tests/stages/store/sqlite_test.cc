@@ -224,6 +224,17 @@ TEST(SqliteTest, RefusesATableWhoseCollationMakesOneKeyOfTwo) {
   EXPECT_THAT(Query(dir / "out.db", "SELECT x FROM t ORDER BY x DESC"), ElementsAre("second", "first"));
 }
 
+// SQLite keeps the name of a collation as it was typed.
+TEST(SqliteTest, TakesTheCollationBinaryInAnyCase) {
+  for (const std::string collation : {"binary", "Binary", "BINARY"}) {
+    const TempDir dir;
+    const v1::Store store = Sqlite(dir / "out.db", {{.key = {"id"}}});
+    Query(dir / "out.db", "CREATE TABLE t(id TEXT COLLATE " + collation + " PRIMARY KEY, x)");
+    EXPECT_EQ(Problem(WriteItems(store, {R"({"id":"Ab","x":"first"})", R"({"id":"aB","x":"second"})"})), " ");
+    EXPECT_THAT(Query(dir / "out.db", "SELECT id, x FROM t ORDER BY x"), ElementsAre("Ab|first", "aB|second"));
+  }
+}
+
 TEST(SqliteTest, AColumnOfTypeAnyInAStrictTableKeepsEveryValue) {
   const TempDir dir;
   const v1::Store store = Sqlite(dir / "out.db", {{.key = {"id"}}});
