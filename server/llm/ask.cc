@@ -90,6 +90,7 @@ Task<std::optional<CallRunner::Acquired>> CallRunner::AcquireTarget(const Questi
   Ticket ticket;
   ticket.age = age_;
   ticket.since = begin;
+  ticket.kind = call_.question.request.texts ? CallKind::kEmbed : CallKind::kChat;
   ticket.tokens = EstimatedTokens(call_.question, question.request);
   ticket.wake = [this] { call_.changed.NotifyAll(); };
   // The ticket must not stay in the queue when this coroutine goes.

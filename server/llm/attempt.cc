@@ -132,7 +132,7 @@ Task<void> AttemptRecorder::Finish(const AttemptResult& result) {
   if (const auto* answer = std::get_if<backend::Answer>(&result)) {
     tally.AddAnswer(attempt, *answer, latency_, started_, is_free);
     // A provider without I/O has no first byte.
-    target_.NoteFirstByte(first_byte_.value_or(start_ + latency_) - admitted_.began);
+    target_.NoteFirstByte(admitted_.estimate.kind, first_byte_.value_or(start_ + latency_) - admitted_.began);
   } else {
     // An attempt that was given up before it was sent says nothing about the target.
     if (!given_up_) target_.NoteError(std::get<backend::Failure>(result));

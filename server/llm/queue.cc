@@ -1,6 +1,9 @@
 #include "server/llm/queue.h"
 
 #include <algorithm>
+#include <array>
+#include <tuple>
+#include <utility>
 
 namespace millrace {
 
@@ -45,13 +48,13 @@ Queue::Line& Queue::LineOf(Target& target) {
 }
 
 void Queue::Add(Line& line, Ticket& ticket, const TicketTarget& at) {
-  Turns& turns = line[{ticket.priority, at.is_retry}];
+  Turns& turns = line[{ticket.kind, ticket.priority, at.is_retry}];
   turns.by_run[ticket.run].emplace(ticket.age, &ticket);
   ++turns.calls;
 }
 
 void Queue::Remove(Line& line, const Ticket& ticket, const TicketTarget& at) {
-  const auto turns = line.find({ticket.priority, at.is_retry});
+  const auto turns = line.find({ticket.kind, ticket.priority, at.is_retry});
   const auto run = turns->second.by_run.find(ticket.run);
   run->second.erase(ticket.age);
   --turns->second.calls;
@@ -109,23 +112,29 @@ int64_t Queue::Turns::TurnOf(const std::string& run) const {
   }
 }
 
+Ticket& Queue::Turns::Next() const {
+  auto run = by_run.upper_bound(last_run);
+  if (run == by_run.end()) run = by_run.begin();
+  return *run->second.begin()->second;
+}
+
 Queue::Wait Queue::FindWait(const std::string& run) const {
   Wait longest;
   for (Target* const target : order_) {
-    int64_t before = 0;  // calls of classes that come first
+    std::array<int64_t, kCallKinds> before{};  // calls of classes of the kind that come first
     for (const auto& [group, turns] : lines_.at(target)) {
       if (const auto own = turns.by_run.find(run); own != turns.by_run.end()) {
         const Ticket& ticket = *own->second.begin()->second;
-        const int64_t place = before + turns.TurnOf(run);
+        const int64_t place = before[IndexOf(group.kind)] + turns.TurnOf(run);
         const bool is_longer = longest.target == nullptr || ticket.since < longest.since;
         if (is_longer || (ticket.since == longest.since && place < longest.place)) {
           longest = {.target = target,
                      .since = ticket.since,
-                     .estimate = {.tokens = ticket.tokens, .is_retry = group.is_retry},
+                     .estimate = {.tokens = ticket.tokens, .is_retry = group.is_retry, .kind = group.kind},
                      .place = place};
         }
       }
-      before += turns.calls;
+      before[IndexOf(group.kind)] += turns.calls;
     }
   }
   return longest;
@@ -162,29 +171,51 @@ void Queue::Dispatch(Target& target) {
   WakeSkippers(target);
 }
 
+Queue::Head Queue::HeadOf(const Target& target, const Line& line, CallKind kind, TimePoint now) {
+  Head head{.kind = kind, .estimate = {}};
+  for (const auto& [group, turns] : line) {
+    if (group.kind != kind) continue;
+    if (!std::exchange(head.waits, true)) head.priority = group.priority;
+    Ticket& ticket = turns.Next();
+    const Estimate estimate{.tokens = ticket.tokens, .is_retry = group.is_retry, .kind = kind};
+    const TimePoint at = target.NotBefore(estimate, now);
+    if (at <= now) {
+      head.ready = &ticket;
+      head.estimate = estimate;
+      return head;
+    }
+    head.next = std::min(head.next, at);
+    // First attempts may pass retries, and nobody else of the kind passes. The other kind passes one that has all its
+    // slots, and nothing else: small calls must not take the tokens that a large one waits for.
+    if (!group.is_retry) {
+      head.holds_other = !target.IsFullOf(kind);
+      break;
+    }
+  }
+  return head;
+}
+
 void Queue::Grant(Target& target) {
   Line& line = LineOf(target);
   const TimePoint now = loop_.Now();
   TimePoint next = kNever;
-  for (auto group = line.begin(); group != line.end() && MayStart();) {
-    Turns& turns = group->second;
-    auto run = turns.by_run.upper_bound(turns.last_run);
-    if (run == turns.by_run.end()) run = turns.by_run.begin();
-    Ticket& ticket = *run->second.begin()->second;
-    const Estimate estimate{.tokens = ticket.tokens, .is_retry = group->first.is_retry};
-    if (const TimePoint at = target.NotBefore(estimate, now); at > now) {
-      next = std::min(next, at);
-      // First attempts may pass retries, and nobody else passes.
-      if (!group->first.is_retry) break;
-      ++group;
-      continue;
-    }
-    turns.last_run = run->first;
-    ticket.admitted = target.Begin(estimate, now);
+  while (!line.empty() && MayStart()) {
+    Head first = HeadOf(target, line, CallKind::kChat, now);
+    Head second = HeadOf(target, line, CallKind::kEmbed, now);
+    const auto rank = [&target](const Head& head) {
+      return std::tuple(head.waits, head.priority, -target.in_flight(head.kind));
+    };
+    if (rank(second) > rank(first)) std::swap(first, second);
+    next = std::min({next, first.next, second.next});
+    const Head& chosen = first.ready != nullptr || first.holds_other ? first : second;
+    if (chosen.ready == nullptr) break;
+    Ticket& ticket = *chosen.ready;
+    const Class group{ticket.kind, ticket.priority, chosen.estimate.is_retry};
+    line.find(group)->second.last_run = ticket.run;
+    ticket.admitted = target.Begin(chosen.estimate, now);
     Leave(ticket);  // may end the group
     ticket.granted = &target;
     ticket.wake();
-    group = line.begin();
   }
   if (line.empty()) return;
   if (target.CheckSilence(now)) Wake(line);

@@ -1,6 +1,8 @@
 // The fair queue in front of the targets: it decides which call gets a slot that is free. Calls of the highest priority
 // that could go to the target come first. Among these the runs take turns, so that a large run can't starve a small
-// one. Within a run the oldest call comes first, also if attempts of it have failed.
+// one. Within a run the oldest call comes first, also if attempts of it have failed. Chat and embedding each have a
+// line: if both wait, the kind with fewer attempts in flight comes first, so that a burst of one can't starve the
+// other.
 #pragma once
 
 #include <compare>
@@ -26,6 +28,7 @@ struct TicketTarget {
 // it is destroyed.
 struct Ticket {
   std::string run;
+  CallKind kind = CallKind::kChat;
   int64_t priority = 0;
   uint64_t age = 0;                   // from Queue::NextAge: smaller is older
   TimePoint since{};                  // when it began to wait
@@ -70,8 +73,8 @@ class Queue {
     const Target* target = nullptr;  // null: no call of the run waits
     TimePoint since{};
     Estimate estimate;
-    // Grants of this target until its own, as things stand: 1 is the next. Calls that come later may pass it (a higher
-    // priority, the first call of another run), and calls before it may go elsewhere.
+    // Grants of this target to calls of its kind until its own, as things stand: 1 is the next. Calls that come later
+    // may pass it (a higher priority, the first call of another run), and calls before it may go elsewhere.
     int64_t place = 0;
   };
   // If the call may go to several targets, the wait is at the one where its place is best. Cost: the number of targets
@@ -86,10 +89,13 @@ class Queue {
     int64_t calls = 0;                                          // of all runs
     // Returns the number of turns until the run has had one. REQUIRES: a call of it waits.
     int64_t TurnOf(const std::string& run) const;
+    // Returns the call whose turn it is. REQUIRES: one waits.
+    Ticket& Next() const;
   };
-  // Higher priorities come first; within one, retries come before first attempts, which pass them while the target's
-  // retry budget is used up.
+  // Kinds apart, higher priorities come first; within one, retries come before first attempts, which pass them while
+  // the target's retry budget is used up.
   struct Class {
+    CallKind kind = CallKind::kChat;
     int64_t priority = 0;
     bool is_retry = false;
     auto operator<=>(const Class&) const = default;
@@ -107,6 +113,17 @@ class Queue {
   static void Add(Line& line, Ticket& ticket, const TicketTarget& at);
   static void Remove(Line& line, const Ticket& ticket, const TicketTarget& at);
   static void Wake(Line& line);
+  // The first calls of one kind that wait for a target.
+  struct Head {
+    CallKind kind = CallKind::kChat;
+    bool waits = false;
+    int64_t priority = 0;      // of the first
+    Ticket* ready = nullptr;   // the first that may begin now; null: none
+    Estimate estimate;         // its
+    TimePoint next = kNever;   // when limits may let one of those before it begin
+    bool holds_other = false;  // none is ready, and the other kind must not pass
+  };
+  static Head HeadOf(const Target& target, const Line& line, CallKind kind, TimePoint now);
   void Dispatch(Target& target);
   // Grants what the target allows now.
   void Grant(Target& target);

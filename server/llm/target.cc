@@ -6,10 +6,10 @@
 #include <algorithm>
 #include <utility>
 
-#include "server/llm/admission/auto_slots.h"
 #include "server/llm/admission/rate.h"
 #include "server/llm/admission/reported_limit.h"
 #include "server/llm/admission/retry_budget.h"
+#include "server/llm/admission/slots_by_kind.h"
 #include "server/llm/key.h"
 
 namespace millrace {
@@ -36,7 +36,7 @@ Target::Target(Loop& loop, BackendEntry& entry, std::string model, const TargetS
   if (settings.max_concurrency > 0) {
     slots_ = add(std::make_unique<FixedSlots>(settings.max_concurrency));
   } else {
-    slots_ = add(std::make_unique<AutoSlots>());
+    slots_ = add(std::make_unique<SlotsByKind>());
   }
   preparation_ = add(std::make_unique<Preparation>());
   hold_off_ = add(std::make_unique<HoldOff>(kRetryAfterMax));
@@ -52,7 +52,9 @@ Target::Target(Loop& loop, BackendEntry& entry, std::string model, const TargetS
 std::string Target::Name() const { return fmt::format("{}/{}", entry_.name, model_); }
 
 Estimate Target::Forecast(const Estimate& estimate) const {
-  return {.tokens = forecast_.Of(estimate.tokens), .is_retry = estimate.is_retry};
+  return {.tokens = forecasts_[IndexOf(estimate.kind)].Of(estimate.tokens),
+          .is_retry = estimate.is_retry,
+          .kind = estimate.kind};
 }
 
 std::string Target::Identity(const std::string& revision) const {
@@ -73,16 +75,20 @@ TimePoint Target::NotBefore(const Estimate& estimate, TimePoint now) const {
 
 Target::Bottleneck Target::WaitsFor(const Estimate& estimate, TimePoint now) const {
   const Estimate forecast = Forecast(estimate);
-  Bottleneck last{.name = {}, .until = now};
+  Bottleneck last{.name = {}, .until = now, .kind = estimate.kind};
   for (const auto& limit : limits_) {
     if (const TimePoint at = limit->NotBefore(forecast, now); at > last.until) {
-      last = {.name = limit->name(), .until = at};
+      last = {.name = limit->name(), .until = at, .kind = estimate.kind};
     }
   }
   return last;
 }
 
 std::string Target::TextOf(const Bottleneck& limit, TimePoint now) const {
+  if (limit.name == slots_->name() && IsFullOf(limit.kind)) {
+    return fmt::format("{}: {} of {} in use by {}", limit.name, in_flight(limit.kind), slots_->limit_of(limit.kind),
+                       limit.kind == CallKind::kChat ? "chat" : "embeddings");
+  }
   if (limit.name == slots_->name()) return fmt::format("{}: {} of {} in use", limit.name, in_flight(), slots_->limit());
   if (preparation_->holds() && limit.name == preparation_->name()) {
     return fmt::format("{}: the model is being made ready", limit.name);
@@ -106,7 +112,8 @@ Admitted Target::Begin(const Estimate& estimate, TimePoint now) {
                          .tokens_asked = estimate.tokens,
                          .number = ++begun_,
                          .began = now,
-                         .in_flight = in_flight() + 1};
+                         .in_flight = in_flight() + 1,
+                         .in_flight_of_kind = in_flight(estimate.kind) + 1};
   for (const auto& limit : limits_) limit->Began(attempt);
   return attempt;
 }
@@ -124,7 +131,7 @@ bool Target::End(const Admitted& attempt, const AttemptEnd& end, TimePoint now) 
     believed.tokens = TokensMax(attempt.tokens_asked);
     NoteAbsurdTokens(*end.tokens, *believed.tokens);
   } else if (end.tokens) {
-    forecast_.Learn(attempt.tokens_asked, *end.tokens);
+    forecasts_[IndexOf(attempt.estimate.kind)].Learn(attempt.tokens_asked, *end.tokens);
   }
   for (const auto& limit : limits_) limit->Ended(attempt, believed, now);
   if (end.outcome == backend::Outcome::kAnswered) failures_ = 0;

@@ -2,6 +2,7 @@
 // Aliases that name the same target share it, with its slots and its health.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <memory>
 #include <optional>
@@ -41,7 +42,7 @@ struct BackendEntry {
 
 // Limits of a target. They are equal for all aliases that lead to it.
 struct TargetSettings {
-  int32_t max_concurrency = 8;  // attempts in flight; 0: found out (AutoSlots)
+  int32_t max_concurrency = 8;  // attempts in flight; 0: found out (SlotsByKind)
   int64_t rpm = 0;              // requests per minute; 0: no limit
   int64_t tpm = 0;              // tokens per minute, of prompts and answers; 0: no limit
   int32_t embed_texts = 0;      // texts of one request; 0: as the backend says
@@ -69,7 +70,12 @@ class Target {
 
   // Attempts in flight, and the largest number of them now.
   int32_t in_flight() const { return slots_->in_flight(); }
+  int32_t in_flight(CallKind kind) const { return slots_->in_flight(kind); }
   int32_t concurrency_limit() const { return slots_->limit(); }
+  // Returns whether all slots of this kind are in use although the other kind may have one.
+  bool IsFullOf(CallKind kind) const {
+    return in_flight() < concurrency_limit() && in_flight(kind) >= slots_->limit_of(kind);
+  }
 
   // The estimates of these three are the calls' own; the limits get them with the tokens that the target's answers make
   // likely.
@@ -79,6 +85,7 @@ class Target {
   struct Bottleneck {
     std::string_view name;     // Admission::name; empty: the attempt may begin now
     TimePoint until = kNever;  // from when it may begin; kNever: not before another has ended
+    CallKind kind = CallKind::kChat;
   };
   Bottleneck WaitsFor(const Estimate& estimate, TimePoint now) const;
   // Returns a limit for people: `slot: 8 of 8 in use`, `requests_per_minute: next in 3 s`.
@@ -100,8 +107,8 @@ class Target {
 
   // Bytes of a response have come.
   void Heard(TimePoint now) { silence_->Heard(now); }
-  // An answer's first byte came `wait` after its attempt began.
-  void NoteFirstByte(Duration wait) { silence_->NoteFirstByte(wait); }
+  // The first byte of an answer of this kind came `wait` after its attempt began.
+  void NoteFirstByte(CallKind kind, Duration wait) { silence_->NoteFirstByte(kind, wait); }
 
   // Holds attempts back while the model is made ready.
   Preparation& preparation() { return *preparation_; }
@@ -154,7 +161,7 @@ class Target {
   HoldOff* hold_off_ = nullptr;
   Breaker* breaker_ = nullptr;
   Silence* silence_ = nullptr;
-  TokenForecast forecast_;
+  std::array<TokenForecast, kCallKinds> forecasts_;
   bool has_absurd_tokens_ = false;
   int64_t begun_ = 0;  // attempts
   TimePoint last_used_{};

@@ -33,6 +33,8 @@ class Checker {
     CheckCreated();
     CheckSecondRun();
     CheckLimits();
+    CheckTextsSent();
+    CheckVectors();
     return violations_;
   }
 
@@ -265,8 +267,12 @@ class Checker {
   void CheckLimits() {
     const v1::TargetLimits& limits = scenario_.config.models(0).targets(0).limits();
     std::map<int, std::vector<const Received*>> by_incarnation;
-    for (const Received& request : result_.log.requests) by_incarnation[request.incarnation].push_back(&request);
-    for (const auto& [incarnation, requests] : by_incarnation) {
+    for (const auto* log : {&result_.log.requests, &result_.log.embeds}) {
+      for (const Received& request : *log) by_incarnation[request.incarnation].push_back(&request);
+    }
+    for (auto& [incarnation, requests] : by_incarnation) {
+      std::stable_sort(requests.begin(), requests.end(),
+                       [](const Received* a, const Received* b) { return a->received < b->received; });
       if (limits.max_concurrency().has_slots()) CheckSlots(requests, limits.max_concurrency().slots());
       if (limits.rpm() > 0) CheckRate(requests, limits.rpm());
     }
@@ -301,6 +307,45 @@ class Checker {
       if (requests[i]->received - requests[i - brief]->received >= std::chrono::seconds(1)) continue;
       Broken(fmt::format("limits: more than {} requests in a second at {} a minute", brief, rpm));
       return;
+    }
+  }
+
+  // G1: a text is sent for its vector once, and once more for each time that the vector did not arrive. A request has
+  // no more texts than are allowed, and none twice.
+  void CheckTextsSent() {
+    const auto most = static_cast<size_t>(scenario_.config.models(0).targets(0).limits().embed_texts());
+    std::map<std::string, int> sends;
+    std::map<std::string, int> allowed;
+    for (const Received& request : result_.log.embeds) {
+      const bool not_had = request.fate == Fate::kRejected || request.fate == Fate::kLost || UnknownAtCrash(request);
+      for (const std::string& text : request.texts) {
+        ++sends[text];
+        allowed[text] += not_had ? 1 : 0;
+      }
+      const std::set<std::string> different(request.texts.begin(), request.texts.end());
+      if (request.texts.size() > most || different.size() < request.texts.size()) {
+        Broken(fmt::format("limits: {} texts, {} of them different, in a request for at most {}", request.texts.size(),
+                           different.size(), most));
+      }
+    }
+    for (const auto& [text, count] : sends) {
+      if (count <= 1 + allowed[text]) continue;
+      Broken(fmt::format("G1: `{}` was embedded {} times although only {} of them got no vector", text, count,
+                         allowed[text]));
+    }
+  }
+
+  // Each text has its own vector.
+  void CheckVectors() {
+    const size_t wanted = scenario_.embeds.empty() ? 0 : scenario_.embeds.size() + 1;
+    if (result_.embedded.size() < wanted) Broken("an Embed request was never answered");
+    for (const Embedded& embedded : result_.embedded) {
+      for (size_t i = 0; i < embedded.texts.size(); ++i) {
+        const auto& vector = embedded.response.embeddings(static_cast<int>(i)).vector();
+        if (std::vector<float>(vector.begin(), vector.end()) == VectorOf(embedded.texts[i])) continue;
+        Broken(fmt::format("`{}` was given another vector than its own", embedded.texts[i]));
+        return;
+      }
     }
   }
 

@@ -1,5 +1,7 @@
 #include "server/simulator/mutants.h"
 
+#include <algorithm>
+
 #include "server/http/whole_body.h"
 #include "server/storage/keys.h"
 
@@ -36,6 +38,9 @@ class MutantStore final : public Store {
       case Mutant::kLoseEvents:
       case Mutant::kLosePark:
         batch = Spoil(batch);
+        break;
+      case Mutant::kForgetVector:
+        batch = WithoutLastVector(batch);
         break;
       default:
         break;
@@ -109,6 +114,21 @@ class MutantStore final : public Store {
     return spoiled;
   }
 
+  // A settlement with several answers is that of a batch of texts.
+  static WriteBatch WithoutLastVector(const WriteBatch& batch) {
+    const auto is_answer = [](const WriteBatch::Change& change) {
+      return change.kind == WriteBatch::Kind::kPut && IsOf(change.key, Table::kAnswer);
+    };
+    int64_t left = std::count_if(batch.changes().begin(), batch.changes().end(), is_answer);
+    const bool is_of_texts = left > 1;
+    WriteBatch spoiled;
+    for (const WriteBatch::Change& change : batch.changes()) {
+      if (is_of_texts && is_answer(change) && --left == 0) continue;
+      Repeat(change, spoiled);
+    }
+    return spoiled;
+  }
+
   bool Forgotten(std::string_view key) const {
     return mutant_ == Mutant::kForgetAnswers &&
            (IsOf(key, Table::kAnswer) || IsOf(key, Table::kRunAnswer) || IsOf(key, Table::kPending) ||
@@ -167,6 +187,7 @@ class MutantCalls final : public CallHandler {
       outcome.stopped = false;
       outcome.blockages.clear();
     }
+    if (mutant_ == Mutant::kSwapVectors) std::reverse(outcome.vectors.begin(), outcome.vectors.end());
     if (mutant_ == Mutant::kSwapAnswers && outcome.status.ok()) {
       if (calls_ % 9 == 0 && !before_.empty()) outcome.text = before_;
       before_ = outcome.text;
@@ -223,6 +244,12 @@ std::string_view NameOf(Mutant mutant) {
       return "forget a rate";
     case Mutant::kFailBlocked:
       return "fail if blocked";
+    case Mutant::kForgetVector:
+      return "forget a vector";
+    case Mutant::kSwapVectors:
+      return "swap vectors";
+    case Mutant::kWholeBatch:
+      return "send texts at once";
   }
   return "unknown";
 }
@@ -244,6 +271,7 @@ v1::ServerConfig WithMutant(Mutant mutant, v1::ServerConfig config) {
     for (v1::TargetConfig& target : *model.mutable_targets()) {
       v1::TargetLimits& limits = *target.mutable_limits();
       if (mutant == Mutant::kForgetRate) limits.clear_rpm();
+      if (mutant == Mutant::kWholeBatch) limits.clear_embed_texts();
       if (mutant == Mutant::kDoubleSlots && limits.max_concurrency().has_slots()) {
         limits.mutable_max_concurrency()->set_slots(2 * limits.max_concurrency().slots());
       }

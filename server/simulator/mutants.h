@@ -34,14 +34,18 @@ enum class Mutant {
   kDoubleSlots,      // a target has twice its slots
   kForgetRate,       // requests per minute are not limited
   kFailBlocked,      // an item fails if a human must repair its targets
+  kForgetVector,     // the last vector of a batch of texts is not remembered
+  kSwapVectors,      // the texts of a batch get each other's vectors
+  kWholeBatch,       // texts are not sent in batches
 };
 
 inline constexpr Mutant kMutants[] = {
-    Mutant::kSkipCommit,     Mutant::kAckBeforeStore, Mutant::kTearBatch,  Mutant::kForgetAnswers,
-    Mutant::kDropStarted,    Mutant::kStaleScan,      Mutant::kDoubleSend, Mutant::kMislabelUnknown,
-    Mutant::kTruncateAnswer, Mutant::kSwapAnswers,    Mutant::kLoseItems,  Mutant::kLoseEvents,
-    Mutant::kLosePark,       Mutant::kDropSettlement, Mutant::kIgnoreStop, Mutant::kDoubleSlots,
-    Mutant::kForgetRate,     Mutant::kFailBlocked,
+    Mutant::kSkipCommit,     Mutant::kAckBeforeStore, Mutant::kTearBatch,    Mutant::kForgetAnswers,
+    Mutant::kDropStarted,    Mutant::kStaleScan,      Mutant::kDoubleSend,   Mutant::kMislabelUnknown,
+    Mutant::kTruncateAnswer, Mutant::kSwapAnswers,    Mutant::kLoseItems,    Mutant::kLoseEvents,
+    Mutant::kLosePark,       Mutant::kDropSettlement, Mutant::kIgnoreStop,   Mutant::kDoubleSlots,
+    Mutant::kForgetRate,     Mutant::kFailBlocked,    Mutant::kForgetVector, Mutant::kSwapVectors,
+    Mutant::kWholeBatch,
 };
 
 // Returns a short name for output.

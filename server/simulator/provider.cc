@@ -18,7 +18,8 @@ namespace {
 struct ParsedRequest {
   std::string question;
   std::string model;
-  std::string schema;  // empty: text
+  std::string schema;              // empty: text
+  std::vector<std::string> texts;  // to be embedded; empty: a chat completion
   bool marked = false;
   int64_t tokens = 0;
 };
@@ -34,6 +35,14 @@ std::string_view TextAt(const json::value& value, std::string_view path) {
 ParsedRequest Read(const std::string& body) {
   ParsedRequest asked;
   const StatusOr<json::value> value = ParseJson(body);
+  if (const json::value* input = value.ok() ? FindPath(*value, "input") : nullptr; input && input->is_array()) {
+    asked.model = TextAt(*value, "model");
+    for (const json::value& text : input->get_array()) {
+      asked.texts.emplace_back(text.get_string().data(), text.get_string().size());
+      asked.tokens += TokensIn(asked.texts.back().size());
+    }
+    return asked;
+  }
   const json::value* messages = value.ok() ? FindPath(*value, "messages") : nullptr;
   if (messages == nullptr || !messages->is_array()) {
     asked.question = "no messages";
@@ -127,8 +136,33 @@ std::string TextFor(const ParsedRequest& asked, const ProviderProfile& profile) 
   return text;
 }
 
+std::string Embeddings(const ParsedRequest& asked) {
+  json::array data;
+  for (size_t i = 0; i < asked.texts.size(); ++i) {
+    json::array vector;
+    for (const float number : VectorOf(asked.texts[i])) vector.push_back(number);
+    data.push_back(json::object{{"index", i}, {"object", "embedding"}, {"embedding", std::move(vector)}});
+  }
+  json::object answer{{"object", "list"},
+                      {"model", asked.model},
+                      {"data", std::move(data)},
+                      {"usage", json::object{{"prompt_tokens", asked.tokens}, {"total_tokens", asked.tokens}}}};
+  return json::serialize(answer);
+}
+
 std::string Refusal(std::string_view code) {
   return fmt::format(R"({{"error":{{"message":"simulated","type":"{0}","code":"{0}"}}}})", code);
+}
+
+// Writes a request down, and returns its place.
+size_t Note(const ParsedRequest& asked, int incarnation, TimePoint now, std::vector<Received>& requests) {
+  requests.push_back({.question = asked.question,
+                      .texts = asked.texts,
+                      .model = asked.model,
+                      .incarnation = incarnation,
+                      .received = now,
+                      .left = {}});
+  return requests.size() - 1;
 }
 
 }  // namespace
@@ -143,6 +177,15 @@ std::string AnswerTo(const std::string& question) {
   // The number of messages does not count: a repaired answer is the one that the first should have been.
   const std::string name = question.substr(0, question.rfind('#'));
   return fmt::format(R"({{"summary":"about {} {}"}})", name, Digest::Of(name).Hex().substr(0, 12));
+}
+
+std::vector<float> VectorOf(const std::string& text) {
+  std::vector<float> vector;
+  // Multiples of 1/256 are the same in JSON and as 32-bit numbers.
+  for (size_t i = 0; i < 4; ++i) {
+    vector.push_back(static_cast<float>(1 + static_cast<uint8_t>(Digest::Of(text).bytes()[i])) / 256.0F);
+  }
+  return vector;
 }
 
 SimulatedProvider::SimulatedProvider(Loop& loop, ProviderLog& log, ProviderProfile profile, Random random,
@@ -169,14 +212,14 @@ Task<HttpResult> SimulatedProvider::Send(HttpRequest request, HttpLimits limits,
     co_return result;
   }
 
-  const size_t at = log_.requests.size();
   const ParsedRequest asked = Read(request.body);
   const std::string& question = asked.question;
-  log_.requests.push_back(
-      {.question = question, .model = asked.model, .incarnation = incarnation_, .received = loop_.Now(), .left = {}});
-  const auto leave = [this, at](Fate fate) {
-    log_.requests[at].fate = fate;
-    log_.requests[at].left = loop_.Now();
+  const bool embeds = !asked.texts.empty();
+  std::vector<Received>& requests = embeds ? log_.embeds : log_.requests;
+  const size_t at = Note(asked, incarnation_, loop_.Now(), requests);
+  const auto leave = [this, at, &requests](Fate fate) {
+    requests[at].fate = fate;
+    requests[at].left = loop_.Now();
   };
 
   const bool rate_limited = falls_to(profile_.rate_limited);
@@ -192,7 +235,7 @@ Task<HttpResult> SimulatedProvider::Send(HttpRequest request, HttpLimits limits,
       !rate_limited && !server_error && !cut_before && !cut_in && !hang && falls_to(profile_.malformed);
   const bool retry_after = random_.Chance(0.5);
 
-  const std::string text = TextFor(asked, profile_);
+  const std::string text = embeds ? std::string() : TextFor(asked, profile_);
   const bool fails = rate_limited || server_error || cut_before || cut_in;
   const Duration writing = fails ? Duration(0) : TokensIn(text.size()) * profile_.time_per_token;
   const TimePoint end = hang ? kNever : loop_.Now() + latency + writing;
@@ -223,7 +266,7 @@ Task<HttpResult> SimulatedProvider::Send(HttpRequest request, HttpLimits limits,
     leave(Fate::kRejected);
     reply.status = 401;
     reply.body = Refusal("invalid_api_key");
-  } else if (LotOf(question, "refuses") < profile_.refuses_for_good) {
+  } else if (!embeds && LotOf(question, "refuses") < profile_.refuses_for_good) {
     leave(Fate::kRefused);
     reply.status = 400;
     reply.body = Refusal("invalid_request_error");
@@ -238,7 +281,7 @@ Task<HttpResult> SimulatedProvider::Send(HttpRequest request, HttpLimits limits,
     reply.body = Refusal("server_error");
   } else {
     leave(cut_in ? Fate::kLost : malformed ? Fate::kMalformed : Fate::kAnswered);
-    reply.body = Completion(asked, text);
+    reply.body = embeds ? Embeddings(asked) : Completion(asked, text);
     reply.is_cut = cut_in;
     if (cut_in || malformed) reply.body.resize(reply.body.size() / 2);
   }

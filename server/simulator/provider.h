@@ -1,6 +1,6 @@
-// A provider of chat completions in virtual time, behind the HttpClient that real backends use: a call takes the same
-// path as in the server, and only the far end is simulated. Its log outlives crashes of the server, as a real
-// provider's bill does: it is the oracle for how often each question was sent.
+// A provider of chat completions and embeddings in virtual time, behind the HttpClient that real backends use: a call
+// takes the same path as in the server, and only the far end is simulated. Its log outlives crashes of the server, as a
+// real provider's bill does: it is the oracle for how often each question was sent.
 #pragma once
 
 #include <cstdint>
@@ -51,6 +51,7 @@ struct Received {
   // The mark: the text between `[[` and `]]` in the first user message, or `/` and the body's digest without one; then
   // `#` and the number of messages.
   std::string question;
+  std::vector<std::string> texts = {};  // to be embedded; then `question` is empty
   std::string model;
   int incarnation = 0;  // the server's, from 0
   TimePoint received{};
@@ -61,7 +62,8 @@ struct Received {
 // Log of all requests in the order received. Outlives the server's incarnations.
 class ProviderLog {
  public:
-  std::vector<Received> requests;
+  std::vector<Received> requests;  // for chat completions
+  std::vector<Received> embeds;    // for embeddings
   // Returns the number of requests by question.
   std::map<std::string, int> PerQuestion() const;
 };
@@ -69,6 +71,8 @@ class ProviderLog {
 // Returns the answer to a question with a mark. The question alone decides it, so that a run with faults can be
 // compared with one without. (Other questions get an answer that fits the schema, decided by the question as well.)
 std::string AnswerTo(const std::string& question);
+// Returns the vector of a text, which the text alone decides.
+std::vector<float> VectorOf(const std::string& text);
 
 // The provider as the HTTP client of one incarnation.
 class SimulatedProvider final : public HttpClient {

@@ -128,6 +128,21 @@ void DrawLimits(v1::TargetLimits& limits, Random& random) {
   if (random.Chance(0.2)) limits.mutable_max_concurrency()->set_mode(v1::Concurrency::MODE_AUTO);
 }
 
+// Lets a client ask for vectors beside the run. Its requests share texts, and a batch has fewer texts than most
+// requests.
+void DrawEmbeds(Scenario& scenario) {
+  Random random(scenario.seed ^ 0xe4bed);  // so that the draws of everything else stay as they are
+  if (!random.Chance(0.5)) return;
+  const auto batch = 1 + static_cast<int32_t>(random.Below(8));
+  scenario.config.mutable_models(0)->mutable_targets(0)->mutable_limits()->set_embed_texts(batch);
+  const int count = 1 + static_cast<int>(random.Below(8));
+  for (int i = 0; i < count; ++i) {
+    std::vector<std::string>& texts = scenario.embeds.emplace_back();
+    const int size = 1 + static_cast<int>(random.Below(20));
+    for (int j = 0; j < size; ++j) texts.push_back(fmt::format("text {}", random.Below(60)));
+  }
+}
+
 // Makes some items wait for a wall time.
 void ParkSome(Scenario& scenario, Random& random) {
   const int64_t begin = SimulatedClock().WallMicros() / 1'000'000;
@@ -213,6 +228,7 @@ Scenario DrawScenario(uint64_t seed) {
     profile.locked_at = Between(random, Duration(0), std::chrono::seconds(3));
     profile.locked_for = Between(random, std::chrono::seconds(1), std::chrono::seconds(60));
   }
+  DrawEmbeds(scenario);
   return scenario;
 }
 
@@ -229,6 +245,7 @@ Scenario WithoutFaults(Scenario scenario) {
   scenario.profile = calm;
   scenario.incarnations.clear();
   scenario.cancel = false;
+  scenario.embeds.clear();
   scenario.racers = 1;
   return scenario;
 }

@@ -49,8 +49,10 @@ struct Scenario {
   v1::ServerConfig config;                         // models and their slots
   bool cancel = false;                             // a client cancels the run at `cancel_at`, in the last incarnation
   Duration cancel_at{};
-  bool redrive = false;                          // failed items are redriven at the end
-  int racers = 1;                                // clients that create the run at the same time with one request_id
+  bool redrive = false;  // failed items are redriven at the end
+  int racers = 1;        // clients that create the run at the same time with one request_id
+  // Texts of the Embed requests of a client beside the run, one after the other.
+  std::vector<std::vector<std::string>> embeds;
   bool run_again = false;                        // a second run over the same items follows
   bool read_back = true;                         // items, events and attempts are read at the end
   Duration time_limit = std::chrono::hours(12);  // of an incarnation; most end within seconds

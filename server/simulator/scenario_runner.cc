@@ -7,6 +7,7 @@
 
 #include "server/base/pool.h"
 #include "server/engine/engine.h"
+#include "server/simulator/embed_client.h"
 #include "server/simulator/simulation_setup.h"
 #include "server/storage/keys.h"
 #include "server/storage/memory_store.h"
@@ -69,7 +70,9 @@ class ServerIncarnation {
                  .desk = calls_->desk(),
                  .stages = stages_,
                  .files = setup.files},
-                random_.Fork(), setup.options) {}
+                random_.Fork(), setup.options),
+        embed_client_({.loop = loop_, .pool = *pool_, .store = *store_, .calls = *handler_, .desk = calls_->desk()},
+                      scenario, result) {}
 
   ~ServerIncarnation() { loop_.Abandon(); }
 
@@ -103,6 +106,7 @@ class ServerIncarnation {
     if (number_ == 0) {
       for (int i = 1; i < scenario_.racers; ++i) loop_.Spawn(Race());
     }
+    loop_.Spawn(embed_client_.Run());
     co_await Client();
     over_ = true;
   }
@@ -170,6 +174,8 @@ class ServerIncarnation {
       }
       if (const bool ended = co_await WaitForEnd(run); !ended) co_return;
     }
+    step_ = "embed";
+    co_await embed_client_.Finish();
     // The run is over. A fault from here on would disturb only the reading.
     reading_back_ = true;
     result_.done = loop_.Now();
@@ -399,6 +405,7 @@ class ServerIncarnation {
   std::unique_ptr<CallHandler> handler_;
   StageRegistry stages_;
   Engine engine_;
+  EmbedClient embed_client_;
 
   std::string run_;
   std::string step_;

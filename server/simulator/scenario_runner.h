@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "millrace/v1/completion_service.pb.h"
 #include "millrace/v1/run.pb.h"
 #include "server/simulator/mutants.h"
 #include "server/simulator/provider.h"
@@ -29,6 +30,12 @@ struct InjectedFault {
   Fault fault = Fault::kKill;
 };
 
+// An Embed request that was answered.
+struct Embedded {
+  std::vector<std::string> texts;
+  v1::EmbedResponse response;
+};
+
 // Result of a scenario.
 struct ScenarioResult {
   bool ended = false;   // the run ended and was read back
@@ -37,7 +44,8 @@ struct ScenarioResult {
   TimePoint begin{};
   TimePoint done{};  // when the run ended
   v1::Run run;
-  std::vector<v1::Item> items;  // all stages', by stage and ordinal
+  std::vector<v1::Item> items;     // all stages', by stage and ordinal
+  std::vector<Embedded> embedded;  // the answers to the scenario's embeds, then all their texts once more
   std::vector<v1::RunEvent> events;
   std::vector<v1::Attempt> attempts;
   int64_t pending = 0;                    // attempts in the store that are not settled after the run's end

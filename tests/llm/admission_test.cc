@@ -207,16 +207,16 @@ TEST(SilenceTest, ATargetIsSuspectedAfterThreeTimesItsLongestWait) {
   EXPECT_EQ(silence.SuspectedFrom(), kNever) << "nothing is in flight";
   silence.Began(attempt);
   EXPECT_EQ(silence.SuspectedFrom(), At(130s)) << "it never answered";
-  silence.NoteFirstByte(2s);
+  silence.NoteFirstByte(CallKind::kChat, 2s);
   EXPECT_EQ(silence.SuspectedFrom(), At(110s)) << "at least 10 s";
-  silence.NoteFirstByte(20s);
-  silence.NoteFirstByte(1s);
+  silence.NoteFirstByte(CallKind::kChat, 20s);
+  silence.NoteFirstByte(CallKind::kChat, 1s);
   EXPECT_EQ(silence.SuspectedFrom(), At(160s));
   EXPECT_FALSE(silence.IsSuspected(At(159s)));
   silence.Heard(At(159s));
   EXPECT_FALSE(silence.IsSuspected(At(160s))) << "any byte is a sign of life";
   EXPECT_TRUE(silence.IsSuspected(At(219s)));
-  for (int i = 0; i < 1000; ++i) silence.NoteFirstByte(1s);
+  for (int i = 0; i < 1000; ++i) silence.NoteFirstByte(CallKind::kChat, 1s);
   EXPECT_EQ(silence.SuspectedFrom(), At(169s)) << "old answers are forgotten";
 }
 

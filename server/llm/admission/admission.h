@@ -3,6 +3,7 @@
 // passed to them. Engine thread only.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <optional>
 #include <string_view>
@@ -12,10 +13,20 @@
 
 namespace millrace {
 
+// Kinds of calls. Their latencies have nothing in common, so that what is learned from one kind says nothing about the
+// other.
+enum class CallKind : uint8_t { kChat, kEmbed };
+inline constexpr size_t kCallKinds = 2;
+inline constexpr size_t IndexOf(CallKind kind) { return static_cast<size_t>(kind); }
+inline constexpr CallKind OtherThan(CallKind kind) {
+  return kind == CallKind::kChat ? CallKind::kEmbed : CallKind::kChat;
+}
+
 // Needs of an attempt, estimated before it begins.
 struct Estimate {
   int64_t tokens = 0;     // of the prompt and of the longest answer
   bool is_retry = false;  // the call failed at this target before
+  CallKind kind = CallKind::kChat;
 };
 
 // An attempt that was admitted. Its owner keeps it and passes it to Freed and Ended.
@@ -24,7 +35,8 @@ struct Admitted {
   int64_t tokens_asked = 0;  // as estimated by the call
   int64_t number = 0;        // of the target's attempts, from 1 without gaps
   TimePoint began{};
-  int32_t in_flight = 0;  // attempts at the target when it began, this one included
+  int32_t in_flight = 0;          // attempts at the target when it began, this one included
+  int32_t in_flight_of_kind = 0;  // those of its kind
 };
 
 // End of an attempt.

@@ -94,6 +94,7 @@ void AutoSlots::EndWindow(TimePoint now) {
       limit_ /= 2;
     }
   }
+  served_ = throughput * latency_min_;
   if (limit_ != before) limit_since_ = now;
   StartWindow(now);
 }
@@ -102,7 +103,7 @@ int32_t AutoSlots::Wanted(double throughput, double latency_seconds) {
   if (latency_min_ == 0 || latency_seconds < latency_min_) latency_min_ = latency_seconds;
   if (latency_seconds <= latency_min_ * kNoQueue) return is_doubling_ ? limit_ * 2 : limit_ + std::max(1, limit_ / 5);
   is_doubling_ = false;
-  const double served = throughput * latency_min_;
+  const double served = throughput * latency_min_ + served_beside_;
   return static_cast<int32_t>(std::ceil(served + std::max(1.0, served * kSlack) - 0.01));
 }
 

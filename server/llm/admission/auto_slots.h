@@ -24,6 +24,18 @@ class AutoSlots final : public Slots {
   void Began(const Admitted& attempt) override;
   void Ended(const Admitted& attempt, const AttemptEnd& end, TimePoint now) override;
 
+  // The rest is for a server that other attempts use too, which these slots do not count.
+  // The others leave no room for more of these attempts, although the limit is not reached.
+  void NoteFull() { was_full_ = true; }
+  // The server serves `served` of the others in parallel.
+  void ServesBeside(double served) { served_beside_ = served; }
+  // Returns how many of these attempts the server served in parallel in the newest window.
+  double served() const { return served_; }
+  // Returns whether half the slots are unused to measure the latency without a queue.
+  bool is_measuring() const { return is_measuring_; }
+  // Returns the smallest number in flight that was rejected; 0: none.
+  int32_t ceiling() const { return ceiling_; }
+
  private:
   void NoteRejection(const Admitted& attempt, TimePoint now);
   void NoteAnswer(const Admitted& attempt, TimePoint now);
@@ -46,6 +58,8 @@ class AutoSlots final : public Slots {
   bool was_full_ = false;    // the limit was reached
   TimePoint limit_since_{};  // since when the limit has its present value
 
+  double served_ = 0;
+  double served_beside_ = 0;
   double latency_min_ = 0;     // seconds, without a queue; 0: not known
   int32_t windows_ = 0;        // since latency_min_ was measured
   bool is_measuring_ = false;  // this window has half the slots, to measure latency_min_

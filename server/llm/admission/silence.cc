@@ -31,15 +31,17 @@ void Silence::Heard(TimePoint now) {
   silent_since_ = now;
 }
 
-void Silence::NoteFirstByte(Duration wait) {
-  longest_ = std::max(longest_, wait);
-  if (++samples_ < kSamplesOfSet) return;
-  samples_ = 0;
-  longest_before_ = std::exchange(longest_, Duration(0));
+void Silence::NoteFirstByte(CallKind kind, Duration wait) {
+  Waits& waits = waits_[IndexOf(kind)];
+  waits.longest = std::max(waits.longest, wait);
+  if (++waits.samples < kSamplesOfSet) return;
+  waits.samples = 0;
+  waits.longest_before = std::exchange(waits.longest, Duration(0));
 }
 
 Duration Silence::Patience() const {
-  const Duration longest = std::max(longest_, longest_before_);
+  Duration longest{};
+  for (const Waits& waits : waits_) longest = std::max({longest, waits.longest, waits.longest_before});
   return longest == Duration(0) ? kPatienceAtFirst : std::max(kPatienceMin, kMultiple * longest);
 }
 

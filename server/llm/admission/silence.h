@@ -12,6 +12,7 @@
 #pragma once
 
 #include <algorithm>
+#include <array>
 
 #include "server/llm/admission/admission.h"
 
@@ -35,8 +36,8 @@ class Silence final : public Admission {
 
   // Bytes have come.
   void Heard(TimePoint now);
-  // The first byte of an answer came `wait` after its attempt began.
-  void NoteFirstByte(Duration wait);
+  // The first byte of an answer of this kind came `wait` after its attempt began.
+  void NoteFirstByte(CallKind kind, Duration wait);
 
   bool IsSuspected(TimePoint now) const { return is_suspected_ || now >= SuspectedFrom(); }
   // Returns when the target becomes suspected if nothing comes; kNever if it is, or if no attempt is in flight.
@@ -53,10 +54,14 @@ class Silence final : public Admission {
   TimePoint silent_since_{};
   bool is_suspected_ = false;
   TimePoint probe_at_{};
-  // Longest waits of the newest answers: of the present samples, and of the full set before them.
-  int32_t samples_ = 0;
-  Duration longest_{};
-  Duration longest_before_{};
+  // Longest waits of the newest answers: of the present samples, and of the full set before them. Kinds are apart,
+  // because a burst of embeddings must not make a chat answer look silent.
+  struct Waits {
+    int32_t samples = 0;
+    Duration longest{};
+    Duration longest_before{};
+  };
+  std::array<Waits, kCallKinds> waits_;
 };
 
 }  // namespace millrace
