@@ -1,5 +1,6 @@
-// The contract of backends, through a whole server: a client asks by Generate, and a provider on this machine answers
-// in the bytes of the backend's protocol, in pieces and with every framing of HTTP.
+// The contract of backends, through a whole server: a client asks by Generate and Embed, and a provider on this machine
+// answers in the bytes of the backend's protocol, in pieces and with every framing of HTTP.
+#include <fmt/format.h>
 #include <gmock/gmock.h>
 #include <grpcpp/grpcpp.h>
 #include <gtest/gtest.h>
@@ -48,6 +49,12 @@ std::string Wire(const Response& response, Framing framing) {
   return wire + "0\r\n\r\n";
 }
 
+std::vector<NamedDialect> EmbeddingDialects() {
+  std::vector<NamedDialect> dialects = Dialects();
+  std::erase_if(dialects, [](const NamedDialect& dialect) { return !dialect.make()->Embed({}); });
+  return dialects;
+}
+
 // Finds the backend of a dialect by the field `openai`, whatever the dialect's own field is.
 BackendKinds KindsOf(const Dialect& dialect) {
   BackendKind kind;
@@ -71,7 +78,10 @@ class ServerContract : public testing::TestWithParam<NamedDialect> {
             provider_.url("") +
             "\", api_key: {env: MILLRACE_TEST_CANARY}}}]\n"
             "models: [{name: m, on_unknown: fail, retry: {max_attempts: 1, initial_backoff: 1ms, max_backoff: 1ms},\n"
-            "          targets: [{backend: b, model: m-1}]}]\n",
+            "          targets: [{backend: b, model: m-1}]},\n"
+            "         {name: e, on_unknown: fail, retry: {max_attempts: 1, initial_backoff: 1ms, max_backoff: 1ms},\n"
+            "          targets: [{backend: b, model: \"" +
+            dialect_->embedding_model() + "\"}]}]\n",
         "s.yaml", [](std::string_view) -> StatusOr<std::string> { return ""; }, KindsOf(*dialect_));
     ASSERT_TRUE(config.ok()) << config.status();
     config->set_data_dir(directory_.path());
@@ -87,10 +97,7 @@ class ServerContract : public testing::TestWithParam<NamedDialect> {
 
   // Asks a question that was not asked before; the provider answers with these bytes, one after the other.
   std::string Ask(std::vector<std::string> wires, const std::string& schema = "") {
-    {
-      const std::lock_guard lock(mutex_);
-      wires_ = std::move(wires);
-    }
+    Script(std::move(wires));
     v1::GenerateRequest request;
     request.set_model("m");
     request.set_output_schema(schema);
@@ -103,15 +110,31 @@ class ServerContract : public testing::TestWithParam<NamedDialect> {
     v1::GenerateResponse response;
     const grpc::Status status =
         streams_ ? Stream(context, request, response) : stub_->Generate(&context, request, &response);
-    if (status.ok()) return "OK " + response.text();
-    EXPECT_THAT(status.error_message(), Not(HasSubstr(kSecret)));
-    EXPECT_THAT(status.error_details(), Not(HasSubstr(kSecret)));
-    for (const char* reason :
-         {"UNKNOWN_OUTCOME", "PROVIDER_CREDENTIALS", "PROVIDER_MODEL", "REQUEST_REFUSED", "BAD_RESPONSE",
-          "EMPTY_ANSWER", "TRUNCATED", "CONTENT_FILTER", "REFUSAL", "NOT_JSON", "SCHEMA"}) {
-      if (status.error_details().find(reason) != std::string::npos) return reason;
+    return status.ok() ? "OK " + response.text() : ReasonOf(status);
+  }
+  // Embeds three texts in one request; the provider answers with these bytes, one after the other. The texts are new
+  // unless they are `repeated`. Returns the vectors, each with `cached` if it was.
+  std::string Embed(std::vector<std::string> wires, bool repeated = false) {
+    Script(std::move(wires));
+    v1::EmbedRequest request;
+    request.set_model("e");
+    if (!repeated) ++questions_;
+    for (const char* text : {"a", "b", "c"}) request.add_texts(text + std::to_string(questions_));
+    grpc::ClientContext context;
+    context.set_deadline(std::chrono::system_clock::now() + std::chrono::seconds(60));
+    v1::EmbedResponse response;
+    const grpc::Status status = stub_->Embed(&context, request, &response);
+    if (!status.ok()) return ReasonOf(status);
+    std::string shown;
+    for (const v1::Embedding& embedding : response.embeddings()) {
+      shown += embedding.cache_hit() ? "cached[" : "[";
+      for (const float number : embedding.vector()) shown += fmt::format(" {}", number);
+      shown += " ]";
     }
-    return status.error_message();
+    return shown;
+  }
+  std::string Embed(const std::vector<std::string>& vectors, Framing framing) {
+    return Embed({Wire(*dialect_->Embed(vectors), framing)});
   }
   // Lets the provider begin its next answer with this, and nothing more. The result is ready once its connection is
   // closed.
@@ -131,6 +154,21 @@ class ServerContract : public testing::TestWithParam<NamedDialect> {
   std::string text_;      // that its last stream gave before the answer
 
  private:
+  void Script(std::vector<std::string> wires) {
+    const std::lock_guard lock(mutex_);
+    wires_ = std::move(wires);
+  }
+  // Returns the reason of an error, which must not have the secret.
+  static std::string ReasonOf(const grpc::Status& status) {
+    EXPECT_THAT(status.error_message(), Not(HasSubstr(kSecret)));
+    EXPECT_THAT(status.error_details(), Not(HasSubstr(kSecret)));
+    for (const char* reason :
+         {"UNKNOWN_OUTCOME", "PROVIDER_CREDENTIALS", "PROVIDER_MODEL", "REQUEST_REFUSED", "BAD_RESPONSE",
+          "EMPTY_ANSWER", "TRUNCATED", "CONTENT_FILTER", "REFUSAL", "NOT_JSON", "SCHEMA"}) {
+      if (status.error_details().find(reason) != std::string::npos) return reason;
+    }
+    return status.error_message();
+  }
   grpc::Status Stream(grpc::ClientContext& context, const v1::GenerateRequest& request, v1::GenerateResponse& answer) {
     v1::StreamGenerateRequest streamed;
     *streamed.mutable_generate() = request;
@@ -263,6 +301,43 @@ TEST_P(ServerContract, NoSecretIsInAnError) {
   Response response = dialect_->Refuse(401);
   response.body = "{\"error\":{\"message\":\"wrong key " + std::string(kSecret) + "\"}}";
   EXPECT_EQ(Ask(response), "PROVIDER_CREDENTIALS");
+}
+
+// --- Embeddings ---
+
+using ServerEmbeddingContract = ServerContract;
+
+INSTANTIATE_TEST_SUITE_P(Backends, ServerEmbeddingContract, testing::ValuesIn(EmbeddingDialects()),
+                         [](const auto& dialect) { return dialect.param.name; });
+
+TEST_P(ServerEmbeddingContract, TextsGetTheirVectorsAndAreNotSentAgain) {
+  for (const Framing framing : {Framing::kLength, Framing::kChunked, Framing::kClose}) {
+    EXPECT_EQ(Embed({"[1,0.5]", "[2,-0.25]", "[3,0.125]"}, framing), "[ 1 0.5 ][ 2 -0.25 ][ 3 0.125 ]");
+  }
+  EXPECT_EQ(Embed({}, true), "cached[ 1 0.5 ]cached[ 2 -0.25 ]cached[ 3 0.125 ]");
+}
+
+TEST_P(ServerEmbeddingContract, AnswersThatAreCutOrDoNotFitHaveTheirReasons) {
+  EXPECT_EQ(Embed({"[1]", "[2]", "[3]"}, Framing::kCut), "UNKNOWN_OUTCOME");
+  EXPECT_EQ(Embed({"[1]", "[2]"}, Framing::kLength), "BAD_RESPONSE");
+  EXPECT_EQ(Embed({"[1]", "[2]", "[3,3]"}, Framing::kLength), "BAD_RESPONSE");
+  EXPECT_EQ(Embed({"[1]", "[2]", "null"}, Framing::kLength), "BAD_RESPONSE");
+  EXPECT_EQ(Embed({"[1]", "[2]", "[3]"}, Framing::kLength), "[ 1 ][ 2 ][ 3 ]") << "the next request is answered";
+}
+
+TEST_P(ServerEmbeddingContract, FaultsOfTheTargetAreRetriedAndOthersAreNot) {
+  const std::string good = Wire(*dialect_->Embed({"[1]", "[2]", "[3]"}), Framing::kLength);
+  for (const int status : {429, 500, 503}) {
+    EXPECT_EQ(Embed({Wire(dialect_->Refuse(status), Framing::kLength), good}), "[ 1 ][ 2 ][ 3 ]") << status;
+  }
+  EXPECT_EQ(Embed({Wire(dialect_->Refuse(400), Framing::kLength)}), "REQUEST_REFUSED");
+  EXPECT_EQ(Embed({Wire(dialect_->Refuse(404), Framing::kLength)}), "PROVIDER_MODEL");
+}
+
+TEST_P(ServerEmbeddingContract, NoSecretIsInAnError) {
+  Response response = dialect_->Refuse(401);
+  response.body = "{\"error\":{\"message\":\"wrong key " + std::string(kSecret) + "\"}}";
+  EXPECT_EQ(Embed({Wire(response, Framing::kLength)}), "PROVIDER_CREDENTIALS");
 }
 
 }  // namespace
