@@ -50,7 +50,7 @@ Task<void> Engine::Drain(TimePoint deadline) {
   members_->gate.StartDraining();
   TaskGroup runs(members_->deps.loop);
   runs.Spawn(members_->runs.Drain(deadline));
-  co_await members_->deps.desk.Drain(deadline);
+  co_await members_->deps.traffic.Drain(deadline);
   co_await runs.Join();
 }
 

@@ -12,7 +12,9 @@
 #include "server/base/shared_objects.h"
 #include "server/files/byte_source.h"
 #include "server/files/file_access.h"
+#include "server/llm/answer_memory.h"
 #include "server/llm/call.h"
+#include "server/llm/call_traffic.h"
 #include "server/llm/model_directory.h"
 #include "server/stages/registry.h"
 #include "server/storage/store.h"
@@ -26,7 +28,9 @@ struct EngineDeps {
   Pool& pool;
   Store& store;
   CallHandler& calls;
-  CallDesk& desk;
+  ModelDirectory& models;
+  AnswerMemory& answers;
+  CallTraffic& traffic;
   const StageRegistry& stages;
   const FileAccess& files;
   // Returns the CPU time that the calling thread has used. Empty (in simulated time): CPU time is not counted.

@@ -296,7 +296,7 @@ int64_t Calls::in_flight() const {
   return count;
 }
 
-CallDesk::FailingTarget Calls::FindFailing(std::string_view run) const {
+CallTraffic::FailingTarget Calls::FindFailing(std::string_view run) const {
   if (FailingTarget failing = FindUnidentified(run); !failing.name.empty()) return failing;
   // Usually none fails: then no call is looked at.
   const auto fails = [](const auto& target) { return target->is_failing(); };
@@ -311,7 +311,7 @@ CallDesk::FailingTarget Calls::FindFailing(std::string_view run) const {
   return {};
 }
 
-CallDesk::WaitingCall Calls::FindWaiting(const std::string& run) const {
+CallTraffic::WaitingCall Calls::FindWaiting(const std::string& run) const {
   const Queue::Wait wait = queue_.FindWait(run);
   if (wait.target == nullptr) return {};
   const TimePoint now = deps_.loop.Now();
@@ -367,7 +367,7 @@ Task<StatusOr<int64_t>> Calls::EvictAnswers(std::optional<Duration> older_than, 
   co_return co_await millrace::EvictAnswers(deps_.store, std::move(filter));
 }
 
-CallDesk::Unfinished Calls::FindUnfinished() const {
+CallTraffic::Unfinished Calls::FindUnfinished() const {
   Unfinished unfinished;
   for (const auto& [key, call] : table_.calls()) ++(call->has_unstored_answer ? unfinished.answers : unfinished.calls);
   return unfinished;

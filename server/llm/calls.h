@@ -16,11 +16,13 @@
 #include "server/base/pool.h"
 #include "server/base/random.h"
 #include "server/http/client.h"
+#include "server/llm/answer_memory.h"
 #include "server/llm/attempt.h"
 #include "server/llm/backend_report.h"
 #include "server/llm/cache.h"
 #include "server/llm/call.h"
 #include "server/llm/call_in_flight.h"
+#include "server/llm/call_traffic.h"
 #include "server/llm/host.h"
 #include "server/llm/live_attempts.h"
 #include "server/llm/model_directory.h"
@@ -47,7 +49,7 @@ struct CallDeps {
   Pool& slow() const { return slow_pool != nullptr ? *slow_pool : pool; }
 };
 
-class Calls final : public CallHandler, public CallDesk {
+class Calls final : public CallHandler, public ModelDirectory, public AnswerMemory, public CallTraffic {
  public:
   Calls(CallDeps deps, Random random, std::vector<std::unique_ptr<BackendEntry>> backends, HostLimits limits);
   // REQUIRES: the loop has been abandoned, or has no coroutine of this left.

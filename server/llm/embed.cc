@@ -154,7 +154,7 @@ Task<StatusOr<v1::EmbedResponse>> Embeddings::Embed(CallContext context, v1::Emb
   asked.alias = request.model();
   if (request.has_dimensions()) asked.dimensions = request.dimensions();
   CallContext learning = asked.context;
-  StatusOr<EmbedPlan> plan = co_await deps_.desk.PlanEmbedding(asked.alias, std::move(learning));
+  StatusOr<EmbedPlan> plan = co_await deps_.models.PlanEmbedding(asked.alias, std::move(learning));
   MR_CO_RETURN_IF_ERROR(plan.status());
   asked.plan = *std::move(plan);
   asked.context.models = asked.plan.models;
@@ -265,7 +265,7 @@ Task<std::vector<size_t>> Embeddings::LookUp(Asked& asked, std::vector<size_t> p
     const size_t end = std::min(places.size(), begin + kLookUpTexts);
     std::vector<Digest> keys;
     for (size_t i = begin; i < end; ++i) keys.push_back(asked.keys[places[i]]);
-    std::vector<FoundText> found = co_await deps_.desk.LookUpTexts(std::move(keys), asked.plan.ttl);
+    std::vector<FoundText> found = co_await deps_.answers.LookUpTexts(std::move(keys), asked.plan.ttl);
     for (size_t i = begin; i < end; ++i) {
       FoundText& text = found[i - begin];
       if (text.vector.empty()) {
@@ -286,7 +286,7 @@ Task<std::vector<size_t>> Embeddings::LookUp(Asked& asked, std::vector<size_t> p
 Task<Status> Embeddings::TakeOver(Asked& asked, const std::set<Digest>& left_behind) {
   std::vector<Batch> batches;
   for (const Digest& batch_key : left_behind) {
-    std::vector<std::string> texts = co_await deps_.desk.PendingTexts(batch_key);
+    std::vector<std::string> texts = co_await deps_.answers.PendingTexts(batch_key);
     if (texts.empty()) continue;  // it is settled meanwhile
     const size_t bytes = BytesIn(texts);
     auto make_keys = [texts, identity = asked.plan.identity, dimensions = asked.dimensions] {

@@ -17,6 +17,7 @@
 #include "server/base/pool.h"
 #include "server/base/status.h"
 #include "server/base/task.h"
+#include "server/llm/answer_memory.h"
 #include "server/llm/call.h"
 #include "server/llm/model_directory.h"
 #include "server/storage/store.h"
@@ -32,14 +33,15 @@ class Embeddings {
     Pool& pool;
     Store& store;
     CallHandler& calls;
-    CallDesk& desk;
+    ModelDirectory& models;
+    AnswerMemory& answers;
   };
   explicit Embeddings(Deps deps) : deps_(deps), released_(deps.loop) {}
   Embeddings(const Embeddings&) = delete;
 
   // Checks a request and answers it. `context` has no run, and its `stop` stops when the client has gone: attempts in
   // flight are then read to their ends, and whoever asks next finds their vectors. INVALID_ARGUMENT (INVALID_FIELD),
-  // CANCELLED, the errors of CallDesk::PlanEmbedding and of calls.
+  // CANCELLED, the errors of ModelDirectory::PlanEmbedding and of calls.
   Task<StatusOr<v1::EmbedResponse>> Embed(CallContext context, v1::EmbedRequest request);
 
  private:

@@ -164,7 +164,7 @@ Status Calls::WhyNotIdentified(const Alias& alias) const {
   return MakeError(Reason::kDeadline, "no answer within the time limit");
 }
 
-CallDesk::FailingTarget Calls::FindUnidentified(std::string_view run) const {
+CallTraffic::FailingTarget Calls::FindUnidentified(std::string_view run) const {
   for (const Unidentified* const waiting : unidentified_) {
     if (waiting->run != run) continue;
     const Target& target = *waiting->alias.routes.front().target;

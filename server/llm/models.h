@@ -30,7 +30,7 @@ class Models {
   const Alias* FindAlias(std::string_view name) const;
   // NOT_FOUND (MODEL_NOT_FOUND) for an alias that is not configured, with the nearest one that is.
   Status NoSuchModel(std::string_view name) const;
-  // Returns how the alias embeds texts if its models have these identities, without `models`. See CallDesk.
+  // Returns how the alias embeds texts if its models have these identities, without `models`. See ModelDirectory.
   static StatusOr<EmbedPlan> PlanEmbedding(const Alias& alias, const Identities& identities);
   // Returns whether every target of the alias is free of charge: no configuration has prices yet. False for an unknown
   // alias.

@@ -269,7 +269,9 @@ class CoordinatorImpl final : public Coordinator {
                                                   .pool = *pool_,
                                                   .store = *store_,
                                                   .calls = *traced_calls_,
-                                                  .desk = *calls_,
+                                                  .models = *calls_,
+                                                  .answers = *calls_,
+                                                  .traffic = *calls_,
                                                   .stages = stages_,
                                                   .files = files_,
                                                   .cpu_time = ThreadCpuTime,
@@ -304,7 +306,7 @@ class CoordinatorImpl final : public Coordinator {
   int64_t Drain(Duration patience) override {
     server_->SetNotServing();
     const TimePoint deadline = clock_.Now() + patience;
-    CallDesk::Unfinished left;
+    CallTraffic::Unfinished left;
     const Status status =
         OnLoop([this, deadline, &left](std::promise<Status>& done) { return DrainEngine(done, deadline, left); });
     if (!status.ok()) spdlog::warn("draining: {}", MessageOf(status));
@@ -371,7 +373,7 @@ class CoordinatorImpl final : public Coordinator {
     done.set_value(std::move(status));
   }
 
-  Task<void> DrainEngine(std::promise<Status>& done, TimePoint deadline, CallDesk::Unfinished& left) {
+  Task<void> DrainEngine(std::promise<Status>& done, TimePoint deadline, CallTraffic::Unfinished& left) {
     co_await engine_->Drain(deadline);
     left = calls_->FindUnfinished();
     done.set_value(absl::OkStatus());

@@ -67,11 +67,18 @@ class ServerIncarnation {
                  .pool = *pool_,
                  .store = *store_,
                  .calls = *handler_,
-                 .desk = calls_->desk(),
+                 .models = calls_->models(),
+                 .answers = calls_->answers(),
+                 .traffic = calls_->traffic(),
                  .stages = stages_,
                  .files = setup.files},
                 random_.Fork(), setup.options),
-        embed_client_({.loop = loop_, .pool = *pool_, .store = *store_, .calls = *handler_, .desk = calls_->desk()},
+        embed_client_({.loop = loop_,
+                       .pool = *pool_,
+                       .store = *store_,
+                       .calls = *handler_,
+                       .models = calls_->models(),
+                       .answers = calls_->answers()},
                       scenario, result) {}
 
   ~ServerIncarnation() { loop_.Abandon(); }

@@ -19,7 +19,9 @@ class RealCalls final : public SimulatedCalls {
  public:
   explicit RealCalls(std::unique_ptr<Calls> calls) : calls_(std::move(calls)) {}
   CallHandler& handler() override { return *calls_; }
-  CallDesk& desk() override { return *calls_; }
+  ModelDirectory& models() override { return *calls_; }
+  AnswerMemory& answers() override { return *calls_; }
+  CallTraffic& traffic() override { return *calls_; }
 
  private:
   std::unique_ptr<Calls> calls_;

@@ -21,7 +21,9 @@ class SimulatedCalls {
  public:
   virtual ~SimulatedCalls() = default;
   virtual CallHandler& handler() = 0;
-  virtual CallDesk& desk() = 0;
+  virtual ModelDirectory& models() = 0;
+  virtual AnswerMemory& answers() = 0;
+  virtual CallTraffic& traffic() = 0;
 };
 std::unique_ptr<SimulatedCalls> MakeSimulatedCalls(Loop& loop, Pool& pool, Store& store, HttpClient& http,
                                                    Random random, const v1::ServerConfig& config);

@@ -115,7 +115,9 @@ class Bench {
                                                   .pool = *pool_,
                                                   .store = *store_,
                                                   .calls = handler,
-                                                  .desk = *calls_,
+                                                  .models = *calls_,
+                                                  .answers = *calls_,
+                                                  .traffic = *calls_,
                                                   .stages = stages_,
                                                   .files = files_},
                                        Random(1), std::move(engine_options));

@@ -66,7 +66,9 @@ class World {
                  .pool = *pool_,
                  .store = store_,
                  .calls = calls_->handler(),
-                 .desk = calls_->desk(),
+                 .models = calls_->models(),
+                 .answers = calls_->answers(),
+                 .traffic = calls_->traffic(),
                  .stages = stages_,
                  .files = NoFiles()},
                 Random(3), ServersOptions()) {}

@@ -274,7 +274,7 @@ void World::Start() {
   pool = MakeInlinePool(*loop, std::chrono::microseconds(50));
   store = std::make_unique<MemoryStore>(*loop, disk, store_options);
   calls = std::make_unique<ToyCalls>(*loop, *store, outside);
-  EngineDeps parts{*loop, *pool, *store, *calls, *calls, kinds, files};
+  EngineDeps parts{*loop, *pool, *store, *calls, *calls, *calls, *calls, kinds, files};
   parts.cpu_time = [this, spent = Duration(0)]() mutable { return spent += cpu_step; };
   parts.tracer = tracer;
   engine = std::make_unique<Engine>(parts, Random(seed * 1000 + static_cast<uint64_t>(boots)), options);

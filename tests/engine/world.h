@@ -37,7 +37,7 @@ struct Outside {
   int reads = 0;                          // reads of files so far
   int64_t prepared = 0;                   // items that `prepare` has computed
   std::string failing;                    // the target that every run waits for; empty: none
-  CallDesk::WaitingCall waiting;          // of every run
+  CallTraffic::WaitingCall waiting;       // of every run
   std::set<std::string> gone;             // models that are not configured any more
   std::set<std::string> changed;          // models whose configuration has changed
   int clustered = 0;                      // how often `cluster` has run
@@ -52,7 +52,7 @@ struct Outside {
 };
 
 // Answers a question with itself in capitals. The answer is found again once its settlement is in the store.
-class ToyCalls final : public CallHandler, public CallDesk {
+class ToyCalls final : public CallHandler, public ModelDirectory, public AnswerMemory, public CallTraffic {
  public:
   ToyCalls(Loop& loop, Store& store, Outside& outside) : loop_(loop), store_(store), outside_(outside) {}
 

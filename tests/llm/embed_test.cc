@@ -99,7 +99,8 @@ class EmbedTest : public testing::Test {
                                                                 .pool = world_.pool(),
                                                                 .store = *world_.store_,
                                                                 .calls = world_.calls(),
-                                                                .desk = world_.calls()});
+                                                                .models = world_.calls(),
+                                                                .answers = world_.calls()});
   }
   std::shared_ptr<Embedded> Begin(const std::vector<std::string>& texts, CallContext context = {},
                                   int32_t dimensions = 0) {

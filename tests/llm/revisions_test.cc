@@ -90,7 +90,7 @@ TEST_F(RevisionsTest, CallsWaitForTheFirstProbeOfAModelThatWasNeverKnown) {
   const auto asked = world_.Ask("q", OfRun("r"));
   world_.RunFor(10s);
   EXPECT_FALSE(asked->done);
-  const CallDesk::FailingTarget failing = world_.calls().FindFailing("r");
+  const CallTraffic::FailingTarget failing = world_.calls().FindFailing("r");
   EXPECT_EQ(failing.name, "plain/m");
   EXPECT_EQ(failing.error, "connection refused");
   EXPECT_EQ(world_.calls().FindFailing("other").name, "");

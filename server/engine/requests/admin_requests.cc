@@ -64,8 +64,8 @@ Task<StatusOr<v1::GetStatusResponse>> AdminRequests::GetStatus(RequestContext, v
   response.set_commits(static_cast<int64_t>(store.commits));
   if (store.syncs > 0) *response.mutable_fsync_p50() = FromDuration(store.sync_p50);
   response.set_active_runs(runs_.CountOpen());
-  response.set_calls_waiting(deps_.desk.waiting());
-  response.set_attempts_in_flight(deps_.desk.in_flight());
+  response.set_calls_waiting(deps_.traffic.waiting());
+  response.set_attempts_in_flight(deps_.traffic.in_flight());
   const LoopFigures loop = deps_.loop.Figures();
   *response.mutable_loop_lag_p50() = FromDuration(loop.lag_p50);
   *response.mutable_loop_lag_p999() = FromDuration(loop.lag_p999);
@@ -82,16 +82,16 @@ Task<StatusOr<v1::GetStatusResponse>> AdminRequests::GetStatus(RequestContext, v
 }
 
 Task<StatusOr<v1::ListBackendsResponse>> AdminRequests::ListBackends(RequestContext, v1::ListBackendsRequest request) {
-  co_return co_await deps_.desk.Backends(std::move(request));
+  co_return co_await deps_.models.Backends(std::move(request));
 }
 
 Task<StatusOr<v1::ListModelsResponse>> AdminRequests::ListModels(RequestContext, v1::ListModelsRequest) {
-  co_return deps_.desk.Models();
+  co_return deps_.models.Models();
 }
 
 Task<StatusOr<v1::GetCacheStatsResponse>> AdminRequests::GetCacheStats(RequestContext, v1::GetCacheStatsRequest) {
   v1::GetCacheStatsResponse response;
-  MR_CO_ASSIGN_OR_RETURN(*response.mutable_answers(), co_await deps_.desk.AnswerStats());
+  MR_CO_ASSIGN_OR_RETURN(*response.mutable_answers(), co_await deps_.answers.AnswerStats());
   auto [begin, end] = MemoKeys();
   MR_CO_ASSIGN_OR_RETURN(const Store::Size size, co_await deps_.store.EstimateSize(std::move(begin), std::move(end)));
   v1::CacheStats& memos = *response.mutable_memos();
@@ -114,7 +114,7 @@ Task<StatusOr<v1::EvictCacheResponse>> AdminRequests::EvictCache(RequestContext,
   }
   std::function<bool(const std::string&)> in_use = [this](const std::string& run) { return runs_.IsOpen(run); };
   MR_CO_ASSIGN_OR_RETURN(const int64_t answers,
-                         co_await deps_.desk.EvictAnswers(older_than, request.target(), std::move(in_use)));
+                         co_await deps_.answers.EvictAnswers(older_than, request.target(), std::move(in_use)));
   response.set_answers(answers);
   // A memo does not say which target gave its answers: if only one target's answers are evicted, memos stay.
   if (request.keep_memos() || !request.target().empty()) co_return response;

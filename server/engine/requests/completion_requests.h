@@ -17,8 +17,12 @@ class CompletionRequests final : public CompletionsApi {
       : calls_(deps.calls),
         patient_store_(patient_store),
         gate_(gate),
-        embeddings_(
-            {.loop = deps.loop, .pool = deps.pool, .store = patient_store, .calls = deps.calls, .desk = deps.desk}) {}
+        embeddings_({.loop = deps.loop,
+                     .pool = deps.pool,
+                     .store = patient_store,
+                     .calls = deps.calls,
+                     .models = deps.models,
+                     .answers = deps.answers}) {}
 
   Task<StatusOr<v1::GenerateResponse>> Generate(RequestContext context, v1::GenerateRequest request) override;
   Task<StatusOr<v1::GenerateResponse>> StreamGenerate(RequestContext context, v1::StreamGenerateRequest request,

@@ -16,7 +16,7 @@ std::vector<std::string> MissingModels(const EngineDeps& deps, const storage::v1
   v1::Pipeline definition;
   if (!definition.ParseFromString(record.definition())) return {};
   std::vector<std::string> missing = ModelsOf(deps, definition);
-  std::erase_if(missing, [&deps](const std::string& model) { return deps.desk.CheckModel(model).ok(); });
+  std::erase_if(missing, [&deps](const std::string& model) { return deps.models.CheckModel(model).ok(); });
   return missing;
 }
 

@@ -42,7 +42,8 @@ class ForgetfulStore final : public Store {
 // Counts questions and those with a cached answer, and answers none.
 class CountingCalls final : public CallHandler {
  public:
-  CountingCalls(CallDesk& desk, v1::PlanPipelineResponse& response) : desk_(desk), response_(response) {}
+  CountingCalls(ModelDirectory& models, AnswerMemory& answers, v1::PlanPipelineResponse& response)
+      : models_(models), answers_(answers), response_(response) {}
 
   Task<CallOutcome> Handle(CallContext context, CallRequest request) override {
     CallOutcome outcome;
@@ -57,8 +58,8 @@ class CountingCalls final : public CallHandler {
     stage->set_calls(stage->calls() + 1);
     stage->set_estimated_input_tokens(stage->estimated_input_tokens() + static_cast<int64_t>(bytes + 3) / 4);
     stage->set_max_output_tokens(stage->max_output_tokens() + request.question.max_tokens);
-    stage->set_unpriced(stage->unpriced() || !desk_.HasKnownCost(request.model_alias));
-    const StatusOr<bool> remembered = co_await desk_.IsRemembered(std::move(context), std::move(request));
+    stage->set_unpriced(stage->unpriced() || !models_.HasKnownCost(request.model_alias));
+    const StatusOr<bool> remembered = co_await answers_.IsRemembered(std::move(context), std::move(request));
     if (remembered.ok() && *remembered) stage->set_cache_hits(stage->cache_hits() + 1);
     co_return outcome;
   }
@@ -92,7 +93,8 @@ class CountingCalls final : public CallHandler {
     return nullptr;
   }
 
-  CallDesk& desk_;
+  ModelDirectory& models_;
+  AnswerMemory& answers_;
   v1::PlanPipelineResponse& response_;
   std::map<std::string, Asked> asked_;  // by stage
 };
@@ -165,12 +167,14 @@ class Forecast final : public StepHost {
  public:
   Forecast(const EngineDeps& deps, const EngineOptions& options, storage::v1::RunRecord record)
       : store_(deps.store),
-        calls_(deps.desk, response_),
+        calls_(deps.models, deps.answers, response_),
         deps_{.loop = deps.loop,
               .pool = deps.pool,
               .store = store_,
               .calls = calls_,
-              .desk = deps.desk,
+              .models = deps.models,
+              .answers = deps.answers,
+              .traffic = deps.traffic,
               .stages = deps.stages,
               .files = deps.files},
         options_(options),
@@ -243,7 +247,7 @@ Task<Status> Forecast::Load(MadeStages made) {
   made.plan = made.plan.Streaming();
   MR_CO_ASSIGN_OR_RETURN(stages_, co_await LoadStages(deps_, store_, store_, std::move(made), record_));
   std::vector<std::string> names = ModelsOf(deps_, *stages_.definition);
-  models_ = co_await deps_.desk.Look(std::move(names));
+  models_ = co_await deps_.models.Look(std::move(names));
   MR_CO_RETURN_IF_ERROR(SetMemoRules(*this, *stages_.definition, *models_));
   for (int stage = 0; stage < plan().size(); ++stage) {
     const PlanStage& at = plan().stage(stage);

@@ -91,7 +91,7 @@ Task<void> ActiveRun::Work([[maybe_unused]] std::shared_ptr<ActiveRun> self) {
 
 Task<void> ActiveRun::RunSteps() {
   std::vector<std::string> names = ModelsOf(deps_, definition());
-  models_ = co_await deps_.desk.Lease(std::move(names));
+  models_ = co_await deps_.models.Lease(std::move(names));
   if (const Status status = SetMemoRules(*this, definition(), *models_); !status.ok()) Fail("", status);
   if (!stopped()) co_await WorkOnStages();
   models_.reset();

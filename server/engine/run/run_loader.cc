@@ -63,7 +63,7 @@ StatusOr<std::vector<std::optional<rules::ConditionEvaluator>>> MakeConditions(c
 }
 
 Status CheckModels(const EngineDeps& deps, const v1::Stage& stage) {
-  for (const std::string& model : deps.stages.ModelsOf(stage)) MR_RETURN_IF_ERROR(deps.desk.CheckModel(model));
+  for (const std::string& model : deps.stages.ModelsOf(stage)) MR_RETURN_IF_ERROR(deps.models.CheckModel(model));
   return absl::OkStatus();
 }
 

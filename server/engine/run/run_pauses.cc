@@ -20,10 +20,11 @@ void ActiveRun::FailStage(int stage, const Status& error) {
   const std::string& name = plan().stage(stage).name;
   // The file was allowed when the run was created. Another configuration must not end the run.
   if (ReasonOf(error) == Reason::kFileNotAllowed) {
-    PauseFor(v1::WaitingOn::REASON_CONFIG, "",
-             fmt::format("stage `{}`: {}; change it so, or start with the configuration of the run; then resume the run",
-                         name, Excerpt(MessageOf(error), 500)),
-             Reason::kFileNotAllowed);
+    PauseFor(
+        v1::WaitingOn::REASON_CONFIG, "",
+        fmt::format("stage `{}`: {}; change it so, or start with the configuration of the run; then resume the run",
+                    name, Excerpt(MessageOf(error), 500)),
+        Reason::kFileNotAllowed);
     return;
   }
   Fail(name, error);
@@ -67,7 +68,7 @@ void ActiveRun::PauseForRepair(const std::vector<Blockage>& blockages) {
 
 void ActiveRun::ReconsiderTargets() {
   for (const v1::Stage& stage : definition().stages()) {
-    for (const std::string& model : deps_.stages.ModelsOf(stage)) deps_.desk.Reconsider(model);
+    for (const std::string& model : deps_.stages.ModelsOf(stage)) deps_.models.Reconsider(model);
   }
 }
 

@@ -26,7 +26,7 @@ std::string HoldUpOf(const std::optional<v1::WaitingOn>& waiting) {
 }
 
 // Describes the limit that a call waits for. `wall_micros` is the wall clock's time at `now`.
-void SetLimit(const CallDesk::WaitingCall& call, TimePoint now, int64_t wall_micros, v1::WaitingOn& waiting) {
+void SetLimit(const CallTraffic::WaitingCall& call, TimePoint now, int64_t wall_micros, v1::WaitingOn& waiting) {
   waiting.set_limit(call.limit);
   waiting.set_place(call.place);
   waiting.set_queue_length(call.waiting);
@@ -65,7 +65,7 @@ v1::Run ActiveRun::Present() {
   run.clear_stages();
   AttemptsByStage begun = left_;
   if (working_) {
-    for (const auto& [stage, counts] : deps_.desk.FindAttempts(name())) begun[stage].Add(counts);
+    for (const auto& [stage, counts] : deps_.traffic.FindAttempts(name())) begun[stage].Add(counts);
   }
   for (int stage = 0; stage < plan().size(); ++stage) {
     v1::StageProgress& progress = *run.add_stages();
@@ -105,9 +105,9 @@ std::optional<v1::WaitingOn> ActiveRun::WaitsOn() {
             : "free space on the disk of the data directory");
     return since(v1::WaitingOn::REASON_DISK);
   }
-  const CallDesk::WaitingCall call = deps_.desk.FindWaiting(name());
+  const CallTraffic::WaitingCall call = deps_.traffic.FindWaiting(name());
   const TimePoint now = deps_.loop.Now();
-  const CallDesk::FailingTarget failing = deps_.desk.FindFailing(name());
+  const CallTraffic::FailingTarget failing = deps_.traffic.FindFailing(name());
   if (!failing.name.empty()) {
     waiting.set_object(failing.name);
     const bool is_limited = call.target == failing.name;
@@ -158,7 +158,7 @@ std::optional<v1::WaitingOn> ActiveRun::WaitsOn() {
 void ActiveRun::GiveUpIfTargetsFail() {
   if (!record_.run().has_give_up_after() || state() != v1::RUN_STATE_RUNNING || stopped()) return;
   const std::optional<v1::WaitingOn> waiting = WaitsOn();
-  const CallDesk::FailingTarget target = deps_.desk.FindFailing(name());
+  const CallTraffic::FailingTarget target = deps_.traffic.FindFailing(name());
   // A pull that runs is progress, although no item ends.
   if (!waiting || waiting->reason() != v1::WaitingOn::REASON_TARGET || !target.progress.empty()) {
     failing_since_.reset();

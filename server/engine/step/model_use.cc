@@ -9,7 +9,7 @@ namespace {
 StatusOr<std::string> IdentitiesOf(const EngineDeps& deps, const v1::Stage& stage, const ModelLease& lease) {
   std::string identities;
   for (const std::string& model : deps.stages.ModelsOf(stage)) {
-    MR_ASSIGN_OR_RETURN(const std::string identity, deps.desk.Identity(model, lease));
+    MR_ASSIGN_OR_RETURN(const std::string identity, deps.models.Identity(model, lease));
     if (!identities.empty()) identities.push_back('\n');
     identities += identity;
   }
