@@ -6,6 +6,13 @@ if(CCACHE)
   set(CMAKE_CXX_COMPILER_LAUNCHER ${CCACHE})
 endif()
 
+# gold links a program in a quarter of the time. Debian's binutils have it; without it the compiler's own linker is used.
+include(CheckLinkerFlag)
+check_linker_flag(CXX -fuse-ld=gold MILLRACE_HAS_GOLD)
+if(MILLRACE_HAS_GOLD)
+  add_link_options(-fuse-ld=gold)
+endif()
+
 add_library(millrace_flags INTERFACE)
 # Designated initializers omit members on purpose, so that these keep their defaults.
 # -pthread everywhere: RE2 and others require it, and a precompiled header works with one setting only.
