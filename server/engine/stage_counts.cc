@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "server/engine/times.h"
+
 namespace millrace {
 
 bool IsReadable(StageShape shape, const storage::v1::StageRecord& record) {
@@ -43,6 +45,26 @@ void AddAttempts(const AttemptsByStage& begun, v1::StageProgress& progress) {
   if (found == begun.end()) return;
   progress.set_attempts(progress.attempts() + found->second.attempts);
   progress.set_maybe_billed(progress.maybe_billed() + found->second.maybe_billed);
+}
+
+void AddTakenOver(const TotalsByStage& taken, v1::StageProgress& progress) {
+  const auto found = taken.find(progress.stage());
+  if (found == taken.end()) return;
+  const storage::v1::CallTotals& more = found->second;
+  progress.set_attempts(progress.attempts() + more.attempts());
+  progress.set_maybe_billed(progress.maybe_billed() + more.maybe_billed());
+  progress.set_input_tokens(progress.input_tokens() + more.input_tokens());
+  progress.set_output_tokens(progress.output_tokens() + more.output_tokens());
+  progress.set_cost_nano_usd(progress.cost_nano_usd() + more.cost_nano_usd());
+  progress.set_unpriced_attempts(progress.unpriced_attempts() + more.unpriced_attempts());
+  if (more.calling_nanos() > 0) AddTo(*progress.mutable_calling_time(), Duration(more.calling_nanos()));
+}
+
+void AddTakenOver(const TakenOver& taken, v1::Run& run) {
+  if (taken.totals.empty()) return;
+  TotalsByStage rest = taken.totals;
+  for (const auto& [stage, left] : taken.left) rest[stage] = AttemptsWithout(rest[stage], left);
+  for (v1::StageProgress& progress : *run.mutable_stages()) AddTakenOver(rest, progress);
 }
 
 }  // namespace millrace

@@ -9,6 +9,7 @@
 #include "millrace/v1/run.pb.h"
 #include "server/engine/plan.h"
 #include "server/llm/live_attempts.h"
+#include "server/storage/taken_over.h"
 
 namespace millrace {
 
@@ -26,5 +27,9 @@ int64_t ItemsIn(const Plan& plan, int stage, RecordOf record_of);
 v1::StageProgress ProgressOf(const Plan& plan, int stage, RecordOf record_of);
 // Adds attempts that have begun and that the stage's record does not have yet.
 void AddAttempts(const AttemptsByStage& begun, v1::StageProgress& progress);
+// Adds the stage's part of what the run paid for and another run has settled.
+void AddTakenOver(const TotalsByStage& taken, v1::StageProgress& progress);
+// Adds all of it to a run that is not in memory, whose stored counts have what it left at its end.
+void AddTakenOver(const TakenOver& taken, v1::Run& run);
 
 }  // namespace millrace

@@ -6,6 +6,7 @@
 
 #include "server/storage/answers.h"
 #include "server/storage/ledger.h"
+#include "server/storage/taken_over.h"
 
 namespace millrace {
 
@@ -63,6 +64,7 @@ void CallProgress::MarkBad(const Digest& call_key, std::string_view error) {
     // Its raw bytes are in the store. A call may have many bad answers, and thousands of calls are in flight.
     PendingRecord judged;
     judged.set_run(entry.record.run());
+    *judged.mutable_totals() = entry.record.totals();
     *judged.mutable_attempt() = std::move(*entry.record.mutable_attempt());
     Tally::MarkBad(*judged.mutable_attempt(), error);
     entry.record = std::move(judged);
@@ -102,6 +104,31 @@ void CallProgress::PutFailed(WriteBatch& batch, const Digest& next_key, SettledN
     changed.insert(entry.call_key);
   }
   for (const Digest& call_key : changed) PutRunAnswer(batch, own_run_, call_key, own_[call_key]);
+  PutCountsOfOthers(batch, Settles::kFailed, [this](const std::string& run) { return tally.IsPaidBy(run); });
+}
+
+void CallProgress::PutCountsOfOthers(WriteBatch& batch, Settles settles,
+                                     absl::FunctionRef<bool(const std::string& run)> is_own) const {
+  // Totals grow from attempt to attempt of a run, so that its newest one has those of the others.
+  std::map<std::string_view, std::pair<const PendingRecord*, const PendingRecord*>> newest;  // settled, left
+  for (const Unsettled& entry : unsettled_) {
+    const std::string& run = entry.record.run();
+    if (run.empty() || is_own(run)) continue;
+    const bool is_settled = settles == Settles::kAll || !HasAnswer(entry.record.attempt());
+    const PendingRecord*& of_run = is_settled ? newest[run].first : newest[run].second;
+    if (of_run == nullptr || of_run->totals().attempts() < entry.record.totals().attempts()) of_run = &entry.record;
+  }
+  for (const auto& [run, records] : newest) {
+    const auto& [settled, left] = records;
+    if (settled == nullptr) continue;
+    PendingRecord counted = *settled;
+    if (left != nullptr) {
+      // It stays pending, and its settlement counts it.
+      if (left->totals().attempts() >= settled->totals().attempts()) continue;
+      *counted.mutable_totals() = AttemptsWithout(settled->totals(), left->totals());
+    }
+    PutTakenOver(batch, counted);
+  }
 }
 
 void CallProgress::ForgetFailed() {
@@ -154,6 +181,7 @@ class CallProgress::Settling {
     for (const Unsettled& entry : progress_.unsettled_) {
       if (HasRecordOfItsOwn(entry)) PutAlone(entry);
     }
+    progress_.PutCountsOfOthers(batch_, Settles::kAll, [this](const std::string& run) { return run == payer_.run; });
     for (const Digest& call_key : progress_.call_keys_) PutQuestion(call_key);
     if (result_.status.ok() && result_.from_memory && !result_.is_own && !payer_.run.empty()) PutCopy();
     for (const Digest& call_key : changed_) PutRunAnswer(batch_, payer_.run, call_key, index_[call_key]);

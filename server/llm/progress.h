@@ -2,6 +2,8 @@
 // *unsettled* until a batch with its settled record is committed; its pending record is in the store until then.
 #pragma once
 
+#include <absl/functional/function_ref.h>
+
 #include <cstdint>
 #include <map>
 #include <optional>
@@ -93,13 +95,18 @@ class CallProgress {
     Digest call_key;
     storage::v1::PendingRecord record;
     int64_t number = 0;  // not 0: a batch that may or may not be stored gave it this number, and a record of its own
-    bool is_judged = false;  // its answer was bad: the record has only the run and the attempt
+    bool is_judged = false;  // its answer was bad: the record has only the run, the attempt and the totals
   };
   struct NewAnswer {
     storage::v1::AnswerRecord record;
     bool is_usable = false;
   };
   class Settling;
+  enum class Settles { kFailed, kAll };
+
+  // Counts the attempts of other runs that the batch settles in the runs that made them.
+  void PutCountsOfOthers(WriteBatch& batch, Settles settles,
+                         absl::FunctionRef<bool(const std::string& run)> is_own) const;
 
   std::vector<Digest> call_keys_;
   std::string own_run_;

@@ -125,13 +125,13 @@ void Tally::TakeOver(PendingRecord& pending, std::string_view run) {
   if (is_started) {
     attempt.set_outcome(v1::ATTEMPT_OUTCOME_UNKNOWN);
     attempt.set_error("the server ended before the answer");
+    Count(*pending.mutable_totals(), v1::ATTEMPT_OUTCOME_STARTED);
   }
   if (pending.run() != run) return;
   SetPayer(pending.run());
   const int64_t calls = totals_.calls();
   totals_ = pending.totals();
   totals_.set_calls(std::max(calls, totals_.calls()));
-  if (is_started) Count(totals_, v1::ATTEMPT_OUTCOME_STARTED);
   // It may be this call's own, from before everybody had left it.
   std::erase_if(attempts_, [&attempt](const v1::Attempt& own) { return own.id() == attempt.id(); });
   Keep(attempt);
@@ -143,7 +143,10 @@ void Tally::AddTokensOf(PendingRecord& taken, const backend::Answer& answer, std
   if (!is_own) AddCacheHit();
   if (attempt.input_tokens() != 0 || attempt.output_tokens() != 0) return;
   SetTokens(attempt, answer);
-  if (!is_own) return;
+  if (!is_own) {
+    AddTokens(*taken.mutable_totals(), attempt);
+    return;
+  }
   AddTokens(totals_, attempt);
   *taken.mutable_totals() = totals_;
 }

@@ -62,10 +62,10 @@ class Tally {
   // Takes over the attempt of an earlier call for `run`: one that a crash left behind, or whose callers left. A started
   // attempt becomes one of unknown outcome. If the run itself paid for it, the record has the totals of that whole
   // call, which replace these; only `calls` stays as it is if it is larger, because the questions of this call are
-  // counted already. The attempts of another run are not counted: a new run has not tried before.
+  // counted already. The attempts of another run are not counted here: the settlement counts them in that run.
   void TakeOver(storage::v1::PendingRecord& pending, std::string_view run);
   // Adds the tokens of an answer that was taken over, unless its record has them. An answer that another run has paid
-  // for is a cached one for `run`.
+  // for is a cached one for `run`; its tokens are only added to its record.
   void AddTokensOf(storage::v1::PendingRecord& taken, const backend::Answer& answer, std::string_view run);
 
   // Marks the answered attempt of this key: its answer can't be used.

@@ -257,9 +257,32 @@ class Checker {
     if (!result_.ran_again) return;
     const std::set<std::string> refused = Refused();
     for (const std::string& question : result_.asked_again) {
+      if (scenario_.cancel) break;  // the first run did not ask them all
       if (refused.count(NameOf(question)) == 0) Broken(fmt::format("a second run asked {} again", question));
     }
     CompareItems(result_.items_again, reference_.items, "second run", true);
+    CheckSums();
+  }
+
+  // Each attempt counts in exactly one run, also if another run has taken its answer over. A redrive takes items out of
+  // the counts, with what they have cost.
+  void CheckSums() {
+    if (scenario_.redrive || MayForget()) return;
+    int64_t attempts = 0;
+    int64_t tokens = 0;
+    for (const v1::Run* run : {&result_.run_after, &result_.run_again}) {
+      for (const v1::StageProgress& stage : run->stages()) {
+        attempts += stage.attempts();
+        tokens += stage.input_tokens() + stage.output_tokens();
+      }
+    }
+    int64_t paid = 0;
+    for (const v1::Attempt& attempt : result_.attempts_after) paid += attempt.input_tokens() + attempt.output_tokens();
+    const auto recorded = static_cast<int64_t>(result_.attempts_after.size());
+    if (attempts != recorded) {
+      Broken(fmt::format("counts: both runs show {} attempts, {} are on record", attempts, recorded));
+    }
+    if (tokens != paid) Broken(fmt::format("counts: both runs show {} tokens, {} are on record", tokens, paid));
   }
 
   // A target's limits hold at the provider: no more requests at once than there are slots, and no minute has more than

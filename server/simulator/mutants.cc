@@ -37,6 +37,7 @@ class MutantStore final : public Store {
       case Mutant::kLoseItems:
       case Mutant::kLoseEvents:
       case Mutant::kLosePark:
+      case Mutant::kForgetTakenOver:
         batch = Spoil(batch);
         break;
       case Mutant::kForgetVector:
@@ -103,6 +104,7 @@ class MutantStore final : public Store {
         continue;
       }
       if (mutant_ == Mutant::kLosePark && put && IsOf(change.key, Table::kParked) && ++spoiled_ % 3 == 0) continue;
+      if (mutant_ == Mutant::kForgetTakenOver && put && IsOf(change.key, Table::kRunAttempt)) continue;
       Repeat(change, spoiled);
       if (mutant_ == Mutant::kLoseItems && put && IsOf(change.key, Table::kItem) && ++spoiled_ % 11 == 0) {
         spoiled.Delete(change.key);
@@ -250,6 +252,8 @@ std::string_view NameOf(Mutant mutant) {
       return "swap vectors";
     case Mutant::kWholeBatch:
       return "send texts at once";
+    case Mutant::kForgetTakenOver:
+      return "count no taken over";
   }
   return "unknown";
 }

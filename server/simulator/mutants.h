@@ -37,15 +37,16 @@ enum class Mutant {
   kForgetVector,     // the last vector of a batch of texts is not remembered
   kSwapVectors,      // the texts of a batch get each other's vectors
   kWholeBatch,       // texts are not sent in batches
+  kForgetTakenOver,  // attempts that another run settles are not counted in the run that made them
 };
 
 inline constexpr Mutant kMutants[] = {
-    Mutant::kSkipCommit,     Mutant::kAckBeforeStore, Mutant::kTearBatch,    Mutant::kForgetAnswers,
-    Mutant::kDropStarted,    Mutant::kStaleScan,      Mutant::kDoubleSend,   Mutant::kMislabelUnknown,
-    Mutant::kTruncateAnswer, Mutant::kSwapAnswers,    Mutant::kLoseItems,    Mutant::kLoseEvents,
-    Mutant::kLosePark,       Mutant::kDropSettlement, Mutant::kIgnoreStop,   Mutant::kDoubleSlots,
-    Mutant::kForgetRate,     Mutant::kFailBlocked,    Mutant::kForgetVector, Mutant::kSwapVectors,
-    Mutant::kWholeBatch,
+    Mutant::kSkipCommit,     Mutant::kAckBeforeStore,  Mutant::kTearBatch,    Mutant::kForgetAnswers,
+    Mutant::kDropStarted,    Mutant::kStaleScan,       Mutant::kDoubleSend,   Mutant::kMislabelUnknown,
+    Mutant::kTruncateAnswer, Mutant::kSwapAnswers,     Mutant::kLoseItems,    Mutant::kLoseEvents,
+    Mutant::kLosePark,       Mutant::kDropSettlement,  Mutant::kIgnoreStop,   Mutant::kDoubleSlots,
+    Mutant::kForgetRate,     Mutant::kFailBlocked,     Mutant::kForgetVector, Mutant::kSwapVectors,
+    Mutant::kWholeBatch,     Mutant::kForgetTakenOver,
 };
 
 // Returns a short name for output.

@@ -218,7 +218,7 @@ Scenario DrawScenario(uint64_t seed) {
   scenario.redrive = !scenario.cancel && random.Chance(0.3);
   scenario.racers = random.Chance(0.2) ? 4 : 1;
   if (random.Chance(0.25)) ParkSome(scenario, random);
-  scenario.run_again = seed % 2 == 0 && !scenario.cancel;
+  scenario.run_again = seed % 2 == 0;
   if (random.Chance(0.2)) {
     profile.down_at = Between(random, Duration(0), std::chrono::seconds(3));
     profile.down_for = Between(random, std::chrono::seconds(1), std::chrono::seconds(60));

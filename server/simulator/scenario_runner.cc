@@ -293,13 +293,29 @@ class ServerIncarnation {
     co_return true;
   }
 
-  Task<bool> ReadBack(std::string run) {
-    disk_.faults = {};
+  // Reads a run, and appends its attempts unless null is given.
+  Task<bool> ReadRun(std::string name, v1::Run* run, std::vector<v1::Attempt>* attempts) {
     v1::GetRunRequest get;
-    get.set_run(run);
+    get.set_run(name);
     const StatusOr<v1::GetRunResponse> response = co_await engine_.runs().GetRun({}, get);
     if (Failed(response, "GetRun")) co_return false;
-    result_.run = response->run();
+    *run = response->run();
+    if (attempts == nullptr) co_return true;
+    v1::ListAttemptsRequest list;
+    list.set_run(name);
+    do {
+      const StatusOr<v1::ListAttemptsResponse> page = co_await engine_.runs().ListAttempts({}, list);
+      if (Failed(page, "ListAttempts")) co_return false;
+      for (const v1::Attempt& attempt : page->attempts()) attempts->push_back(attempt);
+      list.set_page_token(page->next_page_token());
+    } while (!list.page_token().empty());
+    co_return true;
+  }
+
+  Task<bool> ReadBack(std::string run) {
+    disk_.faults = {};
+    std::vector<v1::Attempt>* const attempts = scenario_.read_back ? &result_.attempts : nullptr;
+    if (const bool was_read = co_await ReadRun(run, &result_.run, attempts); !was_read) co_return false;
     if (!scenario_.read_back) co_return true;
     if (const bool was_read = co_await ReadItems(run, &result_.items); !was_read) co_return false;
     v1::WatchRunRequest watch;
@@ -314,14 +330,6 @@ class ServerIncarnation {
       }
       if (page->end || page->events.empty()) break;
     }
-    v1::ListAttemptsRequest list;
-    list.set_run(run);
-    do {
-      const StatusOr<v1::ListAttemptsResponse> attempts = co_await engine_.runs().ListAttempts({}, list);
-      if (Failed(attempts, "ListAttempts")) co_return false;
-      for (const v1::Attempt& attempt : attempts->attempts()) result_.attempts.push_back(attempt);
-      list.set_page_token(attempts->next_page_token());
-    } while (!list.page_token().empty());
     const std::string pending = KeyBuilder(Table::kPending);
     result_.pending = std::distance(disk_.data().lower_bound(pending), disk_.data().lower_bound(PrefixEnd(pending)));
     co_return true;
@@ -337,6 +345,10 @@ class ServerIncarnation {
     if (!response.ok()) co_return;
     if (const bool ended = co_await WaitForEnd(response->run().name()); !ended) co_return;
     if (const bool was_read = co_await ReadItems(response->run().name(), &result_.items_again); !was_read) co_return;
+    const std::string again = response->run().name();
+    std::vector<v1::Attempt>* const attempts = &result_.attempts_after;
+    if (const bool was_read = co_await ReadRun(run_, &result_.run_after, attempts); !was_read) co_return;
+    if (const bool was_read = co_await ReadRun(again, &result_.run_again, attempts); !was_read) co_return;
     for (size_t i = before; i < result_.log.requests.size(); ++i) {
       result_.asked_again.push_back(result_.log.requests[i].question);
     }

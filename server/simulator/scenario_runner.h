@@ -61,6 +61,9 @@ struct ScenarioResult {
   bool ran_again = false;
   std::vector<std::string> asked_again;
   std::vector<v1::Item> items_again;
+  v1::Run run_again;
+  v1::Run run_after;                        // the first run, after the second one
+  std::vector<v1::Attempt> attempts_after;  // of both
 };
 
 // Runs the scenario. `mutant` breaks one part on purpose (mutants.h).

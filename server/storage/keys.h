@@ -34,6 +34,7 @@ enum class Table : char {
   kRunSettled = 'L',  // (run, number) -> empty: the settled records of a run
   kAnswer = 'x',      // (call key) -> SettledIndex: the answer that later runs may reuse
   kRunAnswer = 'A',   // (run, call key) -> SettledIndex: what this run was answered, and its attempts
+  kRunAttempt = 'a',  // (run, 0 or 1, attempt id) -> PendingRecord: attempts that no item counts (taken_over.h)
   kModel = 'v',       // (backend, model) -> ModelRecord
   kPending = 'w',     // (call key, slot) -> PendingRecord: an attempt that is started or answered, not settled
 };

@@ -119,7 +119,7 @@ Task<StatusOr<AttemptPage>> LoadAttempts(Store& store, std::string run, std::str
 
 Task<StatusOr<PendingByRun>> CountPending(Store& store, std::optional<std::string> run) {
   // A record has the totals of its whole call. If a call left several, which its repairs did, the largest has them all.
-  std::map<std::array<std::string, 3>, PendingCounts> by_call;  // by run, stage and item
+  std::map<std::array<std::string, 3>, PendingCall> by_call;  // by run, stage and item
   std::string begin = KeyBuilder(Table::kPending);
   const std::string end = PrefixEnd(begin);
   while (!begin.empty()) {
@@ -130,22 +130,19 @@ Task<StatusOr<PendingByRun>> CountPending(Store& store, std::optional<std::strin
       if (record.run().empty() || (run && record.run() != *run)) continue;
       const v1::Attempt& attempt = record.attempt();
       const bool is_started = attempt.outcome() == v1::ATTEMPT_OUTCOME_STARTED;
-      const PendingCounts counts{.attempts = record.totals().attempts() + (is_started ? 1 : 0),
-                                 .maybe_billed = record.totals().maybe_billed(),
-                                 .started = is_started ? 1 : 0};
+      const PendingCall counts{.attempt_id = attempt.id(),
+                               .stage = attempt.stage(),
+                               .attempts = record.totals().attempts() + (is_started ? 1 : 0),
+                               .maybe_billed = record.totals().maybe_billed(),
+                               .started = is_started ? 1 : 0};
       const std::string item = attempt.item_ids().empty() ? "" : attempt.item_ids(0);
-      PendingCounts& of_call = by_call[{record.run(), attempt.stage(), item}];
+      PendingCall& of_call = by_call[{record.run(), attempt.stage(), item}];
       if (counts.attempts > of_call.attempts) of_call = counts;
     }
     begin = std::move(page.next);
   }
   PendingByRun by_run;
-  for (const auto& [place, counts] : by_call) {
-    PendingCounts& sum = by_run[place[0]][place[1]];
-    sum.attempts += counts.attempts;
-    sum.maybe_billed += counts.maybe_billed;
-    sum.started += counts.started;
-  }
+  for (const auto& [place, call] : by_call) by_run[place[0]].push_back(call);
   co_return by_run;
 }
 

@@ -69,14 +69,15 @@ struct AttemptPage {
 };
 Task<StatusOr<AttemptPage>> LoadAttempts(Store& store, std::string run, std::string begin, size_t entries_max);
 
-// Attempts of calls that are not settled.
-struct PendingCounts {
+// The attempts of a call that is not settled.
+struct PendingCall {
+  std::string attempt_id;  // of the newest
+  std::string stage;
   int64_t attempts = 0;
   int64_t maybe_billed = 0;  // without those of `started`
   int64_t started = 0;       // in flight, or cut by a crash
 };
-// By run and stage.
-using PendingByRun = std::map<std::string, std::map<std::string, PendingCounts>>;
+using PendingByRun = std::map<std::string, std::vector<PendingCall>>;
 // Counts the attempts of one run, or of all runs if none is given. Reads all pending records: about as many as are in
 // flight. Damaged records are left out.
 Task<StatusOr<PendingByRun>> CountPending(Store& store, std::optional<std::string> run);

@@ -71,7 +71,7 @@ KeyRange EventKeys(std::string_view run, int64_t first) {
 void DeleteRunKeys(WriteBatch& batch, std::string_view run) {
   for (const Table table :
        {Table::kRun, Table::kStage, Table::kItem, Table::kItemId, Table::kItemCommit, Table::kEvent, Table::kInput,
-        Table::kInputState, Table::kRunMemo, Table::kRunAnswer, Table::kRunSettled}) {
+        Table::kInputState, Table::kRunMemo, Table::kRunAnswer, Table::kRunSettled, Table::kRunAttempt}) {
     auto [begin, end] = Below(KeyBuilder(table).Text(run));
     batch.DeleteRange(std::move(begin), std::move(end));
   }

@@ -9,12 +9,14 @@
 
 #include "server/engine/requests/explain.h"
 #include "server/engine/requests/page_token.h"
+#include "server/engine/stage_counts.h"
 #include "server/engine/times.h"
 #include "server/storage/answers.h"
 #include "server/storage/items.h"
 #include "server/storage/ledger.h"
 #include "server/storage/records.h"
 #include "server/storage/runs.h"
+#include "server/storage/taken_over.h"
 #include "server/trace/names.h"
 
 namespace millrace {
@@ -120,7 +122,11 @@ Task<StatusOr<v1::ListRunsResponse>> RunRequests::ListRuns(RequestContext, v1::L
       if (!runs[i]) continue;
       const std::shared_ptr<ActiveRun> active = runs_.FindActive(names[i]);
       v1::Run run = active ? active->Snapshot() : *std::move(runs[i]);
-      if (!active) runs_.ShowWait(run);
+      if (!active) {
+        MR_CO_ASSIGN_OR_RETURN(const TakenOver taken, co_await LoadTakenOver(deps_.store, names[i]));
+        AddTakenOver(taken, run);
+        runs_.ShowWait(run);
+      }
       if (!Matches(run, request)) continue;
       if (static_cast<size_t>(response.runs_size()) == size) {
         response.set_next_page_token(MakePageToken(query, last));

@@ -60,10 +60,15 @@ void ActiveRun::Start() {
   deps_.loop.Spawn(Work(shared_from_this()));
 }
 
-void ActiveRun::ShowLeft(const std::map<std::string, PendingCounts>& pending) {
-  for (const auto& [stage, counts] : pending) {
-    left_[stage] = {.attempts = counts.attempts, .maybe_billed = counts.maybe_billed + counts.started};
-  }
+void ActiveRun::ShowLeft(std::vector<PendingCall> pending) {
+  left_ = std::move(pending);
+  for (PendingCall& call : left_) call.maybe_billed += std::exchange(call.started, 0);
+}
+
+Task<void> ActiveRun::ReadTakenOver() {
+  const std::shared_ptr<ActiveRun> self = shared_from_this();
+  StatusOr<TakenOver> read = co_await LoadTakenOver(deps_.store, name());
+  if (read.ok()) taken_over_ = *std::move(read);
 }
 
 void ActiveRun::Follow() {
@@ -144,17 +149,17 @@ Task<void> ActiveRun::Conclude() {
     // Calls that were stopped have no settlement: their attempts are in the store only.
     std::optional<std::string> run = name();
     StatusOr<PendingByRun> pending = co_await CountPending(store_, std::move(run));
-    if (pending.ok()) {
-      for (const auto& [stage, counts] : (*pending)[name()]) {
-        left_[stage] = {.attempts = counts.attempts, .maybe_billed = counts.maybe_billed};
-      }
-    }
+    if (pending.ok()) left_ = std::move((*pending)[name()]);
   }
+  co_await ReadTakenOver();
   const AsyncMutex::Holder holder = co_await turn_.Enter();
   *record_.mutable_run()->mutable_active_time() = FromDuration(ActiveTime());
   working_since_.reset();
   WriteBatch batch;
   Status status;
+  if (IsEnded(state()) || error_) {
+    for (const PendingCall& call : left_) PutLeft(batch, name(), call);
+  }
   if (state() == v1::RUN_STATE_CANCELLED) {
     // Counts have changed since the cancellation: calls that were in flight have ended.
     batch.Delete(ActiveRunKey(name()));
@@ -180,7 +185,7 @@ Task<Status> ActiveRun::Record(std::optional<v1::RunEvent> event, WriteBatch mor
     PutRecord(more, EventKey(name(), event->number()), *event);
   }
   storage::v1::RunRecord record = record_;
-  *record.mutable_run() = Present();
+  *record.mutable_run() = Counted();
   record.mutable_run()->set_last_event(last_event_ + (event ? 1 : 0));
   definition().SerializeToString(record.mutable_definition());
   PutRecord(more, RunKey(name()), record);
@@ -281,6 +286,7 @@ Task<StatusOr<int64_t>> ActiveRun::Redrive(v1::RedriveRunRequest request) {
   record_.mutable_run()->clear_error();
   record_.mutable_run()->clear_end_time();
   record_.mutable_run()->clear_measures();
+  ForgetLeft(batch, name());
   PutActiveRun(batch, name(), starts_ = 1);
   MR_CO_RETURN_IF_ERROR(co_await RecordState(v1::RUN_STATE_RUNNING, std::move(batch)));
   Start();

@@ -21,6 +21,7 @@
 #include "server/engine/step/step.h"
 #include "server/llm/live_attempts.h"
 #include "server/storage/ledger.h"
+#include "server/storage/taken_over.h"
 
 namespace millrace {
 
@@ -70,7 +71,11 @@ class ActiveRun final : public StepHost, public std::enable_shared_from_this<Act
   // Links the trace of the episode with the request that started it.
   void LinkWith(trace::Span& starter) { trace_.LinkWith(starter); }
   // Shows attempts that an earlier process left unsettled, until the run starts.
-  void ShowLeft(const std::map<std::string, PendingCounts>& pending);
+  void ShowLeft(std::vector<PendingCall> pending);
+  // Reads the attempts of this run that other runs have settled since. If they can't be read, the counts keep those
+  // that were read before.
+  Task<void> ReadTakenOver();
+  void ShowTakenOver(TakenOver taken_over) { taken_over_ = std::move(taken_over); }
   // Sets the number of starts without progress, as stored.
   void set_starts(int starts) { starts_ = starts; }
   // Keeps it from starting in this process.
@@ -146,6 +151,8 @@ class ActiveRun final : public StepHost, public std::enable_shared_from_this<Act
   Task<Status> RecordState(v1::RunState state) { return RecordState(state, WriteBatch()); }
   v1::RunEvent StateEvent();
   v1::Run Present();
+  // The counts as they are stored: without the attempts that are stored elsewhere (server/storage/taken_over.h).
+  v1::Run Counted();
   void PlanProgressEvent();
   // Checks every 2 s whether the run waits on something else than the newest event says. Nothing else would notice,
   // because no count changes while a run is held up.
@@ -179,8 +186,9 @@ class ActiveRun final : public StepHost, public std::enable_shared_from_this<Act
   bool draining_ = false;
   int starts_ = 1;  // starts without progress since, this one among them
   int64_t progress_at_start_ = 0;
-  int complete_ = 0;      // number of complete stages
-  AttemptsByStage left_;  // of calls that the end of the episode has stopped
+  int complete_ = 0;               // number of complete stages
+  std::vector<PendingCall> left_;  // calls that the end of the episode has stopped
+  TakenOver taken_over_;           // as last read
   std::optional<v1::RunError> error_;
   std::optional<v1::WaitingOn> pause_;  // the episode ends with a pause for this
   std::optional<TimePoint> working_since_;

@@ -61,9 +61,26 @@ v1::Run ActiveRun::Snapshot() {
 }
 
 v1::Run ActiveRun::Present() {
+  v1::Run run = Counted();
+  AttemptsByStage twice;
+  for (const PendingCall& call : left_) {
+    if (!taken_over_.ids.contains(call.attempt_id)) continue;
+    twice[call.stage].Add({.attempts = -call.attempts, .maybe_billed = -call.maybe_billed});
+  }
+  for (v1::StageProgress& progress : *run.mutable_stages()) {
+    AddTakenOver(taken_over_.totals, progress);
+    AddAttempts(twice, progress);
+  }
+  return run;
+}
+
+v1::Run ActiveRun::Counted() {
   v1::Run run = record_.run();
   run.clear_stages();
-  AttemptsByStage begun = left_;
+  AttemptsByStage begun;
+  for (const PendingCall& call : left_) {
+    begun[call.stage].Add({.attempts = call.attempts, .maybe_billed = call.maybe_billed});
+  }
   if (working_) {
     for (const auto& [stage, counts] : deps_.traffic.FindAttempts(name())) begun[stage].Add(counts);
   }

@@ -113,8 +113,18 @@ Task<StatusOr<FoundRun>> Runs::Find(std::string name) {
   found.record = *std::move(record);
   if (!FindActive(name) && IsUnloadable(name)) co_await UpdateCounts(deps_.store, deps_.stages, found.record);
   found.active = FindActive(name);  // another request may have loaded it meanwhile
+  TakenOver taken;
+  if (found.active) {
+    co_await found.active->ReadTakenOver();
+  } else {
+    MR_CO_ASSIGN_OR_RETURN(taken, co_await LoadTakenOver(deps_.store, name));
+    found.active = FindActive(name);
+  }
   found.run = found.active ? found.active->Snapshot() : found.record.run();
-  if (!found.active) ShowWait(found.run);
+  if (!found.active) {
+    AddTakenOver(taken, found.run);
+    ShowWait(found.run);
+  }
   co_return found;
 }
 
@@ -144,7 +154,10 @@ Task<StatusOr<std::shared_ptr<ActiveRun>>> Runs::Load(storage::v1::RunRecord rec
   if (newest.active_time && !IsEnded(record.run().state())) {
     *record.mutable_run()->mutable_active_time() = *newest.active_time;
   }
-  co_return Activate(std::move(record), std::move(stages), newest.number);
+  MR_CO_ASSIGN_OR_RETURN(TakenOver taken_over, co_await LoadTakenOver(deps_.store, name));
+  std::shared_ptr<ActiveRun> run = Activate(std::move(record), std::move(stages), newest.number);
+  run->ShowTakenOver(std::move(taken_over));
+  co_return run;
 }
 
 Task<StatusOr<FoundRun>> Runs::FindLoaded(std::string name, IfUnloadable otherwise) {
