@@ -7,6 +7,10 @@
 
 #include "server/aws/profile.h"
 
+// GCC 12 takes Asio's allocator of coroutine frames for another one than that which frees them.
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wmismatched-new-delete"
+
 namespace millrace {
 namespace {
 
@@ -14,9 +18,82 @@ constexpr Duration kRefreshBefore = std::chrono::minutes(10);  // between the 5 
 constexpr Duration kFilesAge = std::chrono::minutes(5);
 constexpr Duration kRetryAfterFailure = std::chrono::minutes(1);
 
+// Keys, and whether the same source may give others later.
+struct LocalKeys {
+  AwsKeys keys;
+  bool may_change = false;
+};
+
 Status NoKeys(std::string_view why) { return MakeError(Reason::kProviderCredentials, why); }
 
+StatusOr<std::optional<AwsKeys>> FromEnvironment(const AwsSystem& system) {
+  const auto read = [&system](const std::string& name) -> StatusOr<std::string> {
+    const std::string value = system.variable(name);
+    if (value.empty()) return value;
+    StatusOr<std::string> cleaned = CleanSecret(fmt::format("the environment variable {}", name), value);
+    if (!cleaned.ok()) return NoKeys(MessageOf(cleaned.status()));
+    return cleaned;
+  };
+  MR_ASSIGN_OR_RETURN(std::string id, read("AWS_ACCESS_KEY_ID"));
+  MR_ASSIGN_OR_RETURN(std::string secret, read("AWS_SECRET_ACCESS_KEY"));
+  MR_ASSIGN_OR_RETURN(std::string token, read("AWS_SESSION_TOKEN"));
+  AwsKeys keys{.access_key_id = std::move(id),
+               .secret_access_key = Secret(std::move(secret)),
+               .session_token = Secret(std::move(token))};
+  if (keys.access_key_id.empty() && keys.secret_access_key.empty()) return std::nullopt;
+  if (keys.access_key_id.empty()) return NoKeys("AWS_SECRET_ACCESS_KEY is set, but AWS_ACCESS_KEY_ID is not");
+  if (keys.secret_access_key.empty()) return NoKeys("AWS_ACCESS_KEY_ID is set, but AWS_SECRET_ACCESS_KEY is not");
+  return keys;
+}
+
+// Reads the shared files. `profile` is the name in the configuration; empty: none. Blocks.
+StatusOr<std::optional<AwsKeys>> FromFiles(const AwsSystem& system, const std::string& profile) {
+  std::string name = profile.empty() ? system.variable("AWS_PROFILE") : profile;
+  const bool is_named = !name.empty();
+  if (!is_named) name = "default";
+  const auto read = [&system](const char* setting, const char* file) -> StatusOr<std::string> {
+    const std::string configured = system.variable(setting);
+    StatusOr<std::optional<std::string>> text =
+        system.read_file(configured.empty() ? fmt::format("{}/.aws/{}", system.variable("HOME"), file) : configured);
+    if (!text.ok()) return NoKeys(fmt::format("an AWS file: {}", MessageOf(text.status())));
+    return std::move(*text).value_or("");
+  };
+  AwsFiles files;
+  MR_ASSIGN_OR_RETURN(files.credentials, read("AWS_SHARED_CREDENTIALS_FILE", "credentials"));
+  MR_ASSIGN_OR_RETURN(files.config, read("AWS_CONFIG_FILE", "config"));
+  MR_ASSIGN_OR_RETURN(AwsProfile found, ReadAwsProfile(files, name));
+  if (is_named && !found.exists) {
+    return NoKeys(
+        fmt::format("the AWS profile `{}` is in neither the credentials file nor the config file", Excerpt(name)));
+  }
+  if (!profile.empty() && !found.keys) {
+    return NoKeys(fmt::format("the AWS profile `{}` has no `aws_access_key_id`", Excerpt(name)));
+  }
+  return std::move(found.keys);
+}
+
+// Returns the keys of the sources that need no network; nullopt if these have none. Blocks.
+StatusOr<std::optional<LocalKeys>> FindLocalKeys(const AwsSystem& system, const std::string& profile) {
+  if (profile.empty()) {
+    MR_ASSIGN_OR_RETURN(std::optional<AwsKeys> keys, FromEnvironment(system));
+    if (keys) return LocalKeys{.keys = std::move(*keys), .may_change = false};
+    // AWS's tools would take this before the shared files, so the files may be another identity.
+    if (!system.variable("AWS_WEB_IDENTITY_TOKEN_FILE").empty()) {
+      return NoKeys(
+          "AWS_WEB_IDENTITY_TOKEN_FILE is set, but web identities are not supported: use EKS Pod Identity, "
+          "or a profile");
+    }
+  }
+  MR_ASSIGN_OR_RETURN(std::optional<AwsKeys> keys, FromFiles(system, profile));
+  if (!keys) return std::nullopt;
+  return LocalKeys{.keys = std::move(*keys), .may_change = true};
+}
+
 }  // namespace
+
+Status CheckAwsCredentials(const AwsSystem& system, const std::string& profile) {
+  return FindLocalKeys(system, profile).status();
+}
 
 AwsCredentials::AwsCredentials(AwsSources sources, std::string profile)
     : sources_(std::move(sources)), profile_(std::move(profile)) {}
@@ -75,71 +152,13 @@ Status AwsCredentials::Take(StatusOr<Found> found) {
   return absl::OkStatus();
 }
 
-StatusOr<std::optional<AwsKeys>> AwsCredentials::FromEnvironment() const {
-  const auto read = [this](const std::string& name) -> StatusOr<std::string> {
-    const std::string value = sources_.system.variable(name);
-    if (value.empty()) return value;
-    StatusOr<std::string> cleaned = CleanSecret(fmt::format("the environment variable {}", name), value);
-    if (!cleaned.ok()) return NoKeys(MessageOf(cleaned.status()));
-    return cleaned;
-  };
-  MR_ASSIGN_OR_RETURN(std::string id, read("AWS_ACCESS_KEY_ID"));
-  MR_ASSIGN_OR_RETURN(std::string secret, read("AWS_SECRET_ACCESS_KEY"));
-  MR_ASSIGN_OR_RETURN(std::string token, read("AWS_SESSION_TOKEN"));
-  AwsKeys keys{.access_key_id = std::move(id),
-               .secret_access_key = Secret(std::move(secret)),
-               .session_token = Secret(std::move(token))};
-  if (keys.access_key_id.empty() && keys.secret_access_key.empty()) return std::nullopt;
-  if (keys.access_key_id.empty()) return NoKeys("AWS_SECRET_ACCESS_KEY is set, but AWS_ACCESS_KEY_ID is not");
-  if (keys.secret_access_key.empty()) return NoKeys("AWS_ACCESS_KEY_ID is set, but AWS_SECRET_ACCESS_KEY is not");
-  return keys;
-}
-
-Task<StatusOr<std::optional<AwsKeys>>> AwsCredentials::FromFiles() {
-  const auto& variable = sources_.system.variable;
-  std::string name = profile_.empty() ? variable("AWS_PROFILE") : profile_;
-  const bool is_named = !name.empty();
-  if (!is_named) name = "default";
-  const auto path = [&](const char* setting, const char* file) {
-    std::string configured = variable(setting);
-    return configured.empty() ? fmt::format("{}/.aws/{}", variable("HOME"), file) : configured;
-  };
-  auto read = [read_file = sources_.system.read_file, credentials = path("AWS_SHARED_CREDENTIALS_FILE", "credentials"),
-               config = path("AWS_CONFIG_FILE", "config")]() -> StatusOr<AwsFiles> {
-    MR_ASSIGN_OR_RETURN(std::optional<std::string> credentials_text, read_file(credentials));
-    MR_ASSIGN_OR_RETURN(std::optional<std::string> config_text, read_file(config));
-    return AwsFiles{.credentials = credentials_text.value_or(""), .config = config_text.value_or("")};
-  };
-  const StatusOr<AwsFiles> files = co_await Compute(sources_.loop, sources_.pool, std::move(read));
-  if (!files.ok()) co_return NoKeys(fmt::format("an AWS file: {}", std::string_view(MessageOf(files.status()))));
-  MR_CO_ASSIGN_OR_RETURN(AwsProfile profile, ReadAwsProfile(*files, name));
-  if (is_named && !profile.exists) {
-    co_return NoKeys(
-        fmt::format("the AWS profile `{}` is in neither the credentials file nor the config file", Excerpt(name)));
-  }
-  if (!profile_.empty() && !profile.keys) {
-    co_return NoKeys(fmt::format("the AWS profile `{}` has no `aws_access_key_id`", Excerpt(name)));
-  }
-  co_return std::move(profile.keys);
-}
-
 Task<StatusOr<AwsCredentials::Found>> AwsCredentials::Fetch() {
-  if (profile_.empty()) {
-    MR_CO_ASSIGN_OR_RETURN(std::optional<AwsKeys> keys, FromEnvironment());
-    if (keys) {
-      Found found{.lease = {.keys = std::move(*keys), .expires_wall_micros = std::nullopt}, .may_change = false};
-      co_return std::move(found);
-    }
-    // AWS's tools would take this before the shared files, so the files may be another identity.
-    if (!sources_.system.variable("AWS_WEB_IDENTITY_TOKEN_FILE").empty()) {
-      co_return NoKeys(
-          "AWS_WEB_IDENTITY_TOKEN_FILE is set, but web identities are not supported: use EKS Pod Identity, "
-          "or a profile");
-    }
-  }
-  MR_CO_ASSIGN_OR_RETURN(std::optional<AwsKeys> keys, co_await FromFiles());
-  if (keys) {
-    Found found{.lease = {.keys = std::move(*keys), .expires_wall_micros = std::nullopt}, .may_change = true};
+  auto find = [system = sources_.system, profile = profile_] { return FindLocalKeys(system, profile); };
+  MR_CO_ASSIGN_OR_RETURN(std::optional<LocalKeys> local,
+                         co_await Compute(sources_.loop, sources_.pool, std::move(find)));
+  if (local) {
+    Found found{.lease = {.keys = std::move(local->keys), .expires_wall_micros = std::nullopt},
+                .may_change = local->may_change};
     co_return std::move(found);
   }
   MR_CO_ASSIGN_OR_RETURN(std::optional<AwsLease> lease, co_await FetchContainerKeys(sources_));
@@ -159,3 +178,5 @@ Task<StatusOr<AwsCredentials::Found>> AwsCredentials::Fetch() {
 }
 
 }  // namespace millrace
+
+#pragma GCC diagnostic pop

@@ -12,6 +12,11 @@
 
 namespace millrace {
 
+// Checks, as far as that needs no network, that keys can be found: those of the environment and of the shared files are
+// whole, and a named profile exists. OK also if only the container's agent and the instance's metadata are left.
+// PROVIDER_CREDENTIALS by the name of the variable, file or profile. Blocks for reads of the disk.
+Status CheckAwsCredentials(const AwsSystem& system, const std::string& profile);
+
 // Finds keys in this order: the environment (AWS_ACCESS_KEY_ID), the shared files (profile AWS_PROFILE or `default`),
 // the container's agent, the instance's metadata. With a configured profile, in that profile only. A way that is
 // configured and does not work is an error, not passed over: the next one may be another identity. Loop's thread.
@@ -43,8 +48,6 @@ class AwsCredentials {
   };
 
   Task<StatusOr<Found>> Fetch();
-  StatusOr<std::optional<AwsKeys>> FromEnvironment() const;
-  Task<StatusOr<std::optional<AwsKeys>>> FromFiles();
   Status Take(StatusOr<Found> found);
 
   const AwsSources sources_;

@@ -71,6 +71,16 @@ Status Unsupported(const std::string& profile, const Settings& settings,
   return absl::OkStatus();
 }
 
+// Replaces a value by CleanSecret's; nothing if it is empty.
+Status Clean(const std::string& profile, std::string_view setting, std::string& value) {
+  if (value.empty()) return absl::OkStatus();
+  StatusOr<std::string> cleaned =
+      CleanSecret(fmt::format("`{}` of the AWS profile `{}`", setting, Excerpt(profile)), value);
+  if (!cleaned.ok()) return MakeError(Reason::kProviderCredentials, MessageOf(cleaned.status()));
+  value = *std::move(cleaned);
+  return absl::OkStatus();
+}
+
 }  // namespace
 
 StatusOr<AwsProfile> ReadAwsProfile(const AwsFiles& files, const std::string& name) {
@@ -93,9 +103,13 @@ StatusOr<AwsProfile> ReadAwsProfile(const AwsFiles& files, const std::string& na
                        fmt::format("the AWS profile `{}` has no `{}`", Excerpt(name),
                                    id.empty() ? "aws_access_key_id" : "aws_secret_access_key"));
     }
+    std::string token = SettingIn(*settings, "aws_session_token");
+    MR_RETURN_IF_ERROR(Clean(name, "aws_access_key_id", id));
+    MR_RETURN_IF_ERROR(Clean(name, "aws_secret_access_key", key));
+    MR_RETURN_IF_ERROR(Clean(name, "aws_session_token", token));
     profile.keys = AwsKeys{.access_key_id = std::move(id),
                            .secret_access_key = Secret(std::move(key)),
-                           .session_token = Secret(SettingIn(*settings, "aws_session_token"))};
+                           .session_token = Secret(std::move(token))};
   }
   if (profile.keys) return profile;
   for (const auto& settings : found) {

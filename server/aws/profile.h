@@ -22,8 +22,9 @@ struct AwsProfile {
 };
 
 // Reads a profile. Keys in the credentials file win; those of one file are never combined with those of the other.
-// PROVIDER_CREDENTIALS if half of a pair of keys is missing, or if the profile gets its credentials in a way that
-// Millrace does not support: by a role, SSO, a login session or an external process.
+// PROVIDER_CREDENTIALS if half of a pair of keys is missing, if a value has what no key has (CleanSecret), or if the
+// profile gets its credentials in a way that Millrace does not support: by a role, SSO, a login session or an external
+// process.
 StatusOr<AwsProfile> ReadAwsProfile(const AwsFiles& files, const std::string& name);
 
 }  // namespace millrace

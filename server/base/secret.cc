@@ -42,6 +42,47 @@ StatusOr<std::string> ReadAll(int fd) {
   return value;
 }
 
+// Returns true for `NAME=value`, a line of a shell or an `.env` file. Keys have `=` at their end at most (Base64).
+bool HasName(std::string_view value) {
+  const size_t equals = value.find('=');
+  if (equals == 0 || equals == std::string_view::npos || (value[0] >= '0' && value[0] <= '9')) return false;
+  const auto is_of_name = [](char c) {
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_';
+  };
+  const std::string_view name = value.substr(0, equals);
+  return std::all_of(name.begin(), name.end(), is_of_name) &&
+         value.find_first_not_of('=', equals) != std::string_view::npos;
+}
+
+// Returns what is wrong with a secret without line ends; empty: nothing.
+std::string FaultOf(std::string_view value) {
+  if (value.size() > 1 && (value.front() == '"' || value.front() == '\'') && value.back() == value.front()) {
+    return "has quotes around its value: remove them";
+  }
+  if (value.front() == '"' || value.front() == '\'') return "begins with a quote";
+  for (const std::string_view around : {"Bearer ", "bearer ", "Token ", "export "}) {
+    if (value.starts_with(around)) return fmt::format("begins with `{}`: give the key alone", around);
+  }
+  if (value.find(" #") != std::string_view::npos) return "has a comment after the key: remove it";
+  for (size_t i = 0; i < value.size(); ++i) {
+    const auto byte = static_cast<unsigned char>(value[i]);
+    if (byte >= 0x20 && byte < 0x7f) continue;
+    const char* const kind = byte == '\n' || byte == '\r' ? "a line end"
+                             : byte >= 0x80               ? "a character that is not ASCII"
+                                                          : "a control character";
+    return fmt::format("has {} after {} characters: a key is one line of ASCII", kind, i);
+  }
+  if (HasName(value)) return "begins with a name and `=`: give the key alone";
+  if (value.back() == ',' || value.back() == ';') return "ends with `,` or `;`: give the key alone";
+  if (value.front() == '$') return "begins with `$`: it is the name of a variable, not its value";
+  if (value.front() == '<' && value.back() == '>') return "is `<...>`, which stands for a key: give the key";
+  if (const size_t at = value.find_first_of(" \"'`\\"); at != std::string_view::npos) {
+    const std::string_view kind = value[at] == ' ' ? "a blank" : value[at] == '\\' ? "a backslash" : "a quote";
+    return fmt::format("has {} after {} characters: give the key alone", kind, at);
+  }
+  return "";
+}
+
 }  // namespace
 
 StatusOr<std::string> CleanSecret(std::string_view what, std::string_view value) {
@@ -55,24 +96,7 @@ StatusOr<std::string> CleanSecret(std::string_view what, std::string_view value)
     value.remove_suffix(value.size() - (value.find_last_not_of(kBlanks) + 1));
   }
   if (value.empty()) return Refuse(fmt::format("{} is empty", what));
-  if (value.size() > 1 && (value.front() == '"' || value.front() == '\'') && value.back() == value.front()) {
-    return Refuse(fmt::format("{} has quotes around its value: remove them", what));
-  }
-  if (value.front() == '"' || value.front() == '\'') return Refuse(fmt::format("{} begins with a quote", what));
-  for (const std::string_view around : {"Bearer ", "bearer ", "export "}) {
-    if (value.starts_with(around)) return Refuse(fmt::format("{} begins with `{}`: give the key alone", what, around));
-  }
-  if (value.find(" #") != std::string_view::npos) {
-    return Refuse(fmt::format("{} has a comment after the key: remove it", what));
-  }
-  for (size_t i = 0; i < value.size(); ++i) {
-    const auto byte = static_cast<unsigned char>(value[i]);
-    if (byte >= 0x20 && byte < 0x7f) continue;
-    const char* const kind = byte == '\n' || byte == '\r' ? "a line end"
-                             : byte >= 0x80               ? "a character that is not ASCII"
-                                                          : "a control character";
-    return Refuse(fmt::format("{} has {} after {} characters: a key is one line of ASCII", what, kind, i));
-  }
+  if (const std::string fault = FaultOf(value); !fault.empty()) return Refuse(fmt::format("{} {}", what, fault));
   return std::string(value);
 }
 

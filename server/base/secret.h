@@ -44,9 +44,9 @@ class Secret {
 
 // Returns a secret without what editors, shells and `.env` files of other systems leave around it: blanks, line ends
 // and a byte order mark. INVALID_DEFINITION for what no header may have or no key has, because a provider would refuse
-// each call: other control characters, characters beyond ASCII, quotes around the value, `Bearer` or `export`
-// before it, and a comment after it. `what` names the source in
-// the message, which never has the value.
+// each call: other control characters, characters beyond ASCII, blanks, quotes, backslashes, a name and `=` before the
+// value, a variable that no shell has replaced, and `<...>` in place of a key. `what` names the source in the message,
+// which never has any part of the value.
 StatusOr<std::string> CleanSecret(std::string_view what, std::string_view value);
 
 }  // namespace millrace

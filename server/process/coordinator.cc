@@ -13,6 +13,7 @@
 #include <thread>
 
 #include "server/api/server.h"
+#include "server/aws/credentials.h"
 #include "server/aws/signer.h"
 #include "server/aws/system.h"
 #include "server/base/descriptors.h"
@@ -132,6 +133,11 @@ StatusOr<std::unique_ptr<BackendEntry>> MakeBackend(const backend::BackendKinds&
     }
     entry->secret_origin = OriginOf(use.url);
     entry->secret_source = SourceOf(*use.secret);
+  }
+  if (const auto use = kind->aws ? kind->aws(config) : std::nullopt) {
+    const Status aws = CheckAwsCredentials(MachineAwsSystem(), use->profile);
+    if (!aws.ok() && secrets == Secrets::kRequired) return WithContext(aws, fmt::format("backend {}", config.name()));
+    if (!aws.ok()) entry->secret_problem = MessageOf(aws);
   }
   entry->backend = kind->make(config);
   for (const std::string& warning : entry->backend->manifest().warnings) {

@@ -71,6 +71,40 @@ class AwsCredentialsTest : public testing::Test {
   }
 };
 
+// A server started with keys that no call could use.
+TEST_F(AwsCredentialsTest, TheCheckRefusesByNameWhatNoCallCouldUse) {
+  const auto check = [this](const std::string& profile = "") {
+    return std::string(MessageOf(CheckAwsCredentials(world.Sources().system, profile)));
+  };
+  EXPECT_EQ(check(), "") << "the container and the instance are not asked";
+  EXPECT_THAT(check("nonexist"), HasSubstr("the AWS profile `nonexist` is in neither"));
+  world.variables["AWS_PROFILE"] = "nonexist";
+  EXPECT_THAT(check(), HasSubstr("the AWS profile `nonexist` is in neither"));
+  world.variables.erase("AWS_PROFILE");
+  world.variables["AWS_ACCESS_KEY_ID"] = "AKIA";
+  EXPECT_THAT(check(), HasSubstr("AWS_SECRET_ACCESS_KEY is not"));
+  for (const char* secret : {"can\x01"
+                             "ary",
+                             "can ary", "\"canary\"", "canary'", "KEY=canary", "export canary"}) {
+    world.variables["AWS_SECRET_ACCESS_KEY"] = secret;
+    EXPECT_THAT(check(),
+                testing::AllOf(HasSubstr("the environment variable AWS_SECRET_ACCESS_KEY"), Not(HasSubstr("canary"))));
+  }
+  world.variables["AWS_SECRET_ACCESS_KEY"] = "canary";
+  EXPECT_EQ(check(), "");
+  world.variables["AWS_ACCESS_KEY_ID"] = "AKIA\x01";
+  EXPECT_THAT(check(), HasSubstr("the environment variable AWS_ACCESS_KEY_ID"));
+  world.files["/h/.aws/credentials"] =
+      "[dev]\naws_access_key_id = A\naws_secret_access_key = \"canary\"\n[ops]\naws_access_key_id = A\n"
+      "aws_secret_access_key = canary\n";
+  EXPECT_THAT(check("dev"), testing::AllOf(HasSubstr("`aws_secret_access_key` of the AWS profile `dev` has quotes"),
+                                           Not(HasSubstr("canary"))));
+  EXPECT_EQ(check("ops"), "");
+  world.unreadable = "/h/.aws/credentials";
+  EXPECT_THAT(check("ops"), HasSubstr("/h/.aws/credentials can't be read"));
+  EXPECT_TRUE(world.requests.empty());
+}
+
 TEST_F(AwsCredentialsTest, ChoosesTheFirstSourceThatHasKeys) {
   ServeInstance("INSTANCE");
   EXPECT_EQ(IdOf(), "INSTANCE");

@@ -75,6 +75,15 @@ TEST(CleanSecretTest, RemovesWhatEditorsAndShellsLeaveAround) {
   }
 }
 
+TEST(CleanSecretTest, LeavesKeysOfEveryFormAsTheyAre) {
+  for (const char* key :
+       {"sk-proj_a.b~c", "c2VjcmV0LWtleQ==", "a1b2/c3+d4", "user:password", "abc==", "key,of;marks!"}) {
+    const StatusOr<std::string> cleaned = CleanSecret("the variable KEY", key);
+    ASSERT_TRUE(cleaned.ok()) << cleaned.status();
+    EXPECT_EQ(*cleaned, key);
+  }
+}
+
 TEST(CleanSecretTest, RefusesByNameWhatNoKeyHas) {
   const std::pair<const char*, const char*> cases[] = {{"", "is empty"},
                                                        {" \r\n", "is empty"},
@@ -84,6 +93,15 @@ TEST(CleanSecretTest, RefusesByNameWhatNoKeyHas) {
                                                        {"Bearer canary", "begins with `Bearer `: give the key alone"},
                                                        {"export KEY=canary", "begins with `export `"},
                                                        {"canary # mine", "has a comment after the key"},
+                                                       {"Token canary", "begins with `Token `: give the key alone"},
+                                                       {"KEY=canary", "begins with a name and `=`"},
+                                                       {"canary_key=canary", "begins with a name and `=`"},
+                                                       {"canary\"", "has a quote after 6 characters"},
+                                                       {"canary `x`", "has a blank after 6 characters"},
+                                                       {"canary\\n", "has a backslash after 6 characters"},
+                                                       {"canary,", "ends with `,` or `;`"},
+                                                       {"${canary}", "begins with `$`"},
+                                                       {"<canary>", "is `<...>`, which stands for a key"},
                                                        {"canary\nsecond", "a line end after 6 characters"},
                                                        {"canary\rsecond", "a line end after 6 characters"},
                                                        {"can\x01"

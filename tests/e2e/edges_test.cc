@@ -300,11 +300,42 @@ TEST_F(EdgesTest, ASecretIsTrimmedOrRefusedByName) {
     const Finished checked = Check(address + kCloud, {{"EDGES_KEY", key}});
     EXPECT_EQ(checked.exit, 0) << checked.err;
   }
-  for (const char* key : {"sk-1\nsk-2", "sk-\xc3\xa9", "\"sk-1\"", " \r\n", "sk\x01"}) {
+  for (const char* key : {"sk-1\nsk-2", "sk-\xc3\xa9", "\"sk-1\"", " \r\n", "sk\x01", "KEY=sk-1", "export RV_KEY=sk-1",
+                          "Token sk-1", "sk-1\"", "sk-1 sk-2", "${sk-1}"}) {
     const Finished checked = Check(address + kCloud, {{"EDGES_KEY", key}});
     EXPECT_EQ(checked.exit, 2);
     EXPECT_THAT(checked.err, AllOf(HasSubstr("environment variable EDGES_KEY"), Not(HasSubstr("sk-1")))) << key;
   }
+}
+
+// A server started with AWS credentials that no call could use, and with a profile that does not exist.
+TEST_F(EdgesTest, AwsCredentialsThatNoCallCouldUseAreRefusedAtTheStart) {
+  const auto config = [&](const std::string& bedrock) {
+    return fmt::format(
+        "grpc: {{address: '127.0.0.1:{}'}}\ndata_dir: aws\nbackends: [{{name: aws, bedrock: {{region: "
+        "us-east-1{}}}}}]\n"
+        "models: [{{name: writer, targets: [{{backend: aws, model: m}}]}}]\n",
+        port_, bedrock);
+  };
+  const std::string home = workspace_.path().string();
+  const std::map<std::string, std::string> bare = {{"HOME", home}, {"AWS_PROFILE", ""}};
+  const Finished later = Check(config(""), bare);
+  EXPECT_EQ(later.exit, 0) << "the services of the network are not asked: " << later.err;
+  std::map<std::string, std::string> odd = bare;
+  odd["AWS_ACCESS_KEY_ID"] = "AKIA";
+  odd["AWS_SECRET_ACCESS_KEY"] = "qqq\x01zzz";
+  const Finished control = Check(config(""), odd);
+  EXPECT_EQ(control.exit, 2);
+  EXPECT_THAT(control.err, AllOf(HasSubstr("backend aws: the environment variable AWS_SECRET_ACCESS_KEY has a control"),
+                                 Not(HasSubstr("zzz"))));
+  const Finished absent = Check(config(", profile: nonexist"), bare);
+  EXPECT_EQ(absent.exit, 2);
+  EXPECT_THAT(absent.err, HasSubstr("backend aws: the AWS profile `nonexist` is in neither"));
+  ProcessOptions options = Here();
+  options.environment = bare;
+  const Finished start = RunProgram({MILLRACE_SERVER_PROGRAM, "--config", "check.yaml"}, options);
+  EXPECT_EQ(start.exit, 2) << start.err;
+  EXPECT_THAT(start.err, HasSubstr("the AWS profile `nonexist` is in neither"));
 }
 
 TEST_F(EdgesTest, CheckTellsWhatWouldKeepAServerFromWorking) {
