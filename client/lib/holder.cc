@@ -135,8 +135,8 @@ StatusOr<std::unique_ptr<Holder>> Holder::TryOpen(const std::string& data_dir, c
   StatusOr<v1::ServerConfig> config = ConfigAt(path);
   if (!config.ok()) return config.status();
   config->set_data_dir(data_dir);
-  if (config->files().read().empty()) config->mutable_files()->add_read(fs::current_path().string());
-  if (config->files().write().empty()) config->mutable_files()->add_write(fs::current_path().string());
+  if (config->files().read().empty()) config->mutable_files()->add_read(".");
+  if (config->files().write().empty()) config->mutable_files()->add_write(".");
   std::unique_ptr<Holder> holder(new Holder);
   CoordinatorOptions options;
   options.config = *std::move(config);

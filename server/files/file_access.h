@@ -22,6 +22,14 @@ struct OutputPlace {
 // Opens the place of a file to write, with all checks each time. Blocks; any thread; owns all that it needs.
 using OutputOpener = std::function<StatusOr<OutputPlace>()>;
 
+// Facts of a run's creation that matter for its files.
+struct RunFiles {
+  std::string directory;                     // relative paths are taken from it; empty: the working directory
+  std::set<std::string, std::less<>> typed;  // paths that are allowed wherever they lead, because its user typed them
+
+  bool empty() const { return directory.empty() && typed.empty(); }
+};
+
 // Which files a run may touch, by the paths that its definition names. All methods block; any thread.
 class FileAccess {
  public:
@@ -49,11 +57,13 @@ class FileAccess {
     return OutputOpener([]() -> StatusOr<OutputPlace> { return OpensNothing(); });
   }
 
-  // Returns access to `paths` too, wherever they lead, except to the server's own files. Null: these files never are
-  // more than they are.
-  virtual std::shared_ptr<const FileAccess> WithTyped(std::set<std::string, std::less<>> /*paths*/) const {
-    return nullptr;
-  }
+  // Returns the directory that relative paths are taken from. The default, for implementations without directories, is
+  // empty.
+  virtual std::string Directory() const { return ""; }
+
+  // Returns the access of a run: relative paths are taken from its directory, and its typed paths are allowed too,
+  // except the server's own files. Null: all runs have the same access.
+  virtual std::shared_ptr<const FileAccess> ForRun(RunFiles /*run*/) const { return nullptr; }
 
  private:
   static Status OpensNothing() { return MakeError(Reason::kFileError, "no files are opened here"); }

@@ -167,25 +167,47 @@ Status FileRoots::NotAllowed(std::string_view path, const Use& use) const {
                     "into one of them",
                     Excerpt(path, 256)));
   }
-  std::error_code error;
-  const fs::path wanted = (fs::current_path(error) / fs::path(path)).lexically_normal().parent_path();
+  const fs::path wanted = (fs::path(Directory()) / fs::path(path)).lexically_normal().parent_path();
   std::vector<std::string> roots;
-  for (const std::string& root : use.roots) roots.push_back(InYaml(root));
+  bool has_relative = false;
+  for (const std::string& root : use.roots) {
+    roots.push_back(InYaml(root));
+    has_relative = has_relative || !fs::path(root).is_absolute();
+  }
   roots.push_back(InYaml(wanted.string()));
+  std::string or_else;
+  if (IsElsewhere()) {
+    or_else = fmt::format("{} {}, where the run was created",
+                          has_relative ? "; or continue the run in" : "; it is taken from", Excerpt(directory_, 256));
+  }
   return MakeError(Reason::kFileNotAllowed,
                    fmt::format("{} is not below a directory that runs may {}: to allow it, change `files.{}` in the "
-                               "configuration to `files: {{{}: [{}]}}`{}",
+                               "configuration to `files: {{{}: [{}]}}`{}{}",
                                Excerpt(path, 256), use.setting, use.setting, use.setting,
-                               Excerpt(fmt::format("{}", fmt::join(roots, ", ")), 1024), MissingRoots(use)));
+                               Excerpt(fmt::format("{}", fmt::join(roots, ", ")), 1024), MissingRoots(use), or_else));
 }
 
-// The places that a path may mean, in order: a relative one is taken from the working directory, then from each root.
-std::vector<fs::path> FileRoots::Candidates(const fs::path& path, const Use& use) {
+std::string FileRoots::Directory() const {
+  std::error_code error;
+  return directory_.empty() ? fs::current_path(error).string() : directory_;
+}
+
+// Returns true if this process works in another directory than the one that created the run.
+bool FileRoots::IsElsewhere() const {
+  std::error_code error;
+  return !directory_.empty() && directory_ != fs::current_path(error).string();
+}
+
+// The places that a path may mean, in order: a relative one is taken from the directory, then from each root. A
+// relative root counts as it did at the run's creation, so that no file of this process's directory is taken for the
+// run's own.
+std::vector<fs::path> FileRoots::Candidates(const fs::path& path, const Use& use) const {
   if (path.is_absolute()) return {path};
   std::error_code error;
-  std::vector<fs::path> candidates = {fs::current_path(error) / path};
+  const fs::path directory = Directory();
+  std::vector<fs::path> candidates = {directory / path};
   for (const std::string& root : use.roots) {
-    const fs::path resolved = fs::canonical(root, error);
+    const fs::path resolved = fs::canonical(directory / root, error);
     if (!error) candidates.push_back(resolved / path);
   }
   return candidates;
@@ -200,6 +222,7 @@ StatusOr<FileRoots::Found> FileRoots::Find(std::string_view path, const Use& use
     std::error_code error;
     if (fs::path resolved = fs::canonical(root, error); !error) roots.push_back(std::move(resolved));
   }
+  const bool is_elsewhere = IsElsewhere();
   bool is_allowed = false;
   bool exists_outside = false;
   for (const fs::path& candidate : Candidates(fs::path(path), use)) {
@@ -218,13 +241,14 @@ StatusOr<FileRoots::Found> FileRoots::Find(std::string_view path, const Use& use
       return Found{root, relative.parent_path(), relative.filename().string()};
     }
     exists_outside = exists_outside || exists;
+    if (exists && is_elsewhere) break;
   }
   if (!is_allowed || exists_outside) return NotAllowed(path, use);
   std::string where;
   if (!fs::path(path).is_absolute() && !is_of_definitions_) {
-    std::error_code error;
-    where = fmt::format(" in the working directory {}, nor below a directory of `files.{}`",
-                        Excerpt(fs::current_path(error).string(), 256), use.setting);
+    where = fmt::format(" in {}{}, nor below a directory of `files.{}`",
+                        is_elsewhere ? "the run's directory " : "the working directory ", Excerpt(Directory(), 256),
+                        use.setting);
   }
   return MakeError(Reason::kFileError, fmt::format("{}{} does not exist{}", use.writes ? "the directory of " : "",
                                                    Excerpt(path, 256), where + MissingRoots(use)));
@@ -291,10 +315,13 @@ StatusOr<OutputOpener> FileRoots::OpenerToWrite(std::string_view path) const {
   return OutputOpener([roots = *this, path = std::string(path)] { return roots.OpenPlace(path); });
 }
 
-std::shared_ptr<const FileAccess> FileRoots::WithTyped(std::set<std::string, std::less<>> paths) const {
-  auto more = std::make_shared<FileRoots>(*this);
-  more->typed_.merge(paths);
-  return more;
+std::shared_ptr<const FileAccess> FileRoots::ForRun(RunFiles run) const {
+  auto own = std::make_shared<FileRoots>(*this);
+  // A folder that was moved, or mounted elsewhere, has its files with it.
+  std::error_code error;
+  if (fs::is_directory(run.directory, error)) own->directory_ = std::move(run.directory);
+  own->typed_.merge(run.typed);
+  return own;
 }
 
 StatusOr<std::unique_ptr<ByteSource>> OpenFileSource(Loop& loop, Pool& pool, const FileAccess& files,

@@ -381,6 +381,35 @@ TEST_F(EdgesTest, CheckTellsWhatWouldKeepAServerFromWorking) {
   EXPECT_THAT(doubled.err, HasSubstr("ends with `/chat/completions`, which is added to it"));
 }
 
+// The relative paths of a run meant other files, which did not exist, and the run ended for good.
+TEST_F(EdgesTest, ARunContinuesInAnotherDirectoryWithTheFilesOfItsOwn) {
+  workspace_.Write("titles.csv", Titles(200));
+  workspace_.Write("all.yaml", fmt::format("files: {{read: ['{0}'], write: ['{0}']}}\n{1}", workspace_.path().string(),
+                                           workspace_.Read("own.yaml")));
+  std::string name;
+  {
+    const auto run = Start({"run", "named.yaml", "--config", "all.yaml"});
+    name = AwaitName(*run);
+    run->Signal(SIGKILL);
+    run->Wait();
+  }
+  const Workspace elsewhere;
+  elsewhere.Write("titles.csv", "id,title\nx,Another file of this name\n");
+  const auto elsewhere_run = [&](const std::string& command, const std::string& config) {
+    return RunProgram(Command({command, name, "--data-dir", (workspace_.path() / ".millrace").string(), "--config",
+                               (workspace_.path() / config).string()}),
+                      {.directory = elsewhere.path(), .environment = {}, .input = ""});
+  };
+  // Only the working directory is allowed by this configuration.
+  const Finished refused = elsewhere_run("watch", "own.yaml");
+  EXPECT_EQ(refused.exit, 6) << refused.err;
+  EXPECT_THAT(refused.err, HasSubstr("or continue the run in " + workspace_.path().string()));
+  const Finished resumed = elsewhere_run("resume", "all.yaml");
+  EXPECT_EQ(resumed.exit, 0) << resumed.err;
+  EXPECT_EQ(Lines(workspace_.Read("stories.jsonl")), 200u);
+  EXPECT_EQ(elsewhere.Read("stories.jsonl"), "");
+}
+
 TEST_F(EdgesTest, ARunWhoseInputMayNotBeReadIsRefusedBeforeItExists) {
   const auto server = Serve();
   const Finished run = Millrace({"run", "named.yaml", "-p", "input=/etc/hostname", "--server", address_});

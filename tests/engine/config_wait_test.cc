@@ -1,4 +1,6 @@
 // Runs that this process can't load, because it has another configuration.
+#include <utility>
+
 #include "server/storage/keys.h"
 #include "server/storage/runs.h"
 #include "tests/engine/world.h"
@@ -92,6 +94,42 @@ TEST(ConfigWaitTest, WaitRunWaitsForTheConfigurationToo) {
   ExpectWaitsForConfig(waited->run());
   EXPECT_GE(world.loop->Now() - before, 30s);
   EXPECT_LT(world.loop->Now() - before, 31s);
+}
+
+// A disk that was not mounted ended half a run for good.
+TEST(ConfigWaitTest, ARunWhoseFileIsGonePausesAndContinuesOnceItIsBack) {
+  World world;
+  for (const std::string& item : MakeItems(2000)) world.outside.files["titles.jsonl"] += item + "\n";
+  v1::CreateRunRequest request;
+  *request.mutable_definition() = MakePipeline({"in:fetch", "told:synthesize:in", "out:store:told"});
+  StageOf(*request.mutable_definition(), "in").mutable_fetch()->mutable_jsonl()->set_path("titles.jsonl");
+  world.options.read_bytes = 500;
+  world.Crash();
+  const std::string name = world.Create(request).name();
+  ASSERT_TRUE(world.Until([&] { return world.outside.starts.size() > 3; }));
+  const std::string file = std::exchange(world.outside.files["titles.jsonl"], "");
+  world.outside.files.clear();
+  world.Crash();
+  ASSERT_TRUE(world.Until([&] { return world.Get(name).state() != v1::RUN_STATE_RUNNING; }));
+  const v1::Run paused = world.Get(name);
+  EXPECT_EQ(paused.state(), v1::RUN_STATE_PAUSED);
+  EXPECT_EQ(paused.waiting_on().reason(), v1::WaitingOn::REASON_CONFIG);
+  EXPECT_EQ(paused.waiting_on().error(), v1::ERROR_REASON_FILE_ERROR);
+  EXPECT_EQ(paused.waiting_on().remedy(), "stage `in`: no such file; put it back, then resume the run");
+  world.outside.files["titles.jsonl"] = file;
+  ASSERT_TRUE(world.Do(world.engine->runs().ResumeRun({}, Named<v1::ResumeRunRequest>(name))).ok());
+  EXPECT_EQ(world.Wait(name).state(), v1::RUN_STATE_SUCCEEDED);
+  EXPECT_THAT(world.outside.sink.back(), SizeIs(2000));
+}
+
+TEST(ConfigWaitTest, ANewRunWhoseFileDoesNotExistFails) {
+  World world;
+  v1::CreateRunRequest request;
+  *request.mutable_definition() = MakePipeline({"in:fetch", "told:synthesize:in"});
+  StageOf(*request.mutable_definition(), "in").mutable_fetch()->mutable_jsonl()->set_path("misspelt.jsonl");
+  const v1::Run run = world.Wait(world.Create(request).name());
+  EXPECT_EQ(run.state(), v1::RUN_STATE_FAILED);
+  EXPECT_EQ(run.error().reason(), v1::ERROR_REASON_FILE_ERROR);
 }
 
 TEST(ConfigWaitTest, ARunWhoseModelIsGoneWaitsEvenIfItsCountsAreDamaged) {

@@ -131,10 +131,51 @@ TEST_F(FilesTest, AFileThatDoesNotExistIsNamedWithThePlacesThatWereLookedAt) {
             (folder_ / "in/x.csv").string() + " does not exist; its entry no/such does not exist");
 }
 
+// A run over a relative path ended for good when a process in another directory continued it.
+TEST_F(FilesTest, ARunsRelativePathsAreTakenFromTheDirectoryOfItsCreation) {
+  const FileRoots files({(folder_ / "in").string()}, {(folder_ / "out").string()});
+  const auto run = files.ForRun({.directory = (folder_ / "in").string(), .typed = {}});
+  const WorkingIn other(folder_ / "other");
+  EXPECT_EQ(*run->ForReading("deep/data.csv"), (folder_ / "in/deep/data.csv").string());
+  EXPECT_EQ(*files.ForRun({.directory = (folder_ / "out").string(), .typed = {}})->ForWriting("new.db"),
+            (folder_ / "out/new.db").string());
+  EXPECT_EQ(MessageOf(run->ForReading("x.csv").status()), "x.csv does not exist in the run's directory " +
+                                                              (folder_ / "in").string() +
+                                                              ", nor below a directory of `files.read`");
+}
+
+TEST_F(FilesTest, ARunWhoseDirectoryWasMovedIsTakenFromTheWorkingDirectory) {
+  const FileRoots files({"."}, {"."});
+  fs::rename(folder_ / "in", folder_ / "moved");
+  const WorkingIn moved(folder_ / "moved");
+  const auto run = files.ForRun({.directory = (folder_ / "in").string(), .typed = {}});
+  EXPECT_EQ(*run->ForReading("deep/data.csv"), (folder_ / "moved/deep/data.csv").string());
+  EXPECT_EQ(*run->ForWriting("new.db"), (folder_ / "moved/new.db").string());
+}
+
+// Otherwise a file of the same name would be read, or overwritten, that has nothing to do with the run.
+TEST_F(FilesTest, AFileOfTheWorkingDirectoryIsNotTakenForTheRunsOwn) {
+  fs::create_directories(folder_ / "other/deep");
+  std::ofstream(folder_ / "other/deep/data.csv") << "id\n2\n";
+  const FileRoots files({"."}, {"."});
+  const auto run = files.ForRun({.directory = (folder_ / "in").string(), .typed = {}});
+  const WorkingIn other(folder_ / "other");
+  const Status read = run->ForReading("deep/data.csv").status();
+  EXPECT_EQ(ReasonOf(read), Reason::kFileNotAllowed);
+  EXPECT_NE(MessageOf(read).find("`files: {read: [., " + (folder_ / "in/deep").string() + "]}`"),
+            std::string_view::npos)
+      << MessageOf(read);
+  EXPECT_NE(MessageOf(read).find("continue the run in " + (folder_ / "in").string()), std::string_view::npos)
+      << MessageOf(read);
+  EXPECT_EQ(ReasonOf(run->ForWriting("deep/data.csv").status()), Reason::kFileNotAllowed);
+  fs::remove(folder_ / "in/deep/data.csv");
+  EXPECT_FALSE(run->ForReading("deep/data.csv").ok());
+}
+
 TEST_F(FilesTest, WhatAUserTypedIsAllowedAndNothingElse) {
   const std::string typed = (folder_ / "other/secret").string();
   const FileRoots roots({}, {}, {{.path = (folder_ / "in/deep/data.csv").string(), .what = "the configuration"}});
-  const auto files = roots.WithTyped({typed, (folder_ / "in/deep/data.csv").string()});
+  const auto files = roots.ForRun({.directory = "", .typed = {typed, (folder_ / "in/deep/data.csv").string()}});
   EXPECT_EQ(TextOf(*files->OpenToRead(typed)), "s");
   EXPECT_TRUE(files->OpenerToWrite(typed).ok());
   EXPECT_EQ(ReasonOf(files->ForReading((folder_ / "in/link-in").string()).status()), Reason::kFileNotAllowed);

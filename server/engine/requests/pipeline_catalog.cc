@@ -95,7 +95,8 @@ Task<StatusOr<PreparedPipeline>> PipelineCatalog::Prepare(
       if (!value.string().empty()) prepared.typed_files.insert(value.string());
     }
   }
-  MR_CO_ASSIGN_OR_RETURN(prepared.made, co_await MakeStages(deps_, prepared.definition, prepared.typed_files,
+  RunFiles files{.directory = "", .typed = prepared.typed_files};
+  MR_CO_ASSIGN_OR_RETURN(prepared.made, co_await MakeStages(deps_, prepared.definition, std::move(files),
                                                             DefinitionLimits(), std::move(left)));
   co_return prepared;
 }

@@ -182,6 +182,7 @@ Task<StatusOr<v1::Run>> RunCreator::CreateNew(v1::CreateRunRequest request, std:
   for (const std::string& stage : client_inputs) record.add_client_inputs(stage);
   record.set_refresh(request.refresh());
   record.mutable_typed_files()->Assign(prepared.typed_files.begin(), prepared.typed_files.end());
+  record.set_working_directory(deps_.files.Directory());
 
   const std::string name = "r-" + random_.Name(kNameLength);
   WriteBatch batch;

@@ -30,10 +30,10 @@ v1::WaitingOn WaitForConfig(const EngineDeps& deps, const storage::v1::RunRecord
   *waiting.mutable_since() = ToTimestamp(deps.loop.clock().WallMicros());
   waiting.set_error(static_cast<v1::ErrorReason>(ReasonOf(why)));
   if (missing.empty()) {
-    const bool is_damaged = why.code() == absl::StatusCode::kDataLoss;
-    waiting.set_remedy(fmt::format("{}; {}; to end the run, cancel it", Excerpt(MessageOf(why), 500),
-                                   is_damaged ? "restore the data directory from a backup"
-                                              : "the run continues with a configuration that allows it"));
+    std::string_view cure = "the run continues with a configuration that allows it";
+    if (ReasonOf(why) == Reason::kFileError) cure = "put it back or create it, then resume the run";
+    if (why.code() == absl::StatusCode::kDataLoss) cure = "restore the data directory from a backup";
+    waiting.set_remedy(fmt::format("{}; {}; to end the run, cancel it", Excerpt(MessageOf(why), 500), cure));
     return waiting;
   }
   const bool is_one = missing.size() == 1;

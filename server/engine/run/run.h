@@ -78,6 +78,8 @@ class ActiveRun final : public StepHost, public std::enable_shared_from_this<Act
   void ShowTakenOver(TakenOver taken_over) { taken_over_ = std::move(taken_over); }
   // Sets the number of starts without progress, as stored.
   void set_starts(int starts) { starts_ = starts; }
+  // Tells that the run was read from the store: it has begun before.
+  void SetLoaded() { is_loaded_ = true; }
   // Keeps it from starting in this process.
   void KeepAtRest() { draining_ = true; }
   // Starts no more work in this process; the state stays. Resumes when nothing is in flight, or at `deadline`.
@@ -112,6 +114,7 @@ class ActiveRun final : public StepHost, public std::enable_shared_from_this<Act
   void LookForParked() override { hooks_.look_for_parked(); }
   void NoteMemos(int64_t hits, int64_t misses, int64_t corrupt) override;
   void FailStage(int stage, const Status& error) override;
+  void PauseForFile(int stage, const Status& error) override;
   void PauseForCheck(int stage, std::string message) override;
   CallHandler& calls() override { return calls_; }
   Task<Status> CheckFirstInput(int stage) override {
@@ -184,6 +187,7 @@ class ActiveRun final : public StepHost, public std::enable_shared_from_this<Act
   RunTrace trace_;
   bool working_ = false;
   bool draining_ = false;
+  bool is_loaded_ = false;
   int starts_ = 1;  // starts without progress since, this one among them
   int64_t progress_at_start_ = 0;
   int complete_ = 0;               // number of complete stages

@@ -74,10 +74,9 @@ WorkLimits DefinitionLimits() {
 }
 
 Task<StatusOr<MadeStages>> MakeStages(const EngineDeps& deps, std::shared_ptr<const v1::Pipeline> definition,
-                                      std::set<std::string, std::less<>> typed_files, WorkLimits limits,
-                                      std::shared_ptr<StopSignal> left) {
+                                      RunFiles files, WorkLimits limits, std::shared_ptr<StopSignal> left) {
   std::shared_ptr<const FileAccess> own;
-  if (!typed_files.empty()) own = deps.files.WithTyped(std::move(typed_files));
+  if (!files.empty()) own = deps.files.ForRun(std::move(files));
   // Gazetteers and patterns are compiled here: not on the engine thread.
   const StopFlag stop(std::move(left));
   auto make = [&deps, definition, own, limits, flag = stop.Share()]() -> StatusOr<MadeStages> {

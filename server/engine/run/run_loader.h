@@ -26,12 +26,12 @@ struct MadeStages {
 // Returns the limits for the work on a definition that comes from a client: patterns and files may take long.
 WorkLimits DefinitionLimits();
 
-// Makes every stage, on the pool for checks. `typed_files`: paths that the run may touch wherever they lead, because its
-// user typed them. INVALID_ARGUMENT (INVALID_DEFINITION: also if a limit is reached), and the errors of the kinds.
+// Makes every stage, on the pool for checks. `files`: facts of the run's creation that matter for its files; none for a
+// new run without typed paths. INVALID_ARGUMENT (INVALID_DEFINITION: also if a limit is reached), and the errors of the
+// kinds.
 // CANCELLED if `left` stops, which may be null.
 Task<StatusOr<MadeStages>> MakeStages(const EngineDeps& deps, std::shared_ptr<const v1::Pipeline> definition,
-                                      std::set<std::string, std::less<>> typed_files, WorkLimits limits,
-                                      std::shared_ptr<StopSignal> left);
+                                      RunFiles files, WorkLimits limits, std::shared_ptr<StopSignal> left);
 
 // Returns the stages of a run in the state that its records have. Reads the records from `store`, whose errors it
 // returns; the stages work with `patient`, which waits while the store is down.

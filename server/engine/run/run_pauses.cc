@@ -51,6 +51,14 @@ void ActiveRun::PauseFor(v1::WaitingOn::Reason reason, const std::string& object
   Stop();
 }
 
+void ActiveRun::PauseForFile(int stage, const Status& error) {
+  if (!is_loaded_ || ReasonOf(error) != Reason::kFileError) return;
+  PauseFor(v1::WaitingOn::REASON_CONFIG, "",
+           fmt::format("stage `{}`: {}; put it back, then resume the run", plan().stage(stage).name,
+                       Excerpt(MessageOf(error), 500)),
+           Reason::kFileError);
+}
+
 void ActiveRun::PauseForCheck(int stage, std::string message) {
   PauseFor(v1::WaitingOn::REASON_EXPECT, plan().stage(stage).name,
            message + "; resume the run to let it pass, or cancel it");

@@ -146,9 +146,10 @@ Task<StatusOr<std::shared_ptr<ActiveRun>>> Runs::Load(storage::v1::RunRecord rec
   MR_CO_ASSIGN_OR_RETURN(v1::Pipeline definition, DefinitionOf(record));
   record.clear_definition();
   auto shared = std::make_shared<const v1::Pipeline>(std::move(definition));
-  std::set<std::string, std::less<>> typed_files(record.typed_files().begin(), record.typed_files().end());
+  RunFiles files{.directory = record.working_directory(),
+                 .typed = {record.typed_files().begin(), record.typed_files().end()}};
   MR_CO_ASSIGN_OR_RETURN(MadeStages made,
-                         co_await MakeStages(deps_, std::move(shared), std::move(typed_files), WorkLimits(), nullptr));
+                         co_await MakeStages(deps_, std::move(shared), std::move(files), WorkLimits(), nullptr));
   MR_CO_ASSIGN_OR_RETURN(RunStages stages, co_await LoadStages(deps_, deps_.store, store_, std::move(made), record));
   MR_CO_ASSIGN_OR_RETURN(const NewestEvent newest, co_await LoadNewestEvent(deps_.store, name));
   if (newest.active_time && !IsEnded(record.run().state())) {
@@ -157,6 +158,7 @@ Task<StatusOr<std::shared_ptr<ActiveRun>>> Runs::Load(storage::v1::RunRecord rec
   MR_CO_ASSIGN_OR_RETURN(TakenOver taken_over, co_await LoadTakenOver(deps_.store, name));
   std::shared_ptr<ActiveRun> run = Activate(std::move(record), std::move(stages), newest.number);
   run->ShowTakenOver(std::move(taken_over));
+  run->SetLoaded();
   co_return run;
 }
 

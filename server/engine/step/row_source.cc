@@ -166,7 +166,10 @@ Task<StatusOr<std::unique_ptr<RowSource>>> OpenRows(StepHost& host, int stage, s
       co_await loop.Sleep(kDescriptorWait);
       opened = host.options().open_file(loop, pool, host.files(), fetch.path());
     }
-    MR_CO_RETURN_IF_ERROR(opened.status());
+    if (!opened.ok()) {
+      host.PauseForFile(stage, opened.status());
+      co_return opened.status();
+    }
     bytes = *std::move(opened);
   }
   MR_CO_ASSIGN_OR_RETURN(std::string identity, co_await bytes->Identity());

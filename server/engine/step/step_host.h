@@ -69,6 +69,10 @@ class StepHost {
   virtual void NoteMemos(int64_t hits, int64_t misses, int64_t corrupt) = 0;
   // Ends the episode and fails the run because of an error of the stage as a whole. The first error counts.
   virtual void FailStage(int stage, const Status& error) = 0;
+  // Ends the episode and pauses the run until a client resumes it, if the run has worked in an earlier process or
+  // episode: the file of its fetch, which can't be opened, was there before. Does nothing to a new run, which fails by
+  // FailStage.
+  virtual void PauseForFile(int /*stage*/, const Status& /*error*/) {}
   // Ends the episode and pauses the run until a client resumes it, because a check failed.
   virtual void PauseForCheck(int stage, std::string message) = 0;
   // Returns the call layer for the stages. A call that stops because a human must repair its targets pauses the run.
