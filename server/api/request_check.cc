@@ -5,6 +5,7 @@
 #include <google/protobuf/duration.pb.h>
 #include <google/protobuf/timestamp.pb.h>
 
+#include <algorithm>
 #include <cmath>
 #include <map>
 #include <mutex>
@@ -162,6 +163,21 @@ Status CheckRequest(const Message& request) {
   if (checker.violations.empty()) return absl::OkStatus();
   const FieldViolation& first = checker.violations.front();
   return MakeFieldError(Reason::kInvalidField, first.field + ": " + first.description, checker.violations);
+}
+
+Status WithMistakesOf(const Status& wrong, std::string_view field, const Status& checked) {
+  std::vector<FieldViolation> all = ViolationsOf(checked);
+  if (all.empty()) return wrong;
+  const std::string prefix = fmt::format("{}.", field);
+  for (FieldViolation& violation : ViolationsOf(wrong)) {
+    if (violation.field.starts_with(prefix)) violation.field.erase(0, prefix.size());
+    const bool is_known =
+        std::any_of(all.begin(), all.end(), [&](const FieldViolation& each) { return each.field == violation.field; });
+    if (!is_known) all.push_back(std::move(violation));
+  }
+  const std::string first = Excerpt(all.front().field + ": " + all.front().description, 900);
+  const std::string more = all.size() > 1 ? fmt::format(" (and {} more)", all.size() - 1) : "";
+  return MakeFieldError(Reason::kInvalidDefinition, first + more, all);
 }
 
 }  // namespace millrace::api

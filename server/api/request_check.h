@@ -5,6 +5,8 @@
 
 #include <google/protobuf/message.h>
 
+#include <string_view>
+
 #include "server/base/status.h"
 
 namespace millrace::api {
@@ -15,5 +17,10 @@ namespace millrace::api {
 // messages within, such as definitions, are checked with them. Messages of types that can't have such a field are not
 // walked through. Any thread.
 Status CheckRequest(const google::protobuf::Message& request);
+
+// Returns `wrong`, an error of CheckRequest, with all mistakes of the definition that the request has in `field`:
+// `checked` is the result of the definition's own check. The author of a definition sees all mistakes at once. The
+// paths of both then begin in the definition. Returns `wrong` as it is if the definition's check finds nothing.
+Status WithMistakesOf(const Status& wrong, std::string_view field, const Status& checked);
 
 }  // namespace millrace::api

@@ -33,6 +33,35 @@ Status AdmitRequest(const RpcHost& host, const google::protobuf::Message& reques
   return CheckRequest(request);
 }
 
+// A definition that a request brings, and the name of its field.
+struct Brought {
+  const v1::Pipeline* definition = nullptr;  // null: none
+  std::string_view field;
+};
+
+template <typename Request>
+Brought DefinitionIn(const Request& request) {
+  constexpr bool kIsCreate = std::is_same_v<Request, v1::CreateRunRequest>;
+  if constexpr (kIsCreate) {
+    if (request.has_definition()) return {.definition = &request.definition(), .field = "definition"};
+  }
+  if constexpr (std::is_same_v<Request, v1::ApplyPipelineRequest> || std::is_same_v<Request, v1::PlanPipelineRequest>) {
+    if (request.has_pipeline()) return {.definition = &request.pipeline(), .field = "pipeline"};
+  }
+  return {};
+}
+
+// Ends an RPC that was refused at the door, with the mistakes of its definition as well.
+template <typename Response>
+Task<void> RefuseWithAll(PipelinesApi& api, std::shared_ptr<UnaryRpc<Response>> rpc, v1::ApplyPipelineRequest request,
+                         std::string field, Status wrong) {
+  request.set_validate_only(true);
+  RequestContext context(kNever, rpc->left());
+  const StatusOr<v1::ApplyPipelineResponse> checked =
+      co_await api.ApplyPipeline(std::move(context), std::move(request));
+  rpc->Answer(WithMistakesOf(wrong, field, checked.status()));
+}
+
 // Awaits a method of an API on the loop, and answers its RPC.
 template <typename Api, typename Request, typename Response>
 Task<void> Handle(Api& api, Task<StatusOr<Response>> (Api::*method)(RequestContext, Request),
@@ -51,7 +80,18 @@ grpc::ServerUnaryReactor* Unary(RpcHost& host, Api& api,
   const AtEnd at_end = WaitsForRun(*request) ? AtEnd::kCut : AtEnd::kAnswer;
   const std::shared_ptr<UnaryRpc<Response>> rpc = UnaryRpc<Response>::Begin(host, response, at_end);
   if (const Status admitted = AdmitRequest(host, *request); !admitted.ok()) {
-    rpc->End(admitted);
+    const Brought brought = host.Admit().ok() ? DefinitionIn(*request) : Brought();
+    if (brought.definition == nullptr) {
+      rpc->End(admitted);
+      return rpc.get();
+    }
+    v1::ApplyPipelineRequest check;
+    *check.mutable_pipeline() = *brought.definition;
+    auto refuse = [&host, rpc, check = std::move(check), field = std::string(brought.field), admitted]() mutable {
+      host.loop().Spawn(RefuseWithAll<Response>(host.apis().pipelines, std::move(rpc), std::move(check),
+                                                std::move(field), std::move(admitted)));
+    };
+    host.loop().Post(std::move(refuse));
     return rpc.get();
   }
   auto begin = [&host, &api, method, rpc, request = *request, answer_by = AnswerBy(*context, host.loop().clock()),

@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <grpcpp/generic/generic_stub.h>
 
+#include <cmath>
 #include <filesystem>
 #include <future>
 #include <optional>
@@ -116,6 +117,46 @@ TEST_F(ServerTest, AValueThatHasNoJsonIsRefusedAtTheDoor) {
   EXPECT_FALSE(reader->Read(&part));
   EXPECT_EQ(reader->Finish().error_code(), grpc::StatusCode::INVALID_ARGUMENT);
   on_.Do([&] { EXPECT_TRUE(on_.apis.calls.empty()); });
+}
+
+// One number that is not finite hid all other mistakes of a definition.
+TEST_F(ServerTest, AValueThatHasNoJsonHidesNoMistakeOfTheDefinition) {
+  on_.Do([&] {
+    on_.apis.errors["ApplyPipeline"] =
+        MakeFieldError(Reason::kInvalidDefinition, "two mistakes",
+                       {{"name", "1 to 63 of a-z"}, {"stages[0].when.compare.less", "expected a number"}});
+  });
+  v1::Pipeline definition;
+  definition.add_stages()->mutable_when()->mutable_compare()->set_less(std::nan(""));
+  definition.add_stages()->mutable_when()->mutable_compare()->set_less(std::nan(""));
+  const auto fields = [](const grpc::Status& status) {
+    EXPECT_EQ(status.error_code(), grpc::StatusCode::INVALID_ARGUMENT);
+    std::vector<std::string> names;
+    const auto details = DetailOf<google::rpc::BadRequest>(status);
+    if (details) {
+      for (const auto& each : details->field_violations()) names.push_back(each.field());
+    }
+    return names;
+  };
+  const auto all = testing::ElementsAre("name", "stages[0].when.compare.less", "stages[1].when.compare.less");
+  v1::ApplyPipelineRequest apply;
+  *apply.mutable_pipeline() = definition;
+  grpc::ClientContext applying;
+  v1::ApplyPipelineResponse applied;
+  EXPECT_THAT(fields(pipelines_->ApplyPipeline(&applying, apply, &applied)), all);
+  v1::CreateRunRequest create;
+  *create.mutable_definition() = definition;
+  grpc::ClientContext creating;
+  v1::CreateRunResponse created;
+  EXPECT_THAT(fields(runs_->CreateRun(&creating, create, &created)), all);
+  on_.Do([&] {
+    EXPECT_THAT(on_.apis.calls, testing::Each("ApplyPipeline")) << "the run was created";
+    on_.apis.errors.clear();
+  });
+  // A definition that has no other mistake is refused all the same.
+  grpc::ClientContext again;
+  EXPECT_THAT(fields(pipelines_->ApplyPipeline(&again, apply, &applied)),
+              testing::ElementsAre("pipeline.stages[0].when.compare.less", "pipeline.stages[1].when.compare.less"));
 }
 
 TEST_F(ServerTest, AServerThatEndsAnswersWhatIsFinishedAndCutsWaits) {
