@@ -26,12 +26,13 @@ void RpcHost::EndAll(const Status& status) {
   for (const std::shared_ptr<LiveRpc>& rpc : live) rpc->End(status);
 }
 
-void RpcHost::AwaitAnswers(const Status& status, Duration patience) {
+void RpcHost::AwaitAnswers(const Status& status, Duration patience, Answers answers) {
   std::unique_lock lock(mutex_);
   admission_ = status;
-  removed_.wait_for(lock, patience, [this] {
-    return std::none_of(live_.begin(), live_.end(), [](const LiveRpc* rpc) { return rpc->at_end() == AtEnd::kAnswer; });
-  });
+  const auto is_awaited = [answers](const LiveRpc* rpc) {
+    return rpc->at_end() == AtEnd::kAnswer && (answers == Answers::kAll || rpc->is_sending());
+  };
+  removed_.wait_for(lock, patience, [&] { return std::none_of(live_.begin(), live_.end(), is_awaited); });
 }
 
 void RpcHost::Add(LiveRpc& rpc) {

@@ -14,6 +14,7 @@
 #include <utility>
 #include <vector>
 
+#include "server/api/answers.h"
 #include "server/api/error_details.h"
 #include "server/api/outbox.h"
 #include "server/base/clock.h"
@@ -45,6 +46,8 @@ class LiveRpc : public std::enable_shared_from_this<LiveRpc> {
   explicit LiveRpc(AtEnd at_end) : at_end_(at_end) {}
   virtual ~LiveRpc() = default;
   virtual void End(const Status& status) = 0;
+  // Returns true if its answer, or a part of it, is on its way to the client.
+  virtual bool is_sending() const = 0;
   AtEnd at_end() const { return at_end_; }
 
  private:
@@ -68,7 +71,7 @@ class RpcHost {
   // Ends every RPC in progress with `status`, and every later one.
   void EndAll(const Status& status);
   // Refuses new RPCs with `status`. Returns when those that are to be answered have been, or after `patience`.
-  void AwaitAnswers(const Status& status, Duration patience);
+  void AwaitAnswers(const Status& status, Duration patience, Answers answers);
 
   void Add(LiveRpc& rpc);
   void Remove(LiveRpc& rpc);
@@ -113,6 +116,7 @@ class UnaryRpc final : public grpc::ServerUnaryReactor, public LiveRpc {
 
   void Answer(StatusOr<Response> result) {
     if (!result.ok()) return End(result.status());
+    is_answered_ = true;
     auto send = [self = std::static_pointer_cast<UnaryRpc>(shared_from_this()), answer = std::move(*result)]() mutable {
       if (self->ended_.exchange(true)) return;
       self->response_->Swap(&answer);
@@ -124,6 +128,7 @@ class UnaryRpc final : public grpc::ServerUnaryReactor, public LiveRpc {
   void End(const Status& status) override {
     if (!ended_.exchange(true)) Finish(ToGrpcStatus(status));
   }
+  bool is_sending() const override { return is_answered_ || ended_; }
 
  private:
   UnaryRpc(RpcHost& host, Response* response, AtEnd at_end)
@@ -143,6 +148,7 @@ class UnaryRpc final : public grpc::ServerUnaryReactor, public LiveRpc {
   RpcHost& host_;
   Response* const response_;  // owned by gRPC; valid until Finish
   const std::shared_ptr<StopSignal> left_;
+  std::atomic<bool> is_answered_{false};
   std::atomic<bool> ended_{false};
   std::shared_ptr<UnaryRpc> self_;
 };
@@ -166,6 +172,7 @@ class StreamRpc final : public grpc::ServerWriteReactor<Response>, public LiveRp
   // Resumes when the page was written; false if the stream has ended instead. Engine thread.
   Task<bool> Write(std::vector<Response> page) {
     written_ = false;
+    is_writing_ = true;
     auto send = [self = Self(), page = std::move(page)]() mutable {
       const std::lock_guard lock(self->mutex_);
       self->page_ = std::move(page);
@@ -174,6 +181,7 @@ class StreamRpc final : public grpc::ServerWriteReactor<Response>, public LiveRp
     };
     host_.outbox().Put(std::move(send));
     while (!written_) co_await progress_.Wait();
+    is_writing_ = false;
     co_return !ended_;
   }
 
@@ -183,6 +191,7 @@ class StreamRpc final : public grpc::ServerWriteReactor<Response>, public LiveRp
     end_ = ToGrpcStatus(status);
     if (!writing_) FinishNow();
   }
+  bool is_sending() const override { return is_writing_ || ended_; }
 
  private:
   // An answer that the engine finishes before the server ends arrives; a stream of pages is cut.
@@ -237,6 +246,7 @@ class StreamRpc final : public grpc::ServerWriteReactor<Response>, public LiveRp
   RpcHost& host_;
   const StreamKind kind_;
   const std::shared_ptr<StopSignal> left_;
+  std::atomic<bool> is_writing_{false};  // a page
   std::atomic<bool> ended_{false};
 
   std::mutex mutex_;

@@ -75,7 +75,7 @@ class GrpcServer final : public Server {
     if (acceptor_) acceptor_->StopListening();
   }
 
-  void AwaitAnswers(Duration patience) override { host_.AwaitAnswers(Ending(), patience); }
+  void AwaitAnswers(Duration patience, Answers answers) override { host_.AwaitAnswers(Ending(), patience, answers); }
 
   void Shutdown() override {
     if (!server_) return;

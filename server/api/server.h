@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "server/api/acceptor.h"
+#include "server/api/answers.h"
 #include "server/api/listener.h"
 #include "server/base/clock.h"
 #include "server/base/loop.h"
@@ -41,8 +42,9 @@ class Server {
   virtual void StopListening() = 0;
 
   // Takes no more calls. Returns when the calls in progress have their answers, except those that wait for a run or
-  // stream its events, or after `patience`. The loop must run.
-  virtual void AwaitAnswers(Duration patience) = 0;
+  // stream its events, or after `patience`. With Answers::kMade, does not wait for those that have no answer yet. The
+  // loop must run.
+  virtual void AwaitAnswers(Duration patience, Answers answers) = 0;
 
   // Accepts no new connection, and ends calls in progress with UNAVAILABLE (DRAINING). Returns when all connections are
   // closed, after about 1.5 s at most. The loop need not run any more.

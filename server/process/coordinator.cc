@@ -323,8 +323,9 @@ class CoordinatorImpl final : public Coordinator {
     if (left.answers > 0) {
       spdlog::error("{} received answers could not be stored: the next start asks again and pays again", left.answers);
     }
-    // Clients get the answers that the engine has finished, because they may be paid for.
-    server_->AwaitAnswers(kAnswersPatience);
+    // Clients get the answers that the engine has finished, because they may be paid for. Those of the calls that it
+    // has given up do not come.
+    server_->AwaitAnswers(kAnswersPatience, left.calls > 0 ? api::Answers::kMade : api::Answers::kAll);
     server_->Shutdown();
     return left.answers;
   }

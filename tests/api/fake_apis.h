@@ -60,6 +60,7 @@ class FakeApis final : public PlainApis {
   int event_pages = 0;  // requested so far
   std::vector<v1::StreamItemsResponse> items;
   bool holds_generate = false;                           // Generate waits until its client leaves
+  int held = 0;                                          // such calls so far
   std::shared_ptr<DeltaSink> deltas;                     // of the newest StreamGenerate
   v1::GenerateRequest asked;                             // by it
   std::vector<std::string> parts;                        // that it gives at once; `<` restarts
@@ -88,6 +89,7 @@ class FakeApis final : public PlainApis {
   Task<StatusOr<v1::GenerateResponse>> Generate(RequestContext context, v1::GenerateRequest request) override {
     if (!holds_generate) return PlainApis::Generate(std::move(context), std::move(request));
     last_context = context;
+    ++held;
     return HoldUntilLeft(std::move(context));
   }
   // Gives its parts, and waits until the test has set the answer or the client has left.

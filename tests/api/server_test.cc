@@ -175,7 +175,8 @@ TEST_F(ServerTest, AServerThatEndsAnswersWhatIsFinishedAndCutsWaits) {
   ASSERT_TRUE(reader->Read(&part));
   bool has_wait = false;
   while (!has_wait) on_.Do([&] { has_wait = !on_.apis.calls.empty(); });
-  std::future<void> ended = std::async(std::launch::async, [&] { served_.server->AwaitAnswers(60s); });
+  std::future<void> ended =
+      std::async(std::launch::async, [&] { served_.server->AwaitAnswers(60s, api::Answers::kAll); });
   // New calls are refused; the answer that comes is given.
   grpc::Status refused;
   do {
@@ -197,6 +198,32 @@ TEST_F(ServerTest, AServerThatEndsAnswersWhatIsFinishedAndCutsWaits) {
   ended.get();
   served_.server->Shutdown();
   EXPECT_EQ(waits.get().error_code(), grpc::StatusCode::UNAVAILABLE);
+}
+
+// The end of a server waited 3 s for answers that no call in flight could give any more.
+TEST_F(ServerTest, AServerDoesNotWaitForAnswersThatCanNotCome) {
+  on_.Do([&] {
+    on_.apis.parts = {"a"};
+    on_.apis.holds_generate = true;
+  });
+  std::future<grpc::Status> hangs = std::async(std::launch::async, [&] {
+    grpc::ClientContext context;
+    v1::GenerateResponse response;
+    return completions_->Generate(&context, {}, &response);
+  });
+  grpc::ClientContext context;
+  const auto reader = completions_->StreamGenerate(&context, {});
+  v1::StreamGenerateResponse part;
+  ASSERT_TRUE(reader->Read(&part));
+  bool is_held = false;
+  while (!is_held) on_.Do([&] { is_held = on_.apis.held > 0; });
+  const auto begin = std::chrono::steady_clock::now();
+  served_.server->AwaitAnswers(60s, api::Answers::kMade);
+  EXPECT_LT(std::chrono::steady_clock::now() - begin, 30s);
+  served_.server->Shutdown();
+  EXPECT_EQ(hangs.get().error_code(), grpc::StatusCode::UNAVAILABLE);
+  while (reader->Read(&part)) continue;
+  EXPECT_EQ(reader->Finish().error_code(), grpc::StatusCode::UNAVAILABLE);
 }
 
 TEST_F(ServerTest, ACancelledWaitEndsAndNothingElseDoes) {
