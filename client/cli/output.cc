@@ -2,6 +2,7 @@
 
 #include <fmt/chrono.h>
 #include <fmt/format.h>
+#include <google/protobuf/stubs/logging.h>
 #include <google/protobuf/util/json_util.h>
 
 #include <algorithm>
@@ -43,6 +44,14 @@ std::string_view RemedyFor(Reason reason) {
 }
 
 }  // namespace
+
+std::string JsonFault(const google::protobuf::Message& message) {
+  // Its own line on standard error names neither the message nor a remedy.
+  const google::protobuf::LogSilencer silencer;
+  std::string text;
+  const auto printed = google::protobuf::util::MessageToJsonString(message, &text);
+  return printed.ok() ? std::string() : Safe(printed.ToString(), 500);
+}
 
 void PrintJson(const google::protobuf::Message& message, Layout layout) {
   google::protobuf::util::JsonPrintOptions options;

@@ -22,6 +22,24 @@ struct RunsArguments {
   std::vector<std::string> items;
 };
 
+// Prints the runs that have a JSON, and names the others on standard error: older releases stored times that have none.
+int PrintRuns(v1::ListRunsResponse response) {
+  int exit = kDone;
+  for (int i = response.runs_size() - 1; i >= 0; --i) {
+    const std::string fault = JsonFault(response.runs(i));
+    if (fault.empty()) continue;
+    const std::string name = Safe(response.runs(i).name());
+    std::cerr << fmt::format(
+        "millrace: run {} can't be printed as JSON and is left out: {}; `millrace delete {}` deletes "
+        "it\n",
+        name, fault, name);
+    response.mutable_runs()->DeleteSubrange(i, 1);
+    exit = kRunFailed;
+  }
+  PrintJson(response);
+  return exit;
+}
+
 int List(Session& session, const RunsArguments& arguments) {
   v1::ListRunsRequest request;
   request.set_pipeline(arguments.pipeline);
@@ -35,10 +53,7 @@ int List(Session& session, const RunsArguments& arguments) {
   if (!client.ok()) return PrintError(client.status());
   const StatusOr<v1::ListRunsResponse> response = (*client)->ListRuns(request);
   if (!response.ok()) return PrintError(response.status());
-  if (session.json()) {
-    PrintJson(*response);
-    return kDone;
-  }
+  if (session.json()) return PrintRuns(*response);
   std::vector<std::vector<std::string>> rows = {
       {"RUN", "PIPELINE", "STATE", "CREATED", "SECONDS", "FAILED", "WAITS ON"}};
   for (const v1::Run& run : response->runs()) {

@@ -69,6 +69,14 @@ class FakeApis final : public PlainApis {
 
   void Changed() { changed_.NotifyAll(); }
 
+  std::vector<v1::Run> runs;  // of ListRuns
+
+  Task<StatusOr<v1::ListRunsResponse>> ListRuns(RequestContext context, v1::ListRunsRequest request) override {
+    MR_CO_ASSIGN_OR_RETURN(v1::ListRunsResponse answer,
+                           co_await PlainApis::ListRuns(std::move(context), std::move(request)));
+    answer.mutable_runs()->Add(runs.begin(), runs.end());
+    co_return answer;
+  }
   Task<StatusOr<v1::ListItemsResponse>> ListItems(RequestContext context, v1::ListItemsRequest request) override {
     MR_CO_ASSIGN_OR_RETURN(v1::ListItemsResponse answer,
                            co_await PlainApis::ListItems(std::move(context), std::move(request)));

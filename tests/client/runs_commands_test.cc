@@ -1,0 +1,48 @@
+// `millrace runs`, `watch`, `resume` and `redrive` as commands, with a server of fake APIs.
+#include <gmock/gmock.h>
+#include <signal.h>
+
+#include <boost/json.hpp>
+
+#include "client/cli/output.h"
+#include "client/lib/client.h"
+#include "server/base/json.h"
+#include "tests/api/served.h"
+#include "tests/client/whole_command.h"
+#include "tests/e2e/process.h"
+
+namespace millrace::cli {
+namespace {
+
+using testing::AllOf;
+using testing::HasSubstr;
+using testing::Not;
+using namespace std::chrono_literals;
+
+v1::Run MakeRun(const std::string& name, int64_t as_of_seconds) {
+  v1::Run run;
+  run.set_name(name);
+  run.mutable_as_of()->set_seconds(as_of_seconds);
+  return run;
+}
+
+// One run with a time in milliseconds, stored by an older release, kept all runs of everybody from being printed.
+TEST(RunsCommandsTest, ARunWithoutAFormInJsonIsNamedAndTheOthersArePrinted) {
+  Served served;
+  served.on.Do([&] {
+    served.on.apis.runs = {MakeRun("r-one", 1), MakeRun("r-bad", 1'767'225'600'000), MakeRun("r-two", 2)};
+  });
+  const Ended ended = RunWhole({"runs", "--format", "json", "--server", served.target()});
+  EXPECT_EQ(ended.exit, kRunFailed);
+  EXPECT_THAT(ended.err, AllOf(HasSubstr("run r-bad can't be printed as JSON and is left out"), HasSubstr("asOf"),
+                               HasSubstr("millrace delete r-bad"), Not(HasSubstr("libprotobuf"))));
+  const StatusOr<json::value> printed = ParseJson(ended.out);
+  ASSERT_TRUE(printed.ok()) << ended.out;
+  const json::array& runs = printed->at("runs").as_array();
+  ASSERT_EQ(runs.size(), 2u);
+  EXPECT_EQ(runs[0].at("name"), json::value("r-one"));
+  EXPECT_EQ(runs[1].at("name"), json::value("r-two"));
+}
+
+}  // namespace
+}  // namespace millrace::cli
