@@ -2,6 +2,7 @@
 #include <fmt/format.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <iostream>
 
 #include "client/cli/commands.h"
@@ -56,6 +57,17 @@ bool WaitsForConfig(client::Client& client, const std::string& run, Outage& outa
   if (response.ok()) outage.End();
   return response.ok() && response->run().state() == v1::RUN_STATE_RUNNING &&
          response->run().waiting_on().reason() == v1::WaitingOn::REASON_CONFIG;
+}
+
+// Pauses before the next try, or until the server can be reached. Returns false if the command is interrupted.
+bool PauseFor(const Session& session, client::Client& client, Duration pause) {
+  constexpr Duration kStep = std::chrono::milliseconds(100);
+  // It is there, and shuts down or starts.
+  if (client.AwaitConnection(Duration(0))) return session.Sleep(pause);
+  for (; pause > Duration(0) && !session.interrupted(); pause -= kStep) {
+    if (client.AwaitConnection(std::min(pause, kStep))) break;
+  }
+  return !session.interrupted();
 }
 
 int PrintLost(const Session& session, const std::string& run, const Status& status) {
@@ -118,7 +130,7 @@ int FollowRun(Session& session, client::Client& client, const std::string& run, 
   request.set_after(after);
   session.OnInterrupt([&client] { client.Interrupt(); });
   Outage outage({.patience = session.server.empty() || session.local ? kSocketPatience : kServerPatience,
-                 .sleep = [&session](Duration pause) { return session.Sleep(pause); },
+                 .sleep = [&](Duration pause) { return PauseFor(session, client, pause); },
                  .say = [&progress](const std::string& text) { progress.Say(text); }});
   Status status;
   bool ends = false;

@@ -80,10 +80,10 @@ class GrpcClient final : public Client {
     arguments.SetInt(GRPC_ARG_KEEPALIVE_TIMEOUT_MS, 10000);
     arguments.SetInt(GRPC_ARG_HTTP2_MAX_PINGS_WITHOUT_DATA, 0);
     if (target.rfind("unix:", 0) == 0) arguments.SetString(GRPC_ARG_DEFAULT_AUTHORITY, "localhost");
-    const auto channel = grpc::CreateCustomChannel(target, grpc::InsecureChannelCredentials(), arguments);
-    if (patience > Duration(0)) channel->WaitForConnected(std::chrono::system_clock::now() + patience);
-    stubs_ = {v1::PipelineService::NewStub(channel), v1::RunService::NewStub(channel),
-              v1::CompletionService::NewStub(channel), v1::AdminService::NewStub(channel)};
+    channel_ = grpc::CreateCustomChannel(target, grpc::InsecureChannelCredentials(), arguments);
+    if (patience > Duration(0)) AwaitConnection(patience);
+    stubs_ = {v1::PipelineService::NewStub(channel_), v1::RunService::NewStub(channel_),
+              v1::CompletionService::NewStub(channel_), v1::AdminService::NewStub(channel_)};
   }
 
 #define MR_DEFINE(Service, Name)                                                                     \
@@ -120,6 +120,11 @@ class GrpcClient final : public Client {
     v1::StreamGenerateResponse response;
     while (reader->Read(&response)) take(response);
     return FromGrpc(reader->Finish(), target_);
+  }
+
+  bool AwaitConnection(Duration patience) override {
+    return channel_->WaitForConnected(std::chrono::system_clock::now() +
+                                      std::chrono::duration_cast<std::chrono::system_clock::duration>(patience));
   }
 
   void SetTimeout(Duration timeout) override { timeout_nanos_ = timeout.count(); }
@@ -166,6 +171,7 @@ class GrpcClient final : public Client {
   };
 
   const std::string target_;
+  std::shared_ptr<grpc::Channel> channel_;
   std::tuple<std::unique_ptr<v1::PipelineService::Stub>, std::unique_ptr<v1::RunService::Stub>,
              std::unique_ptr<v1::CompletionService::Stub>, std::unique_ptr<v1::AdminService::Stub>>
       stubs_;

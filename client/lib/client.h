@@ -36,6 +36,11 @@ class Client {
   virtual Status StreamGenerate(const v1::StreamGenerateRequest& request,
                                 const std::function<void(const v1::StreamGenerateResponse&)>& take) = 0;
 
+  // Returns true once there is a connection to the server, or false after `patience`. Blocks. Between calls gRPC looks
+  // at a connection that it makes every 5 s only, so a pause that only sleeps notices a server up to 5 s too late for
+  // each try.
+  virtual bool AwaitConnection(Duration patience) = 0;
+
   // Limits the time of later calls except WatchRun; they then fail with DEADLINE_EXCEEDED. 0: no limit.
   virtual void SetTimeout(Duration timeout) = 0;
 

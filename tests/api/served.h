@@ -26,8 +26,9 @@ inline std::shared_ptr<grpc::Channel> Connect(const std::string& target) {
 }
 
 struct Served {
-  explicit Served(const api::ServerOptions& options = {}) {
-    StatusOr<api::Listener> listener = api::Listener::Tcp("127.0.0.1:0");
+  // `at`: the port; 0: any.
+  explicit Served(const api::ServerOptions& options = {}, int at = 0) {
+    StatusOr<api::Listener> listener = api::Listener::Tcp("127.0.0.1:" + std::to_string(at));
     port = listener->port();
     std::vector<api::Listener> listeners;
     listeners.push_back(std::move(*listener));

@@ -44,5 +44,17 @@ TEST(RunsCommandsTest, ARunWithoutAFormInJsonIsNamedAndTheOthersArePrinted) {
   EXPECT_EQ(runs[1].at("name"), json::value("r-two"));
 }
 
+// gRPC alone noticed a server that is there again 5 s after each try.
+TEST(RunsCommandsTest, AConnectionIsAwaitedWhileTheServerStarts) {
+  int port = 0;
+  { port = FreePort(); }
+  const auto client = client::Client::Dial(fmt::format("127.0.0.1:{}", port));
+  EXPECT_EQ(client->GetStatus({}).status().code(), absl::StatusCode::kUnavailable);
+  EXPECT_FALSE(client->AwaitConnection(Duration(0)));
+  const Served served({}, port);
+  EXPECT_TRUE(client->AwaitConnection(60s));
+  EXPECT_TRUE(client->GetStatus({}).ok());
+}
+
 }  // namespace
 }  // namespace millrace::cli

@@ -26,6 +26,7 @@ class RefusingClient : public client::Client {
   }
   MR_ALL_RPCS(MR_REFUSE)
 #undef MR_REFUSE
+  bool AwaitConnection(Duration) override { return true; }
 };
 
 // Fake server that takes inputs. First it answers with the given errors.
