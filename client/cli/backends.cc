@@ -53,6 +53,8 @@ std::string StateText(const v1::TargetInfo& target) {
       return Safe(target.waits_for());
     case v1::TARGET_STATE_BREAKER_OPEN:
       return "breaker open" + until;
+    case v1::TARGET_STATE_PROBLEM:
+      return "problem";
     default:
       return target.problem().empty() ? "ok" : "problem";
   }

@@ -48,13 +48,19 @@ void AddServed(const backend::ServedModel& served, v1::BackendInfo& info) {
   loaded.set_context_tokens(served.loaded->context);
 }
 
+// A target that fails or waits for something else keeps that state.
+void SetProblem(const std::string& problem, v1::TargetInfo& target) {
+  target.set_problem(problem);
+  if (!problem.empty() && target.state() == v1::TARGET_STATE_OK) target.set_state(v1::TARGET_STATE_PROBLEM);
+}
+
 // `info` has the targets that the probe was made for, in order.
 void AddProbed(const Probed& probed, const BackendEntry& entry, v1::BackendInfo& info) {
   *info.mutable_probe_time() = FromDuration(probed.took);
   if (probed.failure) {
     info.set_health(IsUnreachable(*probed.failure) ? v1::SERVER_HEALTH_UNREACHABLE : v1::SERVER_HEALTH_FAILING);
     info.set_note(NoteOf(*probed.failure, entry));
-    for (v1::TargetInfo& target : *info.mutable_targets()) target.set_problem(info.note());
+    for (v1::TargetInfo& target : *info.mutable_targets()) SetProblem(info.note(), target);
     return;
   }
   info.set_health(v1::SERVER_HEALTH_ANSWERS);
@@ -64,7 +70,7 @@ void AddProbed(const Probed& probed, const BackendEntry& entry, v1::BackendInfo&
   for (int i = 0; i < info.targets_size() && static_cast<size_t>(i) < probed.state.asked.size(); ++i) {
     const backend::AskedModel& asked = probed.state.asked[static_cast<size_t>(i)];
     info.mutable_targets(i)->set_revision(Excerpt(asked.revision, kNameBytesMax));
-    info.mutable_targets(i)->set_problem(asked.problem);
+    SetProblem(asked.problem, *info.mutable_targets(i));
   }
 }
 
@@ -91,6 +97,7 @@ Task<v1::ListBackendsResponse> ReportBackends(Loop& loop, const Models& models, 
     for (const auto& target : models.targets()) {
       if (&target->entry() == backends[i].get()) *info.add_targets() = InfoOf(*target, loop.clock());
     }
+    for (v1::TargetInfo& target : *info.mutable_targets()) SetProblem(backends[i]->secret_problem, target);
     if (probed[i]) {
       AddProbed(*probed[i], *backends[i], info);
     } else if (request.ask_servers()) {

@@ -97,5 +97,25 @@ TEST_F(BackendsCommandTest, JsonHasTheWholeResponse) {
                                HasSubstr("run `ollama pull missing` on its machine")));
 }
 
+// A look without the secret served its problem, with the folders of the file, to other clients, and stored it.
+TEST_F(BackendsCommandTest, ASecretThatIsMissingIsNamedWithoutItsFolderAndTheTargetIsNotOk) {
+  std::ofstream(directory_ + "/millrace.yaml") << fmt::format(
+      "backends:\n- {{name: cloud, openai: {{base_url: '{}/v1', api_key: {{file: secrets/no.key}}}}}}\n"
+      "models:\n- {{name: writer, targets: [{{backend: cloud, model: m}}]}}\n",
+      ollama_.url());
+  for (const std::vector<std::string>& more :
+       std::vector<std::vector<std::string>>{{"--format", "json"}, {"--format", "json", "--no-probe"}}) {
+    const Ended ended = Run(more);
+    EXPECT_EQ(ended.exit, kDone) << ended.err;
+    EXPECT_THAT(ended.out, AllOf(HasSubstr("the secret file no.key can't be read"), HasSubstr("TARGET_STATE_PROBLEM"),
+                                 Not(HasSubstr("TARGET_STATE_OK")), Not(HasSubstr("secrets"))));
+  }
+  // The user who starts a call learns the whole path.
+  const Ended call = RunWhole(
+      {"--data-dir", directory_ + "/data", "--config", directory_ + "/millrace.yaml", "generate", "writer", "Hello."});
+  EXPECT_EQ(call.exit, kUsage);
+  EXPECT_THAT(call.err, HasSubstr(directory_ + "/secrets/no.key"));
+}
+
 }  // namespace
 }  // namespace millrace::cli
