@@ -47,7 +47,8 @@ class Holder {
   const std::string& description() const { return description_; }
 
   // If this process holds the store and can't make all calls, because a secret is missing: serves nobody who connects
-  // from now on. Their runs would be paused for a secret that they have. They wait until the store is free.
+  // from now on. Their runs would be paused for a secret that they have. They try again for 3 s, as Open says, and then
+  // fail with STORE_HELD.
   void KeepToItself();
 
   // If this process holds the store: waits until no other client is connected or `leave` returns true. Clients that

@@ -65,6 +65,8 @@ class FakeApis final : public PlainApis {
   v1::GenerateRequest asked;                             // by it
   std::vector<std::string> parts;                        // that it gives at once; `<` restarts
   std::optional<StatusOr<v1::GenerateResponse>> answer;  // of StreamGenerate; call Changed
+  int draining_watches = 0;                              // NextEvents that fail before it answers
+  bool holds_changes = false;                            // ResumeRun and RedriveRun wait; call Changed
   std::string big_json;                                  // JSON of the only item of ListItems; empty: no item
 
   void Changed() { changed_.NotifyAll(); }
@@ -94,6 +96,16 @@ class FakeApis final : public PlainApis {
     answer.mutable_run()->set_state(run_state);
     co_return answer;
   }
+  Task<StatusOr<v1::ResumeRunResponse>> ResumeRun(RequestContext context, v1::ResumeRunRequest request) override {
+    auto answer = co_await PlainApis::ResumeRun(std::move(context), std::move(request));
+    while (holds_changes) co_await changed_.Wait();
+    co_return answer;
+  }
+  Task<StatusOr<v1::RedriveRunResponse>> RedriveRun(RequestContext context, v1::RedriveRunRequest request) override {
+    auto answer = co_await PlainApis::RedriveRun(std::move(context), std::move(request));
+    while (holds_changes) co_await changed_.Wait();
+    co_return answer;
+  }
   Task<StatusOr<v1::GenerateResponse>> Generate(RequestContext context, v1::GenerateRequest request) override {
     if (!holds_generate) return PlainApis::Generate(std::move(context), std::move(request));
     last_context = context;
@@ -117,6 +129,10 @@ class FakeApis final : public PlainApis {
   }
   Task<StatusOr<EventPage>> NextEvents(RequestContext context, v1::WatchRunRequest request) override {
     ++event_pages;
+    if (draining_watches > 0) {
+      --draining_watches;
+      co_return MakeError(Reason::kDraining, "the server is shutting down");
+    }
     if (const auto error = errors.find("NextEvents"); error != errors.end()) co_return error->second;
     EventPage page;
     while (static_cast<int64_t>(events.size()) <= request.after() && !events_end) {

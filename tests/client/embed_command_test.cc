@@ -61,6 +61,17 @@ TEST_F(EmbedCommandTest, EachTextIsALineOfJsonAndKnownTextsAreCached) {
   EXPECT_EQ(Lines(second.out)[1].at("cached"), json::value(false));
 }
 
+// The mark made another text of the first line, which was paid for again.
+TEST_F(EmbedCommandTest, AByteOrderMarkDoesNotBelongToTheFirstText) {
+  ASSERT_EQ(Embed({}, "aa\nbb\n").exit, kDone);
+  const Ended marked = Embed({},
+                             "\xef\xbb\xbf"
+                             "aa\r\nbb\r\n");
+  ASSERT_EQ(marked.exit, kDone) << marked.err;
+  EXPECT_THAT(marked.err, HasSubstr("2 texts, 2 cached"));
+  EXPECT_EQ(Lines(marked.out)[0].at("text"), json::value("aa"));
+}
+
 TEST_F(EmbedCommandTest, AnInputWithoutTextIsAnError) {
   const Ended ended = Embed({}, "");
   EXPECT_EQ(ended.exit, kUsage);

@@ -44,6 +44,39 @@ TEST(RunsCommandsTest, ARunWithoutAFormInJsonIsNamedAndTheOthersArePrinted) {
   EXPECT_EQ(runs[1].at("name"), json::value("r-two"));
 }
 
+// A run without events, such as one that is paused, left the last word to the outage.
+TEST(RunsCommandsTest, AWatchSaysThatTheServerAnswersAgainBeforeAnyEvent) {
+  Served served;
+  served.on.Do([&] { served.on.apis.draining_watches = 1; });
+  const Ended ended = RunWhole({"watch", "r-one", "--server", served.target()});
+  EXPECT_THAT(ended.err, AllOf(HasSubstr("the server is away"), HasSubstr("the server answers again"))) << ended.out;
+}
+
+TEST(RunsCommandsTest, AnInterruptWaitsForTheAnswerThatChangesTheRun) {
+  for (const char* command : {"resume", "redrive"}) {
+    Served served;
+    served.on.Do([&] { served.on.apis.holds_changes = true; });
+    Process process({MILLRACE_COMMAND, command, "r-one", "--server", served.target()});
+    const std::string method = command == std::string("resume") ? "ResumeRun" : "RedriveRun";
+    bool is_asked = false;
+    while (!is_asked) {
+      served.on.Do([&] { is_asked = !served.on.apis.calls.empty() && served.on.apis.calls.back() == method; });
+    }
+    process.Signal(SIGTERM);
+    EXPECT_TRUE(process.WaitForOutput([](const std::string&, const std::string& err) {
+      return err.find("interrupted: waiting for the run's state") != std::string::npos;
+    })) << command;
+    served.on.Do([&] {
+      served.on.apis.holds_changes = false;
+      served.on.apis.Changed();
+    });
+    const Finished finished = process.Wait();
+    EXPECT_EQ(finished.exit, kDone) << command << finished.err;
+    EXPECT_THAT(finished.out + finished.err,
+                HasSubstr(command == std::string("resume") ? "run r-one continues" : "items of run r-one"));
+  }
+}
+
 // gRPC alone noticed a server that is there again 5 s after each try.
 TEST(RunsCommandsTest, AConnectionIsAwaitedWhileTheServerStarts) {
   int port = 0;
