@@ -81,7 +81,7 @@ Task<CallRunner::AskResult> CallRunner::SendUntilAnswered(const Question& questi
     call_.EndAttempt();
     // Its waiters had left: not the target's fault. Somebody may have joined meanwhile.
     if (failure.outcome == backend::Outcome::kCancelled) continue;
-    if (!HandleFailure(route, failure)) co_return AskResult::kEnded;
+    if (!HandleFailure(*acquired, failure)) co_return AskResult::kEnded;
   }
 }
 
@@ -207,14 +207,14 @@ void CallRunner::AcceptBadAnswer(size_t route, const Digest& key, const backend:
   candidate.record.set_text(failure.message);  // for the judge
 }
 
-bool CallRunner::HandleFailure(size_t route, const backend::Failure& failure) {
-  RouteState& state = routes_[route];
+bool CallRunner::HandleFailure(const Acquired& acquired, const backend::Failure& failure) {
+  RouteState& state = routes_[acquired.route];
   if (KindOf(failure.outcome) == FailureKind::kUnknown) ++unknowns_;
   const bool can_wait = call_.waiters.empty() || call_.waiters.HasRun();
   const RetryPolicy& policy = call_.question.alias.retry;
   FailedAttempt attempt{
       .failure = failure, .unknowns = unknowns_, .may_bill = state.target().manifest().may_bill, .can_wait = can_wait};
-  if (NeedsHuman(failure.outcome)) attempt.refusal = state.CountRefusal(policy.max_attempts);
+  if (NeedsHuman(failure.outcome)) attempt.refusal = state.CountRefusal(acquired.admitted.number, policy.max_attempts);
   Decision decision = After(attempt, policy);
   // The caller of a Generate call sees no run that pauses with the remedy.
   if (NeedsHuman(failure.outcome) && !can_wait) decision.error = ErrorAt(state.target(), failure);

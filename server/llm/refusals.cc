@@ -4,12 +4,13 @@
 
 namespace millrace {
 
-Refusals::Fault Refusals::Count(const Target& target, int32_t max_attempts) {
-  if (count_ > 0 && target.answered() != answered_) {
+Refusals::Fault Refusals::Count(const Target& target, int64_t attempt, int32_t max_attempts) {
+  // An older attempt may have been accepted before the target began to refuse.
+  if (count_ > 0 && target.newest_accepted() > newest_) {
     answers_others_ = true;
     in_row_ = 0;
   }
-  answered_ = target.answered();
+  newest_ = attempt;
   ++count_;
   ++in_row_;
   // If the target answers others, this call's own refusals say nothing against it.

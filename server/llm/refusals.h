@@ -20,14 +20,14 @@ class Refusals {
     kTarget,   // the target refuses all calls
     kCall,     // the target answers others, and has refused this call more than `max_attempts` times
   };
-  // Counts a refusal. REQUIRES: the target has counted it (Target::End).
-  Fault Count(const Target& target, int32_t max_attempts);
+  // Counts the refusal of an attempt (Admitted::number). REQUIRES: the target has counted it (Target::End).
+  Fault Count(const Target& target, int64_t attempt, int32_t max_attempts);
 
  private:
   int32_t count_ = 0;
   int64_t in_row_ = 0;           // since the target was last seen to answer others
-  int64_t answered_ = 0;         // Target::answered() at the newest refusal
-  bool answers_others_ = false;  // the target has answered between two refusals of this call
+  int64_t newest_ = 0;           // attempt that was refused
+  bool answers_others_ = false;  // the target has accepted an attempt that began after one which it refused here
 };
 
 }  // namespace millrace

@@ -42,7 +42,9 @@ class RouteState {
     blocking_.reset();
   }
   // Counts a failure that only a human can repair, if it is the target's.
-  Refusals::Fault CountRefusal(int32_t max_attempts) { return refusals_.Count(*route_->target, max_attempts); }
+  Refusals::Fault CountRefusal(int64_t attempt, int32_t max_attempts) {
+    return refusals_.Count(*route_->target, attempt, max_attempts);
+  }
   void Block(const backend::Failure& failure) { blocking_ = failure; }
   void BackOff(TimePoint until) { not_before_ = until; }
 

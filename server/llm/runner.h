@@ -100,7 +100,7 @@ class CallRunner {
   void AcceptAnswer(size_t route, const Digest& key, backend::Answer answer, Candidate& candidate);
   void AcceptBadAnswer(size_t route, const Digest& key, const backend::Failure& failure, Candidate& candidate);
   // Returns whether the call continues.
-  bool HandleFailure(size_t route, const backend::Failure& failure);
+  bool HandleFailure(const Acquired& acquired, const backend::Failure& failure);
   // Ends the call, and returns true, if a human must repair every target that is left.
   bool IsBlocked(const backend::Failure& failure);
   void NoteQuestion(const Question& question, const Digest& key);

@@ -136,7 +136,7 @@ bool Target::End(const Admitted& attempt, const AttemptEnd& end, TimePoint now) 
   for (const auto& limit : limits_) limit->Ended(attempt, believed, now);
   if (end.outcome == backend::Outcome::kAnswered) failures_ = 0;
   if (end.was_sent && ShowsThatCallsAreAccepted(end.outcome)) {
-    ++answered_;
+    newest_accepted_ = std::max(newest_accepted_, attempt.number);
     refused_in_row_ = 0;
   }
   if (end.was_sent && NeedsHuman(end.outcome)) ++refused_in_row_;

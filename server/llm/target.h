@@ -125,8 +125,9 @@ class Target {
   Task<void> BeginStoring();
   void EndStoring();
 
-  // Number of attempts that showed that the target accepts calls: they were answered, or refused for what they asked.
-  int64_t answered() const { return answered_; }
+  // Number (Admitted::number) of the newest attempt that showed that the target accepts calls: it was answered, or
+  // refused for what it asked. 0: none.
+  int64_t newest_accepted() const { return newest_accepted_; }
   // Attempts refused since the newest of these, in a way that only a human can cure.
   int64_t refused_in_row() const { return refused_in_row_; }
   // A human says that the target was repaired: back-off, Retry-After and breaker let an attempt begin that shows it.
@@ -168,7 +169,7 @@ class Target {
   int64_t waiting_ = 0;
   int32_t storing_ = 0;
   Event stored_;
-  int64_t answered_ = 0;
+  int64_t newest_accepted_ = 0;
   int64_t refused_in_row_ = 0;
   int64_t failures_ = 0;  // since the last answer
   std::string newest_error_;
