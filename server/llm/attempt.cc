@@ -53,7 +53,7 @@ void AttemptRecorder::FillRecord() {
   attempt.mutable_start_time()->set_nanos(static_cast<int32_t>(wall_micros % 1'000'000) * 1000);
   attempt.set_number(call_.NextAttemptNumber());
   record_.set_run(payer.run);
-  call_.progress.tally.SetPayer(payer.run);
+  call_.progress.SetPayer(payer.run);
   *record_.mutable_totals() = call_.progress.tally.totals();
   if (const auto& texts = call_.question.request.texts) {
     for (const std::string& text : texts->request.texts) record_.add_texts(text);

@@ -135,13 +135,22 @@ void CallProgress::ForgetFailed() {
   std::erase_if(unsettled_, [](const Unsettled& entry) { return !HasAnswer(entry.record.attempt()); });
 }
 
+void CallProgress::SetPayer(const std::string& run) {
+  if (!tally.IsPaidBy(run)) KeepTotals();
+  tally.SetPayer(run);
+}
+
+void CallProgress::KeepTotals() {
+  // The attempts of another run have theirs in their records already.
+  const auto newest = std::find_if(unsettled_.rbegin(), unsettled_.rend(),
+                                   [this](const Unsettled& entry) { return tally.HasPaid(entry.record.run()); });
+  if (newest != unsettled_.rend()) *newest->record.mutable_totals() = tally.totals();
+}
+
 WriteBatch CallProgress::KeepPending() {
   WriteBatch batch;
   if (unsettled_.empty()) return batch;
-  // The totals are of the run that pays. Those of another run's attempts are in their records.
-  const auto newest = std::find_if(unsettled_.rbegin(), unsettled_.rend(),
-                                   [this](const Unsettled& entry) { return tally.IsPaidBy(entry.record.run()); });
-  if (newest != unsettled_.rend()) *newest->record.mutable_totals() = tally.totals();
+  KeepTotals();
   for (Unsettled& entry : unsettled_) {
     if (entry.is_judged) continue;  // the store has it, with the raw bytes that are not here any more
     v1::Attempt& attempt = *entry.record.mutable_attempt();
@@ -166,6 +175,9 @@ CallProgress CallProgress::TakeEnded(const std::optional<Digest>& asked_key) {
   };
   std::copy_if(taken.unsettled_.begin(), taken.unsettled_.end(), std::back_inserter(unsettled_), is_unjudged);
   std::erase_if(taken.unsettled_, is_unjudged);
+  for (Unsettled& entry : unsettled_) {
+    if (taken.tally.HasPaid(entry.record.run())) entry.record.clear_totals();  // the ended call counts them
+  }
   return taken;
 }
 

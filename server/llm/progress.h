@@ -67,6 +67,9 @@ class CallProgress {
   // Returns the record of an unsettled attempt; null if it is settled.
   storage::v1::PendingRecord* FindUnsettled(std::string_view attempt_id);
 
+  // Names the run that pays for the next attempt (Tally::SetPayer). The totals of the one before stay with its attempts.
+  void SetPayer(const std::string& run);
+
   // Settles the attempts that failed, in the batch that stores the start of the next attempt: adds their settled
   // records, and deletes their pending records, except the one under `next_key`, which that batch overwrites. Call
   // ForgetFailed once the batch is stored. If nobody knows whether it is, a second call uses the same numbers again.
@@ -104,6 +107,8 @@ class CallProgress {
   class Settling;
   enum class Settles { kFailed, kAll };
 
+  // Gives the totals of the run that pays to its newest unsettled attempt.
+  void KeepTotals();
   // Counts the attempts of other runs that the batch settles in the runs that made them.
   void PutCountsOfOthers(WriteBatch& batch, Settles settles,
                          absl::FunctionRef<bool(const std::string& run)> is_own) const;

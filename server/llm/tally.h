@@ -27,6 +27,8 @@ class Tally {
   const storage::v1::CallTotals& totals() const { return totals_; }
   // Returns false if the attempts so far are another run's.
   bool IsPaidBy(std::string_view run) const { return !payer_ || *payer_ == run; }
+  // Returns true if there are attempts so far, and this run paid for them.
+  bool HasPaid(std::string_view run) const { return payer_ && *payer_ == run; }
   // The totals for a caller of this run. Attempts of another run are not among them: they are in that run's counts.
   storage::v1::CallTotals TotalsFor(std::string_view run) const;
   // The attempts that this run pays for: oldest first, the newest kAttemptsKept.

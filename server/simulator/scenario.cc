@@ -250,4 +250,21 @@ Scenario WithoutFaults(Scenario scenario) {
   return scenario;
 }
 
+MemoryStoreOptions StoreOptions(const Scenario& scenario, int64_t disk_reserve) {
+  MemoryStoreOptions options;
+  switch (scenario.durable) {
+    case Durable::kSync:
+      options.durability.mode = Durability::Mode::kSync;
+      break;
+    case Durable::kInterval:
+      options.durability.mode = Durability::Mode::kInterval;
+      break;
+    case Durable::kProcess:
+      options.durability.mode = Durability::Mode::kProcess;
+      break;
+  }
+  options.disk_reserve = disk_reserve;
+  return options;
+}
+
 }  // namespace millrace::simulator

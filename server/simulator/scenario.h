@@ -12,6 +12,7 @@
 #include "server/base/clock.h"
 #include "server/base/random.h"
 #include "server/simulator/provider.h"
+#include "server/storage/memory_store.h"
 
 namespace millrace::simulator {
 
@@ -68,5 +69,8 @@ void DrawFaults(Scenario& scenario, Random& random, Duration span);
 
 // Returns the scenario without faults: the reference for its result.
 Scenario WithoutFaults(Scenario scenario);
+
+// Returns the options of the scenario's store.
+MemoryStoreOptions StoreOptions(const Scenario& scenario, int64_t disk_reserve);
 
 }  // namespace millrace::simulator

@@ -23,23 +23,6 @@ constexpr char kRequestId[] = "simulated";
 constexpr int64_t kPlenty = int64_t{1} << 40;
 constexpr int64_t kReserve = 64 << 20;
 
-MemoryStoreOptions StoreOptions(const Scenario& scenario) {
-  MemoryStoreOptions options;
-  switch (scenario.durable) {
-    case Durable::kSync:
-      options.durability.mode = Durability::Mode::kSync;
-      break;
-    case Durable::kInterval:
-      options.durability.mode = Durability::Mode::kInterval;
-      break;
-    case Durable::kProcess:
-      options.durability.mode = Durability::Mode::kProcess;
-      break;
-  }
-  options.disk_reserve = kReserve;
-  return options;
-}
-
 // One incarnation of the server, from its start to its crash or the scenario's end.
 class ServerIncarnation {
  public:
@@ -56,7 +39,7 @@ class ServerIncarnation {
         random_(scenario.seed * 1000 + static_cast<uint64_t>(number)),
         loop_(clock),
         pool_(MakeInlinePool(loop_, std::chrono::microseconds(50))),
-        memory_(loop_, disk, StoreOptions(scenario)),
+        memory_(loop_, disk, StoreOptions(scenario, kReserve)),
         store_(WithMutant(mutant, memory_, loop_)),
         provider_(loop_, result.log, scenario.profile, random_.Fork(), number),
         http_(WithMutant(mutant, provider_)),

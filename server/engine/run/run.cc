@@ -157,9 +157,7 @@ Task<void> ActiveRun::Conclude() {
   working_since_.reset();
   WriteBatch batch;
   Status status;
-  if (IsEnded(state()) || error_) {
-    for (const PendingCall& call : left_) PutLeft(batch, name(), call);
-  }
+  if (IsEnded(state()) || error_) PutLeftCalls(batch);
   if (state() == v1::RUN_STATE_CANCELLED) {
     // Counts have changed since the cancellation: calls that were in flight have ended.
     batch.Delete(ActiveRunKey(name()));
@@ -176,6 +174,10 @@ Task<void> ActiveRun::Conclude() {
     batch.Delete(ActiveRunKey(name()));
     status = co_await RecordState(v1::RUN_STATE_SUCCEEDED, std::move(batch));
   }
+}
+
+void ActiveRun::PutLeftCalls(WriteBatch& batch) const {
+  for (const PendingCall& call : left_) PutLeft(batch, name(), call);
 }
 
 Task<Status> ActiveRun::Record(std::optional<v1::RunEvent> event, WriteBatch more) {
@@ -265,7 +267,10 @@ Task<Status> ActiveRun::Cancel() {
   Stop();
   record_.mutable_run()->clear_waiting_on();
   WriteBatch batch;
-  if (!working_) batch.Delete(ActiveRunKey(name()));
+  if (!working_) {
+    batch.Delete(ActiveRunKey(name()));
+    PutLeftCalls(batch);
+  }
   MR_CO_RETURN_IF_ERROR(co_await RecordState(v1::RUN_STATE_CANCELLED, std::move(batch)));
   if (!working_) hooks_.rested(name());
   co_return absl::OkStatus();

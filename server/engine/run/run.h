@@ -152,6 +152,8 @@ class ActiveRun final : public StepHost, public std::enable_shared_from_this<Act
   Task<Status> Record(std::optional<v1::RunEvent> event) { return Record(std::move(event), WriteBatch()); }
   Task<Status> RecordState(v1::RunState state, WriteBatch more);
   Task<Status> RecordState(v1::RunState state) { return RecordState(state, WriteBatch()); }
+  // Stores which of the counts of an ended run are those of calls that it has left.
+  void PutLeftCalls(WriteBatch& batch) const;
   v1::RunEvent StateEvent();
   v1::Run Present();
   // The counts as they are stored: without the attempts that are stored elsewhere (server/storage/taken_over.h).
