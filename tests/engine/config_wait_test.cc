@@ -99,13 +99,7 @@ TEST(ConfigWaitTest, WaitRunWaitsForTheConfigurationToo) {
 // A disk that was not mounted ended half a run for good.
 TEST(ConfigWaitTest, ARunWhoseFileIsGonePausesAndContinuesOnceItIsBack) {
   World world;
-  for (const std::string& item : MakeItems(2000)) world.outside.files["titles.jsonl"] += item + "\n";
-  v1::CreateRunRequest request;
-  *request.mutable_definition() = MakePipeline({"in:fetch", "told:synthesize:in", "out:store:told"});
-  StageOf(*request.mutable_definition(), "in").mutable_fetch()->mutable_jsonl()->set_path("titles.jsonl");
-  world.options.read_bytes = 500;
-  world.Crash();
-  const std::string name = world.Create(request).name();
+  const std::string name = world.CreateFromFile({"in:fetch", "told:synthesize:in", "out:store:told"}, 2000).name();
   ASSERT_TRUE(world.Until([&] { return world.outside.starts.size() > 3; }));
   const std::string file = std::exchange(world.outside.files["titles.jsonl"], "");
   world.outside.files.clear();

@@ -83,13 +83,7 @@ TEST(CrashTest, AStoredAnswerIsNeverRequestedAgain) {
 
 TEST(CrashTest, AFileThatChangedWhileTheServerWasDownFailsTheRunClearly) {
   World world;
-  for (const std::string& item : MakeItems(2000)) world.outside.files["titles.jsonl"] += item + "\n";
-  v1::CreateRunRequest request;
-  *request.mutable_definition() = MakePipeline({"in:fetch", "told:synthesize:in"});
-  StageOf(*request.mutable_definition(), "in").mutable_fetch()->mutable_jsonl()->set_path("titles.jsonl");
-  world.options.read_bytes = 500;
-  world.Crash();
-  const std::string name = world.Create(request).name();
+  const std::string name = world.CreateFromFile({"in:fetch", "told:synthesize:in"}, 2000).name();
   ASSERT_TRUE(world.Until([&] { return world.outside.starts.size() > 3; }));
   world.outside.files["titles.jsonl"] += "{\"id\":\"new\"}\n";
   world.Crash();
@@ -100,13 +94,7 @@ TEST(CrashTest, AFileThatChangedWhileTheServerWasDownFailsTheRunClearly) {
 
 TEST(CrashTest, AnUnchangedFileIsReadFromTheCursorOn) {
   World world;
-  for (const std::string& item : MakeItems(2000)) world.outside.files["titles.jsonl"] += item + "\n";
-  v1::CreateRunRequest request;
-  *request.mutable_definition() = MakePipeline({"in:fetch", "made:prepare:in", "out:store:made"});
-  StageOf(*request.mutable_definition(), "in").mutable_fetch()->mutable_jsonl()->set_path("titles.jsonl");
-  world.options.read_bytes = 500;
-  world.Crash();
-  const std::string name = world.Create(request).name();
+  const std::string name = world.CreateFromFile({"in:fetch", "made:prepare:in", "out:store:made"}, 2000).name();
   for (int i = 0; i < 10; ++i) {
     world.Pass(40ms);
     world.Crash(i % 2 == 1);

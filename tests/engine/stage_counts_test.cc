@@ -64,6 +64,17 @@ storage::v1::PendingRecord AttemptOf(const std::string& run, const std::string& 
   return record;
 }
 
+// Creates a run whose calls take an hour and which has these attempts pending.
+std::string CreateWithPending(World& world, const std::vector<std::string>& ids) {
+  world.outside.latency = 1h;
+  const std::string name = world.Create(Linear(), MakeItems(3)).name();
+  world.Pass(10s);
+  WriteBatch batch;
+  for (const std::string& id : ids) PutPending(batch, Digest::Of(id), AttemptOf(name, id));
+  EXPECT_TRUE(world.Do(world.store->Commit(std::move(batch))).ok());
+  return name;
+}
+
 // Another run settles it.
 void TakeOver(World& world, storage::v1::PendingRecord record, const Digest& call_key) {
   record.mutable_totals()->set_attempts(1);
@@ -101,13 +112,7 @@ TEST(StageCountsTest, AnEndedRunCountsAttemptsThatAnotherRunSettlesLater) {
 
 TEST(StageCountsTest, AnAttemptThatARunLeftAtItsEndIsCountedOnceAlsoIfAnotherRunSettlesIt) {
   World world;
-  world.outside.latency = 1h;
-  const std::string name = world.Create(Linear(), MakeItems(3)).name();
-  world.Pass(10s);
-  WriteBatch batch;
-  PutPending(batch, Digest::Of("1"), AttemptOf(name, "1"));
-  PutPending(batch, Digest::Of("2"), AttemptOf(name, "2"));
-  ASSERT_TRUE(world.Do(world.store->Commit(std::move(batch))).ok());
+  const std::string name = CreateWithPending(world, {"1", "2"});
   ASSERT_TRUE(world.Do(world.engine->runs().CancelRun({}, Named<v1::CancelRunRequest>(name))).ok());
   world.Pass(2h);
   const int64_t settled = 3;  // this call layer ends its calls, and settles them
@@ -129,12 +134,7 @@ TEST(StageCountsTest, AnAttemptThatARunLeftAtItsEndIsCountedOnceAlsoIfAnotherRun
 
 TEST(StageCountsTest, APausedRunCountsAnAttemptOnceThatAnotherRunSettles) {
   World world;
-  world.outside.latency = 1h;
-  const std::string name = world.Create(Linear(), MakeItems(3)).name();
-  world.Pass(10s);
-  WriteBatch batch;
-  PutPending(batch, Digest::Of("1"), AttemptOf(name, "1"));
-  ASSERT_TRUE(world.Do(world.store->Commit(std::move(batch))).ok());
+  const std::string name = CreateWithPending(world, {"1"});
   ASSERT_TRUE(world.Do(world.engine->runs().PauseRun({}, Named<v1::PauseRunRequest>(name))).ok());
   world.Pass(2h);
   TakeOver(world, AttemptOf(name, "1"), Digest::Of("1"));

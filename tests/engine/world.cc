@@ -318,6 +318,16 @@ v1::Run World::Create(const v1::Pipeline& pipeline, const std::vector<std::strin
   return Create(std::move(request));
 }
 
+v1::Run World::CreateFromFile(const std::vector<std::string>& stages, int count) {
+  for (const std::string& item : MakeItems(count)) outside.files["titles.jsonl"] += item + "\n";
+  v1::CreateRunRequest request;
+  *request.mutable_definition() = MakePipeline(stages);
+  StageOf(*request.mutable_definition(), "in").mutable_fetch()->mutable_jsonl()->set_path("titles.jsonl");
+  options.read_bytes = 500;
+  Crash();
+  return Create(std::move(request));
+}
+
 v1::Run World::Wait(const std::string& run) {
   v1::WaitRunRequest request;
   request.set_run(run);

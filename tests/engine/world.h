@@ -179,6 +179,9 @@ class World {
   // Shorthands for requests. They expect success.
   v1::Run Create(v1::CreateRunRequest request);
   v1::Run Create(const v1::Pipeline& pipeline, const std::vector<std::string>& items);
+  // Restarts the server, which then reads 500 bytes at a time, and creates a run of these stages (MakePipeline), whose
+  // first one, `in`, fetches `count` items from the file titles.jsonl.
+  v1::Run CreateFromFile(const std::vector<std::string>& stages, int count);
   v1::Run Wait(const std::string& run);
   v1::Run Get(const std::string& run);
   std::vector<v1::Item> Items(const std::string& run, const std::string& stage);
