@@ -47,17 +47,23 @@ void AddAttempts(const AttemptsByStage& begun, v1::StageProgress& progress) {
   progress.set_maybe_billed(progress.maybe_billed() + found->second.maybe_billed);
 }
 
+void AddTotals(v1::StageProgress& progress, const storage::v1::CallTotals& totals) {
+  progress.set_calls(progress.calls() + totals.calls());
+  progress.set_attempts(progress.attempts() + totals.attempts());
+  progress.set_cache_hits(progress.cache_hits() + totals.cache_hits());
+  progress.set_coalesced(progress.coalesced() + totals.coalesced());
+  progress.set_maybe_billed(progress.maybe_billed() + totals.maybe_billed());
+  progress.set_input_tokens(progress.input_tokens() + totals.input_tokens());
+  progress.set_output_tokens(progress.output_tokens() + totals.output_tokens());
+  progress.set_cost_nano_usd(progress.cost_nano_usd() + totals.cost_nano_usd());
+  progress.set_unpriced_attempts(progress.unpriced_attempts() + totals.unpriced_attempts());
+  if (totals.waiting_nanos() > 0) AddTo(*progress.mutable_waiting_time(), Duration(totals.waiting_nanos()));
+  if (totals.calling_nanos() > 0) AddTo(*progress.mutable_calling_time(), Duration(totals.calling_nanos()));
+}
+
 void AddTakenOver(const TotalsByStage& taken, v1::StageProgress& progress) {
   const auto found = taken.find(progress.stage());
-  if (found == taken.end()) return;
-  const storage::v1::CallTotals& more = found->second;
-  progress.set_attempts(progress.attempts() + more.attempts());
-  progress.set_maybe_billed(progress.maybe_billed() + more.maybe_billed());
-  progress.set_input_tokens(progress.input_tokens() + more.input_tokens());
-  progress.set_output_tokens(progress.output_tokens() + more.output_tokens());
-  progress.set_cost_nano_usd(progress.cost_nano_usd() + more.cost_nano_usd());
-  progress.set_unpriced_attempts(progress.unpriced_attempts() + more.unpriced_attempts());
-  if (more.calling_nanos() > 0) AddTo(*progress.mutable_calling_time(), Duration(more.calling_nanos()));
+  if (found != taken.end()) AddTotals(progress, found->second);
 }
 
 void AddTakenOver(const TakenOver& taken, v1::Run& run) {

@@ -27,6 +27,8 @@ int64_t ItemsIn(const Plan& plan, int stage, RecordOf record_of);
 v1::StageProgress ProgressOf(const Plan& plan, int stage, RecordOf record_of);
 // Adds attempts that have begun and that the stage's record does not have yet.
 void AddAttempts(const AttemptsByStage& begun, v1::StageProgress& progress);
+// Adds what calls have cost.
+void AddTotals(v1::StageProgress& progress, const storage::v1::CallTotals& totals);
 // Adds the stage's part of what the run paid for and another run has settled.
 void AddTakenOver(const TotalsByStage& taken, v1::StageProgress& progress);
 // Adds all of it to a run that is not in memory, whose stored counts have what it left at its end.

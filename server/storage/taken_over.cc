@@ -1,6 +1,5 @@
 #include "server/storage/taken_over.h"
 
-#include <algorithm>
 #include <utility>
 
 #include "server/storage/keys.h"
@@ -23,28 +22,23 @@ void Put(WriteBatch& batch, std::string_view run, int64_t kind, const PendingRec
   PutRecord(batch, KeyBuilder(Table::kRunAttempt).Text(run).Number(kind).Text(record.attempt().id()), record);
 }
 
-void Add(TotalsByStage& to, const std::string& stage, const CallTotals& more) {
-  CallTotals& sum = to[stage];
-  sum.set_attempts(sum.attempts() + more.attempts());
-  sum.set_maybe_billed(sum.maybe_billed() + more.maybe_billed());
-  sum.set_input_tokens(sum.input_tokens() + more.input_tokens());
-  sum.set_output_tokens(sum.output_tokens() + more.output_tokens());
-  sum.set_cost_nano_usd(sum.cost_nano_usd() + more.cost_nano_usd());
-  sum.set_unpriced_attempts(sum.unpriced_attempts() + more.unpriced_attempts());
-  sum.set_calling_nanos(sum.calling_nanos() + more.calling_nanos());
+// Adds the counts of attempts in `more`, `times` times.
+void AddAttempts(CallTotals& to, const CallTotals& more, int64_t times = 1) {
+  to.set_attempts(to.attempts() + times * more.attempts());
+  to.set_maybe_billed(to.maybe_billed() + times * more.maybe_billed());
+  to.set_input_tokens(to.input_tokens() + times * more.input_tokens());
+  to.set_output_tokens(to.output_tokens() + times * more.output_tokens());
+  to.set_cost_nano_usd(to.cost_nano_usd() + times * more.cost_nano_usd());
+  to.set_unpriced_attempts(to.unpriced_attempts() + times * more.unpriced_attempts());
+  to.set_calling_nanos(to.calling_nanos() + times * more.calling_nanos());
 }
 
 }  // namespace
 
 CallTotals AttemptsWithout(const CallTotals& from, const CallTotals& less) {
   CallTotals rest;
-  rest.set_attempts(from.attempts() - less.attempts());
-  rest.set_maybe_billed(from.maybe_billed() - less.maybe_billed());
-  rest.set_input_tokens(from.input_tokens() - less.input_tokens());
-  rest.set_output_tokens(from.output_tokens() - less.output_tokens());
-  rest.set_cost_nano_usd(from.cost_nano_usd() - less.cost_nano_usd());
-  rest.set_unpriced_attempts(from.unpriced_attempts() - less.unpriced_attempts());
-  rest.set_calling_nanos(from.calling_nanos() - less.calling_nanos());
+  AddAttempts(rest, from);
+  AddAttempts(rest, less, -1);
   return rest;
 }
 
@@ -53,7 +47,7 @@ void PutTakenOver(WriteBatch& batch, const PendingRecord& record) {
   PendingRecord entry;
   entry.mutable_attempt()->set_id(record.attempt().id());
   entry.mutable_attempt()->set_stage(record.attempt().stage());
-  *entry.mutable_totals() = AttemptsWithout(record.totals(), CallTotals());
+  AddAttempts(*entry.mutable_totals(), record.totals());
   Put(batch, record.run(), kTakenOver, entry);
 }
 
@@ -88,9 +82,9 @@ Task<StatusOr<TakenOver>> LoadTakenOver(Store& store, std::string run) {
         left.emplace(id, std::move(record));
         continue;
       }
-      Add(taken.totals, record.attempt().stage(), record.totals());
+      AddAttempts(taken.totals[record.attempt().stage()], record.totals());
       if (const auto same = left.find(id); same != left.end()) {
-        Add(taken.left, same->second.attempt().stage(), same->second.totals());
+        AddAttempts(taken.left[same->second.attempt().stage()], same->second.totals());
       }
       taken.ids.insert(id);
     }

@@ -5,6 +5,7 @@
 #include <set>
 #include <utility>
 
+#include "server/engine/stage_counts.h"
 #include "server/engine/times.h"
 #include "server/storage/records.h"
 
@@ -12,20 +13,6 @@ namespace millrace {
 namespace {
 
 constexpr size_t kIdBytesMax = 256;
-
-void AddTotals(v1::StageProgress& progress, const storage::v1::CallTotals& totals) {
-  progress.set_calls(progress.calls() + totals.calls());
-  progress.set_attempts(progress.attempts() + totals.attempts());
-  progress.set_cache_hits(progress.cache_hits() + totals.cache_hits());
-  progress.set_coalesced(progress.coalesced() + totals.coalesced());
-  progress.set_maybe_billed(progress.maybe_billed() + totals.maybe_billed());
-  progress.set_input_tokens(progress.input_tokens() + totals.input_tokens());
-  progress.set_output_tokens(progress.output_tokens() + totals.output_tokens());
-  progress.set_cost_nano_usd(progress.cost_nano_usd() + totals.cost_nano_usd());
-  progress.set_unpriced_attempts(progress.unpriced_attempts() + totals.unpriced_attempts());
-  if (totals.waiting_nanos() > 0) AddTo(*progress.mutable_waiting_time(), Duration(totals.waiting_nanos()));
-  if (totals.calling_nanos() > 0) AddTo(*progress.mutable_calling_time(), Duration(totals.calling_nanos()));
-}
 
 bool Delivers(v1::ItemState state) { return state == v1::ITEM_STATE_OK || state == v1::ITEM_STATE_DEGRADED; }
 
