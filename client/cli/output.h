@@ -23,11 +23,12 @@ enum Exit : int {
   kInterrupted = 130,
 };
 
+// Returns why a message has no JSON; empty: it has.
+std::string JsonFault(const google::protobuf::Message& message);
+
 // Prints protobuf JSON on stdout, indented or on one line. If the message has no JSON (a time beyond the year 9999),
 // says so on stderr and sets std::cout's failbit, which makes the command fail.
 enum class Layout { kIndented, kLine };
-// Returns why a message has no JSON; empty: it has.
-std::string JsonFault(const google::protobuf::Message& message);
 void PrintJson(const google::protobuf::Message& message, Layout layout = Layout::kIndented);
 
 // Prints the error with its wrong fields on stderr; returns its exit status.

@@ -30,9 +30,8 @@ int PrintRuns(v1::ListRunsResponse response) {
     if (fault.empty()) continue;
     const std::string name = Safe(response.runs(i).name());
     std::cerr << fmt::format(
-        "millrace: run {} can't be printed as JSON and is left out: {}; `millrace delete {}` deletes "
-        "it\n",
-        name, fault, name);
+        "millrace: run {} can't be printed as JSON and is left out: {}; `millrace delete {}` deletes it\n", name, fault,
+        name);
     response.mutable_runs()->DeleteSubrange(i, 1);
     exit = kRunFailed;
   }

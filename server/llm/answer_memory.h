@@ -1,4 +1,4 @@
-// Answers and vectors that were paid for, as those read them who make no call. Engine thread only.
+// Stored answers and vectors, for code that makes no call. Engine thread only.
 #pragma once
 
 #include <cstdint>

@@ -1,5 +1,4 @@
-// The calls in flight: how many there are, what those of a run wait for, and how they end. Engine thread
-// only.
+// The calls in flight: how many there are, what those of a run wait for, and how they end. Engine thread only.
 #pragma once
 
 #include <chrono>
@@ -13,8 +12,8 @@
 
 namespace millrace {
 
-// Time that a drain waits for the store to take answers that were paid, after its patience with calls in flight. With
-// the 20 s for those less than the 90 s that service managers give a process to end.
+// Time that a drain waits for the store to take answers that were paid, after its patience with calls in flight.
+// Together with the 20 s for those this is less than the 90 s that service managers give a process to end.
 inline constexpr std::chrono::seconds kStorePatience(40);
 
 class CallTraffic {
@@ -28,7 +27,7 @@ class CallTraffic {
   struct FailingTarget {
     std::string name;      // `backend/model`; empty: none
     std::string error;     // the newest one
-    std::string progress;  // it does not fail: its model is being pulled, and so far
+    std::string progress;  // of the pull of its model; empty: it is not being pulled, and fails
   };
   virtual FailingTarget FindFailing(std::string_view run) const = 0;
   // The call of a run that has waited longest for a limit of a target.

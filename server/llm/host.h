@@ -42,7 +42,7 @@ class AttemptMoments {
   virtual Task<bool> Started() = 0;
   // Bytes of the response have come.
   virtual void Received() {}
-  // The last byte came, or the attempt failed: its slot is free.
+  // The last byte came, or the attempt failed. The recorder frees its slot later: for an answer once it may be stored.
   virtual void Ended() = 0;
   // (b) After a whole billable answer, before it counts: before its exchange gets End, or has its Done accepted.
   virtual Task<void> Answered(RawAnswer answer) = 0;

@@ -1,8 +1,9 @@
 // The fair queue in front of the targets: it decides which call gets a slot that is free. Calls of the highest priority
 // that could go to the target come first. Among these the runs take turns, so that a large run can't starve a small
-// one. Within a run the oldest call comes first, also if attempts of it have failed. Chat and embedding each have a
-// line: if both wait, the kind with fewer attempts in flight comes first, so that a burst of one can't starve the
-// other.
+// one. Within a run the oldest call comes first, also if attempts of it have failed. Retries come before first
+// attempts of the same priority, unless the target's retry budget is used up. Chat and embedding each have a line: if
+// both wait, the higher priority comes first, and of equal ones the kind with fewer attempts in flight, so that a burst
+// of one can't starve the other.
 #pragma once
 
 #include <compare>
@@ -121,7 +122,7 @@ class Queue {
     Ticket* ready = nullptr;   // the first that may begin now; null: none
     Estimate estimate;         // its
     TimePoint next = kNever;   // when limits may let one of those before it begin
-    bool holds_other = false;  // none is ready, and the other kind must not pass
+    bool holds_other = false;  // the first waits for a limit that both kinds share: the other kind must not pass
   };
   static Head HeadOf(const Target& target, const Line& line, CallKind kind, TimePoint now);
   void Dispatch(Target& target);

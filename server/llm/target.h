@@ -53,8 +53,8 @@ struct TargetSettings {
 
 // A backend's model, with its limits (server/llm/admission) and its health. In memory only: a restart forgets all of
 // it. It decides nothing but delays. The queue begins, frees and ends attempts and counts the calls that wait; the
-// recorder of an attempt reports the bytes that come, counts answers that wait for their commit and notes errors;
-// nobody else writes it.
+// recorder of an attempt reports the bytes that come, counts answers that wait for their commit and notes errors; the
+// upkeeper holds attempts back while the model is made ready (preparation). Nobody else writes it.
 class Target {
  public:
   Target(Loop& loop, BackendEntry& entry, std::string model, const TargetSettings& settings);

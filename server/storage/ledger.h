@@ -46,8 +46,8 @@ class SettledNumbers {
 std::string SettledKey(int64_t number);
 // (run, number)
 std::string RunSettledKey(std::string_view run, int64_t number);
-// (call key, slot). An attempt has slot 0; further slots are for attempts of the same question at the same time. (Not
-// the slots of a target.)
+// (call key, slot). An attempt has slot 0; the others are reserved for attempts of the same question at the same
+// time, which nothing makes yet. (Not the slots of a target.)
 std::string PendingKey(const Digest& call_key, int64_t slot = 0);
 
 // Moment (a) of an attempt, *started*; again moment (b), *answered*, with its raw answer; or its failure.
